@@ -192,6 +192,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.FromString,
                 _registered_method=True)
+        self.UpdateJob = channel.unary_unary(
+                '/quorate.v1.Scheduler/UpdateJob',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateJobRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateJobResponse.FromString,
+                _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/quorate.v1.Scheduler/DeleteJob',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteJobRequest.SerializeToString,
@@ -613,6 +618,14 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateJob(self, request, context):
+        """Changes a job that is not finished: its name, labels, limits, and the priority of its subtasks; the rest stays.
+        What is on nodes goes on. FAILED_PRECONDITION once it has finished or is ending.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteJob(self, request, context):
         """Deletes a finished job's records.
         """
@@ -1025,6 +1038,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.RetryJob,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'UpdateJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateJob,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateJobRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateJobResponse.SerializeToString,
             ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
@@ -2040,6 +2058,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/RetryJob',
             quorate_dot_v1_dot_scheduler__pb2.RetryJobRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/UpdateJob',
+            quorate_dot_v1_dot_scheduler__pb2.UpdateJobRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.UpdateJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ from scheduler.core.handlers.controls.progress import on_progress_reported
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
 from scheduler.core.handlers.jobs import graphs
+from scheduler.core.handlers.jobs import update as jobs_update
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import shared
 from scheduler.core.handlers.nodes import life as nodes
@@ -91,6 +92,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.JobClosed: jobs_creation.on_job_closed,
     e.JobCancelAsked: jobs_control.on_job_cancel_asked,
     e.JobPauseAsked: jobs_control.on_job_pause_asked,
+    e.JobUpdateAsked: jobs_update.on_job_update_asked,
     e.JobRetryAsked: jobs_control.on_job_retry_asked,
     e.JobDeleteAsked: jobs_control.on_job_delete_asked,
     e.ServiceSubmitted: services.on_service_submitted,

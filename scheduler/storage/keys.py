@@ -60,6 +60,8 @@ SNAPSHOT_ORDER = (
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
 TASK_UPDATE = "task-update"
+# A job's spec is written again: older standbys would go on with the old one.
+JOB_UPDATE = "job-update"
 # A queue is paused until an instant, or accepts no new tasks: older leaders would not know either.
 QUEUE_PAUSE = "queue-pause"
 # A task is PAUSED: older leaders would not resume it.
@@ -79,6 +81,7 @@ RECORD_KINDS: tuple[str, ...] = (
     "limit-group",
     "schedule",
     "job",
+    JOB_UPDATE,
     TASK_UPDATE,
     START_DEADLINE,
     TASK_KEYS,

@@ -78,6 +78,18 @@ class JobsHistory(History):
             creator=rng.choice(CALLERS),
         )
 
+    def do_update(self) -> None:
+        row = self.some_job()
+        if row is not None:
+            rng = self.rng
+            changes = {
+                "priority": rng.choice([-1, 0, 3]),
+                "max_parallel": rng.choice([0, 1, 5]),
+                "max_failures": rng.choice([None, 1, 10]),
+                "name": rng.choice(["", "renamed"]),
+            }
+            self.jobs.update(row.id, **dict([rng.choice(list(changes.items()))]))
+
     def do_items(self) -> None:
         row = self.some_job()
         if row is not None and row.spec.items:

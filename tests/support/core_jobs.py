@@ -10,7 +10,7 @@ Owned by one test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,23 @@ def job_spec(
     if cpu:
         template.resources.cpu = cpu
     return records.job_spec(spec, spec.SerializeToString(), items=items)
+
+
+def updating(**changes: Any) -> Callable[[JobSpec], JobSpec]:
+    """What UpdateJob makes of a spec: `priority`, or fields of JobSpec; None clears one."""
+
+    def make(old: JobSpec) -> JobSpec:
+        spec = job_pb2.JobSpec.FromString(old.spec)
+        for name, value in changes.items():
+            if name == "priority":
+                spec.template.priority = value
+            elif value is None:
+                spec.ClearField(name)
+            else:
+                setattr(spec, name, value)
+        return records.job_spec(spec, spec.SerializeToString(), items=old.items)
+
+    return make
 
 
 class Jobs:
@@ -111,6 +128,11 @@ class Jobs:
                 QueueName(queue), job, spec, b"t", count, open, loading, request, token, creator
             )
         )
+
+    def update(self, job: TaskId, **changes: Any) -> object:
+        """UpdateJob; the answer."""
+        make = updating(**changes)
+        return self.cluster.call(lambda token: e.JobUpdateAsked(job, make, (), NO_REQUEST, token))
 
     def add_items(
         self,

@@ -241,6 +241,15 @@ class JobServicer:
 
         return self._answer("ResumeJob", context, request, scheduler_pb2.ResumeJobResponse, resume)
 
+    def UpdateJob(self, request, context):
+        def update(found: FakeJob) -> None:
+            if found.shown().state not in LIVE:
+                raise precondition("JOB_FINISHED", f"job {request.job.id} is finished")
+            request.update_mask.MergeMessage(request.job, found.job, True, True)
+
+        named = scheduler_pb2.PauseJobRequest(id=request.job.id, request_id=request.request_id)
+        return self._answer("UpdateJob", context, named, scheduler_pb2.UpdateJobResponse, update)
+
     def RetryJob(self, request, context):
         def retry(found: FakeJob) -> None:
             if found.shown().state in LIVE:

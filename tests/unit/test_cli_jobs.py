@@ -283,3 +283,20 @@ def test_ranges_name_their_step() -> None:
     ]
     assert show.ranges_text(ranges, 2) == {"FAILED": "1-5:2,9"}
     assert show.ranges_text(ranges, 1) == {"FAILED": "1-5,9"}
+
+
+def test_a_job_is_changed(quorate: Quorate, cluster: FakeCluster, client: Client) -> None:
+    job = client.array("tests.unit.test_cli_jobs:half", open=True)
+    words = ("--name", "halves", "--label", "a=b", "--priority", "3", "--max-parallel", "4")
+    code, out, _ = quorate("job", "update", job.id, *words, "--max-failures", "5")
+    assert (code, out) == (0, f"{job.id} updated\n")
+    spec = only(cluster).spec
+    assert (spec.name, dict(spec.labels), spec.template.priority) == ("halves", {"a": "b"}, 3)
+    assert (spec.max_parallel, spec.max_failures) == (4, 5)
+    assert quorate("job", "update", job.id, "--max-failures", "-1")[0] == 0
+    assert not only(cluster).spec.HasField("max_failures")
+    code, _, err = quorate("job", "update", job.id)
+    assert code == 2
+    assert "--max-parallel" in err
+    job.update(max_parallel=None)
+    assert only(cluster).spec.max_parallel == 0

@@ -15,10 +15,10 @@ from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.rows import Control
 from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleName
-from scheduler.core.values import Disconnect, Placement, QueueLimits, ServiceName
+from scheduler.core.values import Change, Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
-from tests.support.core_jobs import Jobs, job_spec
+from tests.support.core_jobs import Jobs, job_spec, updating
 from tests.support.core_schedules import Schedules, at, schedule_spec
 from tests.support.core_specs import START, service_spec, spec
 from tests.support.tokens import Token
@@ -147,6 +147,12 @@ def cancel_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]
     return lambda r, token: e.JobCancelAsked(job, r, token)
 
 
+def update_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    job, make = Jobs(c).create(1), updating(name=f"job {number}")
+    changes = (Change("name", "", f"job {number}"),)
+    return lambda r, token: e.JobUpdateAsked(job, make, changes, r, token)
+
+
 def pause_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     job = Jobs(c).create(3)
     return lambda r, token: e.JobPauseAsked(job, True, r, token)
@@ -251,6 +257,7 @@ ALL: list[Make] = [
     close_job,
     cancel_job,
     pause_job,
+    update_job,
     retry_job,
     delete_job,
 ]

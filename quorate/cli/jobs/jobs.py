@@ -22,9 +22,11 @@ from quorate.cli.jobs.ids import WHICH, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
+from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.states import is_finished, subtask_state_name
+from quorate.client.jobs.updates import JobUpdateArgs
 from quorate.client.jobs.values import Raw
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.sizes import size_text
@@ -288,6 +290,60 @@ def pause(client: Client, ids: Ids) -> int:
 def resume(client: Client, ids: Ids) -> int:
     """Resume paused jobs."""
     return _each(client, ids, _saying(JobHandle.resume, "resumed"))
+
+
+@group.command("update")
+@with_client
+def update(
+    client: Client,
+    ids: Ids,
+    name: Annotated[str | None, typer.Option(help="New name.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Label; may be repeated. The labels given replace all old ones.",
+        ),
+    ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            help="New priority of the subtasks, -1000 to 1000. Higher priority starts first."
+        ),
+    ] = None,
+    max_parallel: Annotated[
+        int | None,
+        typer.Option(help="Maximum number of subtasks that run at once; 0 for no limit.", min=0),
+    ] = None,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(
+            help="Maximum number of failed subtasks; one more ends the job. -1 for no limit.",
+            min=-1,
+        ),
+    ] = None,
+) -> int:
+    """Change jobs that are not finished. Subtasks on nodes go on.
+
+    [dim]quorate job update ID --max-parallel 10 --priority 5[/dim]
+    """
+    changes = JobUpdateArgs()
+    if name is not None:
+        changes["name"] = name
+    if label:
+        changes["labels"] = pairs("--label", label)
+    if priority is not None:
+        changes["priority"] = priority
+    if max_parallel is not None:
+        changes["max_parallel"] = max_parallel
+    if max_failures is not None:
+        changes["max_failures"] = max_failures if max_failures >= 0 else None
+    if not changes:
+        raise invalid(
+            "--name",
+            "give at least one of --name, --label, --priority, --max-parallel, --max-failures",
+        )
+    return _each(client, ids, _saying(lambda handle: handle.update(**changes), "updated"))
 
 
 @group.command("retry")

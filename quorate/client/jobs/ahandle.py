@@ -13,7 +13,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack
 
 import grpc
 
@@ -24,6 +24,7 @@ from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.progress import JobProgress, progress_of
 from quorate.client.jobs.specs import encoder_of
 from quorate.client.jobs.states import is_finished, state_name
+from quorate.client.jobs.updates import JobUpdateArgs, update_of
 from quorate.client.jobs.values import (
     ENDED_BADLY,
     Failures,
@@ -49,6 +50,7 @@ from quorate.client.transport.job_rpcs import (
     READ_JOB_RESULTS,
     RESUME_JOB,
     RETRY_JOB,
+    UPDATE_JOB,
     WAIT_JOB,
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, TryAgain, judge
@@ -305,6 +307,12 @@ class AsyncJobHandle(Generic[R]):
     async def resume(self) -> None:
         """As `JobHandle.resume`."""
         await self._calls.call(RESUME_JOB, requests.resume(self.id))
+
+    async def update(self, **changes: Unpack[JobUpdateArgs]) -> job_pb2.Job:
+        """As `JobHandle.update`."""
+        answer = await self._calls.call(UPDATE_JOB, update_of(self.id, changes))
+        job: job_pb2.Job = answer.job
+        return job
 
     async def retry(self) -> None:
         """As `JobHandle.retry`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack
 
 import grpc
 
@@ -14,6 +14,7 @@ from quorate.client.jobs.create import append, cancel_request
 from quorate.client.jobs.progress import JobProgress, progress_of
 from quorate.client.jobs.specs import encoder_of
 from quorate.client.jobs.states import is_finished, state_name
+from quorate.client.jobs.updates import JobUpdateArgs, update_of
 from quorate.client.jobs.values import (
     ENDED_BADLY,
     Failures,
@@ -39,6 +40,7 @@ from quorate.client.transport.job_rpcs import (
     READ_JOB_RESULTS,
     RESUME_JOB,
     RETRY_JOB,
+    UPDATE_JOB,
     WAIT_JOB,
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, POLL, TryAgain, judge
@@ -339,6 +341,16 @@ class JobHandle(Generic[R]):
     def resume(self) -> None:
         """Undo `pause`."""
         self._calls.call(RESUME_JOB, requests.resume(self.id))
+
+    def update(self, **changes: Unpack[JobUpdateArgs]) -> job_pb2.Job:
+        """Change it while it is not finished: `name`, `labels` (as a whole), `priority`,
+        `max_parallel`, `max_failures`, `max_failure_share`, `close_after_idle`; the job as it is
+        then. None is the default, such as no limit. What is on nodes goes on.
+
+        Raises QuorateError (FAILED_PRECONDITION) when it is finished, or ends.
+        """
+        job: job_pb2.Job = self._calls.call(UPDATE_JOB, update_of(self.id, changes)).job
+        return job
 
     def retry(self) -> None:
         """Run the failed and cancelled subtasks of a finished job again, under the same id.

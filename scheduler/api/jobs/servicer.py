@@ -21,7 +21,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES, ask, audited, identified, refused
 from scheduler.api.candidates import Candidates
-from scheduler.api.jobs import validate, views
+from scheduler.api.jobs import updates, validate, views
 from scheduler.api.jobs.graph_calls import GraphCalls, is_graph, refuse_graph
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.jobs.subtasks import JobSubtasks
@@ -47,7 +47,7 @@ from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues, ValuesMissing
-from scheduler.storage.keys import PLACEMENT
+from scheduler.storage.keys import JOB_UPDATE, PLACEMENT
 from scheduler.storage.records import jobs as records
 
 DEFAULT_WAIT: Final = 60.0
@@ -318,6 +318,14 @@ class JobCalls:
         job = TaskId(required("id", request.id))
         await self._change(asked, lambda token: e.JobRetryAsked(job, asked, token))
         return pb.RetryJobResponse(job=await self._as_known(job))
+
+    async def UpdateJob(self, request: pb.UpdateJobRequest, context: Context) -> Message:
+        asked = audited("UpdateJob", request, context)
+        job = TaskId(required("job.id", request.job.id))
+        make, changes = updates.job_update(self._check, request, self._driver.clock.now())
+        await self._candidates.require(JOB_UPDATE)
+        await self._change(asked, lambda token: e.JobUpdateAsked(job, make, changes, asked, token))
+        return pb.UpdateJobResponse(job=await self._as_known(job))
 
     async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> Message:
         asked = audited("DeleteJob", request, context)

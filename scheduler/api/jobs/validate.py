@@ -56,19 +56,25 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
         )
     if spec.open and spec.count and not items:
         raise invalid("spec.count", "must be 0 in an open job: its items are counted")
-    if spec.HasField("close_after_idle"):
-        idle = duration("spec.close_after_idle", spec.close_after_idle, MAX_IDLE)
-        if idle < 1.0:
-            raise invalid("spec.close_after_idle", "must be 1 s at least", limit=1.0, value=idle)
     between("spec.first_index", spec.first_index, 0, MAX_INDEX)
     between("spec.index_step", spec.index_step, 0, MAX_STEP)
-    between("spec.max_parallel", spec.max_parallel, 0, MAX_PARALLEL)
-    between("spec.max_failure_share", spec.max_failure_share, 0, 1)
-    texts(spec)
+    changeable(spec, "spec")
     if not items and not spec.open:
         _no_item_field(spec.template)
     job_items("spec.items", list(spec.items), spec.template)
     return template.spec
+
+
+def changeable(spec: job_pb2.JobSpec, field: str) -> None:
+    """The bounds of what UpdateJob may change, the priority apart. Raises QuorateError as `job`."""
+    if spec.HasField("close_after_idle"):
+        name = f"{field}.close_after_idle"
+        idle = duration(name, spec.close_after_idle, MAX_IDLE)
+        if idle < 1.0:
+            raise invalid(name, "must be 1 s at least", limit=1.0, value=idle)
+    between(f"{field}.max_parallel", spec.max_parallel, 0, MAX_PARALLEL)
+    between(f"{field}.max_failure_share", spec.max_failure_share, 0, 1)
+    texts(spec, field)
 
 
 def _template(template: task_pb2.TaskSpec) -> None:
@@ -90,16 +96,17 @@ def _template(template: task_pb2.TaskSpec) -> None:
         )
 
 
-def texts(spec: job_pb2.JobSpec) -> None:
+def texts(spec: job_pb2.JobSpec, field: str = "spec") -> None:
     """The bounds of a job's name and labels, and of how often it may fail."""
+    labels = f"{field}.labels"
     if spec.HasField("max_failures"):
-        between("spec.max_failures", spec.max_failures, 0, MOST_SUBTASKS)
-    at_most("spec.name", len(spec.name), MAX_NAME, "characters")
-    at_most("spec.labels", len(spec.labels), MAX_LABELS, "labels")
+        between(f"{field}.max_failures", spec.max_failures, 0, MOST_SUBTASKS)
+    at_most(f"{field}.name", len(spec.name), MAX_NAME, "characters")
+    at_most(labels, len(spec.labels), MAX_LABELS, "labels")
     for key, value in spec.labels.items():
-        at_most("spec.labels", max(len(key), len(value)), MAX_LABEL, "characters each")
+        at_most(labels, max(len(key), len(value)), MAX_LABEL, "characters each")
         if not key:
-            raise invalid("spec.labels", "a label needs a name")
+            raise invalid(labels, "a label needs a name")
 
 
 def _no_item_field(template: task_pb2.TaskSpec) -> None:

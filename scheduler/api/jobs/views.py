@@ -50,6 +50,8 @@ def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
         return view
     if template is not None:
         view.spec.template.CopyFrom(task_pb2.TaskSpec.FromString(template))
+        # It may have been changed since, which the template does not know.
+        view.spec.template.priority = row.spec.priority
     if not view.spec.template.name:
         view.spec.template.name = _work_name(view.spec.template)
     if not view.spec.name:

@@ -136,8 +136,16 @@ def job_row(state: State, queue_name: str, job: TaskId, record: r.JobRecord) -> 
     return row
 
 
+def changed_spec(job: JobRow, record: r.JobRecord) -> JobSpec | None:
+    """The spec that a known job has from now on; None when it stays."""
+    if record.spec == job.spec.spec:
+        return None
+    spec = job_pb2.JobSpec.FromString(record.spec)
+    return job_spec(spec, record.spec, items=record.has_items)
+
+
 def apply_job(job: JobRow, record: r.JobRecord) -> None:
-    """Bring a row to what its record says."""
+    """Bring a row to what its record says, but for its spec."""
     while job.round < record.round:
         job.array.begin_round()
         job.round += 1

@@ -54,6 +54,8 @@ class JobFold:
             row = records.job_row(state, queue, job, record)
             moves.add(state, row)
         else:
+            if (spec := records.changed_spec(row, record)) is not None:
+                moves.respec(state, row, spec)
             records.apply_job(row, record)
             moves.account(state, row)
             moves.forget_retained(row)

@@ -14,7 +14,7 @@ from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState
 from tests.simulation.calls.limits import ARRAYS, WORK
-from tests.support.core_jobs import job_spec
+from tests.support.core_jobs import job_spec, updating
 
 if TYPE_CHECKING:
     from tests.simulation.callers import Callers
@@ -28,6 +28,8 @@ _CONTROLS: Final[dict[str, Callable[..., e.Event]]] = {
     "close": e.JobClosed,
     "pause": partial(e.JobPauseAsked, paused=True),
     "resume": partial(e.JobPauseAsked, paused=False),
+    "widen": partial(e.JobUpdateAsked, make=updating(max_parallel=3, priority=1), changes=()),
+    "narrow": partial(e.JobUpdateAsked, make=updating(max_parallel=1, priority=0), changes=()),
 }
 
 
@@ -112,11 +114,12 @@ class JobCalls:
         assert answer is None or isinstance(answer, JobItemsKnown | Rejection), answer
 
     def control_job(self) -> None:
-        """Cancel, pause, resume, retry or close one."""
+        """Cancel, pause, resume, retry or change one."""
         rng = self._world.rng
         if self.jobs:
             job = rng.choice(self.jobs[-_RECENT:])
-            self._control(job, rng.choice(["cancel", "pause", "resume", "resume", "retry"]))
+            acts = ["cancel", "pause", "resume", "resume", "retry", "widen", "narrow"]
+            self._control(job, rng.choice(acts))
 
     def _control(self, job: TaskId, how: str) -> None:
         request, make = self._callers.request(how.encode()), _CONTROLS[how]

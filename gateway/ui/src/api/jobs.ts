@@ -1,6 +1,6 @@
 // Jobs: the messages that the views read, and one function for each RPC they use.
 
-import { get, post, remove, segment, type Options } from "@ui/api/rest";
+import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
 import type { Int64, TaskError, TaskSpec } from "@ui/api/types";
 
 export interface JobSpec {
@@ -85,4 +85,10 @@ export const cancelJob = (id: string) => post(`${path(id)}:cancel`);
 export const pauseJob = (id: string) => post(`${path(id)}:pause`);
 export const resumeJob = (id: string) => post(`${path(id)}:resume`);
 export const retryJob = (id: string) => post(`${path(id)}:retry`);
+/** `paths` are taken over from `spec`, and cleared where it leaves them out. */
+export const updateJob = (id: string, spec: JobSpec, paths: readonly string[]) =>
+  call<{ job: Job }>("PATCH", path(id), {
+    query: { updateMask: paths.join(",") },
+    body: { spec },
+  });
 export const deleteJob = (id: string) => remove(path(id));

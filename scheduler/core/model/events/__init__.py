@@ -43,6 +43,7 @@ from scheduler.core.model.events.jobs import (
     JobResultsRead,
     JobRetryAsked,
     JobSubmitted,
+    JobUpdateAsked,
     SubtaskFailed,
 )
 from scheduler.core.model.events.nodes import (
@@ -149,6 +150,7 @@ Event = (
     | JobDeleteAsked
     | JobItemsAdded
     | JobPauseAsked
+    | JobUpdateAsked
     | JobResultsRead
     | JobRetryAsked
     | JobSubmitted
@@ -184,6 +186,7 @@ __all__ = [
     "JobResultsRead",
     "JobRetryAsked",
     "JobSubmitted",
+    "JobUpdateAsked",
     "LimitDeleteAsked",
     "LimitSubmitted",
     "LimitUpdateAsked",

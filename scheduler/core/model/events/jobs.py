@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model.events.calls import Request, TaskRecorded, Token
 from scheduler.core.model.indexes.usage import Sized
-from scheduler.core.values import TaskSpec
+from scheduler.core.values import Change, TaskSpec
 
 # Positions, both ends included, ascending.
 Ranges = Sequence[tuple[int, int]]
@@ -70,6 +70,16 @@ class JobPauseAsked(NamedTuple):
 
 class JobRetryAsked(NamedTuple):
     job: TaskId
+    request: Request
+    token: Token
+
+
+class JobUpdateAsked(NamedTuple):
+    """UpdateJob: `make` gives the new spec, `changes` are what the audit log says."""
+
+    job: TaskId
+    make: Callable[[JobSpec], JobSpec]
+    changes: tuple[Change, ...]
     request: Request
     token: Token
 

@@ -31,8 +31,6 @@ def check_jobs(state: State) -> None:
             assert job.chunks or live, f"{name} is to end, and nothing of it is on a node"
         if job.members is not None:
             _check_members(state, job, job.members)
-        limit = job.spec.max_parallel
-        assert not limit or len(job.chunks) <= limit, f"{name}: {len(job.chunks)} chunks"
         for chunk, row in job.chunks.items():
             assert state.chunks.get(chunk) is row
     assert entries == state.job_entries

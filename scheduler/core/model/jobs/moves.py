@@ -13,7 +13,7 @@ from math import ceil
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
-from scheduler.core.arrays.spec import NO_TALLY, Tally
+from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
 from scheduler.core.graphs.members import Member
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
 from scheduler.core.model.schedules import ScheduleName
@@ -42,6 +42,15 @@ def add(state: State, job: JobRow) -> None:
         state.last_id = job.id
     state.observe(job.create_time)
     account(state, job)
+
+
+def respec(state: State, job: JobRow, spec: JobSpec) -> None:
+    """A job has another spec from now on. `account` follows: it enters its queue's order anew."""
+    if spec.priority != job.spec.priority:
+        _leave_order(state, job)
+        for row in job.chunks.values():
+            row.priority = spec.priority
+    job.spec = spec
 
 
 def drop(state: State, job: JobRow) -> None:

@@ -1,5 +1,6 @@
 // What can be done with a job: the same buttons in the list and on its page.
 
+import { useState } from "preact/hooks";
 import { cancelJob, deleteJob, pauseJob, resumeJob, retryJob, type Job } from "@ui/api/jobs";
 import { num, plain, plural } from "@ui/lib/format";
 import { Button } from "@ui/parts/basics";
@@ -7,6 +8,7 @@ import { confirm } from "@ui/parts/dialog";
 import type { IconName } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
 import { canCancel, canPause, canResume, canRetry, finished, isFinal, jobName } from "@ui/views/jobs/names";
+import { ChangeJob } from "@ui/views/jobs/change";
 
 interface ActionsProps {
   job: Job;
@@ -20,6 +22,7 @@ interface ActionsProps {
 
 export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
   const name = jobName(job);
+  const [changing, setChanging] = useState(false);
   const button = (icon: IconName, word: string, act: () => void, kind?: "primary" | "danger") =>
     small ? (
       <Button kind="quiet" icon={icon} title={`${word} ${name}`} onClick={act} />
@@ -54,6 +57,8 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
     });
   return (
     <>
+      {!small && canCancel(job) && button("edit", "Change", () => setChanging(true))}
+      {changing && <ChangeJob job={job} onClose={() => setChanging(false)} onDone={onDone} />}
       {canPause(job) &&
         button("pause", "Pause", run(pauseJob, `${name} is paused: nothing new starts.`))}
       {canResume(job) && button("play", "Resume", run(resumeJob, `${name} goes on.`), "primary")}
