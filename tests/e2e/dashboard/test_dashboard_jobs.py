@@ -80,7 +80,7 @@ def test_a_subtask_has_a_page_with_its_output_and_why_it_ended(
     expect(look.page.locator(".log")).to_contain_text("this is 3")
     expect(look.page.locator(".log")).not_to_contain_text("this is 2")
     look.page.get_by_role("link", name="Job", exact=True).click()
-    look.page.get_by_label("Subtask").fill("4")
+    look.page.get_by_role("spinbutton", name="Subtask").fill("4")
     look.button("Open").click()
     expect(look.page.locator(".title .badge")).to_have_text("succeeded")
     expect(look.page.locator(".log")).to_contain_text("this is 4")
