@@ -35,6 +35,9 @@ class Job:
     # What each chunk has left; and what all of them had at the last revision.
     chunks: dict[TaskId, int] = field(default_factory=dict)
     out_before: int = 0
+    # Since the last revision: limits that held, and the number of chunks then.
+    limits: list[int] = field(default_factory=list)
+    chunks_before: int = 0
 
 
 class Arrays:
@@ -57,9 +60,11 @@ class Arrays:
 
     def job(self, job: TaskId, queue: str, record: r.JobRecord) -> None:
         known = self.jobs.get(job)
+        spec = JobSpec.FromString(record.spec)
         if known is None:
-            spec = JobSpec.FromString(record.spec)
             known = self.jobs[job] = Job(of_array(queue, spec.template), spec.max_parallel)
+        known.limits.append(known.max_parallel)
+        known.max_parallel = spec.max_parallel
         state = JobState(record.state)
         assert record.round >= known.round, f"{job}: {record.round} after {known.round}"
         assert known.state is not JobState.SUCCEEDED or state is JobState.SUCCEEDED, record
@@ -140,8 +145,11 @@ class Arrays:
             out |= left
         assert not out & job.succeeded, f"{name}: {out & job.succeeded:x} was accepted and is out"
         assert not out & job.failed, f"{name}: {out & job.failed:x} has failed and is out"
-        most = job.max_parallel
+        # A lower limit ends nothing: it counts for what starts.
+        limits = [*job.limits, job.max_parallel]
+        most = max(*limits, job.chunks_before) if all(limits) else 0
         assert not most or len(job.chunks) <= most, f"{name}: {len(job.chunks)} chunks of {most}"
+        job.limits, job.chunks_before = [], len(job.chunks)
         assert job.state not in FINISHED_JOB or not job.chunks, f"{name} is over: {job.chunks}"
         job.out_before, job.state_before = out, job.state
 
