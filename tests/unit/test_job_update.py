@@ -154,3 +154,15 @@ async def test_errors_of_a_job_that_is_not_there_or_over() -> None:
         with pytest.raises(QuorateError) as error:
             await api.call("UpdateJob", asking(job.id, max_parallel=1))
         assert refused(error) == ("FAILED_PRECONDITION", "JOB_FINISHED")
+
+
+async def test_of_a_graph_name_labels_and_failures_can_be_changed() -> None:
+    async with leading() as (api, _):
+        spec = job_pb2.JobSpec(max_failures=1)
+        spec.graph.tasks.add(name="a").task.command.argv.append("true")
+        job = (await api.call("CreateJob", pb.CreateJobRequest(spec=spec))).job
+        shown = (await api.call("UpdateJob", asking(job.id, name="etl", max_failures=3))).job.spec
+        assert (shown.name, shown.max_failures, shown.HasField("graph")) == ("etl", 3, True)
+        with pytest.raises(QuorateError) as error:
+            await api.call("UpdateJob", asking(job.id, "spec.max_parallel", max_parallel=3))
+        assert refused(error) == ("INVALID_ARGUMENT", "INVALID_FIELD_MASK")

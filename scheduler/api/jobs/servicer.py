@@ -322,7 +322,9 @@ class JobCalls:
     async def UpdateJob(self, request: pb.UpdateJobRequest, context: Context) -> Message:
         asked = audited("UpdateJob", request, context)
         job = TaskId(required("job.id", request.job.id))
-        make, changes = updates.job_update(self._check, request, self._driver.clock.now())
+        row, now = self._state.jobs.get(job), self._driver.clock.now()
+        graph = row is not None and is_graph(row)
+        make, changes = updates.job_update(self._check, request, now, graph=graph)
         await self._candidates.require(JOB_UPDATE)
         await self._change(asked, lambda token: e.JobUpdateAsked(job, make, changes, asked, token))
         return pb.UpdateJobResponse(job=await self._as_known(job))

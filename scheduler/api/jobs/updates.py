@@ -21,32 +21,37 @@ UPDATABLE: Final = (
     *("spec.name", "spec.labels", "spec.max_parallel", "spec.max_failures"),
     *("spec.max_failure_share", "spec.close_after_idle", "spec.template.priority"),
 )
+# Of a graph: its tasks have the rest.
+OF_GRAPHS: Final = ("spec.name", "spec.labels", "spec.max_failures")
 _MOST_PATHS: Final = 20
 # Characters of a value in the audit log.
 _SHOWN: Final = 200
 
 
 def job_update(
-    check: SpecCheck, request: pb.UpdateJobRequest, now: float
+    check: SpecCheck, request: pb.UpdateJobRequest, now: float, *, graph: bool
 ) -> tuple[Callable[[JobSpec], JobSpec], tuple[Change, ...]]:
     """What becomes of the spec, and what the audit log says of it.
+
+    Args:
+        graph: the job is a graph.
 
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field.
     """
-    new = request.job.spec
+    new, updatable = request.job.spec, OF_GRAPHS if graph else UPDATABLE
     paths = list(dict.fromkeys(request.update_mask.paths))
     at_most("update_mask", len(paths), _MOST_PATHS, "paths")
     for path in paths:
-        if path not in UPDATABLE:
+        if path not in updatable:
             raise invalid(
                 "update_mask",
-                f"{path[:80]!r} cannot be changed; these can: {', '.join(UPDATABLE)}",
+                f"{path[:80]!r} cannot be changed; these can: {', '.join(updatable)}",
                 reason="INVALID_FIELD_MASK",
                 value=path[:80],
             )
     if not paths:
-        paths = [path for path in UPDATABLE if _is_set(new, path)]
+        paths = [path for path in updatable if _is_set(new, path)]
     if not paths:
         raise invalid("update_mask", "is required, or at least one of these fields of job.spec")
     validate.changeable(new, "job.spec")
