@@ -26,8 +26,8 @@ from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.states import is_finished, subtask_state_name
-from quorate.client.jobs.updates import JobUpdateArgs
 from quorate.client.jobs.values import Raw
+from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.sizes import size_text
 from quorate.runtime.visible import visible_json

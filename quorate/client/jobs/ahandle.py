@@ -24,7 +24,6 @@ from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.progress import JobProgress, progress_of
 from quorate.client.jobs.specs import encoder_of
 from quorate.client.jobs.states import is_finished, state_name
-from quorate.client.jobs.updates import JobUpdateArgs, update_of
 from quorate.client.jobs.values import (
     ENDED_BADLY,
     Failures,
@@ -54,6 +53,7 @@ from quorate.client.transport.job_rpcs import (
     WAIT_JOB,
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, TryAgain, judge
+from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import job_pb2
@@ -310,7 +310,7 @@ class AsyncJobHandle(Generic[R]):
 
     async def update(self, **changes: Unpack[JobUpdateArgs]) -> job_pb2.Job:
         """As `JobHandle.update`."""
-        answer = await self._calls.call(UPDATE_JOB, update_of(self.id, changes))
+        answer = await self._calls.call(UPDATE_JOB, requests.update(self.id, changes))
         job: job_pb2.Job = answer.job
         return job
 

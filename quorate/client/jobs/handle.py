@@ -14,7 +14,6 @@ from quorate.client.jobs.create import append, cancel_request
 from quorate.client.jobs.progress import JobProgress, progress_of
 from quorate.client.jobs.specs import encoder_of
 from quorate.client.jobs.states import is_finished, state_name
-from quorate.client.jobs.updates import JobUpdateArgs, update_of
 from quorate.client.jobs.values import (
     ENDED_BADLY,
     Failures,
@@ -44,6 +43,7 @@ from quorate.client.transport.job_rpcs import (
     WAIT_JOB,
 )
 from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, POLL, TryAgain, judge
+from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import job_pb2
@@ -349,7 +349,7 @@ class JobHandle(Generic[R]):
 
         Raises QuorateError (FAILED_PRECONDITION) when it is finished, or ends.
         """
-        job: job_pb2.Job = self._calls.call(UPDATE_JOB, update_of(self.id, changes)).job
+        job: job_pb2.Job = self._calls.call(UPDATE_JOB, requests.update(self.id, changes)).job
         return job
 
     def retry(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from quorate.client.jobs.states import job_state_of, subtask_state_of
 from quorate.client.transport.rpcs import new_request_id
+from quorate.client.work.job_updates import JobUpdateArgs, job_update_of
 from quorate.client.work.texts import text_of
 from quorate.v1 import job_pb2
 from quorate.v1 import scheduler_pb2 as pb
@@ -70,6 +71,11 @@ def resume(job_id: str) -> pb.ResumeJobRequest:
 def retry(job_id: str) -> pb.RetryJobRequest:
     """Retries what failed."""
     return pb.RetryJobRequest(id=job_id, request_id=new_request_id())
+
+
+def update(job_id: str, changes: JobUpdateArgs) -> pb.UpdateJobRequest:
+    """Changes it. Raises QuorateError (INVALID_ARGUMENT)."""
+    return pb.UpdateJobRequest(**job_update_of(job_id, changes), request_id=new_request_id())
 
 
 def delete(job_id: str) -> pb.DeleteJobRequest:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from quorate.client.transport.rpcs import new_request_id
 from quorate.client.work.options import set_seconds
 from quorate.client.work.texts import checked_texts, text_of
 from quorate.runtime.errors import invalid
 from quorate.v1 import job_pb2
-from quorate.v1 import scheduler_pb2 as pb
 
 
 class JobUpdateArgs(TypedDict, total=False):
@@ -36,8 +34,8 @@ def within(name: str, value: int, least: int = 0) -> int:
     return value
 
 
-def update_of(job_id: str, changes: JobUpdateArgs) -> pb.UpdateJobRequest:
-    """The call. A misspelt name is a TypeError.
+def job_update_of(job_id: str, changes: JobUpdateArgs) -> dict[str, Any]:
+    """The fields `job` and `update_mask` of a call. A misspelt name is a TypeError.
 
     Raises QuorateError (INVALID_ARGUMENT) where nothing, or something impossible, is to change.
     """
@@ -60,8 +58,7 @@ def update_of(job_id: str, changes: JobUpdateArgs) -> pb.UpdateJobRequest:
     if (idle := changes.get("close_after_idle")) is not None:
         set_seconds("close_after_idle", spec.close_after_idle, idle)
     paths = [f"spec.{'template.' if name == 'priority' else ''}{name}" for name in changes]
-    return pb.UpdateJobRequest(
-        job=job_pb2.Job(id=job_id, spec=spec),
-        update_mask=FieldMask(paths=paths),
-        request_id=new_request_id(),
-    )
+    return {
+        "job": job_pb2.Job(id=job_id, spec=spec),
+        "update_mask": FieldMask(paths=paths),
+    }
