@@ -31,6 +31,7 @@ from node_agent.worker.progress import ProgressMarks
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
 from quorate.client.tracking import progress, waiting
+from quorate.client.work import inputs
 from quorate.telemetry.tracing import TRACEPARENT
 
 _PR_SET_PDEATHSIG = 1
@@ -275,6 +276,7 @@ def main() -> None:
     *numbers, blob_url = sys.argv[1:]
     lane, max_tasks, max_bytes, max_result, max_blob = map(int, numbers)
     large = LargeValues(blob_url, max_blob, max_result)
+    inputs.register(large.open)
     die_with_spawner()
     # Not for child processes of user code.
     for descriptor in (WORKER_FD, OUTPUTS_FD, COUNTS_FD, MARKS_FD):

@@ -70,30 +70,20 @@ class AttemptRef(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect", "chunk", "inputs")
+    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect", "chunk")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     queue: str
     spec: bytes
     disconnect: _queue_pb2.DisconnectPolicy
     chunk: Chunk
-    inputs: _containers.RepeatedCompositeFieldContainer[TaskInput]
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[TaskInput, _Mapping]]] = ...) -> None: ...
-
-class TaskInput(_message.Message):
-    __slots__ = ("parameter", "result")
-    PARAMETER_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    parameter: str
-    result: _task_pb2.TaskResult
-    def __init__(self, parameter: _Optional[str] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("job_id", "ranges", "items", "first_index", "index_step", "count", "expected_seconds")

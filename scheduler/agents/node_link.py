@@ -34,6 +34,7 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc
 from scheduler.agents import conduct
 from scheduler.agents.conduct import AgentMisbehaviour, ReturnThrottle
+from scheduler.agents.inputs import InputError
 from scheduler.agents.orders import READ_AGAIN, Orders
 from scheduler.agents.reports import events_of, opened
 from scheduler.core.model import events as e
@@ -313,11 +314,23 @@ class Link:
             await orders.wake.wait()
             orders.wake.clear()
             if orders.needs_specs:
-                await orders.fetch_specs(sessions.etcd, sessions.prefix, self._driver.max_txn_ops)
+                await orders.fetch_specs(
+                    sessions.etcd,
+                    sessions.prefix,
+                    self._driver.max_txn_ops,
+                    self._inputs_failed,
+                )
             if orders.chunks.waiting:
                 await orders.chunks.fetch(sessions.job_values, self._fetch_again)
             while message := orders.next_message(sessions.epoch, sessions.spans):
                 await call.write(message)
+
+    def _inputs_failed(self, row: TaskRow, attempt: int, error: InputError) -> None:
+        """An attempt that was never sent has failed."""
+        event = e.AttemptFailed(
+            self._instance, row.id, attempt, 0.0, 0.0, error.kind, error.message, None
+        )
+        self._driver.handle((event,))
 
     def _fetch_again(self) -> None:
         asyncio.get_running_loop().call_later(READ_AGAIN, self.orders.wake.set)

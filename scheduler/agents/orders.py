@@ -21,7 +21,9 @@ from quorate.etcd.api import Etcd, EtcdError, Range
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import Epoch, InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
+from quorate.v1 import task_pb2
 from scheduler.agents.chunk_orders import ChunkOrders
+from scheduler.agents.inputs import InputError, with_inputs
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.values import TaskState
 from scheduler.engine.spans import TaskSpans
@@ -33,6 +35,8 @@ MOST_ANSWERS: Final = 65_536
 # Specs read back in one Txn, if it may hold so many: 1 MiB each at most, and an answer of etcd may
 # have 64.
 _SPECS_AT_ONCE: Final = 48
+# Results of other tasks read in one Txn, as many as one task may have: 1 MiB each at most.
+_RESULTS_AT_ONCE: Final = 16
 # Seconds until specs are read again that could not be read.
 READ_AGAIN: Final = 0.5
 
@@ -57,7 +61,7 @@ class Orders:
     def start(self, row: TaskRow, attempt: int) -> None:
         if row.chunk is not None:
             self.chunks.start(row, attempt)
-        elif row.spec is None:
+        elif row.spec is None or _has_inputs(row):
             self._without_spec.append((row, attempt))
         else:
             self._assign.append((row, attempt, row.spec))
@@ -148,8 +152,18 @@ class Orders:
             self._scaling_down = None
         return message
 
-    async def fetch_specs(self, etcd: Etcd, prefix: bytes, max_txn_ops: int) -> None:
-        """Read back the specs that memory did not keep."""
+    async def fetch_specs(
+        self,
+        etcd: Etcd,
+        prefix: bytes,
+        max_txn_ops: int,
+        failed: Callable[[TaskRow, int, InputError], None],
+    ) -> None:
+        """Read back the specs that memory did not keep, and results that are inputs.
+
+        Args:
+            failed: called for an attempt that cannot get its inputs.
+        """
         wanted, self._without_spec = self._without_spec, []
         at_once = min(_SPECS_AT_ONCE, max_txn_ops)
         for start in range(0, len(wanted), at_once):
@@ -165,7 +179,47 @@ class Orders:
             for (row, attempt), result in zip(rows, found.ranges, strict=True):
                 for kv in result.kvs:
                     spec = r.TaskRecord.FromString(kv.value).spec
+                    try:
+                        if _has_inputs(row):
+                            spec = await _complete(row, spec, etcd, prefix, max_txn_ops)
+                    except InputError as error:
+                        failed(row, attempt, error)
+                        continue
+                    except EtcdError:
+                        self._without_spec.append((row, attempt))
+                        asyncio.get_running_loop().call_later(READ_AGAIN, self.wake.set)
+                        continue
                     self._assign.append((row, attempt, spec))
+
+
+def _has_inputs(row: TaskRow) -> bool:
+    return row.member is not None and bool(row.member.of.inputs)
+
+
+async def _complete(
+    row: TaskRow, spec: bytes, etcd: Etcd, prefix: bytes, max_txn_ops: int
+) -> bytes:
+    """A spec with its inputs. What is read was committed before the attempt was: as for specs,
+    nothing is fenced, since a leader that was deposed sends nothing that counts.
+
+    Raises EtcdError, InputError.
+    """
+    member = row.member
+    assert member is not None
+    assert member.job.members is not None
+    nodes = member.job.members.nodes
+    wanted = [(parameter, nodes[place]) for parameter, place in member.of.inputs]
+    results: list[tuple[str, str, task_pb2.TaskResult | None]] = []
+    at_once = min(_RESULTS_AT_ONCE, max_txn_ops)
+    for start in range(0, len(wanted), at_once):
+        part = wanted[start : start + at_once]
+        reads = [Range(prefix + keys.run_key(row.queue.name, other.task)) for _, other in part]
+        found = await etcd.txn((), reads)
+        for (parameter, other), read in zip(part, found.ranges, strict=True):
+            record = r.RunRecord.FromString(read.kvs[0].value) if read.kvs else r.RunRecord()
+            done = record.state == task_pb2.TASK_STATE_SUCCEEDED
+            results.append((parameter, other.of.name, record.result if done else None))
+    return with_inputs(spec, results)
 
 
 def _is_current(row: TaskRow, attempt: int, instance: InstanceId) -> bool:

@@ -107,6 +107,24 @@ async def test_a_graph_of_ten_thousand_tasks_is_created():
         assert done.counts.cancelled + done.counts.succeeded == 10_000
 
 
+async def test_results_are_passed_to_tasks_that_name_them_as_inputs():
+    async with leading() as (api, agent):
+        spec = graph(a=(), b=(), c=())
+        spec.graph.tasks[1].inputs["x"] = "a"
+        spec.graph.tasks[1].task.python.json = '["é"]'
+        spec.graph.tasks[2].task.command.argv.append("sort")
+        spec.graph.tasks[2].inputs["COUNT"] = "a"
+        job = await create(api, spec)
+        done = await api.wait(job.id)
+        assert done.counts.succeeded == 3
+        sent = {item.task_id: task_pb2.TaskSpec.FromString(item.spec) for item in agent.assigned}
+        found = await api.call("GetJobGraph", pb.GetJobGraphRequest(id=job.id))
+        assert sent[found.nodes[1].task_id].python.json == '{"args":["é"],"kwargs":{"x":0}}'
+        assert dict(sent[found.nodes[2].task_id].command.env) == {"COUNT": "0"}
+        assert [(edge.node, edge.condition) for edge in found.nodes[1].depends_on] == [(0, 1)]
+        assert [(one.parameter, one.node) for one in found.nodes[2].inputs] == [("COUNT", 0)]
+
+
 def too_many() -> job_pb2.JobSpec:
     spec = job_pb2.JobSpec()
     for number in range(10_001):

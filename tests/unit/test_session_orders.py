@@ -73,7 +73,9 @@ class Fixture:
         await self.etcd.put(b"/q/" + keys.task_key(DEFAULT_QUEUE, row.id), record)
 
     async def read_specs(self) -> None:
-        await self.link.orders.fetch_specs(self.etcd, b"/q/", self.driver.max_txn_ops)
+        await self.link.orders.fetch_specs(
+            self.etcd, b"/q/", self.driver.max_txn_ops, lambda *_: None
+        )
 
     def messages(self) -> list[pb.SessionRequest]:
         found = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from quorate.runtime.errors import invalid, precondition
+from quorate.runtime.errors import precondition
 from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, refused
@@ -56,9 +56,6 @@ class GraphCalls:
         spec = request.spec
         validate.texts(spec)
         specs = await self._checked(request, job)
-        for place, one in enumerate(specs):
-            if one.member is not None and one.member.inputs:
-                raise invalid(f"spec.graph.tasks[{place}].inputs", "is not available yet")
         weight = request.ByteSize()
         refuse_when_full(asked, weight)
         await self._candidates.require("job")

@@ -227,6 +227,8 @@ async def _spec(
     for name in _NOT_IN_GRAPHS:
         if spec.HasField(name):
             raise invalid(f"{field}.task.{name}", "must not be set for a task of a graph")
+    if of.inputs and spec.HasField("payload_blob"):
+        raise invalid(f"{field}.task.payload_blob", "cannot be set together with inputs")
     if not spec.name:
         spec.name = task.name
     data = serialize(spec)

@@ -1,0 +1,116 @@
+"""Results of other tasks as inputs: what an agent is sent, and what a worker makes of it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from node_agent.worker.calls import Problem, read_arguments
+from quorate.client.work.inputs import Slot, result_of
+from quorate.v1 import task_pb2
+from scheduler.agents.inputs import MOST_BYTES, MOST_VARIABLE, InputError, with_inputs
+
+
+def call(**fields: Any) -> bytes:
+    python = task_pb2.PythonWork(entrypoint="m:f", **fields)
+    return task_pb2.TaskSpec(python=python).SerializeToString()
+
+
+def loaded(spec: bytes) -> tuple[object, object]:
+    """The arguments as the worker of a node reads them."""
+    python = task_pb2.TaskSpec.FromString(spec).python
+    kind = python.WhichOneof("arguments")
+    assert kind is not None
+    _, args, kwargs = read_arguments(print, kind, getattr(python, kind))
+    return args, kwargs
+
+
+def test_results_take_the_places_of_slots_at_any_depth():
+    arguments = pickle.dumps(((1, [Slot("a"), {"k": Slot("b")}]), {"same": Slot("a")}))
+    spec = with_inputs(
+        call(pickle=arguments),
+        [
+            ("a", "load", task_pb2.TaskResult(pickle=pickle.dumps({"rows": 3}))),
+            ("b", "count", task_pb2.TaskResult(json="[1, null]")),
+            ("c", "run", task_pb2.TaskResult(exit_code=0)),
+        ],
+    )
+    args, kwargs = loaded(spec)
+    assert args == (1, [{"rows": 3}, {"k": [1, None]}])
+    # What has no slot is a keyword argument.
+    assert kwargs == {"same": {"rows": 3}, "c": 0}
+
+
+def test_a_slot_that_nobody_fills_stays_one():
+    assert isinstance(result_of("a"), Slot)
+    assert pickle.loads(pickle.dumps(Slot("a"))).parameter == "a"
+
+
+def test_json_calls_get_keyword_arguments():
+    result = task_pb2.TaskResult(json='"é"')
+    for arguments, args, kwargs in (
+        ("", [], {}),
+        ("[1]", [1], {}),
+        ('{"args":[1],"kwargs":{"y":2}}', [1], {"y": 2}),
+    ):
+        spec = with_inputs(call(json=arguments) if arguments else call(), [("x", "a", result)])
+        text = task_pb2.TaskSpec.FromString(spec).python.json
+        assert json.loads(text) == {"args": args, "kwargs": {**kwargs, "x": "é"}}
+
+
+def test_a_command_gets_variables():
+    spec = task_pb2.TaskSpec()
+    spec.command.argv.append("sort")
+    results = [
+        ("A", "a", task_pb2.TaskResult(json='"text"')),
+        ("B", "b", task_pb2.TaskResult(json='{"k":1}')),
+        ("C", "c", task_pb2.TaskResult(exit_code=0)),
+    ]
+    found = task_pb2.TaskSpec.FromString(with_inputs(spec.SerializeToString(), results))
+    assert dict(found.command.env) == {"A": "text", "B": '{"k":1}', "C": "0"}
+
+
+def command() -> bytes:
+    return task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"])).SerializeToString()
+
+
+LARGE = task_pb2.TaskResult(json=json.dumps("x" * (MOST_BYTES // 2)))
+BLOB = task_pb2.TaskResult(json="", blob=task_pb2.BlobRef(sha256="0" * 64, upload="1", size=5))
+
+
+@pytest.mark.parametrize(
+    ("spec", "results", "kind"),
+    [
+        (call(json="[]"), [("x", "a", LARGE), ("y", "b", LARGE)], "INPUTS_TOO_LARGE"),
+        (call(json="[]"), [("x", "a", None)], "INPUT_NOT_FOUND"),
+        (call(json="[]"), [("x", "a", BLOB)], "INPUTS_TOO_LARGE"),
+        (call(json="[]"), [("x", "a", task_pb2.TaskResult(pickle=b"x"))], "INPUT_NOT_FOUND"),
+        (
+            call(json='{"kwargs":{"x":1}}'),
+            [("x", "a", task_pb2.TaskResult(json="1"))],
+            "INPUT_NOT_FOUND",
+        ),
+        (
+            command(),
+            [("X", "a", task_pb2.TaskResult(json=json.dumps("x" * (MOST_VARIABLE + 1))))],
+            "INPUTS_TOO_LARGE",
+        ),
+        (command(), [("X", "a", task_pb2.TaskResult(json='"\\u0000"'))], "INPUT_NOT_FOUND"),
+    ],
+)
+def test_what_cannot_be_passed_is_named(spec, results, kind):
+    with pytest.raises(InputError) as error:
+        with_inputs(spec, results)
+    assert error.value.kind == kind
+    assert error.value.message
+
+
+def test_an_input_beside_an_argument_of_its_name_is_a_problem_of_the_call():
+    arguments = pickle.dumps(((), {"x": 1}))
+    spec = with_inputs(call(pickle=arguments), [("x", "a", task_pb2.TaskResult(json="2"))])
+    with pytest.raises(Problem) as problem:
+        loaded(spec)
+    assert problem.value.kind == "ARGUMENTS_NOT_READABLE"
