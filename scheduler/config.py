@@ -107,6 +107,13 @@ class SchedulerSettings(
         le=3650 * 86_400.0,
         description="seconds that an entry of the audit log stays",
     )
+    reserve_after: float = Field(
+        30.0,
+        ge=0,
+        le=86_400,
+        description="seconds that a task with resources waits until a node keeps its room for it;"
+        " 0: never",
+    )
     etcd_wait: float = Field(
         10.0, ge=0, le=3600, description="seconds to wait for etcd when starting"
     )

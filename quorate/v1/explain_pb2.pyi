@@ -34,6 +34,7 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_EXPIRED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_DROPPED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_TASK_PAUSED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_RESERVED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_MAX_PARALLEL: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_LOADING: _ClassVar[ExplainReason]
@@ -60,6 +61,7 @@ class NodeFilter(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NODE_FILTER_NEAR: _ClassVar[NodeFilter]
     NODE_FILTER_APART: _ClassVar[NodeFilter]
     NODE_FILTER_PLUGIN: _ClassVar[NodeFilter]
+    NODE_FILTER_RESERVED: _ClassVar[NodeFilter]
 EXPLAIN_REASON_UNSPECIFIED: ExplainReason
 EXPLAIN_REASON_QUEUE_PAUSED: ExplainReason
 EXPLAIN_REASON_NOT_BEFORE: ExplainReason
@@ -81,6 +83,7 @@ EXPLAIN_REASON_CANCELLED: ExplainReason
 EXPLAIN_REASON_EXPIRED: ExplainReason
 EXPLAIN_REASON_DROPPED: ExplainReason
 EXPLAIN_REASON_TASK_PAUSED: ExplainReason
+EXPLAIN_REASON_RESERVED: ExplainReason
 EXPLAIN_REASON_JOB_PAUSED: ExplainReason
 EXPLAIN_REASON_MAX_PARALLEL: ExplainReason
 EXPLAIN_REASON_JOB_LOADING: ExplainReason
@@ -104,6 +107,7 @@ NODE_FILTER_TAINT: NodeFilter
 NODE_FILTER_NEAR: NodeFilter
 NODE_FILTER_APART: NodeFilter
 NODE_FILTER_PLUGIN: NodeFilter
+NODE_FILTER_RESERVED: NodeFilter
 
 class ExplanationReason(_message.Message):
     __slots__ = ("reason", "sentence", "until", "paused_by", "holders")

@@ -150,7 +150,7 @@ class Machine:
         """
         out = Effects()
         ids = None if first_chunk is None else ChunkIds(first_chunk)
-        place(self.state, now, limit, out, ids)
+        place(self.state, now, limit, out, ids, self.limits.reserve_after)
         return self._stepped(out, now)
 
     def _stepped(self, out: Effects, now: float) -> Effects:

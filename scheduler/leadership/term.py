@@ -320,6 +320,7 @@ def _limits(settings: SchedulerSettings) -> Limits:
         part_tasks=part,
         audit_entries=settings.audit_keep,
         audit_age=settings.audit_keep_for,
+        reserve_after=settings.reserve_after,
         caller_quota=Quota(
             live_tasks=settings.quota_live_tasks or max(1, settings.max_live_tasks // 2),
             live_subtasks=LIVE_SUBTASKS,

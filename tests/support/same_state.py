@@ -191,6 +191,8 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (State, "job_timers"): (by(lambda s, _: next_due(s)), "entries that moved on may be left"),
     (State, "job_changes"): (anything, OWN),
     (State, "recall_at"): (anything, MEMORY),
+    (State, "reservation"): (anything, MEMORY),
+    (State, "reserve_at"): (anything, MEMORY),
     (State, "to_merge"): (anything, MEMORY),
     (QueueRow, "jobs"): (by(lambda q, _: sorted(q.jobs)), REFERENCE),
     (QueueRow, "entries"): (by(lambda q, _: sorted(q.entries)), REFERENCE),

@@ -106,6 +106,16 @@ def unreachable(c: Cluster) -> TaskId:
     return task
 
 
+def reserved(c: Cluster) -> TaskId:
+    """A large task waits, and keeps what is free of the node."""
+    c.node("n1", cpu=4.0)
+    c.submit(spec(cpu=3.0))
+    task = c.submit(spec(cpu=4.0))
+    c.advance(c.limits.reserve_after)
+    c.place()
+    return task
+
+
 REASONS: dict[Why, tuple[Callable[[Cluster], TaskId], str]] = {
     Why.QUEUE_PAUSED: (paused, "queue default is paused by operator:alice until 2023"),
     Why.NOT_BEFORE: (later, "the task may not start before 2023-11-14 22:14:20 UTC"),
@@ -114,6 +124,7 @@ REASONS: dict[Why, tuple[Callable[[Cluster], TaskId], str]] = {
     Why.NO_NODE: (nowhere, "no node is registered"),
     Why.NO_NODE_FITS: (too_small, "no registered node can take the task: node n1 has 2 cores"),
     Why.NODES_BUSY: (busy, "every node that could take the task is busy: node n1 is full"),
+    Why.RESERVED: (reserved, "node n1 keeps its room for the task since 2023"),
     Why.TURN: (behind, "1 task with a higher priority and 1 older task like it of queue default"),
     Why.STARTING: (about_to_start, "nothing holds the task back"),
     Why.ASSIGNED: (assigned, "attempt 1 on node n1 was assigned at"),
@@ -218,6 +229,11 @@ FILTERS: dict[Filter, tuple[Callable[[Cluster], object], dict[str, object], str]
         "runs a task with the label app=db, and the task must be apart",
     ),
     Filter.PLUGIN: (filtered, {}, "is refused by the leader has no filter 'licensed'"),
+    Filter.RESERVED: (
+        reserved,
+        {"cpu": 1.0},
+        "has free room held back for the reservation of ",
+    ),
     Filter.SCALING_DOWN: (marked, {}, "may be ended by a scale-down"),
 }
 

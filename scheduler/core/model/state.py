@@ -22,7 +22,7 @@ from scheduler.core.model.indexes.progress import TaskProgress
 from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.plugins import Plugins
-from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, TaskRow
+from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, Reservation, TaskRow
 from scheduler.core.model.schedules import ScheduleIndex, ScheduleName
 from scheduler.core.model.state_parts.callers import CallerState
 from scheduler.core.model.state_parts.calls import CallState
@@ -58,6 +58,9 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         self.to_merge: dict[tuple[TaskId, int], None] = {}
         # How many jobs stand in the order of their queues; when chunks may be recalled again.
         self.job_entries, self.recall_at = 0, 0.0
+        # The node that is kept for a large task; when one may be looked for again.
+        self.reservation: Reservation | None = None
+        self.reserve_at = 0.0
         self.audit = AuditIndex()
         self.dead = DeadLetters()
         self.blobs = NamedBlobs()

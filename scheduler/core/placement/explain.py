@@ -28,7 +28,8 @@ from scheduler.core.place_rules import (
 )
 from scheduler.core.placement.choosing import taints_of
 from scheduler.core.placement.held_back import why_held_back
-from scheduler.core.placement.pipeline import fits, fits_beside
+from scheduler.core.placement.reservation import keeps_from
+from scheduler.core.placement.room import fits, fits_beside
 from scheduler.core.queues.pending import Place
 from scheduler.core.values import BLOB_STORE, NO_NEEDS, JobState, Needs, TaskPause, TaskState
 
@@ -63,6 +64,7 @@ class Why(IntEnum):
     TASK_PAUSED = 20
     BLOCKED = 21
     SKIPPED = 23
+    RESERVED = 71
     # Of subtasks, and of tasks of graphs.
     JOB_PAUSED = 61
     MAX_PARALLEL = 62
@@ -89,13 +91,14 @@ class Filter(IntEnum):
     NEAR = 15
     APART = 16
     PLUGIN = 17
+    RESERVED = 18
 
 
 # Those that pass by themselves: the node could take the task.
 _BUSY: Final = frozenset(
     (
         *(Filter.NONE, Filter.SLOTS, Filter.RESOURCES, Filter.SCALING_DOWN),
-        *(Filter.NEAR, Filter.APART),
+        *(Filter.NEAR, Filter.APART, Filter.RESERVED),
     )
 )
 
@@ -140,7 +143,8 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     place = row.queue.pending.place_of(row, LOOKED_AT) if row.state is TaskState.PENDING else None
     names = sorted(state.nodes)
     filtered = [what_refuses(state, state.nodes[name], row) for name in islice(names, LOOKED_AT)]
-    reasons = [*_paused(row), *_limited(state, row, now), *_nodes(filtered)]
+    reasons = [*_paused(row), *_limited(state, row, now), *_reserved(state, row)]
+    reasons.extend(_nodes(filtered))
     if place is not None and (place.ahead or place.higher or place.other_tenants):
         reasons.append(_turn(row, place))
     if not reasons:
@@ -281,6 +285,13 @@ def _same_key(one: TaskRow, other: TaskRow) -> bool:
     return bool(one.limits.key) and one.limits.key == other.limits.key
 
 
+def _reserved(state: State, row: TaskRow) -> Iterator[Reason]:
+    held = state.reservation
+    if held is not None and held.row is row:
+        sentence = f"node {held.node} keeps its room for the task since {at(held.since)}"
+        yield Reason(Why.RESERVED, f"{sentence}: it starts when enough of it is free")
+
+
 def _nodes(filtered: list[Refused]) -> Iterator[Reason]:
     if not filtered:
         yield Reason(Why.NO_NODE, "no node is registered")
@@ -331,6 +342,9 @@ def _filter(state: State, node: NodeRow, row: TaskRow) -> tuple[Filter, str]:
         if row.replica is None and len(node.allocation.rows) >= node.credit:
             return Filter.SLOTS, f"is full with {plural(len(node.allocation.rows), 'attempt')}"
         return Filter.RESOURCES, "has given the resources that the task needs to others"
+    held = state.reservation
+    if held is not None and keeps_from(held, node, row):
+        return Filter.RESERVED, f"has free room held back for the reservation of {held.row.id}"
     if node.name in state.scaling_down:
         return Filter.SCALING_DOWN, "may be ended by a scale-down"
     return Filter.NONE, "has room"

@@ -11,7 +11,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from math import inf
 from typing import NamedTuple
@@ -33,16 +33,25 @@ from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.placement.choosing import Choosing, may_run, strategy_of, taints_of
-from scheduler.core.placement.strategies.strategy import Strategy
+from scheduler.core.placement.reservation import keeping, renew
+from scheduler.core.placement.room import (
+    fits,
+    fits_beside,
+    fits_chunk,
+    fits_chunk_slot,
+    fits_slot,
+    open_to_work,
+    room_for,
+    usable,
+)
+from scheduler.core.placement.strategies.strategy import Room, Strategy
 from scheduler.core.queues.lanes import KeyedLanes, Lane
 from scheduler.core.queues.pending import PendingOrder
-from scheduler.core.values import NO_LIMITS, NO_NEEDS, Needs
+from scheduler.core.values import NO_LIMITS, NO_NEEDS
 
 # Kinds of needs of one priority that are tried before it is left for this pass. Those that fit
 # nowhere stand behind the others next time, so that each is tried in the end.
 _KINDS_TRIED = 64
-# Sums of shares of a core are not exact: 1.1 + 2.2 is a little more than 3.3.
-_CPU_ROUNDING = 1e-6
 # Marks taken back in one step: each costs a pass over all nodes.
 _BACK_AT_ONCE = 32
 # Tenants tried in one turn of a queue; lanes that are looked at together with ageing.
@@ -50,8 +59,6 @@ _TENANTS_TRIED = 256
 _LANES_TRIED = 1_000
 # Keys parked in one pass over a queue: bounds how long a step holds the loop.
 _PARKED_AT_ONCE = 1_000
-# Chunks that a node has at once, for each slot.
-CHUNKS_A_SLOT = 2
 # Seconds between two looks for chunks to be recalled, at least.
 _RECALL_EVERY = 0.01
 # Tasks of one queue placed before the next queue has its turn.
@@ -73,83 +80,13 @@ class _With(NamedTuple):
     chunk_slots: int
 
 
-def fits(node: NodeRow, needs: Needs) -> bool:
-    """Whether the node has credit, and free resources for `needs`."""
-    return len(node.allocation.rows) < node.credit and (
-        needs is NO_NEEDS or fits_beside(node, needs)
-    )
-
-
-def fits_slot(node: NodeRow, needs: Needs) -> bool:
-    """Whether the node also has a free slot: no start of a rate limit is spent on waiting there."""
-    return fits(node, needs) and node.slots + node.stats.yielded > len(
-        node.allocation.rows
-    ) - _replicas(node)
-
-
-def _replicas(node: NodeRow) -> int:
-    """Of what it holds: they take no slot."""
-    rows = node.allocation.rows
-    if len(rows) < node.slots:
-        # As many as there may be: there is a slot anyway.
-        return 0
-    return sum(1 for row in rows.values() if row.replica is not None)
-
-
-def fits_beside(node: NodeRow, needs: Needs) -> bool:
-    """Whether the node has free resources for a replica, which takes no slot.
-
-    The agent starts replicas beside whatever its slots hold, and then raises its credit by them.
-    """
-    allocation = node.allocation
-    if needs is NO_NEEDS:
-        return True
-    return (
-        allocation.cpu + needs.cpu <= node.cpu + _CPU_ROUNDING
-        and allocation.memory + needs.memory <= node.memory
-        and all(
-            allocation.counters.get(name, 0) + amount <= node.counters.get(name, 0)
-            for name, amount in needs.counters
-        )
-    )
-
-
-def fits_chunk(node: NodeRow, needs: Needs) -> bool:
-    """Whether the node fits, and its agent runs chunks of arrays.
-
-    One chunk runs in a slot and one waits behind it. The credit may be for a thousand tasks: while
-    nobody knows how long a subtask takes, that would be a thousand chunks of one subtask each.
-    """
-    return (
-        node.takes_chunks
-        and node.allocation.chunks < CHUNKS_A_SLOT * node.slots + node.stats.yielded
-        and fits(node, needs)
-    )
-
-
-def fits_chunk_slot(node: NodeRow, needs: Needs) -> bool:
-    """As `fits_chunk`, in a slot that is free."""
-    return node.takes_chunks and fits_slot(node, needs)
-
-
-def usable(state: State, node: NodeRow) -> bool:
-    """Whether the node takes new work at all; an agent without credit takes none."""
-    return _open(state, node) and node.name not in state.scaling_down
-
-
-def _open(state: State, node: NodeRow) -> bool:
-    control = state.control(node.name)
-    return (
-        node.connected
-        and node.credit > 0
-        and not node.suspect_since
-        and not control.cordoned
-        and not control.draining
-    )
-
-
 def place(
-    state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None = None
+    state: State,
+    now: float,
+    limit: int,
+    out: Effects,
+    chunk_ids: ChunkIds | None = None,
+    reserve_after: float = 0.0,
 ) -> None:
     """Assign up to `limit` tasks and chunks; the queues take turns.
 
@@ -157,8 +94,11 @@ def place(
 
     Args:
         chunk_ids: None: jobs are passed over.
+        reserve_after: seconds after which a node is reserved for a task; 0.0: none is.
     """
     state.permits.wake_at = 0.0
+    if state.reservation is not None or (reserve_after and now >= state.reserve_at):
+        renew(state, now, reserve_after)
     left = _pass(state, now, limit, out, chunk_ids)
     for _ in range(_BACK_AT_ONCE):
         if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
@@ -187,7 +127,7 @@ def _recall(state: State, now: float, out: Effects) -> None:
 def _needed(state: State, now: float) -> NodeRow | None:
     """A node to be taken back for a task that waits; None when none of them would take one."""
     marked = sorted(state.scaling_down.items(), key=lambda item: (-item[1].since, item[0]))
-    nodes = [node for name, _ in marked if _open(state, node := state.nodes[name])]
+    nodes = [node for name, _ in marked if open_to_work(state, node := state.nodes[name])]
     if not nodes:
         return None
     for queue in state.waiting.values():
@@ -200,18 +140,11 @@ def _needed(state: State, now: float) -> NodeRow | None:
             for row in filter(None, (lane.head() for lane in level)):
                 if row.limits is not None and hold(state, row, now) is not Hold.NOTHING:
                     continue
-                room = _room(row)
+                room = room_for(row)
                 for node in nodes:
                     if room(node, row.needs) and may_run(state, node, row):
                         return node
     return None
-
-
-def _room(row: TaskRow) -> Callable[[NodeRow, Needs], bool]:
-    """What says whether a node has room for what waits."""
-    if row.job is not None:
-        return fits_chunk
-    return fits if row.replica is None else fits_beside
 
 
 def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None) -> int:
@@ -304,7 +237,7 @@ def _place_of(
     """Place up to `wanted` tasks of a queue's order, or of one of its tenants'."""
     usual, choosing, now, out, chunk_ids, chunk_slots = with_what
     placed = parked = 0
-    filtered = bool(queue.place.filters)
+    filtered, reserved = bool(queue.place.filters), state.reservation
     rated = queue.limits.rate is not None
     aging = queue.order.aging
     for level in _levels(queue, order):
@@ -320,7 +253,7 @@ def _place_of(
             if row is None:
                 level.remove(lane)
                 continue
-            room = fits if row.replica is None else fits_beside
+            room: Room = fits if row.replica is None else fits_beside
             if row.job is not None:
                 room = fits_chunk
             if row.limits is not None:
@@ -339,6 +272,8 @@ def _place_of(
                     room = fits_slot
             elif rated:
                 room = fits_slot if row.job is None else fits_chunk_slot
+            if reserved is not None and row.needs is not NO_NEEDS:
+                room = keeping(reserved, row, room)
             strategy = usual
             if row.rules is not None:
                 strategy = choosing.by_rules(queue, row.rules)
@@ -358,6 +293,8 @@ def _place_of(
             strategy.assigned(node)
             if row.labels:
                 choosing.labels_came = True
+            if reserved is not None and reserved.row is row:
+                reserved = state.reservation = None
             placed += 1
         if placed >= wanted:
             break

@@ -43,6 +43,8 @@ class Limits:
     # Audit entries kept, and for how many seconds; 0 entries: none are written.
     audit_entries: int = 10_000
     audit_age: float = 90 * 86_400.0
+    # Seconds that a task waits until the room of a node is kept for it; 0.0: never.
+    reserve_after: float = 30.0
     # Of whoever has no record of its own, and there is none for everybody.
     caller_quota: Quota = NO_QUOTA
     anonymous_quota: Quota = NO_QUOTA

@@ -6,7 +6,14 @@ epoch on the leader's clock, 0.0 meaning "not yet".
 
 from scheduler.core.model.rows.calls import NO_TASK, DedupRow
 from scheduler.core.model.rows.limits import LimitRow
-from scheduler.core.model.rows.nodes import Allocation, Control, NodeRow, NodeStats, ScalingDown
+from scheduler.core.model.rows.nodes import (
+    Allocation,
+    Control,
+    NodeRow,
+    NodeStats,
+    Reservation,
+    ScalingDown,
+)
 from scheduler.core.model.rows.services import InstanceRow, ServiceRow
 from scheduler.core.model.rows.work import (
     NO_INSTANCE,
@@ -33,6 +40,7 @@ __all__ = [
     "NodeRow",
     "NodeStats",
     "QueueRow",
+    "Reservation",
     "ScalingDown",
     "ServiceRow",
     "TaskRow",

@@ -114,6 +114,17 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """A node whose room is kept for a task: `scheduler.core.placement.reservation`. `row`: the
+    task's, or the place of a job in the order."""
+
+    row: TaskRow
+    node: NodeName
+    instance: InstanceId
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScalingDown:
     """The mark of an idle agent process that a scale-down may end:
     `scheduler.core.handlers.nodes.scaling_down`."""
