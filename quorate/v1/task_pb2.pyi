@@ -36,6 +36,7 @@ class UniqueConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNIQUE_CONFLICT_UNSPECIFIED: _ClassVar[UniqueConflict]
     UNIQUE_CONFLICT_RETURN_EXISTING: _ClassVar[UniqueConflict]
     UNIQUE_CONFLICT_REJECT: _ClassVar[UniqueConflict]
+    UNIQUE_CONFLICT_REPLACE: _ClassVar[UniqueConflict]
 
 class ScheduleCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -59,6 +60,7 @@ TASK_VIEW_FULL: TaskView
 UNIQUE_CONFLICT_UNSPECIFIED: UniqueConflict
 UNIQUE_CONFLICT_RETURN_EXISTING: UniqueConflict
 UNIQUE_CONFLICT_REJECT: UniqueConflict
+UNIQUE_CONFLICT_REPLACE: UniqueConflict
 SCHEDULE_CAUSE_UNSPECIFIED: ScheduleCause
 SCHEDULE_CAUSE_TICK: ScheduleCause
 SCHEDULE_CAUSE_BACKFILL: ScheduleCause
@@ -208,12 +210,14 @@ class BlobRef(_message.Message):
     def __init__(self, sha256: _Optional[str] = ..., upload: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class UniqueKey(_message.Message):
-    __slots__ = ("key", "on_conflict")
+    __slots__ = ("key", "on_conflict", "window")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     key: str
     on_conflict: UniqueConflict
-    def __init__(self, key: _Optional[str] = ..., on_conflict: _Optional[_Union[UniqueConflict, str]] = ...) -> None: ...
+    window: _duration_pb2.Duration
+    def __init__(self, key: _Optional[str] = ..., on_conflict: _Optional[_Union[UniqueConflict, str]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "placement")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from quorate.etcd.generation import GENERATION as GENERATION
 from quorate.etcd.generation import HEAD as HEAD
 from quorate.etcd.generation import RESTORING as RESTORING
+from quorate.runtime.ids import QueueName
 
 ELECTION = b"election/scheduler"
 NODES = b"nodes/"
@@ -19,6 +20,7 @@ AUDIT = b"audit/"
 QUOTAS = b"quotas/"
 LIMIT_GROUPS = b"limit-groups/"
 RATES = b"rates/"
+UNIQUE = b"unique/"
 TASKS = b"tasks/"
 RUNS = b"runs/"
 JOBS = b"jobs/"
@@ -44,6 +46,7 @@ SNAPSHOT_ORDER = (
     QUEUES,
     LIMIT_GROUPS,
     RATES,
+    UNIQUE,
     SERVICE_SPECS,
     SCHEDULES,
     JOBS,
@@ -74,6 +77,8 @@ TASK_KEYS = "task-keys"
 PLACEMENT = "placement"
 # Tasks that belong to jobs: older leaders would start what is BLOCKED never, and finish jobs early.
 GRAPH = "graph"
+# Unique keys with a window, that replace, or of a batch.
+UNIQUE_WINDOW = "unique-window"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -85,6 +90,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_UPDATE,
     START_DEADLINE,
     TASK_KEYS,
+    UNIQUE_WINDOW,
     QUEUE_PAUSE,
     TASK_PAUSE,
     PLACEMENT,
@@ -151,6 +157,15 @@ def limit_key(name: str) -> bytes:
 def rate_key(kind: str, name: str, key: str) -> bytes:
     """A limit key is hex-encoded: it is the caller's, and may hold anything."""
     return f"rates/{kind}/{name}/{key.encode().hex()}".encode()
+
+
+def unique_key(queue: str, digest: str) -> bytes:
+    return f"unique/{queue}/{digest}".encode()
+
+
+def split_unique_key(key: bytes) -> tuple[QueueName, str]:
+    _, queue, digest = key.decode().split("/")
+    return QueueName(queue), digest
 
 
 def split_rate_key(key: bytes) -> tuple[str, str, str]:

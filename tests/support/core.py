@@ -150,7 +150,7 @@ class Cluster(LimitCalls, ServiceCalls):
             if out.writes:
                 self.log.append(self._encoded(out.writes))
             purged = out.purges or out.purged_requests or out.purged_audit or out.purged_rates
-            if purged or out.purged_jobs:
+            if purged or out.purged_jobs or out.purged_windows:
                 # A Txn of its own, in its place among the others.
                 self.log.flush()
                 self.log.apply(self.codec.encode_purges(out))

@@ -77,6 +77,8 @@ class HistoryBase:
             tenant=rng.choice(["", "", "", "gold", "silver"]),
             ordering=rng.choice(["", "", "", "o", "p"]),
             unique=rng.choice(["", "", "", "u", "v"]) if alone else "",
+            replaces=rng.choice([False, True]),
+            window=rng.choice([0.0, 0.0, 5.0, 50.0]),
         )
 
     def some(self, *states: TaskState):

@@ -43,6 +43,8 @@ def spec(
     ordering: str = "",
     unique: str = "",
     rejects: bool = False,
+    replaces: bool = False,
+    window: float = 0.0,
 ) -> TaskSpec:
     """A spec as the service makes it: from a message, through the codec."""
     return _spec(
@@ -67,6 +69,8 @@ def spec(
         ordering,
         unique,
         rejects,
+        replaces,
+        window,
     )
 
 
@@ -116,6 +120,8 @@ def _spec(
     ordering: str,
     unique: str,
     rejects: bool,
+    replaces: bool,
+    window: float,
 ) -> TaskSpec:
     message = task_pb2.TaskSpec(
         priority=priority, affinity_key=affinity, limit_key=key, limits=limits, fairness_key=tenant
@@ -123,8 +129,12 @@ def _spec(
     message.ordering_key = ordering
     if unique:
         message.unique.key = unique
-        reject = task_pb2.UNIQUE_CONFLICT_REJECT
-        message.unique.on_conflict = reject if rejects else task_pb2.UNIQUE_CONFLICT_UNSPECIFIED
+        if rejects:
+            message.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
+        if replaces:
+            message.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REPLACE
+        if window:
+            message.unique.window.FromNanoseconds(round(window * 1e9))
     message.command.argv.append("true")
     message.command.stdin = payload
     message.retry.max_attempts = attempts

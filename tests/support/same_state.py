@@ -169,6 +169,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (Permits, "wake_at"): (anything, MEMORY),
     (Permits, "wakes"): (anything, MEMORY),
     (Permits, "waking"): (anything, MEMORY),
+    (QueueRow, "coming_unique"): (anything, MEMORY),
     (Usage, "coming_tasks"): (anything, MEMORY),
     (Usage, "coming_units"): (anything, MEMORY),
     (DedupRow, "waiters"): (anything, MEMORY),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from quorate.cli.words import rate, rate_text
-from quorate.v1 import limit_pb2, scheduler_pb2
+from quorate.v1 import limit_pb2, scheduler_pb2, task_pb2
 from tests.support.command_line import command_line
 from tests.support.fake_scheduler import FakeCluster
 
@@ -89,8 +89,20 @@ def test_tasks_name_their_limits(quorate, cluster):
     quorate("submit", "--limit-key", "k", "--unique-key", "u", *limits, "--", "true")
     [task] = cluster.tasks.values()
     assert task.spec.unique.key == "u"
+    assert not task.spec.unique.HasField("window")
     assert (task.spec.fairness_key, task.spec.ordering_key) == ("gold", "o")
     assert (task.spec.limit_key, list(task.spec.limits)) == ("k", ["a", "b"])
+
+
+def test_a_unique_key_may_replace_and_last(quorate, cluster):
+    how = ("--on-conflict", "replace", "--unique-for", "60")
+    quorate("submit", "--unique-key", "u", *how, "--", "true")
+    [task] = cluster.tasks.values()
+    assert task.spec.unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REPLACE
+    assert task.spec.unique.window.seconds == 60
+    code, _, err = quorate("submit", *how, "--", "true")
+    assert (code, "--unique-key is required" in err) == (2, True)
+    assert quorate("submit", "--unique-key", "u", "--on-conflict", "win", "--", "true")[0] == 2
 
 
 def test_a_listed_task_that_a_limit_holds_back_says_so(quorate, cluster):

@@ -114,3 +114,29 @@ def test_a_misspelt_option_is_answered_with_those_that_exist():
     misspelt: Any = {"retrys": 3}
     with pytest.raises(TypeError, match=r"no option is called 'retrys'; there are .*retries"):
         TaskOptions().but(misspelt)
+
+
+def test_a_unique_key_says_how_it_is_unique():
+    assert spec_of(unique_key="a").unique == task_pb2.UniqueKey(key="a")
+    spec = spec_of(unique_key="a", unique_replaces=True, unique_for=1.5)
+    assert spec.unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REPLACE
+    assert spec.unique.window.ToMilliseconds() == 1_500
+    rejects = spec_of(unique_key="a", unique_rejects=True).unique
+    assert rejects.on_conflict == task_pb2.UNIQUE_CONFLICT_REJECT
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("unique_replaces", {"unique_key": "a", "unique_rejects": True, "unique_replaces": True}),
+        ("unique_key", {"unique_replaces": True}),
+        ("unique_key", {"unique_for": 5.0}),
+        ("unique_for", {"unique_key": "a", "unique_for": 0.0}),
+        ("unique_for", {"unique_key": "a", "unique_for": math.nan}),
+        ("unique_for", {"unique_key": "a", "unique_for": 1e300}),
+    ],
+)
+def test_a_unique_key_that_makes_no_sense_is_refused(field, options):
+    with pytest.raises(QuorateError) as caught:
+        spec_of(**options)
+    assert caught.value.field == field

@@ -182,7 +182,12 @@ async def test_a_task_that_names_an_unknown_limit_is_refused_and_named(leader: L
         ("spec.ordering_key", {"ordering_key": "k" * 257}),
         ("spec.unique.key", {"unique": {}}),
         ("spec.unique.key", {"unique": {"key": "k" * 257}}),
+        ("spec.unique.key", {"unique": {"key": "k" * 10_240}}),
+        ("spec.unique.key", {"unique": {"key": "a\0b"}}),
         ("spec.unique.on_conflict", {"unique": {"key": "k", "on_conflict": 9}}),
+        ("spec.unique.window", {"unique": {"key": "k", "window": {"nanos": 999_999_999}}}),
+        ("spec.unique.window", {"unique": {"key": "k", "window": {"seconds": 31 * 86_400 + 1}}}),
+        ("spec.unique.window", {"unique": {"key": "k", "window": {"seconds": -1}}}),
         ("spec.ordering_key", {"ordering_key": "a\0b"}),
         ("spec.limits", {"limits": [f"l{n}" for n in range(17)]}),
         ("spec.limits", {"limits": ["No"]}),
@@ -203,11 +208,42 @@ async def test_a_unique_key_answers_with_the_task_that_is_there(leader: Leader) 
     second = (await leader.call("CreateTask", pb.CreateTaskRequest(spec=spec))).task
     assert first.id == second.id
     error = await refused(leader, "BatchCreateTasks", pb.BatchCreateTasksRequest(specs=[spec]))
-    assert (error.code, error.field) == (INVALID, "specs[0].unique")
+    assert (error.code, error.field) == (INVALID, "specs[0].unique.on_conflict")
     spec.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
     error = await refused(leader, "CreateTask", pb.CreateTaskRequest(spec=spec))
     assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "TASK_ALREADY_EXISTS")
     assert error.metadata["task"] == first.id
+
+
+async def test_unique_keys_of_a_batch_are_all_new_or_none_is_created(leader: Leader) -> None:
+    specs = []
+    for key in ("a", "b", "c"):
+        specs.append(task_pb2.TaskSpec(unique=task_pb2.UniqueKey(key=key)))
+        specs[-1].command.argv.append("true")
+        specs[-1].unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
+    first = (await leader.call("CreateTask", pb.CreateTaskRequest(spec=specs[2]))).task
+    error = await refused(leader, "BatchCreateTasks", pb.BatchCreateTasksRequest(specs=specs))
+    assert (error.code, error.field) == (grpc.StatusCode.ALREADY_EXISTS, "specs[2].unique")
+    assert error.metadata["task"] == first.id
+    made = await leader.call("BatchCreateTasks", pb.BatchCreateTasksRequest(specs=specs[:2]))
+    assert len(made.ids) == 2
+    twice = pb.BatchCreateTasksRequest(specs=[specs[0], specs[1], specs[0]])
+    error = await refused(leader, "BatchCreateTasks", twice)
+    assert (error.code, error.field) == (INVALID, "specs[2].unique.key")
+    specs[2].unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REPLACE
+    made = await leader.call("BatchCreateTasks", pb.BatchCreateTasksRequest(specs=specs[2:]))
+    old = (await leader.call("GetTask", pb.GetTaskRequest(id=first.id))).task
+    assert old.state == task_pb2.TASK_STATE_CANCELLED
+    assert f"replaced by task {made.ids[0]!r}".replace("'", "") in old.error.message
+
+
+async def test_an_older_scheduler_holds_windows_and_replacing_back(leader: Leader) -> None:
+    await leader.etcd.put(PREFIX + b"election/scheduler/2", b"")
+    for unique in ({"window": {"seconds": 5}}, {"on_conflict": 3}):
+        spec = task_pb2.TaskSpec(unique=task_pb2.UniqueKey(key="a", **unique))
+        spec.command.argv.append("true")
+        error = await refused(leader, "CreateTask", pb.CreateTaskRequest(spec=spec))
+        assert (error.code, error.reason) == (PRECONDITION, "SCHEDULER_TOO_OLD")
 
 
 async def test_a_full_queue_says_how_full_it_is(leader: Leader) -> None:

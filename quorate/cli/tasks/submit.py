@@ -90,6 +90,8 @@ def submit(
     fairness_key: o.FairnessKey = "",
     ordering_key: o.OrderingKey = "",
     unique_key: o.UniqueKey = "",
+    on_conflict: o.OnConflict = o.Conflict.RETURN,
+    unique_for: o.UniqueFor = 0.0,
     where: p.Where = None,
     prefer: p.Prefer = None,
     tolerate: p.Tolerate = None,
@@ -98,12 +100,7 @@ def submit(
     distinct: p.Distinct = None,
     spread: p.Spread = "",
     placement: p.Strategy = "",
-    env: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="Environment variable; may be repeated. \\[default: none]"
-        ),
-    ] = None,
+    env: o.Env = None,
     secret: o.Secret = None,
     cwd: Annotated[
         str,
@@ -155,7 +152,7 @@ def submit(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
         *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
     )
-    options["unique_key"] = unique_key
+    options.update(o.unique_args(unique_key, on_conflict, unique_for))
     options.update(p.place_args(where, prefer, tolerate, near, apart, distinct, spread, placement))
     options["request_id"] = request_id
     bound = client.options(**options)

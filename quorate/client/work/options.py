@@ -23,7 +23,7 @@ Instant = dt.datetime | float
 """An aware datetime, or seconds since the Unix epoch."""
 
 
-_POSITIVE: Final = ("timeout", "start_deadline")
+_POSITIVE: Final = ("timeout", "start_deadline", "unique_for")
 
 
 class OptionArgs(TypedDict, total=False):
@@ -60,6 +60,8 @@ class OptionArgs(TypedDict, total=False):
     ordering_key: str
     unique_key: str
     unique_rejects: bool
+    unique_replaces: bool
+    unique_for: float | None
     secrets: Mapping[str, str]
     request_id: str
 
@@ -132,6 +134,12 @@ class TaskOptions:
     the task that is there. Not for `map` and other batches."""
     unique_rejects: bool = False
     """With `unique_key`: submitting another one is an error instead, ALREADY_EXISTS."""
+    unique_replaces: bool = False
+    """With `unique_key`: this task takes the place of one that is there. One that waits is
+    cancelled; one that runs is cancelled too, and this one starts after its end."""
+    unique_for: float | None = None
+    """With `unique_key`: seconds from its creation for which a task that succeeded has the key; at
+    least 1, at most 31 days. None: until it is finished."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
@@ -157,7 +165,11 @@ class TaskOptions:
         placing.checked_placement(self.placement)
         if self._places:
             placing.put(placement_pb2.PlacementRules(), self)
-        for name in ("timeout", "start_deadline", "delay", "backoff", "max_backoff", "cpu"):
+        if self.unique_rejects and self.unique_replaces:
+            raise invalid("unique_replaces", "and unique_rejects exclude each other")
+        if not self.unique_key and (self.unique_replaces or self.unique_for is not None):
+            raise invalid("unique_key", "is required with unique_replaces and unique_for")
+        for name in (*_POSITIVE, "delay", "backoff", "max_backoff", "cpu"):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -224,6 +236,10 @@ class TaskOptions:
             spec.unique.key = self.unique_key
             if self.unique_rejects:
                 spec.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REJECT
+            if self.unique_replaces:
+                spec.unique.on_conflict = task_pb2.UNIQUE_CONFLICT_REPLACE
+            if self.unique_for is not None:
+                set_seconds("unique_for", spec.unique.window, self.unique_for)
         if self.ordering_key:
             spec.ordering_key = self.ordering_key
         if self.fairness_key:

@@ -189,6 +189,16 @@ class RateUseRecord(_message.Message):
     arrival: float
     def __init__(self, arrival: _Optional[float] = ...) -> None: ...
 
+class UniqueRecord(_message.Message):
+    __slots__ = ("task", "until", "create_time")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    until: float
+    create_time: float
+    def __init__(self, task: _Optional[str] = ..., until: _Optional[float] = ..., create_time: _Optional[float] = ...) -> None: ...
+
 class TaskRecord(_message.Message):
     __slots__ = ("spec", "create_time", "created_by", "member")
     SPEC_FIELD_NUMBER: _ClassVar[int]

@@ -49,6 +49,8 @@ MAX_SECRET_NAME = 128
 MAX_SECRET_REF = 255
 MAX_NAME = 128
 MAX_AFFINITY = 256
+# Seconds: the longest window of a unique key.
+MAX_WINDOW = 31 * 86_400.0
 MAX_SHARED = 16
 MAX_ATTEMPTS = 1_000
 MAX_CRASHES = 100
@@ -310,7 +312,12 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
     if spec.HasField("unique"):
         required(f"{field}.unique.key", spec.unique.key)
-        known_enum(f"{field}.unique.on_conflict", spec.unique.on_conflict, range(3))
+        known_enum(f"{field}.unique.on_conflict", spec.unique.on_conflict, range(4))
+        if "\0" in spec.unique.key:
+            raise invalid(f"{field}.unique.key", "must not hold a NUL character")
+        if spec.unique.HasField("window"):
+            window = duration(f"{field}.unique.window", spec.unique.window, MAX_WINDOW)
+            between(f"{field}.unique.window", window, 1, MAX_WINDOW)
     if spec.ordering_key:
         at_most(f"{field}.ordering_key", len(spec.ordering_key), MAX_AFFINITY, "characters")
         if "\0" in spec.ordering_key or "\0" in spec.limit_key:

@@ -51,7 +51,14 @@ from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import PLACEMENT, START_DEADLINE, TASK_KEYS, TASK_PAUSE, TASK_UPDATE
+from scheduler.storage.keys import (
+    PLACEMENT,
+    START_DEADLINE,
+    TASK_KEYS,
+    TASK_PAUSE,
+    TASK_UPDATE,
+    UNIQUE_WINDOW,
+)
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -117,8 +124,7 @@ class TaskCalls:
             await self._candidates.require(BLOB)
         if spec.rules is not None:
             await self._candidates.require(PLACEMENT)
-        if spec.limits is not None and (spec.limits.unique or spec.limits.ordering):
-            await self._candidates.require(TASK_KEYS)
+        await self._require_keys((spec,))
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -156,6 +162,7 @@ class TaskCalls:
             await self._candidates.require(BLOB)
         if any(spec.rules is not None for spec in specs):
             await self._candidates.require(PLACEMENT)
+        await self._require_keys(specs)
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(
@@ -169,6 +176,14 @@ class TaskCalls:
         made = offset_ids(answer.first, 0, answer.size)
         return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
 
+    async def _require_keys(self, specs: Sequence[TaskSpec]) -> None:
+        """No scheduler is older than the keys that tasks have."""
+        limits = [spec.limits for spec in specs if spec.limits is not None]
+        if any(one.unique or one.ordering for one in limits):
+            await self._candidates.require(TASK_KEYS)
+            if any(one.window or one.replaces or (one.unique and len(specs) > 1) for one in limits):
+                await self._candidates.require(UNIQUE_WINDOW)
+
     def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
         """What no node can start, of the first kinds of needs in a batch."""
         kinds = dict.fromkeys(Wanted(spec.needs, spec.rules) for spec in specs)
@@ -181,6 +196,7 @@ class TaskCalls:
         """The specs of a batch, with a pause behind every `_SLICE_BYTES`."""
         now = self._driver.clock.now()
         specs, size = [], 0
+        unique: dict[str, int] = {}
         checked = TaskSpec(b"")
         for place, spec in enumerate(request.specs):
             data = serialize(spec)
@@ -188,13 +204,11 @@ class TaskCalls:
             if data != checked.spec or not place:
                 field = f"specs[{place}]"
                 checked = self._check.serialized(spec, data, field, now)
-                if spec.HasField("unique"):
-                    raise invalid(
-                        f"{field}.unique", "is for CreateTask; submit this task by itself"
-                    )
                 if len(data) > LARGE_JSON:
                     for _ in self._check.large_json(spec, field):
                         await pause()
+            if checked.limits is not None and checked.limits.unique:
+                validate.unique_of_batch(spec.unique, place, unique)
             specs.append(checked)
             size += len(data) + _SPEC_COST
             if size > _SLICE_BYTES:

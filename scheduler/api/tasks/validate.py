@@ -8,6 +8,7 @@ from typing import Any
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import task_pb2
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.validate import at_most, between, known_enum, required
 from scheduler.core.model.indexes.texts import words
@@ -49,6 +50,24 @@ def batch(request: pb.BatchCreateTasksRequest, size: int = 0) -> int:
             value=size,
         )
     return size
+
+
+def unique_of_batch(unique: task_pb2.UniqueKey, place: int, known: dict[str, int]) -> None:
+    """The unique key of a task of a batch; `known`: the places of those before it, by key.
+
+    The answer to a batch has an id for each spec, so no task of another call can be among them.
+    """
+    field = f"specs[{place}].unique"
+    if unique.on_conflict in (
+        task_pb2.UNIQUE_CONFLICT_UNSPECIFIED,
+        task_pb2.UNIQUE_CONFLICT_RETURN_EXISTING,
+    ):
+        raise invalid(
+            f"{field}.on_conflict",
+            "must be REJECT or REPLACE in a batch; use CreateTask to get the task that is there",
+        )
+    if (first := known.setdefault(unique.key, place)) != place:
+        raise invalid(f"{field}.key", f"{unique.key[:80]!r} is the key of specs[{first}], too")
 
 
 def search_words(value: str) -> tuple[str, ...]:

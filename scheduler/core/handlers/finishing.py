@@ -18,7 +18,7 @@ from typing import Final
 
 from quorate.blobs.names import Blob
 from scheduler.core.graphs.members import Condition, Member, Members, condition_of, holds
-from scheduler.core.handlers import shares
+from scheduler.core.handlers import shares, unique_windows
 from scheduler.core.handlers.chunks.ending import advance, go_on
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyFinished, PutRun
@@ -115,6 +115,8 @@ def _end(
         shares.correct(state, row, now, out)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)
+    if row.limits is not None and row.limits.window and final is not TaskState.SUCCEEDED:
+        unique_windows.free(state, row, out)
     done = transitions.finish(state, row, final, end, error, outcome, blob, skipped=skipped)
     out.after.append(NotifyFinished(done))
     return done

@@ -20,7 +20,7 @@ from scheduler.core.model.limits.permits import SHARE, RateName, of_key, of_queu
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.queues import rates
-from scheduler.core.values import NO_LIMITS, Rate, of_limit_key, of_ordering_key
+from scheduler.core.values import NO_LIMITS, Rate, of_limit_key, of_ordering_key, of_unique_key
 
 
 class Hold(Enum):
@@ -67,6 +67,9 @@ def hold(state: State, row: TaskRow, now: float) -> Hold:
     ordering = row.limits.ordering
     if ordering and not _is_next(queue, row, ordering):
         queue.pending.park(row, of_ordering_key(ordering))
+        return Hold.KEY
+    if row.limits.replaces and next(iter(queue.unique[row.limits.unique])) != row.id:
+        queue.pending.park(row, of_unique_key(row.limits.unique))
         return Hold.KEY
     for name in row.limits.shared:
         limit = permits.shared.get(name)

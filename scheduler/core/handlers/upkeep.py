@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.core.handlers import audit, requests, retention, start_limits
+from scheduler.core.handlers import audit, requests, retention, start_limits, unique_windows
 from scheduler.core.handlers.jobs import upkeep as jobs
 from scheduler.core.handlers.queues import pauses
 from scheduler.core.model import transitions
@@ -65,6 +65,7 @@ def on_retention_due(
     requests.forget_old(state, limits, now, event.limit, out)
     audit.expire(state, limits, now, event.limit, out)
     start_limits.drop_idle(state, now, event.limit, out)
+    unique_windows.drop_over(state, now, event.limit, out)
 
 
 def retain(effect: NotifyFinished) -> None:

@@ -107,7 +107,12 @@ def _check_permits(state: State) -> None:
         if row.limits is None:
             continue
         if unique := row.limits.unique:
-            assert list(row.queue.unique[unique]) == [row.id], f"{row.id} has lost its unique key"
+            *before, last = row.queue.unique[unique]
+            assert row.id in (*before, last), f"{row.id} has lost its unique key"
+            for other in before:
+                replaced = state.tasks[other]
+                ends = replaced.cancel_requested and replaced.state is TaskState.RUNNING
+                assert ends, f"{other} and {last} have the same unique key"
         for name in row.limits.shared:
             live[name] = live.get(name, 0) + 1
             if runs:

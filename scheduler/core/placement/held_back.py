@@ -24,6 +24,10 @@ def why_held_back(state: State, row: TaskRow, now: float) -> str:
         line = queue.lines.get(ordering)
         if ordering in queue.turns_taken or (line is not None and line.head() != row.id):
             return f"ordering key {ordering!r} of queue {queue.name}: an earlier task goes first"
+    if row.limits.replaces:
+        before = next(iter(queue.unique[row.limits.unique]))
+        if before != row.id:
+            return f"unique key {row.limits.unique!r}: task {before}, which it replaces, is ending"
     for name in row.limits.shared:
         shared = permits.shared.get(name)
         if shared is None:

@@ -51,6 +51,7 @@ from scheduler.core.values.tasks import (
     kind_of_spec,
     of_limit_key,
     of_ordering_key,
+    of_unique_key,
 )
 
 __all__ = [
@@ -101,4 +102,5 @@ __all__ = [
     "kind_of_spec",
     "of_limit_key",
     "of_ordering_key",
+    "of_unique_key",
 ]

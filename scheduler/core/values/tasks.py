@@ -86,13 +86,19 @@ class TaskLimits(NamedTuple):
     shared: tuple[str, ...] = ()
     # Tasks of one ordering key run one after another.
     ordering: str = ""
-    # At most one unfinished task of the queue has it; whether another one is refused.
+    # At most one unfinished task of the queue has it; whether another one is refused, or takes the
+    # place of the one that is there; for how many seconds from its creation a task that succeeded
+    # still has it.
     unique: str = ""
     rejects: bool = False
+    replaces: bool = False
+    window: float = 0.0
 
     @property
     def lane(self) -> str:
         """Tasks that may have to wait each by itself have lanes of their own."""
+        if self.replaces:
+            return f"{self.key}\0{self.ordering}\0{self.unique}"
         return f"{self.key}\0{self.ordering}" if self.ordering else self.key
 
 
@@ -104,6 +110,11 @@ def of_limit_key(key: str) -> str:
 def of_ordering_key(key: str) -> str:
     """Why a lane is parked: another task of the ordering key goes first."""
     return f"order {key}"
+
+
+def of_unique_key(key: str) -> str:
+    """Why a lane is parked: the task that is replaced is being ended."""
+    return f"unique {key}"
 
 
 def is_due(not_before: float, now: float) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from scheduler.storage.records.calls import dedup_row
 from scheduler.storage.records.codec import Codec
 from scheduler.storage.records.nodes import control, node_row, scaling_down
-from scheduler.storage.records.queues.limits import arrival, limit_row
+from scheduler.storage.records.queues.limits import arrival, limit_row, window
 from scheduler.storage.records.queues.queues import queue_record, queue_row
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.schedules import schedule_record, schedule_row, schedule_spec
@@ -65,4 +65,5 @@ __all__ = [
     "service_spec",
     "task_member",
     "task_spec",
+    "window",
 ]

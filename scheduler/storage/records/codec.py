@@ -102,6 +102,11 @@ class Codec:
                 ops.append(Delete(prefix + keys.limit_key(name)))
             case fx.PutRate(rate, arrival):
                 ops.append(Put(prefix + keys.rate_key(*rate), limits.arrival_record(arrival)))
+            case fx.PutUnique(queue, digest, window):
+                value = limits.window_record(window).SerializeToString()
+                ops.append(Put(prefix + keys.unique_key(queue, digest), value))
+            case fx.DropUnique(queue, digest):
+                ops.append(Delete(prefix + keys.unique_key(queue, digest)))
             case fx.PutControl(node):
                 value = control_record(self._state.control(node)).SerializeToString()
                 ops.append(Put(prefix + keys.control_key(node), value))
@@ -145,6 +150,8 @@ class Codec:
             ops.extend(jobs.drop_ops(self._prefix, job))
         ops.extend(Delete(self._prefix + keys.dedup_key(*key)) for key in out.purged_requests)
         ops.extend(Delete(self._prefix + keys.rate_key(*rate)) for rate in out.purged_rates or ())
+        for name in out.purged_windows or ():
+            ops.append(Delete(self._prefix + keys.unique_key(*name)))
         if out.purged_audit is not None:
             first, last = map(audit_records.key_of, out.purged_audit)
             ops.append(Delete(self._prefix + first, self._prefix + last + b"\0"))

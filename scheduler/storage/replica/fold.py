@@ -68,6 +68,7 @@ class Fold:
             b"quotas": self._put_quota,
             b"limit-groups": self._put_limit,
             b"rates": self._put_rate,
+            b"unique": self._put_unique,
             b"leaving": self._put_scaling_down,
             b"nodes": self._put_node,
             b"service-specs": self._put_service,
@@ -129,6 +130,8 @@ class Fold:
             self.state.permits.shared.pop(rest.decode(), None)
         elif kind == b"rates":
             self.state.permits.arrivals.pop(keys.split_rate_key(key), None)
+        elif kind == b"unique":
+            self.state.permits.windows.pop(keys.split_unique_key(key), None)
         elif kind == b"audit":
             self.state.audit.discard(audit_records.id_of(key))
         elif kind == b"service-specs":
@@ -271,6 +274,10 @@ class Fold:
     def _put_rate(self, key: bytes, value: bytes, lease: int) -> None:
         # An instant that may lie ahead: it is not observed.
         self.state.permits.arrivals[keys.split_rate_key(key)] = records.arrival(value)
+
+    def _put_unique(self, key: bytes, value: bytes, lease: int) -> None:
+        # As above: its end is not observed.
+        self.state.permits.windows[keys.split_unique_key(key)] = records.window(value)
 
     def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
         name = NodeName(key.partition(b"/")[2].decode())

@@ -60,7 +60,7 @@ export interface TaskSpec {
   affinityKey?: string;
   limitKey?: string;
   orderingKey?: string;
-  unique?: { key?: string };
+  unique?: { key?: string; window?: string };
   fairnessKey?: string;
   limits?: string[];
 }

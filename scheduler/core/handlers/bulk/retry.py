@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.runtime.ids import TaskId
+from scheduler.core.handlers import unique_windows
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.handlers.chunks.ending import go_on
 from scheduler.core.handlers.finishing import reopened
@@ -57,6 +58,8 @@ def reopen(
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, spec.spec, creator, record.unknown_fields))
     out.writes.append(PutRun(row))
+    if row.limits is not None and row.limits.window:
+        unique_windows.take(state, row, now, out)
     return row
 
 
@@ -134,7 +137,7 @@ def _retry(
         return _SKIPPED
     if (
         refuse_unknown(state, record.spec.limits)
-        or refuse_duplicate(done.queue, (record.spec,))
+        or refuse_duplicate(state, done.queue, (record.spec,), retried=True)
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
     ):

@@ -1,7 +1,11 @@
-"""Unique keys: at most one unfinished task of a queue has the same one.
+"""Unique keys: at most one task of a queue has the same one.
 
-The key belongs to the task from its creation until it is finished, whatever way it ends. A retry by
-hand takes it again.
+The key belongs to the task from its creation until it is finished, whatever way it ends, or to the
+end of its window (`handlers.unique_windows`). A retry by hand takes it again.
+
+With `replaces`, the new task takes the key: one that waits is cancelled, one that runs is ended,
+and the new one is not started before that. So two unfinished tasks may have the key: the older one
+runs and is being ended. Nothing of this is stored beside the tasks themselves.
 """
 
 from __future__ import annotations
@@ -9,32 +13,80 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quorate.runtime.ids import TaskId
+from scheduler.core.handlers.finishing import cancel_live, cancel_now
+from scheduler.core.handlers.unique_windows import MOST_WINDOWS, window_of
 from scheduler.core.model.answers import ErrorKind, Rejection
+from scheduler.core.model.effects import Effects
 from scheduler.core.model.rows import QueueRow
-from scheduler.core.values import TaskSpec
+from scheduler.core.model.state import State
+from scheduler.core.values import TaskSpec, TaskState
 
 
-def holder(queue: QueueRow, spec: TaskSpec) -> TaskId | None:
-    """The unfinished task that has the unique key of `spec`."""
+def holder(state: State, queue: QueueRow, spec: TaskSpec) -> TaskId | None:
+    """The task that has the unique key of `spec`; the one that comes, where one is replaced."""
     if spec.limits is None or not spec.limits.unique:
         return None
-    return next(iter(queue.unique.get(spec.limits.unique, ())), None)
+    live = queue.unique.get(spec.limits.unique)
+    if live:
+        return next(reversed(live))
+    window = window_of(state, queue, spec.limits.unique)
+    return window.task if window is not None else None
 
 
-def refuse_duplicate(queue: QueueRow, specs: Sequence[TaskSpec]) -> Rejection | None:
-    """Whether a new task has the unique key of one that is not finished."""
-    if not queue.unique:
-        return None
-    for spec in specs:
-        if (task := holder(queue, spec)) is not None:
-            assert spec.limits is not None
-            return Rejection(
-                ErrorKind.EXISTS,
-                "TASK_ALREADY_EXISTS",
-                f"task {task!r} of queue {queue.name!r} has the unique key "
-                f"{spec.limits.unique!r} and is not finished",
-                "task",
-                task,
-                "spec.unique",
-            )
+def refuse_duplicate(
+    state: State, queue: QueueRow, specs: Sequence[TaskSpec], *, retried: bool = False
+) -> Rejection | None:
+    """Whether a new task has the unique key of another one, or a window too many.
+
+    Args:
+        retried: a task retried by hand takes its key again, and replaces nothing.
+    """
+    new = 0
+    for place, spec in enumerate(specs):
+        limits = spec.limits
+        if limits is None or not limits.unique:
+            continue
+        new += bool(limits.window)
+        if limits.replaces and not retried:
+            continue
+        field = "spec.unique" if len(specs) == 1 else f"specs[{place}].unique"
+        if (taken := queue.coming_unique.get(limits.unique)) is not None:
+            return _taken(queue, limits.unique, taken, "is being created with others", field)
+        if (task := holder(state, queue, spec)) is not None:
+            live = task in state.tasks
+            why = "is not finished" if live else "succeeded, and the window of the key is not over"
+            return _taken(queue, limits.unique, task, why, field)
+    if new and new + len(state.permits.windows) > MOST_WINDOWS:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_UNIQUE_WINDOWS",
+            f"{MOST_WINDOWS} unique keys with a window are stored, which is the limit; shorten the "
+            "windows, or wait until some of them are over",
+            "limit",
+            str(MOST_WINDOWS),
+        )
     return None
+
+
+def replace(
+    state: State, queue: QueueRow, spec: TaskSpec, task: TaskId, now: float, out: Effects
+) -> None:
+    """End the tasks whose key `task`, which follows, takes."""
+    assert spec.limits is not None
+    for other in list(queue.unique.get(spec.limits.unique, ())):
+        row = state.tasks[other]
+        if row.state is TaskState.RUNNING:
+            cancel_live(state, row, now, out)
+        else:
+            cancel_now(state, row, now, out, f"replaced by task {task}, which has its unique key")
+
+
+def _taken(queue: QueueRow, key: str, task: TaskId, why: str, field: str) -> Rejection:
+    return Rejection(
+        ErrorKind.EXISTS,
+        "TASK_ALREADY_EXISTS",
+        f"task {task!r} of queue {queue.name!r} has the unique key {key!r} and {why}",
+        "task",
+        task,
+        field,
+    )

@@ -85,7 +85,7 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
     more = units if units > done.units else 0
     return (
         refuse_unknown(state, event.record.spec.limits)
-        or refuse_duplicate(done.queue, (event.record.spec,))
+        or refuse_duplicate(state, done.queue, (event.record.spec,), retried=True)
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, more)
     )

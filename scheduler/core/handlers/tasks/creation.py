@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quorate.runtime.ids import QueueName, TaskId, offset_ids
-from scheduler.core.handlers import requests
+from quorate.runtime.ids import QueueName, TaskId, offset_id, offset_ids
+from scheduler.core.handlers import requests, unique_windows
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
-from scheduler.core.handlers.limits.unique import holder, refuse_duplicate
+from scheduler.core.handlers.limits.unique import holder, refuse_duplicate, replace
 from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
@@ -36,6 +36,8 @@ from scheduler.core.model.rows import DedupRow, QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import NO_LIMITS, TaskSpec
 
+# Writes of a task with a unique key: its own, its window's, and the ends of those it replaces.
+_UNIQUE_WRITES = 4
 # Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
 _WRITE_BYTES = 200
 
@@ -62,10 +64,10 @@ def _create_task(
 def _existing(state: State, event: TaskSubmitted) -> TaskId | None:
     """The task that is there, where that is the answer to a second one with its unique key."""
     limits = event.spec.limits
-    if limits is None or not limits.unique or limits.rejects:
+    if limits is None or not limits.unique or limits.rejects or limits.replaces:
         return None
     queue = state.queues.get(event.queue)
-    return holder(queue, event.spec) if queue is not None else None
+    return holder(state, queue, event.spec) if queue is not None else None
 
 
 def _known_task(state: State, event: TaskSubmitted, known: DedupRow) -> TaskKnown:
@@ -103,6 +105,9 @@ def _begin_batch(
         if row is not None:
             row.waiters = []
     missing = event.specs[progress:]
+    for place, spec in enumerate(missing, progress):
+        if spec.limits is not None and spec.limits.unique:
+            state.queues[queue].coming_unique[spec.limits.unique] = offset_id(first, place)
     _expect(state, state.queues[queue], event.created_by, len(missing), tasks_units(missing))
     part = BatchContinued(
         queue, first, event.specs, request, event.token, progress, event.created_by, event.small
@@ -133,6 +138,8 @@ def on_batch_continued(
     tasks = offset_ids(event.first, event.progress, end)
     for task, spec in zip(tasks, event.specs[event.progress : end], strict=True):
         units += create(state, queue, task, spec, now, out, creator).units
+        if spec.limits is not None and queue.coming_unique:
+            queue.coming_unique.pop(spec.limits.unique, None)
     _expect(state, queue, creator, -len(tasks), -units)
     if known is not None:
         known.progress = end
@@ -155,6 +162,9 @@ def create(
     """Put a task on record, which nothing forbids."""
     if queue.limits is not NO_LIMITS:
         make_room(state, queue, now, out)
+    keys = spec.limits
+    if keys is not None and keys.replaces:
+        replace(state, queue, spec, task, now, out)
     blocked = False
     if spec.member is not None:
         job = state.jobs.get(spec.member.job)
@@ -163,6 +173,8 @@ def create(
     out.writes.append(PutTask(row, spec.spec, created_by))
     if blocked:
         out.writes.append(PutRun(row))
+    if keys is not None and keys.window:
+        unique_windows.take(state, row, now, out)
     return row
 
 
@@ -205,6 +217,9 @@ def _part_end(event: BatchContinued, limits: Limits, *, drops: bool) -> int:
     if drops:
         most_tasks = max(1, most_tasks // (1 + DROPPED_AT_ONCE))
     last = min(len(event.specs), place + most_tasks)
+    part = event.specs[place:last]
+    if any(spec.limits is not None and spec.limits.unique for spec in part):
+        last = min(last, place + max(1, most_tasks // _UNIQUE_WRITES))
     beside = _WRITE_BYTES + len(event.created_by) + len(event.queue)
     while place < last:
         size += len(event.specs[place].spec) + beside
@@ -242,7 +257,7 @@ def refuse_tasks(
         (row.pause and refuse_paused(row))
         or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
-        or refuse_duplicate(row, specs)
+        or refuse_duplicate(state, row, specs)
         or refuse_old_blobs(state, specs)
         or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)

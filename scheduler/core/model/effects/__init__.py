@@ -35,6 +35,7 @@ from scheduler.core.model.effects.writes import (
     DropService,
     DropTask,
     DropTasks,
+    DropUnique,
     MergeJobResults,
     PutAudit,
     PutChunk,
@@ -55,6 +56,7 @@ from scheduler.core.model.effects.writes import (
     PutSchedule,
     PutService,
     PutTask,
+    PutUnique,
     Write,
 )
 
@@ -74,6 +76,7 @@ __all__ = [
     "DropService",
     "DropTask",
     "DropTasks",
+    "DropUnique",
     "Effects",
     "EndAttempt",
     "IndexAudit",
@@ -103,6 +106,7 @@ __all__ = [
     "PutSchedule",
     "PutService",
     "PutTask",
+    "PutUnique",
     "RecallChunk",
     "Reply",
     "RevokeNode",

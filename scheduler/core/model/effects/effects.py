@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quorate.runtime.ids import QueueName
 from scheduler.core.model.effects.after_commit import After, RecallChunk
 from scheduler.core.model.effects.purges import PurgeAudit, PurgeRun
 from scheduler.core.model.effects.writes import DropJob, Write
@@ -29,6 +30,7 @@ class Effects:
     purged_audit: PurgeAudit | None
     # None as a rule, as `rates` is: they cost every step otherwise.
     purged_rates: list[RateName] | None
+    purged_windows: list[tuple[QueueName, str]] | None
     # Of placement: rate limits of which assignments took starts. They are written before the
     # assignments, as they are at the end of the pass: a leader that knows only a part of the Txns
     # starts less, never more.
@@ -46,7 +48,7 @@ class Effects:
         # By hand: it is made for each event, and factories of fields take twice as long.
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
-        self.purged_rates = self.rates = None
+        self.purged_rates = self.purged_windows = self.rates = None
         # Rarely any: no list is made for none.
         self.purged_jobs = self.recalls = ()
         self.more = False

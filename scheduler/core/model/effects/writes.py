@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.indexes.usage import Sized
-from scheduler.core.model.limits.permits import RateName
+from scheduler.core.model.limits.permits import RateName, UniqueWindow
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.rows import (
     DedupRow,
@@ -94,6 +94,19 @@ class PutRate(NamedTuple):
 
     name: RateName
     arrival: float
+
+
+class PutUnique(NamedTuple):
+    """Until when a unique key is a task's: see `scheduler.core.handlers.unique_windows`."""
+
+    queue: QueueName
+    digest: str
+    window: UniqueWindow
+
+
+class DropUnique(NamedTuple):
+    queue: QueueName
+    digest: str
 
 
 class PutControl(NamedTuple):
@@ -247,6 +260,8 @@ Write = (
     | PutLimit
     | DropLimit
     | PutRate
+    | PutUnique
+    | DropUnique
     | PutControl
     | PutScalingDown
     | DropScalingDown

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
-from quorate.runtime.ids import QueueName
+from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model.rows import LimitRow, TaskRow
 from scheduler.core.queues import rates
 from scheduler.core.queues.lines import Line
@@ -25,6 +25,7 @@ from scheduler.core.values import (
     TaskState,
     of_limit_key,
     of_ordering_key,
+    of_unique_key,
 )
 
 # The kinds of rate limits: of a queue (its name), of a key (queue and key), shared (its name).
@@ -36,6 +37,17 @@ SHARE: Final = "share"
 
 # (kind, name, key) of a rate limit, whose parts are those of its key in etcd.
 RateName = tuple[str, str, str]
+
+
+class UniqueWindow(NamedTuple):
+    """A unique key is its task's until an instant, also when that succeeded before.
+
+    `create_time`: of the task. A queue that was made later is another one of the same name.
+    """
+
+    task: TaskId
+    until: float
+    create_time: float
 
 
 def of_queue(queue: str) -> RateName:
@@ -68,6 +80,8 @@ class Permits:
     arrivals: dict[RateName, float] = field(default_factory=dict)
     # What can be given back, of limits that were used under this leader.
     latest: dict[RateName, rates.Latest] = field(default_factory=dict)
+    # By queue and digest of a unique key (`handlers.unique_windows`). At most `MOST_WINDOWS`.
+    windows: dict[tuple[QueueName, str], UniqueWindow] = field(default_factory=dict)
     # When placement is to look again because a rate limit lets something through: of queues and
     # shared limits, found anew by each pass (0.0: never), and of parked keys.
     wake_at: float = 0.0
@@ -93,6 +107,8 @@ class Permits:
             del holders[row.id]
             if not holders:
                 del row.queue.unique[key]
+            else:
+                row.queue.pending.unpark(of_unique_key(key))
 
     def take(self, row: TaskRow) -> None:
         """`row`, which has limits, is RUNNING."""

@@ -186,9 +186,12 @@ class QueueRow:
     # By ordering key: who waits, and how many have the turn.
     lines: dict[str, Line] = field(default_factory=dict)
     turns_taken: dict[str, int] = field(default_factory=dict)
-    # By unique key: the unfinished task that has it. Several only while a snapshot is folded, which
-    # brings tasks before it says which of them are finished.
+    # By unique key: the unfinished tasks that have it, the oldest first. All but the last one are
+    # being ended: they are replaced. And a snapshot that is folded brings tasks before it says
+    # which of them are finished.
     unique: dict[str, dict[TaskId, None]] = field(default_factory=dict)
+    # Unique keys of batches that are being created: memory of the leader.
+    coming_unique: dict[str, TaskId] = field(default_factory=dict)
     usage: Usage = field(init=False)
 
     def __post_init__(self) -> None:

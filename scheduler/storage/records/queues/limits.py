@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.ids import TaskId
+from scheduler.core.model.limits.permits import UniqueWindow
 from scheduler.core.model.rows import LimitRow
 from scheduler.core.values import (
     NO_LIMITS,
@@ -85,6 +87,17 @@ def arrival(data: bytes) -> float:
 def arrival_record(value: float) -> bytes:
     """Undoes `arrival`, serialized."""
     return r.RateUseRecord(arrival=value).SerializeToString()
+
+
+def window(data: bytes) -> UniqueWindow:
+    """Until when a unique key is a task's."""
+    record = r.UniqueRecord.FromString(data)
+    return UniqueWindow(TaskId(record.task), record.until, record.create_time)
+
+
+def window_record(row: UniqueWindow) -> r.UniqueRecord:
+    """Undoes `window`."""
+    return r.UniqueRecord(task=row.task, until=row.until, create_time=row.create_time)
 
 
 def _rate(record: r.RateRecord) -> Rate:

@@ -87,6 +87,8 @@ def _limits(spec: task_pb2.TaskSpec) -> TaskLimits | None:
         spec.ordering_key,
         unique.key if unique else "",
         unique is not None and unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REJECT,
+        unique is not None and unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REPLACE,
+        unique.window.ToNanoseconds() / 1e9 if unique is not None else 0.0,
     )
 
 

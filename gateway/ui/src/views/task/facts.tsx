@@ -73,6 +73,7 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
   if (resources?.counters) rows.push(["Resources", <Labels labels={strings(resources.counters)} />]);
   if (spec.fairnessKey) rows.push(["Fairness key", <span class="mono">{spec.fairnessKey}</span>]);
   if (spec.unique) rows.push(["Unique key", <span class="mono">{spec.unique.key}</span>]);
+  if (spec.unique?.window) rows.push(["Unique for", span(durationMs(spec.unique.window))]);
   if (spec.orderingKey) rows.push(["Ordering key", <span class="mono">{spec.orderingKey}</span>]);
   if (spec.limitKey) rows.push(["Limit key", <span class="mono">{spec.limitKey}</span>]);
   if (spec.limits?.length) rows.push(["Limits", spec.limits.join(", ")]);
