@@ -159,6 +159,7 @@ async def run(settings: AgentSettings) -> None:
                 version=__version__,
                 takes_chunks=True,
                 taints=settings.taint_list,
+                takes_signals=True,
             )
             registration = Registration(
                 etcd,

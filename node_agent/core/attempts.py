@@ -101,6 +101,10 @@ class Attempt:
     trace: str = ""
     # Set when its work is some subtasks of an array.
     chunk: Chunk | None = None
+    # It is to stand still; since when it does (0: it does not), and how long it did before.
+    suspended: bool = False
+    stopped_at: float = 0.0
+    stood_still: float = 0.0
     # What it last said of itself.
     progress: Progress | None = None
 
@@ -112,7 +116,8 @@ class Attempt:
     def is_late(self, held: float, now: float) -> bool:
         """Whether its time is over, `held` seconds after it was handed over."""
         if self.running_since:
-            return now - self.running_since > self.timeout
+            ran = (self.stopped_at or now) - self.running_since - self.stood_still
+            return ran > self.timeout
         if held > self.timeout + BEGIN_SECONDS:
             self.why = f"it did not begin within {BEGIN_SECONDS:g} s"
             return True

@@ -1,6 +1,6 @@
 """What the machine asks of the world. The driver carries the lists out in this order:
-recall, recall_chunks, drain, kill, unstaff, staff, start; the rest goes to the open session, if
-any."""
+recall, recall_chunks, drain, signal, kill, unstaff, staff, start; the rest goes to the open
+session, if any."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Effects:
     recall_chunks: list[Attempt] = field(default_factory=list)
     # Replicas that are to get no new request from now on; the kill follows in its time.
     drain: list[Attempt] = field(default_factory=list)
+    # Names of signals for programs that run.
+    signal: list[tuple[Attempt, str]] = field(default_factory=list)
     # Attempts to end: the first of their lane. Answered by `Machine.on_exited`.
     kill: list[Attempt] = field(default_factory=list)
     # Spare lanes that are closed: their workers are to end.
@@ -44,6 +46,7 @@ class Effects:
             self.recall
             or self.recall_chunks
             or self.drain
+            or self.signal
             or self.kill
             or self.unstaff
             or self.staff

@@ -29,7 +29,8 @@ from node_agent.core.attempts import (
 )
 from node_agent.core.effects import Inventory
 from node_agent.core.epochs import StaleEpoch
-from node_agent.core.held.chunks import CHUNK_WAIT_SECONDS, HeldChunks
+from node_agent.core.held.chunks import CHUNK_WAIT_SECONDS
+from node_agent.core.held.controls import HeldControls
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import BLOCKED_SECONDS, MOST_YIELDED
 from quorate.runtime.ids import Epoch
@@ -49,7 +50,7 @@ MOST_RESUMED = 4
 TICK_SECONDS = 0.010
 
 
-class Machine(HeldChunks):
+class Machine(HeldControls):
     """One node's attempts.
 
     Args:
@@ -239,6 +240,7 @@ class Machine(HeldChunks):
             attempt.running_since = when
             if attempt.chunk is not None:
                 self._any_chunks = True
+            self._began(attempt, when)
             if attempt.replica:
                 self.services.began(attempt, when)
 

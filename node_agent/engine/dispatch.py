@@ -71,6 +71,11 @@ class Dispatch:
         else:
             self._commands.recall_chunk(attempt)
 
+    def signal(self, attempt: Attempt, name: str) -> None:
+        """Send a signal to a program."""
+        if not attempt.over:
+            self._commands.signal(attempt, name)
+
     def kill(self, attempt: Attempt, now: float) -> None:
         """End an attempt; its end follows."""
         if attempt.over:

@@ -213,6 +213,14 @@ class Driver:
         """End attempts; `pump` follows."""
         self.machine.on_cancelled(refs)
 
+    def signal(self, orders: Iterable[tuple[Ref, str]]) -> None:
+        """Send signals to programs; `pump` follows."""
+        self.machine.on_signalled(orders)
+
+    def suspend(self, orders: Iterable[tuple[Ref, bool]]) -> None:
+        """Stop programs, or let them go on; `pump` follows."""
+        self.machine.on_suspended(orders, self._clock.monotonic())
+
     def acknowledge(self, refs: Iterable[tuple[str, int]]) -> None:
         """Forget reports; `pump` follows."""
         self.machine.on_acknowledged(refs)
@@ -344,6 +352,8 @@ class Driver:
                 dispatch.recall_chunk(attempt)
             for attempt in effects.drain:
                 self._replicas.retire(attempt)
+            for attempt, name in effects.signal:
+                dispatch.signal(attempt, name)
             for attempt in effects.kill:
                 dispatch.kill(attempt, now)
             for lane in effects.unstaff:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -160,6 +161,12 @@ class CommandExecutor:
         """Return what has not begun of a chunk."""
         if self._chunks is not None:
             self._chunks.recall(attempt)
+
+    def signal(self, attempt: Attempt, name: str) -> None:
+        """Send a signal to the process group of a program that runs."""
+        running = self._running.get(attempt)
+        if running is not None:
+            self._link.kill(running[0], signal.Signals[f"SIG{name}"])
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End a program, or a chunk; `on_exited` follows."""

@@ -24,6 +24,9 @@ class Kills:
         if key not in self._deadlines:
             self._deadlines[key] = now + self._grace
             self._link.kill(key, signal.SIGTERM)
+            # In this order: one that is stopped gets the first only now, and cannot do anything
+            # in between.
+            self._link.kill(key, signal.SIGCONT)
 
     def forget(self, key: int) -> None:
         """The group's leader has exited."""

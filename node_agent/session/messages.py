@@ -31,6 +31,9 @@ _PATH = re.compile(r"/[!-~]{0,2047}")
 # The nominal instant for which a schedule made the task.
 SCHEDULED_TIME = "QUORATE_SCHEDULED_TIME"
 
+_SIGNALS = {
+    number: name.removeprefix("TASK_SIGNAL_") for name, number in task_pb2.TaskSignal.items()
+}
 _NO_ENV: Mapping[str, str] = {}
 _NO_SECRETS: Mapping[str, Reference] = {}
 
@@ -185,6 +188,16 @@ def _large_payload(spec: task_pb2.TaskSpec) -> str:
 def refs_of(messages: Iterable[pb.AttemptRef]) -> list[Ref]:
     """The names of attempts."""
     return [Ref(message.task_id, message.attempt) for message in messages]
+
+
+def signals_of(messages: Iterable[pb.SignalOrder]) -> list[tuple[Ref, str]]:
+    """Attempts, and the name of the signal for each; "" for one of a newer leader's."""
+    return [(Ref(one.task_id, one.attempt), _SIGNALS.get(one.signal, "")) for one in messages]
+
+
+def suspensions_of(messages: Iterable[pb.SuspendOrder]) -> list[tuple[Ref, bool]]:
+    """Attempts, and whether each is to stand still."""
+    return [(Ref(one.task_id, one.attempt), one.suspended) for one in messages]
 
 
 def acknowledged_of(messages: Iterable[pb.AttemptRef]) -> list[tuple[str, int]]:

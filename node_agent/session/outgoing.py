@@ -89,6 +89,8 @@ class Outgoing:
         for attempt, since in inventory.running:
             item = message.running.add(task_id=attempt.task_id, attempt=attempt.number)
             wire.set_time(item.start_time, now - (monotonic - since))
+            if attempt.suspended:
+                message.suspended.add(task_id=attempt.task_id, attempt=attempt.number)
             if attempt.progress is not None:
                 age = monotonic - attempt.progress.at
                 wire.put_progress(message.progress.add(), attempt, age)

@@ -199,6 +199,10 @@ class _Session:
             self._on_assigned(request.assign)
         if request.cancel:
             driver.cancel(wire.refs_of(request.cancel))
+        if request.suspend:
+            driver.suspend(wire.suspensions_of(request.suspend))
+        if request.signals:
+            driver.signal(wire.signals_of(request.signals))
         if request.acknowledge_reports:
             driver.acknowledge_reports(chunk_wire.acknowledged_of(request.acknowledge_reports))
         if request.recall:

@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "control.delete": ("delete",),
     "control.dead": ("dead",),
     "control.explain": ("explain",),
-    "control.pause": ("pause", "resume"),
+    "control.pause": ("pause", "resume", "signal"),
     "jobs.jobs": ("jobs", "job"),
     "cluster.status": ("status",),
     "top.top": ("top",),

@@ -32,6 +32,7 @@ from quorate.client.transport.rpcs import (
     PAUSE_TASK,
     RESUME_TASK,
     RETRY_TASK,
+    SEND_SIGNAL,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
     WAIT_TASK,
@@ -39,6 +40,7 @@ from quorate.client.transport.rpcs import (
     judge,
     new_request_id,
 )
+from quorate.client.work.signals import SignalName, signal_request
 from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, scheduler_pb2, task_pb2
@@ -170,6 +172,10 @@ class AsyncTaskHandle(Generic[R]):
         """As `TaskHandle.resume`."""
         request = scheduler_pb2.ResumeTaskRequest(id=self.id, request_id=new_request_id())
         await self._calls.call(RESUME_TASK, request)
+
+    async def signal(self, signal: SignalName) -> None:
+        """As `TaskHandle.signal`."""
+        await self._calls.call(SEND_SIGNAL, signal_request(self.id, signal))
 
     async def explain(self) -> explain_pb2.Explanation:
         """As `TaskHandle.explain`."""

@@ -22,6 +22,7 @@ from quorate.client.transport.rpcs import (
     POLL,
     RESUME_TASK,
     RETRY_TASK,
+    SEND_SIGNAL,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
     WAIT_TASK,
@@ -29,6 +30,7 @@ from quorate.client.transport.rpcs import (
     judge,
     new_request_id,
 )
+from quorate.client.work.signals import SignalName, signal_request
 from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, task_pb2
@@ -193,7 +195,11 @@ class TaskHandle(Generic[R]):
         self._finished = None
 
     def pause(self, reason: str = "") -> None:
-        """Hold a task that waits back until `resume`. Raises QuorateError in any other state."""
+        """Hold a task that waits back until `resume`; stop the processes of a program that runs.
+
+        A stopped program keeps its slot, and its timeout stands still. Raises QuorateError of a
+        function that runs, and in any other state.
+        """
         request = pb.PauseTaskRequest(id=self.id, request_id=new_request_id(), reason=reason)
         self._calls.call(PAUSE_TASK, request)
 
@@ -201,6 +207,16 @@ class TaskHandle(Generic[R]):
         """Undo `pause`."""
         request = pb.ResumeTaskRequest(id=self.id, request_id=new_request_id())
         self._calls.call(RESUME_TASK, request)
+
+    def signal(self, signal: SignalName) -> None:
+        """Send a signal ("USR1", `signal.SIGUSR1`) to a program that runs.
+
+        One of HUP, INT, QUIT, KILL, USR1, USR2, TERM, WINCH. It returns when the order is on its
+        way. Raises ValueError of another signal, QuorateError when it is no program or does not
+        run.
+        """
+        request = signal_request(self.id, signal)
+        self._calls.call(SEND_SIGNAL, request)
 
     def explain(self) -> explain_pb2.Explanation:
         """Why it waits, where it runs, or how it ended: `sentence`, `reasons`, `nodes`, `place`."""

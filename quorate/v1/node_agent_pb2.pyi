@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs")
+    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs", "signals", "suspend")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,8 @@ class SessionRequest(_message.Message):
     RECALL_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     FORGET_JOBS_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    SUSPEND_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     hello: Hello
     assign: _containers.RepeatedCompositeFieldContainer[Assignment]
@@ -39,7 +41,29 @@ class SessionRequest(_message.Message):
     recall: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     acknowledge_reports: _containers.RepeatedCompositeFieldContainer[ChunkReportRef]
     forget_jobs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ...) -> None: ...
+    signals: _containers.RepeatedCompositeFieldContainer[SignalOrder]
+    suspend: _containers.RepeatedCompositeFieldContainer[SuspendOrder]
+    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ..., signals: _Optional[_Iterable[_Union[SignalOrder, _Mapping]]] = ..., suspend: _Optional[_Iterable[_Union[SuspendOrder, _Mapping]]] = ...) -> None: ...
+
+class SignalOrder(_message.Message):
+    __slots__ = ("task_id", "attempt", "signal")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    signal: _task_pb2.TaskSignal
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., signal: _Optional[_Union[_task_pb2.TaskSignal, str]] = ...) -> None: ...
+
+class SuspendOrder(_message.Message):
+    __slots__ = ("task_id", "attempt", "suspended")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    suspended: bool
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., suspended: _Optional[bool] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("instance", "leader", "leaving", "proof")
@@ -168,18 +192,20 @@ class SessionResponse(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("running", "waiting", "finished", "chunks", "progress")
+    __slots__ = ("running", "waiting", "finished", "chunks", "progress", "suspended")
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     running: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
     waiting: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     finished: _containers.RepeatedCompositeFieldContainer[AttemptRef]
     chunks: _containers.RepeatedCompositeFieldContainer[ChunkProgress]
     progress: _containers.RepeatedCompositeFieldContainer[AttemptProgress]
-    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[ChunkProgress, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ...) -> None: ...
+    suspended: _containers.RepeatedCompositeFieldContainer[AttemptRef]
+    def __init__(self, running: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[ChunkProgress, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ..., suspended: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ...) -> None: ...
 
 class ChunkProgress(_message.Message):
     __slots__ = ("task_id", "attempt", "left")

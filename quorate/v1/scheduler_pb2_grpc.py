@@ -97,6 +97,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.FromString,
                 _registered_method=True)
+        self.SendSignal = channel.unary_unary(
+                '/quorate.v1.Scheduler/SendSignal',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.SendSignalRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SendSignalResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/UpdateTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateTaskRequest.SerializeToString,
@@ -460,16 +465,30 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseTask(self, request, context):
-        """Pauses a PENDING or SCHEDULED task: it does not start until ResumeTask. Pausing a paused task
-        changes nothing; one that is assigned, running or finished is FAILED_PRECONDITION.
+        """Pauses a PENDING or SCHEDULED task: it does not start until ResumeTask. A program that runs is suspended:
+        its process group is stopped (SIGSTOP) and keeps its slot and memory, its timeout stands still, and
+        `Task.suspended` is set; if its attempt ends without a final outcome, the task is PAUSED. Pausing a
+        paused task changes nothing; a Python function that runs, and a task that is assigned or finished, is
+        FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Resumes a PAUSED task: it is PENDING, or SCHEDULED where its instant is still to come. A task that
-        waits already stays as it is; any other one is FAILED_PRECONDITION.
+        """Resumes a PAUSED task: it is PENDING, or SCHEDULED where its instant is still to come; a suspended
+        program goes on (SIGCONT). A task that waits or a program that runs already stays as it is; any other one is
+        FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendSignal(self, request, context):
+        """Sends a signal to the process group of a program that runs. The answer means that the order is on its way to the
+        node: a program that ends meanwhile does not get it, and a repeat with the same `request_id` does
+        not send it again. A Python function, a task that does not run, and a node that the leader does
+        not reach is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -943,6 +962,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.ResumeTask,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.SerializeToString,
+            ),
+            'SendSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendSignal,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SendSignalRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.SendSignalResponse.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -1545,6 +1569,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/ResumeTask',
             quorate_dot_v1_dot_scheduler__pb2.ResumeTaskRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.ResumeTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/SendSignal',
+            quorate_dot_v1_dot_scheduler__pb2.SendSignalRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.SendSignalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,18 @@ class ScheduleCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCHEDULE_CAUSE_TICK: _ClassVar[ScheduleCause]
     SCHEDULE_CAUSE_BACKFILL: _ClassVar[ScheduleCause]
     SCHEDULE_CAUSE_BY_HAND: _ClassVar[ScheduleCause]
+
+class TaskSignal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_SIGNAL_UNSPECIFIED: _ClassVar[TaskSignal]
+    TASK_SIGNAL_HUP: _ClassVar[TaskSignal]
+    TASK_SIGNAL_INT: _ClassVar[TaskSignal]
+    TASK_SIGNAL_QUIT: _ClassVar[TaskSignal]
+    TASK_SIGNAL_KILL: _ClassVar[TaskSignal]
+    TASK_SIGNAL_USR1: _ClassVar[TaskSignal]
+    TASK_SIGNAL_USR2: _ClassVar[TaskSignal]
+    TASK_SIGNAL_TERM: _ClassVar[TaskSignal]
+    TASK_SIGNAL_WINCH: _ClassVar[TaskSignal]
 TASK_STATE_UNSPECIFIED: TaskState
 TASK_STATE_SCHEDULED: TaskState
 TASK_STATE_BLOCKED: TaskState
@@ -65,6 +77,15 @@ SCHEDULE_CAUSE_UNSPECIFIED: ScheduleCause
 SCHEDULE_CAUSE_TICK: ScheduleCause
 SCHEDULE_CAUSE_BACKFILL: ScheduleCause
 SCHEDULE_CAUSE_BY_HAND: ScheduleCause
+TASK_SIGNAL_UNSPECIFIED: TaskSignal
+TASK_SIGNAL_HUP: TaskSignal
+TASK_SIGNAL_INT: TaskSignal
+TASK_SIGNAL_QUIT: TaskSignal
+TASK_SIGNAL_KILL: TaskSignal
+TASK_SIGNAL_USR1: TaskSignal
+TASK_SIGNAL_USR2: TaskSignal
+TASK_SIGNAL_TERM: TaskSignal
+TASK_SIGNAL_WINCH: TaskSignal
 
 class CommandWork(_message.Message):
     __slots__ = ("argv", "env", "cwd", "stdin", "secrets")
@@ -349,7 +370,7 @@ class TaskProgress(_message.Message):
     def __init__(self, fraction: _Optional[float] = ..., text: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested", "created_by", "pending_reason", "limited_by", "pause", "progress", "job_id", "graph_task")
+    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested", "created_by", "pending_reason", "limited_by", "pause", "progress", "job_id", "graph_task", "suspended")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +392,7 @@ class Task(_message.Message):
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     GRAPH_TASK_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     id: str
     queue: str
     spec: TaskSpec
@@ -392,4 +414,5 @@ class Task(_message.Message):
     progress: TaskProgress
     job_id: str
     graph_task: str
-    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ..., created_by: _Optional[str] = ..., pending_reason: _Optional[str] = ..., limited_by: _Optional[str] = ..., pause: _Optional[_Union[TaskPause, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., job_id: _Optional[str] = ..., graph_task: _Optional[str] = ...) -> None: ...
+    suspended: bool
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ..., created_by: _Optional[str] = ..., pending_reason: _Optional[str] = ..., limited_by: _Optional[str] = ..., pause: _Optional[_Union[TaskPause, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., job_id: _Optional[str] = ..., graph_task: _Optional[str] = ..., suspended: _Optional[bool] = ...) -> None: ...

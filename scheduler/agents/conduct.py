@@ -78,6 +78,7 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
         items += len(report.results)
     if first:
         items += len(inventory.running) + len(inventory.waiting) + len(inventory.finished)
+        items += len(inventory.suspended)
     if items > MOST_ITEMS:
         raise AgentMisbehaviour(
             "TOO_MANY_ITEMS", f"a message of {items} attempts; at most {MOST_ITEMS}"

@@ -63,6 +63,16 @@ class Links:
         if known is not None:
             known.orders.cancel(task, attempt)
 
+    def signal(self, instance: InstanceId, task: TaskId, attempt: int, signal: int) -> None:
+        known = self._links.get(instance)
+        if known is not None:
+            known.orders.signal(task, attempt, signal)
+
+    def suspend(self, instance: InstanceId, task: TaskId, attempt: int, suspended: bool) -> None:
+        known = self._links.get(instance)
+        if known is not None:
+            known.orders.suspend(task, attempt, suspended)
+
     def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         known = self._links.get(instance)
         if known is not None:

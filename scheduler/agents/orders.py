@@ -23,6 +23,7 @@ from quorate.runtime.ids import Epoch, InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.chunk_orders import ChunkOrders
+from scheduler.agents.control_orders import ControlOrders
 from scheduler.agents.inputs import InputError, with_inputs
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.values import TaskState
@@ -57,6 +58,7 @@ class Orders:
         # To be sent; None when the process knows.
         self._scaling_down: bool | None = None
         self.chunks = ChunkOrders(instance)
+        self._controls = ControlOrders()
 
     def start(self, row: TaskRow, attempt: int) -> None:
         if row.chunk is not None:
@@ -69,6 +71,14 @@ class Orders:
 
     def cancel(self, task: TaskId, attempt: int) -> None:
         self._cancel.append((task, attempt))
+        self.wake.set()
+
+    def signal(self, task: TaskId, attempt: int, signal: int) -> None:
+        self._controls.signal(task, attempt, signal)
+        self.wake.set()
+
+    def suspend(self, task: TaskId, attempt: int, suspended: bool) -> None:
+        self._controls.suspend(task, attempt, suspended)
         self.wake.set()
 
     def acknowledge(self, task: TaskId, attempt: int) -> None:
@@ -110,6 +120,7 @@ class Orders:
         self._cancel.clear()
         self._acknowledged.clear()
         self.chunks.clear()
+        self._controls.clear()
         self._drain = None
         self._scaling_down = None
 
@@ -120,7 +131,8 @@ class Orders:
 
     def next_message(self, epoch: Epoch, spans: TaskSpans | None) -> pb.SessionRequest | None:
         """What has gathered, up to the bounds of one message; None when there is nothing."""
-        cancels = self._cancel and not self._without_spec and not self.chunks.waiting
+        later = self._cancel or self._controls.anything
+        cancels = later and not self._without_spec and not self.chunks.waiting
         orders = self._drain is not None or self._scaling_down is not None
         if not (self._assign or cancels or self._acknowledged or orders or self.chunks.anything):
             return None
@@ -142,6 +154,7 @@ class Orders:
         if not self._assign and not self._without_spec and not self.chunks.unsent:
             # Never ahead of the assignment it is for: the agent ignores what it does not know.
             _move(self._cancel, message.cancel.add)
+            self._controls.fill(message)
         _move(self._acknowledged, message.acknowledge.add)
         self._fewer.set()
         if self._drain is not None:

@@ -39,7 +39,8 @@ def opened(name: NodeName, instance: InstanceId, first: pb.SessionResponse) -> l
     ]
     attempts += [(check_id(item.task_id), item.attempt, 0.0) for item in inventory.waiting]
     finished = [(check_id(item.task_id), item.attempt) for item in inventory.finished]
-    session = e.SessionOpened(name, instance, attempts, finished)
+    suspended = [(check_id(item.task_id), item.attempt) for item in inventory.suspended]
+    session = e.SessionOpened(name, instance, attempts, finished, suspended)
     progress = _progress(instance, inventory.progress)
     return [session, *progress, *events_of(name, instance, first)]
 

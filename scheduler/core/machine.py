@@ -16,6 +16,7 @@ from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.giving import ChunkIds
 from scheduler.core.handlers.controls.progress import on_progress_reported
+from scheduler.core.handlers.controls.signals import on_task_signal_asked
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
 from scheduler.core.handlers.jobs import graphs
@@ -79,6 +80,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.TaskRetryAsked: control.on_task_retry_asked,
     e.TaskDeleteAsked: control.on_task_delete_asked,
     e.TaskPauseAsked: task_pauses.on_task_pause_asked,
+    e.TaskSignalAsked: on_task_signal_asked,
     e.QueueSubmitted: queues.on_queue_submitted,
     e.QueueDeleteAsked: queues.on_queue_delete_asked,
     e.QueuePauseAsked: pauses.on_queue_pause_asked,

@@ -33,6 +33,8 @@ class AfterCommit:
             fx.Reply: self._reply,
             fx.StartAttempt: self._start,
             fx.EndAttempt: self._end,
+            fx.SignalAttempt: self._signal,
+            fx.SuspendAttempt: self._suspend,
             fx.Acknowledge: self._acknowledge,
             fx.NotifyFinished: self._notify,
             fx.AcknowledgeReport: self._acknowledge_report,
@@ -69,6 +71,12 @@ class AfterCommit:
 
     def _end(self, effect: fx.EndAttempt) -> None:
         self._agents.end_attempt(effect.instance, effect.task, effect.attempt)
+
+    def _signal(self, effect: fx.SignalAttempt) -> None:
+        self._agents.signal(effect.instance, effect.task, effect.attempt, effect.signal)
+
+    def _suspend(self, effect: fx.SuspendAttempt) -> None:
+        self._agents.suspend(effect.instance, effect.task, effect.attempt, effect.suspended)
 
     def _acknowledge(self, effect: fx.Acknowledge) -> None:
         self._agents.acknowledge(effect.instance, effect.task, effect.attempt)

@@ -69,6 +69,8 @@ JOB_UPDATE = "job-update"
 QUEUE_PAUSE = "queue-pause"
 # A task is PAUSED: older leaders would not resume it.
 TASK_PAUSE = "task-pause"
+# A RUNNING task that is suspended.
+TASK_SUSPEND = "task-suspend"
 # A task has a start deadline: older leaders would let it wait for ever.
 START_DEADLINE = "start-deadline"
 # Ordering and unique keys of tasks.
@@ -95,6 +97,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_PAUSE,
     PLACEMENT,
     GRAPH,
+    TASK_SUSPEND,
 )
 
 

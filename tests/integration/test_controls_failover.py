@@ -39,11 +39,47 @@ async def test_progress_is_known_to_the_next_leader(
                     await asyncio.sleep(0.05)
 
             await asyncio.gather(said("the last one", call), said("half", program))
+            await program.pause("look at it first")
             leader.kill()
             await leader.gone()
             await cluster.leader(after=epoch)
             await asyncio.gather(said("the last one", call), said("half", program))
+            # The one that was paused stands still until it is resumed.
+            assert (await program.task()).pause.reason == "look at it first"
+            assert (await program.task()).suspended
             go.touch()
             assert await call == "done"
+            assert not await program.done()
+            await program.resume()
             assert await program == 0
             assert await call.progress() is None
+
+
+async def test_a_suspended_program_is_signalled_cancelled_and_ends_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in client_environment().items():
+        monkeypatch.setenv(name, value)
+    trap = (
+        "trap 'echo got USR1; exit 7' USR1; trap 'echo bye; exit 0' TERM; "
+        "while :; do sleep 0.1; done"
+    )
+    async with Cluster(tmp_path, agents=1, slots=2) as cluster:
+        await cluster.in_session()
+        _, leader = await cluster.leader()
+        async with quorate.AsyncClient(leader.address) as client, asyncio.timeout(PATIENCE):
+            signalled = await client.command(["sh", "-c", trap])
+            cancelled = await client.command(["sh", "-c", trap])
+            for handle in (signalled, cancelled):
+                while not any(one.HasField("start_time") for one in (await handle.task()).attempts):
+                    await asyncio.sleep(0.02)
+                await handle.pause()
+            await signalled.signal("USR1")
+            await cancelled.cancel()
+            found = await cancelled.wait()
+            assert found.error.type == "CANCELLED"
+            written = b"".join([chunk.data async for chunk in cancelled.logs()])
+            assert b"bye" in written, "it could end itself"
+            await signalled.resume()
+            found = await signalled.wait()
+            assert (found.error.type, found.error.code) == ("EXIT_CODE", 7)

@@ -153,12 +153,13 @@ def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
         history.schedules.delete(schedule)
     for queue in QUEUES:
         c.pause(queue, False)
-    for task, row in list(c.state.tasks.items()):
-        if row.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
     for node in history.nodes.values():
         node.lose()
+    # Also what was suspended, on nodes that are lost.
+    for task, row in list(c.state.tasks.items()):
+        if row.state is TaskState.PAUSED:
+            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for _ in range(3_000):
         if not c.state.tasks:
             break

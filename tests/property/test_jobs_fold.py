@@ -239,9 +239,6 @@ def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
         history.schedules.delete(schedule)
     for queue in QUEUES:
         c.pause(queue, False)
-    for task, waiting in list(c.state.tasks.items()):
-        if waiting.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for row in list(c.state.jobs.values()):
         jobs.pause(row.id, paused=False)
         jobs.close(row.id)
@@ -251,6 +248,10 @@ def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
     last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
     for node in history.nodes.values():
         node.lose()
+    # Also what was suspended, on nodes that are lost.
+    for task, waiting in list(c.state.tasks.items()):
+        if waiting.state is TaskState.PAUSED:
+            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for _ in range(20_000):
         if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
             break

@@ -115,6 +115,7 @@ class Agent:
             address="h:1",
             slots=self.slots,
             takes_chunks=True,
+            takes_signals=True,
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30

@@ -175,6 +175,12 @@ class Sessions:
         self.world.history.ends(instance, task, attempt)
         self._send(instance, lambda agent: agent.cancelled(task, attempt))
 
+    def signal(self, instance: InstanceId, task: TaskId, attempt: int, signal: int) -> None:
+        """Nobody sends signals in these histories."""
+
+    def suspend(self, instance: InstanceId, task: TaskId, attempt: int, suspended: bool) -> None:
+        """Nobody pauses what runs in these histories."""
+
     def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         self.world.history.acknowledged(instance, task, attempt)
         self._send(instance, lambda agent: agent.acknowledged(task, attempt))

@@ -179,6 +179,8 @@ class Cluster(LimitCalls, ServiceCalls):
             case (
                 fx.StartAttempt()
                 | fx.EndAttempt()
+                | fx.SignalAttempt()
+                | fx.SuspendAttempt()
                 | fx.Acknowledge()
                 | fx.OrderDrain()
                 | fx.OrderScaleDown()

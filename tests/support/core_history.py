@@ -174,10 +174,11 @@ class History(NodeHistory):
             )
 
     def do_pause_task(self) -> None:
-        task = self.some(TaskState.PENDING, TaskState.SCHEDULED, TaskState.PAUSED)
+        waiting = (TaskState.PENDING, TaskState.SCHEDULED, TaskState.PAUSED)
+        task = self.some(*waiting, TaskState.RUNNING)
         if task is not None:
             paused, request = self.rng.random() < 0.5, self.request(b"pause" + task.encode())
-            self.cluster.call(lambda t: e.TaskPauseAsked(task, paused, request, t, "why"))
+            self.cluster.call(lambda t: e.TaskPauseAsked(task, paused, request, t, "why", True))
 
     def do_update_many(self) -> None:
         tasks = sorted(self.cluster.state.tasks)[:6]

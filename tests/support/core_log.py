@@ -94,6 +94,7 @@ class Log:
             register_time=node.register_time,
             version=node.version,
             takes_chunks=node.takes_chunks,
+            takes_signals=node.takes_signals,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory

@@ -30,6 +30,9 @@ class FakeNode:
     started: list[tuple[TaskId, int]] = field(default_factory=list)
     ended: list[tuple[TaskId, int]] = field(default_factory=list)
     acknowledged: list[tuple[TaskId, int]] = field(default_factory=list)
+    # Signals that it was to send, and which attempts it has suspended.
+    signals: list[tuple[TaskId, int, int]] = field(default_factory=list)
+    suspended: set[tuple[TaskId, int]] = field(default_factory=set)
     drains: list[bool] = field(default_factory=list)
     leaving: list[bool] = field(default_factory=list)
     # Of chunks: which were asked for their rest, and which reports were acknowledged.
@@ -46,6 +49,12 @@ class FakeNode:
                     self.has[row.id] = (attempt, 0.0)
             case fx.EndAttempt(_, task, attempt):
                 self.ended.append((task, attempt))
+            case fx.SignalAttempt(_, task, attempt, number):
+                self.signals.append((task, attempt, number))
+            case fx.SuspendAttempt(_, task, attempt, True):
+                self.suspended.add((task, attempt))
+            case fx.SuspendAttempt(_, task, attempt, False):
+                self.suspended.discard((task, attempt))
             case fx.Acknowledge(_, task, attempt):
                 self.acknowledged.append((task, attempt))
             case fx.RecallChunk(_, chunk, _):
@@ -66,7 +75,10 @@ class FakeNode:
     def open(self, finished: Sequence[tuple[TaskId, int]] = ()) -> fx.Effects:
         """Open a session; the inventory is what it has."""
         listed = [(task, number, start) for task, (number, start) in self.has.items()]
-        return self.cluster.step(e.SessionOpened(self.name, self.instance, listed, finished))
+        suspended = sorted(self.suspended)
+        return self.cluster.step(
+            e.SessionOpened(self.name, self.instance, listed, finished, suspended)
+        )
 
     def close(self) -> None:
         self.cluster.step(e.SessionClosed(self.name, self.instance))

@@ -166,6 +166,7 @@ def node_row(
     takes_chunks: bool = True,
     labels: dict[str, str] | None = None,
     taints: Sequence[Taint] = (),
+    takes_signals: bool = True,
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -183,6 +184,7 @@ def node_row(
         Allocation(),
         takes_chunks=takes_chunks,
         taints=tuple(taints),
+        takes_signals=takes_signals,
     )
 
 

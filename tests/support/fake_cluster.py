@@ -74,6 +74,8 @@ class FakeCluster:
             scheduler_pb2.UpdateTaskRequest | scheduler_pb2.UpdateTasksRequest
         ] = []
         self.explanation = explain_pb2.Explanation(sentence="nothing holds the task back")
+        # Sent: id and number.
+        self.signals: list[tuple[str, int]] = []
         self.retries: list[scheduler_pb2.RetryTaskRequest] = []
         self.bulk_retries: list[scheduler_pb2.RetryTasksRequest] = []
         self.events: list[scheduler_pb2.TaskEvent] = []

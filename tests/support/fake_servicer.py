@@ -17,6 +17,7 @@ from quorate.runtime.errors import (
     to_status,
 )
 from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
+from tests.support.fake_controls import FakeControls
 from tests.support.fake_jobs import JobServicer
 from tests.support.fake_limits import FakeLimits
 
@@ -35,7 +36,7 @@ WAITING = {task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_SCHEDULED}
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
-class Servicer(JobServicer, FakeLimits):
+class Servicer(FakeControls, JobServicer, FakeLimits):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         self._cluster = server.cluster
@@ -255,20 +256,6 @@ class Servicer(JobServicer, FakeLimits):
                 else:
                     answer.updated += 1
             return answer
-
-    def PauseTask(self, request, context):
-        with self._serving("PauseTask", context):
-            task = self._cluster.find(request.id)
-            if task.state not in WAITING:
-                raise precondition("TASK_NOT_WAITING", "only a task that waits can be paused")
-            task.state, task.pause.reason = task_pb2.TASK_STATE_PAUSED, request.reason
-            return scheduler_pb2.PauseTaskResponse(task=task)
-
-    def ResumeTask(self, request, context):
-        with self._serving("ResumeTask", context):
-            task = self._cluster.find(request.id)
-            task.state = task_pb2.TASK_STATE_PENDING
-            return scheduler_pb2.ResumeTaskResponse(task=task)
 
     def ExplainTask(self, request, context):
         with self._serving("ExplainTask", context):

@@ -1,4 +1,4 @@
-"""Sessions to agents that run no chunks of arrays: the part of `Agents` that is about these."""
+"""Sessions to agents of which nothing special is wanted: no chunks of arrays, no signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from quorate.runtime.ids import InstanceId, TaskId
 
 
 class NoChunks:
-    """Sends nothing about chunks."""
+    """Sends nothing about chunks and signals."""
+
+    def signal(self, instance: InstanceId, task: TaskId, attempt: int, signal: int) -> None:
+        raise AssertionError(task)
+
+    def suspend(self, instance: InstanceId, task: TaskId, attempt: int, suspended: bool) -> None:
+        raise AssertionError(task)
 
     def acknowledge_report(
         self, instance: InstanceId, chunk: TaskId, attempt: int, number: int

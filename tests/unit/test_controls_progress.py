@@ -6,8 +6,8 @@ from quorate.runtime.ids import TaskId
 from quorate.v1 import node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.agents.reports import events_of, opened
-from scheduler.api.tasks import progress
-from scheduler.api.tasks.progress import EVERY, ProgressFeed
+from scheduler.api.tasks.running import progress
+from scheduler.api.tasks.running.progress import EVERY, ProgressFeed
 from scheduler.api.tasks.watch_pick import Pick, Place
 from scheduler.core.model import events as e
 from tests.support.core import Cluster

@@ -85,7 +85,7 @@ def test_what_runs_or_ended_is_a_typed_error_and_a_repeat_is_none():
     assert not isinstance(ask(c, waits, paused=True), Rejection)
     c.cancel(waits)
     for task, reason in (
-        (runs, "TASK_NOT_WAITING"),
+        (runs, "TASK_NOT_RUNNING"),
         (waits, "TASK_NOT_WAITING"),
         (c.new_id(), "TASK_NOT_FOUND"),
     ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, cast
 
@@ -22,13 +22,14 @@ from gateway.live.cluster.journal import Journal
 from gateway.live.cluster.tokens import Token
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.timing.backoff import Backoff
-from quorate.v1 import scheduler_pb2
+from quorate.v1 import scheduler_pb2, task_pb2
 
 log = structlog.get_logger(__name__)
 
 # Seconds without an answer after which the stream is opened again: a frozen scheduler says nothing.
 # The cluster says every second how far it is; one of an earlier version every 15 s.
 SILENCE = 20.0
+_PROGRESS = scheduler_pb2.TaskEvent.KIND_PROGRESS
 
 Observer = Callable[[scheduler_pb2.TaskEvent], None]
 """Called with each event before the journal has it."""
@@ -39,6 +40,10 @@ class Holder(Protocol):
 
     def on_events(self, watch: TaskWatch) -> None:
         """The journal grew."""
+
+    def on_progress(self, said: Sequence[task_pb2.Task]) -> None:
+        """Running tasks said how far they are; these have no more than that."""
+        return
 
     def on_restart(self, watch: TaskWatch) -> None:
         """The journal began anew."""
@@ -101,7 +106,9 @@ class TaskWatch:
             token = self.journal.token.upstream
         else:
             token = self._start.upstream if self._start is not None else ""
-        request = scheduler_pb2.WatchTasksRequest(queue=self.queue, resume_token=token)
+        request = scheduler_pb2.WatchTasksRequest(
+            queue=self.queue, resume_token=token, progress=True
+        )
         answers = self._cluster.stream(WATCH_TASKS, request, timeout=None)
         loop = asyncio.get_running_loop()
         try:
@@ -115,11 +122,17 @@ class TaskWatch:
     def _take(self, answer: scheduler_pb2.WatchTasksResponse) -> None:
         if not self._started.is_set():
             self._begin(answer)
-        if not answer.events:
+        said = [event.task for event in answer.events if event.kind == _PROGRESS]
+        if said:
+            for holder in list(self.holders):
+                holder.on_progress(said)
+        if len(said) == len(answer.events):
             self.journal.renew(answer.resume_token, answer.revision)
             return
         entries = []
         for event in answer.events:
+            if event.kind == _PROGRESS:
+                continue
             for observe in self.observers:
                 observe(event)
             remember(event, self._specs)

@@ -20,6 +20,8 @@ class TaskFilter:
     states: frozenset[int] = frozenset()
     labels: frozenset[tuple[str, str]] = frozenset()
     limit: int = limits.LIMIT
+    # Whether the progress of running tasks is wanted, too.
+    progress: bool = False
 
     @property
     def partial(self) -> bool:

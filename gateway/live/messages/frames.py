@@ -64,6 +64,12 @@ def delta(
     )
 
 
+def progress(topic: str, items: Sequence[bytes]) -> bytes:
+    """The rest of a message with what running tasks say of themselves."""
+    head = dump({"kind": "progress", "topic": topic})[1:-1]
+    return head + b',"items":[' + b",".join(items) + b"]}"
+
+
 def _head(kind: str, topic: str, revision: int, resume: str) -> bytes:
     values = {"kind": kind, "topic": topic, "revision": str(revision), "resume": resume}
     return dump(values)[1:-1]

@@ -97,7 +97,10 @@ def _id(message: Mapping[str, Any]) -> str:
 
 
 def _task_filter(wanted: Mapping[str, Any]) -> TaskFilter:
-    _only(wanted, "queue", "ids", "states", "labels", "limit", prefix="filter.")
+    _only(wanted, "queue", "ids", "states", "labels", "limit", "progress", prefix="filter.")
+    progress = wanted.get("progress") or False
+    if not isinstance(progress, bool):
+        raise invalid("filter.progress", f"must be true or false, not {shown(progress)}")
     states = _items(wanted, "states", 16)
     labels = wanted.get("labels") or {}
     if not isinstance(labels, dict) or len(labels) > limits.LABELS:
@@ -108,6 +111,7 @@ def _task_filter(wanted: Mapping[str, Any]) -> TaskFilter:
         states=frozenset(_checked(f"filter.states[{n}]", _read_state, s) for n, s in states),
         labels=frozenset((key, _text(labels, key, f"filter.labels[{key}]")) for key in labels),
         limit=_integer(wanted, "limit", 1, limits.MOST_LIMIT, limits.LIMIT),
+        progress=progress,
     )
 
 

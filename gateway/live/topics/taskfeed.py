@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gateway.http.jsonwrite import dump, to_json
 from gateway.live import limits
 from gateway.live.cluster.entries import Entry, Specs, task_text
 from gateway.live.cluster.journal import Journal
@@ -190,6 +191,29 @@ class TaskFeed(Feed):
             for name in sorted(self._window)[: len(self._window) - limit]:
                 del self._window[name]
             self._cut = True
+
+    def send_progress(self, said: Iterable[task_pb2.Task]) -> None:
+        """Send what running tasks said. Whoever is behind does without: more follows."""
+        wanted = self.wanted
+        if wanted.states and task_pb2.TASK_STATE_RUNNING not in wanted.states:
+            return
+        items = [
+            dump({"id": task.id, "attempt": task.attempt, "progress": to_json(task.progress)})
+            for task in said
+            if wanted.names(task.id, task.queue) and self._is_labelled(task.id)
+        ]
+        if not items:
+            return
+        rest = frames.progress("tasks", items)
+        for subscriber in self.subscribers:
+            if not (subscriber.joining or subscriber.awaits_snapshot) and subscriber.ready():
+                subscriber.send(rest)
+
+    def _is_labelled(self, task_id: str) -> bool:
+        if not self.wanted.labels:
+            return True
+        spec = self._specs.get(task_id)
+        return spec is not None and self.wanted.has_labels(spec.labels)
 
     def missed(self, position: int, fetched: Sequence[Entry]) -> bytes | None:
         """What a client with the state of `position` lacks of the last flush's.

@@ -15,6 +15,7 @@ While there is no leader, loading waits for one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from gateway.live import limits
 from gateway.live.background_tasks import BackgroundTasks
@@ -29,6 +30,7 @@ from gateway.live.topics.taskfeed import TaskFeed
 from gateway.live.topics.taskreads import TaskReads
 from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
+from quorate.v1 import task_pb2
 
 # Between tries to load a feed while the cluster does not answer.
 _AGAIN = 0.25
@@ -47,6 +49,10 @@ class _Live(Holder):
     def on_events(self, watch: TaskWatch) -> None:
         if self.feed.subscribers:
             self.topic.throttle.touch(self.feed, self.publish)
+
+    def on_progress(self, said: Sequence[task_pb2.Task]) -> None:
+        if self.feed.subscribers and self.feed.wanted.progress:
+            self.feed.send_progress(said)
 
     def on_restart(self, watch: TaskWatch) -> None:
         self.feed.begin()

@@ -308,7 +308,9 @@ def _traceback(error: task_pb2.TaskError) -> str:
 
 def _state_line(found: task_pb2.Task) -> str:
     state = shown_state(found)
-    return f"{state} (cancelling)" if found.cancel_requested and not is_finished(found) else state
+    if found.cancel_requested and not is_finished(found):
+        return f"{state} (cancelling)"
+    return f"{state} (suspended)" if found.suspended else state
 
 
 def _attempts(found: task_pb2.Task) -> Table:

@@ -12,7 +12,8 @@ from quorate.v1 import task_pb2
 from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.origin import caller_name
-from scheduler.api.tasks import progress, validate, views
+from scheduler.api.tasks import validate, views
+from scheduler.api.tasks.running import progress
 from scheduler.api.validate import known_enum, page_size, queue_name, required
 from scheduler.api.views import instant
 from scheduler.core.model.answers import TaskKnown

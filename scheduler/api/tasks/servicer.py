@@ -38,6 +38,7 @@ from scheduler.api.tasks.bulk.calls import (
 from scheduler.api.tasks.explaining import explain_task
 from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
+from scheduler.api.tasks.running.controls import Controls
 from scheduler.api.tasks.subtask_logs import relay_subtask_logs
 from scheduler.api.tasks.watch_pick import Answer
 from scheduler.api.tasks.watches import Watches
@@ -55,7 +56,6 @@ from scheduler.storage.keys import (
     PLACEMENT,
     START_DEADLINE,
     TASK_KEYS,
-    TASK_PAUSE,
     TASK_UPDATE,
     UNIQUE_WINDOW,
 )
@@ -104,6 +104,7 @@ class TaskCalls:
         # Long work on the loop, a small slice at a time.
         self._lane = Lane(driver.contention)
         self._tasks = TaskReader(driver, stored, self._lane)
+        self._controls = Controls(driver, stored, candidates)
 
     # -- creating
 
@@ -305,26 +306,19 @@ class TaskCalls:
         return await retry_tasks(self._driver, self._lane, request, context)
 
     async def PauseTask(self, request: pb.PauseTaskRequest, context: Context) -> Message:
-        asked = audited("PauseTask", request, context)
-        task = TaskId(required("id", request.id))
-        await refuse_subtask(self._subtasks, task, "PauseJob pauses its job {job!r}")
-        validate.reason(request.reason)
-        await self._candidates.require(TASK_PAUSE)
-        answer = await ask(
-            self._driver,
-            asked,
-            lambda token: e.TaskPauseAsked(task, True, asked, token, request.reason),
-        )
+        await refuse_subtask(self._subtasks, request.id, "PauseJob pauses its job {job!r}")
+        answer = await self._controls.pause(request, context)
         return pb.PauseTaskResponse(task=await self._tasks.as_known(answer))
 
     async def ResumeTask(self, request: pb.ResumeTaskRequest, context: Context) -> Message:
-        asked = audited("ResumeTask", request, context)
-        task = TaskId(required("id", request.id))
-        await refuse_subtask(self._subtasks, task, "ResumeJob resumes its job {job!r}")
-        answer = await ask(
-            self._driver, asked, lambda token: e.TaskPauseAsked(task, False, asked, token)
-        )
+        await refuse_subtask(self._subtasks, request.id, "ResumeJob resumes its job {job!r}")
+        answer = await self._controls.resume(request, context)
         return pb.ResumeTaskResponse(task=await self._tasks.as_known(answer))
+
+    async def SendSignal(self, request: pb.SendSignalRequest, context: Context) -> Message:
+        await refuse_subtask(self._subtasks, request.id, "it takes no signals")
+        answer = await self._controls.signal(request, context)
+        return pb.SendSignalResponse(task=await self._tasks.as_known(answer))
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> Message:
         await self._candidates.require(TASK_UPDATE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import scheduler_pb2 as pb
@@ -29,6 +29,9 @@ MAX_CANCELLED = 10_000
 MAX_REASON = 256
 # Tasks a second of RetryTasks.
 MIN_RATE, MAX_RATE = 0.01, 1_000_000.0
+
+_SIGNAL_NAMES: Final = tuple(task_pb2.TaskSignal.keys()[1:])
+_SIGNALS: Final = frozenset(task_pb2.TaskSignal.values()[1:])
 
 
 def batch(request: pb.BatchCreateTasksRequest, size: int = 0) -> int:
@@ -148,6 +151,14 @@ def error_group(value: str) -> str:
 def reason(value: str) -> None:
     """Of a pause, for people."""
     at_most("reason", len(value), MAX_REASON, "characters")
+
+
+def signal(value: int) -> int:
+    """A signal that a program may get."""
+    if value not in _SIGNALS:
+        names = ", ".join(name.removeprefix("TASK_SIGNAL_") for name in _SIGNAL_NAMES)
+        raise invalid("signal", f"{value} is not a signal for tasks; they are {names}")
+    return value
 
 
 def rate(value: float) -> float:

@@ -58,10 +58,12 @@ def _status(view: task_pb2.Task, run: r.RunRecord, now: float) -> None:
     view.cancel_requested = run.cancel_requested
     if state == task_pb2.TASK_STATE_SCHEDULED:
         view.schedule_time.CopyFrom(instant(run.not_before))
-    if run.HasField("pause") and state == task_pb2.TASK_STATE_PAUSED:
+    suspended = state == task_pb2.TASK_STATE_RUNNING and run.HasField("pause")
+    view.suspended = suspended
+    if run.HasField("pause") and (suspended or state == task_pb2.TASK_STATE_PAUSED):
         view.pause.paused_by, view.pause.reason = run.pause.by, run.pause.reason
         view.pause.pause_time.CopyFrom(instant(run.pause.since))
-        if run.not_before:
+        if run.not_before and not suspended:
             view.schedule_time.CopyFrom(instant(run.not_before))
     finished = state >= task_pb2.TASK_STATE_SUCCEEDED
     if finished:

@@ -95,6 +95,7 @@ class Pick:
     def besides(self, response: pb.WatchTasksResponse) -> Answer:
         """An answer with events that are not of the log: the watch stays where it is."""
         response.resume_token = self._token()
+        response.revision = scoped(self.generation, self.at[0])
         return Answer(response.SerializeToString())
 
     def _token(self) -> str:

@@ -33,7 +33,7 @@ from quorate.runtime.errors import exhausted, leader_lost
 from quorate.runtime.timing.token_bucket import TokenBucket
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks.changes import ALL, WHOLE, Recent
-from scheduler.api.tasks.progress import ProgressFeed
+from scheduler.api.tasks.running.progress import ProgressFeed
 from scheduler.api.tasks.watch_past import Past, gone
 from scheduler.api.tasks.watch_pick import Answer, Pick, Place, decode_token
 from scheduler.core.model.state import State

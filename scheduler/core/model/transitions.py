@@ -53,6 +53,7 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.RUNNING, S.SCHEDULED): "attempt failed, backoff",
     (S.RUNNING, S.FAILED): "attempts spent or crash limit",
     (S.RUNNING, S.PENDING): "node lost or attempt returned",
+    (S.RUNNING, S.PAUSED): "attempt ended while suspended",
     (S.RUNNING, S.CANCELLED): "cancelled",
     (S.RUNNING, S.BLOCKED): "attempt ended, and its job is paused",
     (S.FAILED, S.BLOCKED): "retried in a graph",
@@ -166,8 +167,12 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float) -> None:
 
 
 def requeue(state: State, row: TaskRow, not_before: float = 0.0) -> None:
-    """RUNNING -> PENDING, or SCHEDULED until an instant: another attempt is to follow."""
-    _move(state, row, S.SCHEDULED if not_before else S.PENDING)
+    """RUNNING -> PENDING, or SCHEDULED until an instant: another attempt is to follow.
+
+    A task that was suspended is PAUSED instead: whoever paused it wants it not to run.
+    """
+    to = S.SCHEDULED if not_before else S.PENDING
+    _move(state, row, to if row.pause is None else S.PAUSED)
     row.not_before = not_before
     row.node = NOBODY
     row.instance = NO_INSTANCE
@@ -190,6 +195,12 @@ def pause(state: State, row: TaskRow, pause: TaskPause) -> None:
     _move(state, row, S.PAUSED)
     row.pause = pause
     state.enter(row)
+
+
+def suspend(row: TaskRow, pause: TaskPause | None) -> None:
+    """A RUNNING task is suspended, or (None) goes on."""
+    assert row.state is S.RUNNING
+    row.pause = pause
 
 
 def resume(state: State, row: TaskRow, now: float) -> None:

@@ -194,6 +194,10 @@ def _running(state: State, row: TaskRow) -> Reason:
             f"{where} may still run, but the leader does not reach the node; if the node is gone, "
             "the task starts on another one",
         )
+    if row.pause is not None:
+        held = _held(row)
+        sentence = f"{held.sentence}; its processes are stopped on node {row.node}"
+        return held._replace(sentence=sentence)
     if not row.start_time:
         return Reason(
             Why.ASSIGNED, f"{where} was assigned at {at(row.assign_time)} and has not started there"

@@ -96,4 +96,5 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         state.allocation(instance),
         takes_chunks=record.takes_chunks,
         taints=taints(record.taints[:MAX_TAINTS]),
+        takes_signals=record.takes_signals,
     )

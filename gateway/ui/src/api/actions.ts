@@ -82,6 +82,8 @@ export const listDeadLetters = (
   });
 export const pauseTask = (id: string) => post(`v1/tasks/${segment(id)}:pause`);
 export const resumeTask = (id: string) => post(`v1/tasks/${segment(id)}:resume`);
+export const sendSignal = (id: string, signal: string) =>
+  post(`v1/tasks/${segment(id)}:signal`, { signal: `TASK_SIGNAL_${signal}` });
 export const explainTask = (id: string, options?: Options) =>
   get<{ explanation: Explanation }>(`v1/tasks/${segment(id)}:explain`, options);
 /** `paths` name what is taken over of the spec, and cleared where it has nothing. */

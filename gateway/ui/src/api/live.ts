@@ -13,6 +13,7 @@ export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "log
 export interface Handlers {
   snapshot?(items: unknown[]): void;
   delta?(changed: unknown[], removed: string[]): void;
+  progress?(items: unknown[]): void;
   /** `time`: when it was written; empty where nobody knows. */
   lines?(stream: string, text: string, offset: number, time: string): void;
   end?(): void;
@@ -156,6 +157,7 @@ export class Live {
     if (frame.resume) subscription.resume = frame.resume;
     if (frame.kind === "snapshot") handlers.snapshot?.(frame.items ?? []);
     else if (frame.kind === "delta") handlers.delta?.(frame.changed ?? [], frame.removed ?? []);
+    else if (frame.kind === "progress") handlers.progress?.(frame.items ?? []);
     else if (frame.kind === "lines") {
       const { stream = "stdout", text = "", offset = "0", time = "" } = frame;
       handlers.lines?.(stream, text, Number(offset), time);

@@ -3,8 +3,9 @@
 import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { live, type Topic } from "@ui/api/live";
-import type { Node, Pulse, Queue, Service, Task } from "@ui/api/types";
+import type { Node, ProgressItem, Pulse, Queue, Service, Task } from "@ui/api/types";
 import { instant, num } from "@ui/lib/format";
+import { withProgress } from "@ui/lib/progress";
 import { Meter, Series } from "@ui/lib/series";
 
 /** Entities by id or name. A new Map with every change; undefined until the first snapshot. */
@@ -35,11 +36,25 @@ export function merged<T>(
   const items = new Map(old);
   for (const item of changed) {
     const key = keyOf(item);
-    const before = items.get(key) as { spec?: unknown } | undefined;
-    const now = item as { spec?: unknown };
-    items.set(key, (before?.spec && !now.spec ? { ...now, spec: before.spec } : now) as T);
+    const before = items.get(key) as Partial<Task> | undefined;
+    let now = item as Partial<Task>;
+    if (before?.spec && !now.spec) now = { ...now, spec: before.spec };
+    items.set(key, withProgress(now, before) as T);
   }
   for (const key of removed) items.delete(key);
+  return items;
+}
+
+/** Tasks with what they said; that of another attempt is left out. */
+export function reported<T>(
+  old: ReadonlyMap<string, T> | undefined,
+  said: readonly ProgressItem[],
+): ReadonlyMap<string, T> {
+  const items = new Map(old);
+  for (const { id, attempt, progress } of said) {
+    const task = items.get(id) as Partial<Task> | undefined;
+    if (task?.attempt === attempt) items.set(id, { ...task, progress } as T);
+  }
   return items;
 }
 
@@ -54,6 +69,9 @@ function acquire(topic: Topic, filter: unknown): Shared {
       },
       delta: (changed, removed) => {
         items.value = merged(items.value, changed, removed);
+      },
+      progress: (said) => {
+        items.value = reported(items.value, said as ProgressItem[]);
       },
     });
     entry = { items, stop, users: 0, linger: undefined };
@@ -93,7 +111,13 @@ function useCollection<T>(topic: Topic, filter: unknown = {}): Collection<T> {
 export const useQueues = () => useCollection<Queue>("queues");
 export const useNodes = () => useCollection<Node>("nodes");
 export const useServices = () => useCollection<Service>("services");
-export const useTasks = (filter: { queue?: string; ids?: string[]; states?: string[]; limit?: number }) =>
+export const useTasks = (filter: {
+  queue?: string;
+  ids?: string[];
+  states?: string[];
+  limit?: number;
+  progress?: boolean;
+}) =>
   useCollection<Task>("tasks", filter);
 
 /** The last second of the cluster. */

@@ -107,6 +107,24 @@ export interface Task {
   /** Why it cannot start as things are. */
   pendingReason?: string;
   limitedBy?: string;
+  progress?: TaskProgress;
+  /** It runs, and its processes are stopped. */
+  suspended?: boolean;
+  pause?: { pausedBy?: string; reason?: string; pauseTime?: string };
+}
+
+/** What a running attempt says of itself. */
+export interface TaskProgress {
+  fraction?: number;
+  text?: string;
+  updateTime?: string;
+}
+
+/** As it comes between versions of its task. */
+export interface ProgressItem {
+  id: string;
+  attempt: number;
+  progress: TaskProgress;
 }
 
 export interface Explanation {

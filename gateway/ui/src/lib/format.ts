@@ -123,6 +123,7 @@ export function plain(value: string | undefined, prefix: string): string {
 /** A task's state for people: "assigned" is running on the wire, but its attempt has not started. */
 export function shownState(task: Task): string {
   const started = task.attempts?.at(-1)?.startTime;
+  if (task.suspended) return "suspended";
   return task.state === "TASK_STATE_RUNNING" && !started ? "assigned" : plain(task.state, "TASK_STATE_");
 }
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import began, end_if_unknown
+from scheduler.core.handlers.controls import suspension
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.nodes import scaling_down
 from scheduler.core.handlers.requests import NODES_SCOPE, Answer, Call
@@ -207,6 +208,7 @@ def on_session_opened(state: State, event: SessionOpened, now: float, out: Effec
         out.after.append(StartAttempt(row, row.attempt, event.instance))
         if row.cancel_requested:
             out.after.append(EndAttempt(event.instance, row.id, row.attempt))
+    suspension.settle(state, node.instance, node.allocation.rows.values(), event.suspended, out)
     node.connected = True
     control = state.controls.get(node.name)
     if control is not None:

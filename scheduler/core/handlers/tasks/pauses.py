@@ -1,4 +1,4 @@
-"""PauseTask and ResumeTask: a task that waits is held back by name.
+"""PauseTask and ResumeTask: a task that waits is held back by name, a program that runs suspended.
 
 When it is due, and its start deadline, stay on record. A paused task does not expire; one that is
 resumed behind its deadline does at once.
@@ -7,6 +7,7 @@ resumed behind its deadline does at once.
 from __future__ import annotations
 
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.controls import running, suspension
 from scheduler.core.handlers.finishing import held_back
 from scheduler.core.handlers.requests import TASKS_SCOPE, Answer, Call
 from scheduler.core.model import transitions
@@ -34,12 +35,16 @@ def _refuse(state: State, limits: Limits, event: TaskPauseAsked) -> Rejection | 
         )
     if row is not None and row.state in WAITING:
         return None
-    found = row.state.name if row is not None else state.finished[event.task].state.name
+    if row is not None:
+        verb = "paused" if event.paused else "resumed"
+        return running.refuse(state, event.task, verb, program=event.program)
+    found = state.finished[event.task].state.name
     verb = "paused" if event.paused else "resumed"
     return Rejection(
         ErrorKind.PRECONDITION,
         "TASK_NOT_WAITING",
-        f"task {event.task!r} is {found}; only a task that waits can be {verb}",
+        f"task {event.task!r} is {found}; only a task that waits, or a program that runs, can be "
+        f"{verb}",
         "task",
         event.task,
     )
@@ -49,16 +54,23 @@ def _perform(
     state: State, limits: Limits, event: TaskPauseAsked, now: float, out: Effects
 ) -> Answer:
     row, origin = state.tasks[event.task], event.request.origin
-    before = row.state
-    if event.paused != (before is TaskState.PAUSED):
-        if event.paused:
-            by = f"{origin.role}:{origin.caller}" if origin is not None and origin.role else ""
-            transitions.pause(state, row, TaskPause(by, event.reason, now))
+    by = f"{origin.role}:{origin.caller}" if origin is not None and origin.role else ""
+    pause = TaskPause(by, event.reason, now) if event.paused else None
+    before, change = row.state, None
+    if before is TaskState.RUNNING:
+        if suspension.suspend(row, pause, out):
+            words = ("false", "true") if event.paused else ("true", "false")
+            change = Change("suspended", *words)
+    elif event.paused != (before is TaskState.PAUSED):
+        if pause is not None:
+            transitions.pause(state, row, pause)
         else:
             transitions.resume(state, row, now)
             held_back(state, row)
         out.writes.append(PutRun(row))
-        changes = [Change("state", before.name, row.state.name)]
+        change = Change("state", before.name, row.state.name)
+    if change is not None:
+        changes = [change]
         if event.reason:
             changes.append(Change("reason", "", event.reason))
         queue = row.queue.name

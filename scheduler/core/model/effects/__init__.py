@@ -18,7 +18,9 @@ from scheduler.core.model.effects.after_commit import (
     RecallChunk,
     Reply,
     RevokeNode,
+    SignalAttempt,
     StartAttempt,
+    SuspendAttempt,
 )
 from scheduler.core.model.effects.effects import Effects
 from scheduler.core.model.effects.purges import PurgeAudit, PurgeRun
@@ -110,6 +112,8 @@ __all__ = [
     "RecallChunk",
     "Reply",
     "RevokeNode",
+    "SignalAttempt",
     "StartAttempt",
+    "SuspendAttempt",
     "Write",
 ]

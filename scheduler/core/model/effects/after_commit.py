@@ -30,6 +30,24 @@ class EndAttempt(NamedTuple):
     attempt: int
 
 
+class SignalAttempt(NamedTuple):
+    """Have the agent send a signal to a program."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    signal: int
+
+
+class SuspendAttempt(NamedTuple):
+    """Have the agent stop the processes of a program, or let them go on."""
+
+    instance: InstanceId
+    task: TaskId
+    attempt: int
+    suspended: bool
+
+
 class Acknowledge(NamedTuple):
     """Tell the agent that it may forget an outcome."""
 
@@ -102,6 +120,8 @@ After = (
     Reply
     | StartAttempt
     | EndAttempt
+    | SignalAttempt
+    | SuspendAttempt
     | Acknowledge
     | NotifyFinished
     | RevokeNode

@@ -27,6 +27,7 @@ from scheduler.core.model.events.calls import (
     TaskPauseAsked,
     TaskRecorded,
     TaskRetryAsked,
+    TaskSignalAsked,
     TaskSubmitted,
     Token,
 )
@@ -96,6 +97,7 @@ Event = (
     | TaskRetryAsked
     | TaskDeleteAsked
     | TaskPauseAsked
+    | TaskSignalAsked
     | QueueSubmitted
     | QueueDeleteAsked
     | QueuePauseAsked
@@ -227,6 +229,7 @@ __all__ = [
     "TaskPauseAsked",
     "TaskRecorded",
     "TaskRetryAsked",
+    "TaskSignalAsked",
     "TaskSubmitted",
     "TimersDue",
     "Token",

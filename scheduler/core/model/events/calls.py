@@ -122,6 +122,20 @@ class TaskPauseAsked(NamedTuple):
     request: Request
     token: Token
     reason: str = ""
+    # It is a program, which can be paused while it runs.
+    program: bool = False
+
+
+class TaskSignalAsked(NamedTuple):
+    """SendSignal."""
+
+    task: TaskId
+    signal: int
+    request: Request
+    token: Token
+    # Its name, and whether the task is a program: a function takes none.
+    name: str = ""
+    program: bool = True
 
 
 class TaskDeleteAsked(NamedTuple):

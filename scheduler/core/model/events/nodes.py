@@ -69,6 +69,8 @@ class SessionOpened(NamedTuple):
     instance: InstanceId
     attempts: Sequence[tuple[TaskId, int, float]]
     finished: Sequence[tuple[TaskId, int]]
+    # Of the attempts, those that it has suspended.
+    suspended: Sequence[tuple[TaskId, int]] = ()
 
 
 class SessionClosed(NamedTuple):

@@ -99,6 +99,8 @@ class NodeRow:
     takes_chunks: bool = False
     # Of its agent; those of an operator are in its `Control`.
     taints: tuple[Taint, ...] = ()
+    # Whether it sends signals to programs, and suspends them.
+    takes_signals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

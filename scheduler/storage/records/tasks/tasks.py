@@ -118,7 +118,7 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.share_charged = row.share
     if expires:
         rest.expire_time = row.expire_at
-    if row.pause is not None and row.state is TaskState.PAUSED:
+    if row.pause is not None and row.state in (TaskState.PAUSED, TaskState.RUNNING):
         by, reason, since = row.pause
         rest.pause.MergeFrom(r.TaskPauseRecord(by=by, reason=reason, since=since))
     if row.unknown_fields:

@@ -16,6 +16,7 @@ import { ExplainPanel } from "@ui/views/task/explain";
 import { Facts, SpecPanel } from "@ui/views/task/facts";
 import { LogPanel } from "@ui/views/task/log";
 import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
+import { ProgressLine, RunningActions } from "@ui/views/task/running";
 import { ResultPanel } from "@ui/views/task/result";
 import { Timeline } from "@ui/views/task/timeline";
 
@@ -68,6 +69,7 @@ export function TaskPage({ id }: { id: string }) {
           in <a href={href("tasks", "", { queue: task.queue })}>{task.queue}</a>
         </span>
       </p>
+      {task.progress && <ProgressLine task={task} />}
       <div class="columns">
         <div>
           {task.error && task.state !== "TASK_STATE_SUCCEEDED" && <ErrorPanel task={task} />}
@@ -134,7 +136,7 @@ function useTask(id: string) {
   const [failure, setFailure] = useState("");
   const [gone, setGone] = useState(false);
   const [round, setRound] = useState(0);
-  const items = useTasks({ ids: [id] }).value;
+  const items = useTasks({ ids: [id], progress: true }).value;
   const fresh = items?.get(id);
   const finished = fresh !== undefined && isFinal(fresh);
   useEffect(() => {
@@ -201,6 +203,7 @@ function Actions({ task, reread }: { task: Task; reread: () => void }) {
           </Button>
         )
       )}
+      <RunningActions task={task} />
       {changing && (
         <ChangeDialog task={task} onClose={() => setChanging(false)} onDone={reread} />
       )}

@@ -42,6 +42,13 @@ export function attemptOf(task: Task): string {
   return tries === attempt ? `${attempt} of ${most}` : `${attempt} (try ${tries} of ${most})`;
 }
 
+/** "40 % epoch 4 of 10"; empty when the task says nothing. */
+export function progressText({ progress }: Task): string {
+  const { fraction, text = "" } = progress ?? {};
+  const share = fraction === undefined ? "" : `${Math.round(fraction * 100)} %`;
+  return [share, text].filter(Boolean).join(" ");
+}
+
 /** Milliseconds that the last attempt ran, until now if it does; NaN when it never started. */
 export function ranFor(task: Task, now: number): number {
   const attempt = lastAttempt(task);

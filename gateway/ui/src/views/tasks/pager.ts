@@ -7,7 +7,8 @@
 // further down. What it tells while a page is being read may be newer than the page: it is kept
 // until the page is there, and then told again.
 
-import type { Task } from "@ui/api/types";
+import type { ProgressItem, Task } from "@ui/api/types";
+import { withProgress } from "@ui/lib/progress";
 import { workName } from "@ui/views/task/names";
 
 export interface Page {
@@ -116,7 +117,7 @@ export class Pager {
     this.note(task.id, task, atTop);
     const known = this.ids.get(task.id);
     if (known) {
-      this.ids.set(task.id, task.spec ? task : { ...task, spec: known.spec });
+      this.ids.set(task.id, withProgress(task.spec ? task : { ...task, spec: known.spec }, known));
       return;
     }
     if (this.matches && !this.matches(task)) return;
@@ -132,6 +133,12 @@ export class Pager {
     this.fresh.unshift(task);
     this.ids.set(task.id, task);
     this.length += 1;
+  }
+
+  /** What a running task says; nothing when it is not in memory, or is at another attempt. */
+  report({ id, attempt, progress }: ProgressItem): void {
+    const known = this.ids.get(id);
+    if (known?.attempt === attempt) this.ids.set(id, { ...known, progress });
   }
 
   /** A task that was deleted, or does not belong to the list any more. */

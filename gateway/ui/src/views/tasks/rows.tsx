@@ -9,7 +9,7 @@ import { count, shortId, span } from "@ui/lib/format";
 import { go, href } from "@ui/lib/router";
 import { reveal, slice } from "@ui/lib/virtual";
 import { Ago, Button, TaskBadge } from "@ui/parts/basics";
-import { lastAttempt, ranFor, taskName } from "@ui/views/task/names";
+import { lastAttempt, progressText, ranFor, taskName } from "@ui/views/task/names";
 import type { Pager } from "@ui/views/tasks/pager";
 
 const ROW = 36;
@@ -196,6 +196,11 @@ function Row({ task, row, active, selected, onToggle }: RowProps) {
         {task.error && task.state === "TASK_STATE_FAILED" && (
           <small title={task.error.message}>
             {task.error.type}: {task.error.message}
+          </small>
+        )}
+        {task.progress && task.state === "TASK_STATE_RUNNING" && (
+          <small class="progress" title={progressText(task)}>
+            {progressText(task)}
           </small>
         )}
       </span>

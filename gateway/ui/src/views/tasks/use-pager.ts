@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useReducer } from "preact/hooks";
 import { getTask, listTasks } from "@ui/api/actions";
 import { live } from "@ui/api/live";
-import type { Task } from "@ui/api/types";
+import type { ProgressItem, Task } from "@ui/api/types";
 import { isTaskId, type Filter } from "@ui/views/tasks/filter";
 import { matcher, Pager, type Fetch } from "@ui/views/tasks/pager";
 
@@ -18,10 +18,14 @@ export function usePager(filter: Filter, version: number, atTop: { readonly curr
     () =>
       live.subscribe(
         "tasks",
-        { limit: 100, ...(queue ? { queue } : {}), ...(states.length ? { states } : {}) },
+        { limit: 100, progress: true, ...(queue ? { queue } : {}), ...(states.length ? { states } : {}) },
         {
           snapshot: (items) => take(items as Task[], []),
           delta: (changed, removed) => take(changed as Task[], removed),
+          progress: (said) => {
+            for (const one of said as ProgressItem[]) pager.report(one);
+            draw(0);
+          },
         },
       ),
     [pager],

@@ -1,0 +1,1 @@
+"""Tasks that run: their progress, signals, pauses."""
