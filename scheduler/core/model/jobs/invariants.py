@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from scheduler.core.arrays.block import Block
+from scheduler.core.arrays.spec import Tally
 from scheduler.core.graphs.members import Members
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState, TaskState
+
+# The states of subtasks, and what counts them in a tally.
+_COUNTED = [(kind, kind.name.lower()) for kind in TaskState if kind.name.lower() in Tally._fields]
 
 
 def check_jobs(state: State) -> None:
@@ -46,11 +50,11 @@ def check_jobs(state: State) -> None:
         standing = {name: job.entry for name, job in queue.jobs.items() if job.entry is not None}
         assert queue.entries == standing
         assert queue.chunks == sum(len(job.chunks) for job in queue.jobs.values())
-        for kind in TaskState:
-            total = sum(_of(job, kind) for job in queue.jobs.values())
-            assert queue.subtasks[kind] == total, (
-                f"{queue.name}: {kind.name} {queue.subtasks[kind]}"
-            )
+        totals = [0] * len(queue.subtasks)
+        for job in queue.jobs.values():
+            for kind, counter in _COUNTED:
+                totals[kind] += getattr(job.tally, counter)
+        assert totals == list(queue.subtasks), f"{queue.name}: {queue.subtasks} is not {totals}"
         assert sum(1 for job in queue.jobs.values() if state.jobs.get(job.id) is not job) == 0
 
 
@@ -76,10 +80,6 @@ def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
     assert not members.busy or members.continuing, f"{job.id}: nobody goes on"
     if members.graph and job.finished and not members.failed and members.complete:
         assert job.state is not JobState.FAILED, f"{job.id} is FAILED, and no task failed"
-
-
-def _of(job: JobRow, kind: TaskState) -> int:
-    return int(getattr(job.tally, kind.name.lower(), 0))
 
 
 def _check_array(job: JobRow) -> None:
