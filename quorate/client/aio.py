@@ -27,6 +27,7 @@ import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.control.amany import AsyncManyTasks
+from quorate.client.graphs.methods import AsyncGraphMethods
 from quorate.client.jobs.amethods import AsyncJobMethods
 from quorate.client.mapping import abulk
 from quorate.client.mapping.mapper import CANCEL_SECONDS
@@ -71,7 +72,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncManyTasks, AsyncJobMethods):
+class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods):
     """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
 
     def __init__(

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from quorate.client.control.many import ManyTasks
+from quorate.client.graphs.methods import GraphMethods
 from quorate.client.handle import TaskHandle
 from quorate.client.jobs.methods import JobMethods
 from quorate.client.mapping.mapper import create_batch, run_map
@@ -80,7 +81,7 @@ class _Shared:
         self.calls.close()
 
 
-class Client(ManyTasks, JobMethods):
+class Client(ManyTasks, JobMethods, GraphMethods):
     """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
 
     What `submit` and `command` return is durable: it survives any process of the cluster. Every

@@ -11,6 +11,7 @@ APPEND_JOB_ITEMS = Rpc(
 )
 CLOSE_JOB = Rpc("CloseJob", pb.CloseJobRequest, pb.CloseJobResponse)
 GET_JOB = Rpc("GetJob", pb.GetJobRequest, pb.GetJobResponse)
+GET_JOB_GRAPH = Rpc("GetJobGraph", pb.GetJobGraphRequest, pb.GetJobGraphResponse)
 LIST_JOBS = Rpc("ListJobs", pb.ListJobsRequest, pb.ListJobsResponse)
 WAIT_JOB = Rpc("WaitJob", pb.WaitJobRequest, pb.WaitJobResponse, POLL + 2.0)
 CANCEL_JOB = Rpc("CancelJob", pb.CancelJobRequest, pb.CancelJobResponse)

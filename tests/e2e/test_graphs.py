@@ -1,0 +1,107 @@
+"""Graphs through the SDK, while leaders and a node are killed: each task runs when what it waits
+for is there, and gets it."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import quorate
+from quorate.client.errors import TaskFailed
+from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster
+from quorate.local.plan import LocalPlan
+from quorate.runtime.errors import QuorateError
+from tests.support import tls
+from tests.support.local import running
+
+LAYERS, WIDTH = 12, 100
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    directory = tmp_path_factory.mktemp("graphs") / "data"
+    plan = LocalPlan(data_dir=directory, schedulers=2, nodes=2, slots=2, secure=tls.ON)
+    with running(plan) as local:
+        yield local
+
+
+def process(local: LocalCluster, name: str) -> LocalProcess:
+    found = read_local_cluster(Path(local.data_dir))
+    assert found is not None
+    return next(one for one in found.processes if one.name == name)
+
+
+def kill_leader(client: quorate.Client, local: LocalCluster) -> None:
+    leader = next(one.name for one in client.cluster().schedulers if one.leader)
+    os.kill(process(local, leader).pid, signal.SIGKILL)
+
+
+def test_results_flow_and_failures_take_their_way(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        graph = client.graph("flow")
+        words = graph.add("builtins:sorted", ["b", "a", "c"], name="words")
+        first = graph.add(operator.getitem, words, 0)
+        both = graph.add(dict, [("words", words), ("first", first)], kwargs={"n": 3})
+        bad = graph.add(operator.truediv, 1, 0, after=both)
+        never = graph.add(len, bad)
+        handler = graph.add(str, "seen", after=bad, on="failure")
+        count = graph.add_json("builtins:len", [[1, 2]])
+        shell = graph.add_command(["sh", "-c", 'test "$COUNT" = 2'], inputs={"COUNT": count})
+        last = graph.add(max, 1, 2, after=[(never, "always"), handler, shell])
+        job = graph.submit()
+        assert job.wait(60).counts.skipped == 1
+        assert job.status() == "FAILED"
+        assert job.result(both) == {"words": ["a", "b", "c"], "first": "a", "n": 3}
+        assert (job.result(shell), job.result(last), job.result("getitem")) == (0, 2, "a")
+        with pytest.raises(ZeroDivisionError):
+            job.result(bad)
+        with pytest.raises(TaskFailed, match='"len" runs only if "truediv" succeeds'):
+            job.result(never)
+        values = job.values(failures="skip")
+        assert list(values) == ["words", "getitem", "dict", "str", "len-2", "sh", "max"]
+        assert [node.name for node in job.nodes() if node.skipped] == ["len"]
+        with pytest.raises(ZeroDivisionError):
+            job.values()
+
+
+async def test_an_asyncio_program_builds_the_same(cluster: LocalCluster) -> None:
+    async with quorate.AsyncClient(data_dir=cluster.data_dir) as client:
+        graph = client.graph("async")
+        a = graph.add(list, "ab")
+        b = graph.add(len, a, name="length")
+        job = await graph.submit()
+        assert await job.values() == {"list": ["a", "b"], "length": 2}
+        assert await job.result(b) == 2
+        cycle = client.graph("cycle")
+        one = cycle.add(len, "a")
+        two = cycle.add(len, "a", after=one)
+        cycle.spec.graph.tasks[one.place].depends_on.add(task=two.name)
+        with pytest.raises(QuorateError) as error:
+            await cycle.submit()
+        assert error.value.reason == "GRAPH_CYCLE"
+
+
+def test_a_graph_is_whole_while_leaders_and_a_node_are_killed(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        graph = client.options(crash_limit=10).graph("layers")
+        layer = [graph.add(abs, -1) for _ in range(WIDTH)]
+        for _ in range(LAYERS - 1):
+            total = graph.add(sum, layer[:50])
+            layer = [graph.add(operator.floordiv, total, 50) for _ in range(WIDTH)]
+        job = graph.submit()
+        size = len(graph.tasks)
+        for number, share in enumerate((0.2, 0.5, 0.7)):
+            while job.job().counts.succeeded < share * size:
+                job.task(graph.tasks[int(share * size)]).wait(60)
+            if number == 1:
+                os.kill(process(cluster, "n2").pid, signal.SIGKILL)
+            else:
+                kill_leader(client, cluster)
+        done = job.wait(60)
+        assert (done.counts.succeeded, done.count) == (size, size)
+        assert set(job.values().values()) == {1, 50}
