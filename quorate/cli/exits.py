@@ -78,6 +78,7 @@ _COMMANDS = {
     "SERVICE_NOT_FOUND": "see 'quorate service list'",
     "TASK_NOT_FOUND": "see 'quorate tasks', and 'quorate jobs' for jobs",
     "JOB_NOT_FOUND": "see 'quorate jobs'",
+    "JOB_IS_GRAPH": "list them with 'quorate job tasks ID'",
     "JOB_NOT_FINISHED": "wait for it with 'quorate job wait ID', or cancel it",
 }
 

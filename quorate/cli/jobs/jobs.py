@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.graphs import calls as graphs
+from quorate.cli.graphs import show as graph_show
 from quorate.cli.hints import command
 from quorate.cli.jobs import show
 from quorate.cli.jobs.ids import WHICH, job_id
@@ -114,13 +116,19 @@ def jobs(
 @group.command("show")
 @with_client
 def show_job(client: Client, id: Id, as_json: Json = False) -> None:
-    """Show one job: its progress, its limits, its errors. 'quorate job ID' does the same."""
+    """Show one job: its progress, its limits, its errors; of a graph its tasks. 'quorate job ID'
+    does the same."""
     handle = _handle(client, id)
     job = handle.job()
     if as_json:
         render.print_json(render.as_dict(job))
         return
     render.show(show.details_of(job))
+    if graph_show.is_graph(job):
+        graphs.show_graph(client.calls, job)
+        if is_finished(job) and job.counts.failed + job.counts.cancelled:
+            hint(f"Run again what did not succeed: {command(f'job retry {job.id}')}")
+        return
     if not job.counts.failed:
         return
     groups = handle.errors()
@@ -239,6 +247,38 @@ def subtasks(
     step = handle.shape().index_step
     for name, text in show.ranges_text(handle.ranges(state or ()), step).items():
         sys.stdout.write(f"{name} {text}\n")
+
+
+@group.command("tasks")
+@with_client
+def tasks(
+    client: Client,
+    id: Id,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            help="Only tasks in this state, such as blocked, running, failed or skipped; may be "
+            "repeated.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List all tasks of a graph: their states, and what each waits for.
+
+    [dim]quorate job tasks ID --state blocked[/dim]
+    """
+    wanted = graph_show.states(state or ())
+    nodes = graphs.nodes_of(client.calls, job_id(client, id))
+    found = graph_show.chosen(nodes, wanted, len(nodes))
+    if as_json:
+        render.print_messages(found)
+        return
+    if not found:
+        hint("No such tasks.")
+        return
+    render.show_tasks(graph_show.table_of(found, nodes))
 
 
 @group.command("wait")

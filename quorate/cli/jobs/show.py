@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
+from quorate.cli.graphs.show import is_graph
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, Listing, one_line
 from quorate.cli.output.waiting import needs
@@ -17,12 +18,13 @@ from quorate.runtime.sizes import plural
 from quorate.v1 import job_pb2
 
 _BAR = 24
-_COUNTS = ("pending", "running", "succeeded", "failed", "cancelled")
+_COUNTS = ("blocked", "pending", "running", "succeeded", "failed", "cancelled", "skipped")
 
 
 def name_of(job: job_pb2.Job) -> str:
     """The name that people gave it, or that of what it runs."""
-    return one_line(job.spec.name or job.spec.template.name) or "-"
+    name = one_line(job.spec.name or job.spec.template.name)
+    return name or ("(graph)" if is_graph(job) else "-")
 
 
 def state_line(job: job_pb2.Job) -> str:
@@ -50,13 +52,12 @@ def table_of(jobs: Iterable[job_pb2.Job]) -> Listing:
     )
     for job in jobs:
         counts = job.counts
-        done = counts.succeeded + counts.failed + counts.cancelled
         listing.add_row(
             job.id,
             name_of(job),
             job.queue,
             render.state_text(state_name(job)),
-            f"{done:,}",
+            f"{progress_of(job, 0.0).finished:,}",
             f"{job.count:,}" + ("+" if job.open and not is_finished(job) else ""),
             Text(f"{counts.failed:,}", style="red" if counts.failed else ""),
             render.ago(job.create_time),
@@ -85,13 +86,17 @@ def details_of(job: job_pb2.Job) -> Details:
         table.add_row("Reason", job.reason)
     table.add_row("Name", name_of(job))
     table.add_row("Queue", job.queue)
-    label = "Function" if template.WhichOneof("work") == "python" else "Command"
-    table.add_row(label, work_text(template))
+    if not is_graph(job):
+        label = "Function" if template.WhichOneof("work") == "python" else "Command"
+        table.add_row(label, work_text(template))
     if wanted := needs(template.resources):
         table.add_row("Needs", ", ".join(wanted))
     if labels := {**template.labels, **spec.labels}:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(labels.items())))
-    table.add_row("Subtasks", _subtasks(job))
+    if is_graph(job):
+        table.add_row("Tasks", f"{job.count:,}, a graph")
+    else:
+        table.add_row("Subtasks", _subtasks(job))
     table.add_row("Done", progress_text(progress))
     table.add_row("", ", ".join(_counts(job.counts)) or "nothing yet")
     if limits := _limits(spec):
@@ -101,8 +106,9 @@ def details_of(job: job_pb2.Job) -> Details:
     if job.HasField("start_time"):
         table.add_row("Started", render.zoned(job.start_time))
     if is_finished(job):
-        table.add_row("Finished", f"{render.zoned(job.finish_time)}, after {run_time(job)}")
-    if speed := _speed(job, progress):
+        after = f", after {run_time(job)}" if job.HasField("start_time") else ""
+        table.add_row("Finished", render.zoned(job.finish_time) + after)
+    if (speed := _speed(job, progress)) and not is_graph(job):
         table.add_row("Speed", speed)
     if job.round:
         table.add_row("Retried", "once" if job.round == 1 else f"{job.round} times")

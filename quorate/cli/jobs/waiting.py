@@ -9,12 +9,15 @@ from typing import Any
 from rich.console import Console
 
 from quorate.cli.exits import FAILED, OK
+from quorate.cli.graphs.calls import report_graph, why_nothing_starts
+from quorate.cli.graphs.show import is_graph
 from quorate.cli.hints import command
 from quorate.cli.jobs.show import errors_table, state_line
 from quorate.cli.output.progress import bar
 from quorate.cli.output.render import as_dict, err, hint, print_json
 from quorate.cli.output.waiting import why_pending
 from quorate.client.jobs.handle import JobHandle
+from quorate.client.jobs.progress import progress_of
 from quorate.client.jobs.states import state_name
 from quorate.client.pages import list_nodes, list_queues
 from quorate.runtime.errors import QuorateError
@@ -31,19 +34,17 @@ def wait_for(handle: JobHandle[Any], timeout: float | None) -> job_pb2.Job:
     """Wait for a job, at most `timeout` seconds, with a bar on a terminal. Raises TimeoutError."""
     try:
         with bar(Console(stderr=True, highlight=False)) as progress:
-            line = progress.add_task("subtasks", total=None)
+            line = progress.add_task("job", total=None)
 
             why = _WhyNothing(handle, progress.console)
 
             def notify(job: job_pb2.Job) -> None:
                 why.look(job)
-                counts = job.counts
-                done = counts.succeeded + counts.failed + counts.cancelled
-                failed = f", {counts.failed:,} failed" if counts.failed else ""
+                failed = f", {job.counts.failed:,} failed" if job.counts.failed else ""
                 progress.update(
                     line,
                     total=job.count,
-                    completed=done,
+                    completed=progress_of(job, time.time()).finished,
                     description=f"{state_line(job).lower()}{failed}",
                 )
 
@@ -74,6 +75,8 @@ class _WhyNothing:
     def _words(self, job: job_pb2.Job) -> str:
         if job.state == job_pb2.JOB_STATE_PAUSED:
             return f"the job is paused; resume it with: quorate job resume {job.id}"
+        if is_graph(job):
+            return why_nothing_starts(self._handle.calls, job)
         calls = self._handle.calls
         queues = (queue for queue in list_queues(calls) if queue.name == job.queue)
         queue = next(queues, queue_pb2.Queue(name=job.queue))
@@ -83,16 +86,22 @@ class _WhyNothing:
 def report(handle: JobHandle[Any], job: job_pb2.Job) -> int:
     """Say on standard error what became of a job; the exit code."""
     counts = job.counts
+    graph = is_graph(job)
     if job.state == job_pb2.JOB_STATE_SUCCEEDED:
-        err.print(f"{plural(job.count, 'subtask')} succeeded", style="dim", markup=False)
+        many = plural(counts.succeeded, "task") if graph else plural(job.count, "subtask")
+        skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
+        err.print(f"{many} succeeded{skipped}", style="dim", markup=False)
         return OK
     words = [f"{counts.succeeded:,} succeeded"]
     words += [f"{counts.failed:,} failed"] if counts.failed else []
     words += [f"{counts.cancelled:,} cancelled"] if counts.cancelled else []
+    words += [f"{counts.skipped:,} skipped"] if counts.skipped else []
     why = f" ({job.reason})" if job.reason else ""
     line = f"quorate: job {job.id} is {state_name(job)}{why}: {', '.join(words)}"
     err.print(line, markup=False)
-    if counts.failed and (groups := handle.errors()):
+    if graph:
+        report_graph(handle.calls, job)
+    elif counts.failed and (groups := handle.errors()):
         err.print(errors_table(groups[:SHOWN_ERRORS]))
         hint(f"Run the failed ones again: {command(f'job retry {job.id}')}")
     return FAILED

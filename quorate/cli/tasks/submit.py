@@ -17,6 +17,7 @@ from quorate.cli.hints import command
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import arrays as a
+from quorate.cli.tasks import graphs as g
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
@@ -67,9 +68,11 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
 @_warned
 def submit(
     client: Client,
+    context: typer.Context,
     argv: Annotated[
-        list[str], typer.Argument(metavar="COMMAND", help="Program and its arguments.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="Program and its arguments.", show_default=False),
+    ] = None,
     queue: o.Queue = "default",
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Show the task's output and wait until it ends.")
@@ -123,6 +126,7 @@ def submit(
     each_line: a.EachLine = "",
     max_parallel: a.MaxParallel = 0,
     max_failures: a.MaxFailures = None,
+    graph: g.Graph = "",
     as_json: Json = False,
 ) -> int:
     """Run a program on the cluster. Prints the task's id, or with --wait its output.
@@ -136,9 +140,18 @@ def submit(
     Once for each number, or for each line of a file, as one job:
 
     [dim]quorate submit --array 1-1000 -- ./simulate --seed {index}[/dim]
+
+    Tasks that wait for one another, described by a file, as one job:
+
+    [dim]quorate submit --graph pipeline.toml --wait[/dim]
     """
     if wait_timeout is not None and not wait:
         raise typer.BadParameter("--wait-timeout needs --wait")
+    if graph:
+        job = g.submit(client, context, graph)
+        return a.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
+    if not argv:
+        raise typer.BadParameter("Missing argument 'COMMAND...'.")
     is_job = a.is_wanted(
         array,
         each_line,

@@ -23,11 +23,15 @@ class JobProgress:
     """Subtasks that finished per second, on average since the first one was given to a node."""
     seconds_left: float | None
     """Estimate at this rate; None where nothing is known, or while the array is open."""
+    blocked: int = 0
+    """Of a graph: tasks that wait for others."""
+    skipped: int = 0
+    """Of a graph: tasks whose condition could no longer hold."""
 
     @property
     def finished(self) -> int:
         """Subtasks in a final state."""
-        return self.succeeded + self.failed + self.cancelled
+        return self.succeeded + self.failed + self.cancelled + self.skipped
 
     @property
     def share(self) -> float:
@@ -42,7 +46,7 @@ class JobProgress:
 def progress_of(job: job_pb2.Job, now: float) -> JobProgress:
     """The progress of a job; `now` in seconds since the Unix epoch."""
     counts = job.counts
-    finished = counts.succeeded + counts.failed + counts.cancelled
+    finished = counts.succeeded + counts.failed + counts.cancelled + counts.skipped
     end = job.finish_time.ToNanoseconds() / 1e9 if job.HasField("finish_time") else now
     seconds = end - job.start_time.ToNanoseconds() / 1e9 if job.HasField("start_time") else 0.0
     rate = finished / seconds if seconds > 0 else 0.0
@@ -56,4 +60,6 @@ def progress_of(job: job_pb2.Job, now: float) -> JobProgress:
         cancelled=counts.cancelled,
         rate=rate,
         seconds_left=None if job.open or not rate else max(0, left) / rate,
+        blocked=counts.blocked,
+        skipped=counts.skipped,
     )
