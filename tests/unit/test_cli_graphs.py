@@ -148,7 +148,7 @@ def test_a_refusal_of_the_scheduler_names_the_task() -> None:
 
 def node(name: str, state: str, *after: int, **others: object) -> job_pb2.GraphNode:
     made = job_pb2.GraphNode(name=name, task_id=f"{len(name):032x}", **others)  # type: ignore[arg-type]
-    made.state = task_pb2.TaskState.Value(f"TASK_STATE_{state}")
+    made.state = task_pb2.TaskState.Value(f"TASK_STATE_{state}")  # type: ignore[assignment]
     for place in after:
         made.depends_on.add(node=place)
     return made

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final
+from typing import Annotated, Final
 
 import grpc
+import typer
 
 from quorate.cli.output.render import SHORTENED
 from quorate.client.client import Client
@@ -17,6 +18,7 @@ _SHORTEST: Final = 6
 _LOOKED_AT: Final = 10_000
 # For the help of commands.
 WHICH: Final = f"whole, or its last {_SHORTEST} or more characters"
+Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the job: {WHICH}.")]
 
 
 def job_id(client: Client, given: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -15,27 +13,22 @@ import typer
 from typer.core import TyperGroup
 
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import FAILED, OK, code_of, sentence_of
+from quorate.cli.exits import OK, code_of, sentence_of
 from quorate.cli.graphs import calls as graphs
 from quorate.cli.graphs import show as graph_show
 from quorate.cli.hints import command
-from quorate.cli.jobs import show
-from quorate.cli.jobs.ids import WHICH, job_id
+from quorate.cli.jobs import inside, show
+from quorate.cli.jobs.ids import WHICH, Id, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
-from quorate.client.jobs.states import is_finished, subtask_state_name
-from quorate.client.jobs.values import Raw
+from quorate.client.jobs.states import is_finished
 from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.runtime.errors import QuorateError, invalid
-from quorate.runtime.sizes import size_text
-from quorate.runtime.visible import visible_json
-from quorate.v1 import job_pb2
 
-Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the job: {WHICH}.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of jobs: each {WHICH}.")]
 
 
@@ -140,145 +133,13 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
         hint(f"Run the failed ones again: {command(f'job retry {job.id}')}")
 
 
-@group.command("errors")
-@with_client
-def errors(client: Client, id: Id, as_json: Json = False) -> None:
-    """Group the failures of a job by error, the most frequent first, with an example of each."""
-    handle = _handle(client, id)
-    groups = handle.errors()
-    if as_json:
-        render.print_messages(groups)
-        return
-    if not groups:
-        hint("No subtask has failed.")
-        return
-    render.show(show.errors_table(groups))
-    first = groups[0]
-    if first.example.traceback:
-        render.show("")
-        render.out.print(f"Index {first.example_index}:", style="bold")
-        render.out.print(first.example.traceback.rstrip(), markup=False, style="dim")
-
-
-@group.command("results")
-@with_client
-def results(
-    client: Client,
-    id: Id,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Wait for subtasks that are not finished.")
-    ] = False,
-    index: Annotated[
-        int | None,
-        typer.Option(min=0, help="Index of the only subtask to print. \\[default: all]"),
-    ] = None,
-    as_json: Json = False,
-) -> int:
-    """Print the results of a job in the order of its indexes, one a line: the index, a tab, the
-    value as JSON.
-
-    Of a subtask without a value its state stands there. With --json each line is a JSON object with
-    index, state and value; a pickle is in base64 then, and never unpickled.
-    """
-    handle = _handle(client, id)
-    write = _result_json if as_json else _result_line
-    if index is not None:
-        if follow:
-            raise invalid("--index", "cannot be used with --follow")
-        raw, details = handle.raw_result(index)
-        sys.stdout.write(write(raw) + "\n")
-        return _say_error(details)
-    for raw in handle.raw_results(wait=follow):
-        sys.stdout.write(write(raw) + "\n")
-        if follow:
-            sys.stdout.flush()
-    return OK
-
-
-def _say_error(details: job_pb2.Subtask | None) -> int:
-    """Why a subtask failed, on standard error; the exit code."""
-    if details is None:
-        return OK
-    sys.stdout.flush()
-    error = details.error
-    err.print(f"quorate: {details.id} failed: {error.type}: {error.message}", markup=False)
-    if error.traceback:
-        err.print(error.traceback.rstrip(), markup=False, style="dim")
-    return FAILED
-
-
-def _result_line(raw: Raw) -> str:
-    if raw.state != job_pb2.SUBTASK_STATE_SUCCEEDED or not raw.data:
-        return f"{raw.index}\t{subtask_state_name(raw.state)}"
-    if raw.kind == job_pb2.ResultRun.KIND_PICKLE:
-        return f"{raw.index}\ta pickle of {size_text(len(raw.data))}"
-    return f"{raw.index}\t{visible_json(raw.data.decode())}"
-
-
-def _result_json(raw: Raw) -> str:
-    document: dict[str, Any] = {"index": raw.index, "state": subtask_state_name(raw.state)}
-    if raw.data and raw.kind == job_pb2.ResultRun.KIND_PICKLE:
-        document["pickle"] = base64.b64encode(raw.data).decode()
-    elif raw.data:
-        document["value"] = json.loads(raw.data)
-    return visible_json(json.dumps(document, ensure_ascii=False))
-
-
-@group.command("subtasks")
-@with_client
-def subtasks(
-    client: Client,
-    id: Id,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--state",
-            "-s",
-            help="Only subtasks in this state: pending, running, succeeded, failed or cancelled; "
-            "may be repeated.",
-        ),
-    ] = None,
-) -> None:
-    """Print the indexes of a job's subtasks by state, as ranges such as 1-3,7.
-
-    [dim]quorate job subtasks ID --state failed[/dim]
-    """
-    handle = _handle(client, id)
-    step = handle.shape().index_step
-    for name, text in show.ranges_text(handle.ranges(state or ()), step).items():
-        sys.stdout.write(f"{name} {text}\n")
-
-
-@group.command("tasks")
-@with_client
-def tasks(
-    client: Client,
-    id: Id,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--state",
-            "-s",
-            help="Only tasks in this state, such as blocked, running, failed or skipped; may be "
-            "repeated.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """List all tasks of a graph: their states, and what each waits for.
-
-    [dim]quorate job tasks ID --state blocked[/dim]
-    """
-    wanted = graph_show.states(state or ())
-    nodes = graphs.nodes_of(client.calls, job_id(client, id))
-    found = graph_show.chosen(nodes, wanted, len(nodes))
-    if as_json:
-        render.print_messages(found)
-        return
-    if not found:
-        hint("No such tasks.")
-        return
-    render.show_tasks(graph_show.table_of(found, nodes))
+for name, act in (
+    ("errors", inside.errors),
+    ("results", inside.results),
+    ("subtasks", inside.subtasks),
+    ("tasks", inside.tasks),
+):
+    group.command(name)(with_client(act))
 
 
 @group.command("wait")

@@ -13,11 +13,11 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from quorate.cli.common import Json, with_client
+from quorate.cli.graphs import submitting as g
 from quorate.cli.hints import command
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import arrays as a
-from quorate.cli.tasks import graphs as g
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
@@ -151,7 +151,7 @@ def submit(
         job = g.submit(client, context, graph)
         return a.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
     if not argv:
-        raise typer.BadParameter("Missing argument 'COMMAND...'.")
+        context.fail("Missing argument 'COMMAND...'.")
     is_job = a.is_wanted(
         array,
         each_line,
