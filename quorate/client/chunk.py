@@ -13,6 +13,8 @@ from typing import Any
 
 ENTRYPOINT = "quorate.client.chunk:run_chunk"
 STAR_ENTRYPOINT = "quorate.client.chunk:run_star_chunk"
+# Of an array: each item is the positional arguments of one call.
+CALL_STAR = "quorate.client.chunk:call_star"
 
 
 # What to do about a module that is not there, for whoever reads the error.
@@ -58,6 +60,12 @@ def run_star_chunk(function: str | Callable[..., Any], items: Sequence[Sequence[
     """As `run_chunk`, each item being the positional arguments of one call."""
     call = load(function) if isinstance(function, str) else function
     return _awaited([call(*item) for item in items])
+
+
+def call_star(item: Sequence[Any], function: str | Callable[..., Any]) -> Any:
+    """One call, with an item as its positional arguments."""
+    call = load(function) if isinstance(function, str) else function
+    return call(*item)
 
 
 def _awaited(values: list[Any]) -> list[Any]:

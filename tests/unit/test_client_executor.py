@@ -49,7 +49,9 @@ def test_a_future_raises_the_original_exception(pool):
 
 def test_map_with_several_iterables_and_chunks(pool, cluster):
     assert list(pool.map(pow, range(100), [2] * 100, chunksize=10)) == [n * n for n in range(100)]
-    assert len(cluster.tasks) == 10
+    (job,) = cluster.jobs.values()
+    assert job.shown().count == 100
+    assert not cluster.tasks
 
 
 def test_map_raises_at_the_item_and_times_out(pool, cluster):

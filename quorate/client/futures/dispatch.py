@@ -21,9 +21,9 @@ import contextlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from quorate.client.client import Client
 from quorate.client.futures.future import ClusterFuture
@@ -47,6 +47,16 @@ AnyFuture = ClusterFuture[Any]
 # Joined at exit. Each is here while its sending thread lives.
 _live: set[Dispatch] = set()
 _exiting = False
+
+
+class MapThread(Protocol):
+    """A map that runs in a thread of its own."""
+
+    def start(self, ended: Callable[[MapThread], object]) -> None:
+        """Begin; `ended` is called at its end, in its thread."""
+
+    def recall(self) -> None:
+        """Cancel what has not begun; never waits."""
 
 
 class _Delivering(threading.local):
@@ -84,6 +94,8 @@ class Dispatch:
         self._cancelling = False
         self._recalling = False
         self._shut_down = False
+        # Maps under way, each in a thread of its own.
+        self._maps: dict[MapThread, None] = {}
         self._thread = threading.Thread(target=self._send, name="quorate-executor", daemon=True)
         if _exiting:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
@@ -101,12 +113,32 @@ class Dispatch:
             while len(self._unsent) >= MOST_UNSENT and not self._shut_down and not self._tells():
                 with waiting():
                     self._changed.wait()
-            if self._shut_down:
-                exit_ = "interpreter " if _exiting else ""
-                raise RuntimeError(f"cannot schedule new futures after {exit_}shutdown")
+            self._refuse_when_shut_down()
             self._unsent[future] = spec
             self._changed.notify_all()
         return future
+
+    @property
+    def client(self) -> Client:
+        """For all of its calls."""
+        return self._client
+
+    def begin(self, made: MapThread) -> None:
+        """Have a map run; it is waited for as calls are. Raises RuntimeError after `shut_down`."""
+        with self._changed:
+            self._refuse_when_shut_down()
+            self._maps[made] = None
+        made.start(self._ended)
+
+    def _ended(self, made: MapThread) -> None:
+        with self._changed:
+            self._maps.pop(made, None)
+            self._changed.notify_all()
+
+    def _refuse_when_shut_down(self) -> None:
+        if self._shut_down:
+            exit_ = "interpreter " if _exiting else ""
+            raise RuntimeError(f"cannot schedule new futures after {exit_}shutdown")
 
     def shut_down(self, *, recall: bool = False) -> None:
         """Take no more calls. `recall`: those that no attempt of has begun are cancelled."""
@@ -119,7 +151,10 @@ class Dispatch:
                 self._unsent.clear()
                 # Those that are being sent have no id yet: `_sent` sees to them.
                 self._recalled.update((f.task_id, None) for f in self._under_way if f.task_id)
+            maps = list(self._maps) if recall else []
             self._changed.notify_all()
+        for made in maps:
+            made.recall()
         self._start_cancelling()
         for future in unsent:
             if future._decide("cancelled"):
@@ -164,11 +199,14 @@ class Dispatch:
             while self._send_next():
                 pass
             with self._changed:
-                self._changed.wait_for(lambda: not self._under_way and not self._cancelling)
+                self._changed.wait_for(self._is_idle)
             if self._owned:
                 self._client.close()
         finally:
             _live.discard(self)
+
+    def _is_idle(self) -> bool:
+        return not (self._under_way or self._cancelling or self._maps)
 
     def _send_next(self) -> bool:
         """False when nothing is to come. What it sent is forgotten as it returns."""

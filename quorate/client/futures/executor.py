@@ -21,8 +21,11 @@ from typing import Any, TypeVar, Unpack
 
 from quorate.client.chunk import STAR_ENTRYPOINT
 from quorate.client.client import Client
+from quorate.client.errors import PayloadTooLarge
 from quorate.client.futures.dispatch import Dispatch
 from quorate.client.futures.future import ClusterFuture, cancel_all
+from quorate.client.futures.mapping import map_eagerly
+from quorate.client.maps.plan import ArrayPlan, serves
 from quorate.client.transport.large import Held
 from quorate.client.work.options import OptionArgs, TaskOptions
 from quorate.client.work.specs import DEFAULT_PAYLOAD_LIMIT, chunk_spec, python_spec
@@ -67,6 +70,7 @@ class Executor(BaseExecutor):
                 "is not allowed: an executor creates many tasks; each needs an id of its own",
             )
         self._limit = payload_limit
+        self._most = max_workers
         owned = client is None
         client = client or Client(address, data_dir=data_dir, payload_limit=payload_limit)
         self._large = client.calls.large
@@ -93,14 +97,26 @@ class Executor(BaseExecutor):
     ) -> Iterator[T]:
         """As `Executor.map`: submits everything at once, values come in order.
 
-        `chunksize` items travel in one task. When an item fails, the time is up or the caller
-        stops, the rest is cancelled, what runs included. For endless or huge inputs use
-        `Client.map`.
+        The calls are the subtasks of one array, which the cluster puts together by how long they
+        take: `chunksize` has no effect. With options that subtasks do not have (such as
+        `limit_key`) they are tasks, each of `chunksize` items; see also `Client.map`. When an item
+        fails, the time is up or the caller stops, the rest is cancelled, what runs included. For
+        endless or huge inputs use `Client.map`.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         end = None if timeout is None else time.monotonic() + timeout
-        calls = zip(*iterables, strict=False)
+        calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
+        if serves(self._options):
+            items = list(calls)
+            try:
+                plan = ArrayPlan(
+                    fn, items, self._options, limit=self._limit, star=True, most=self._most or 0
+                )
+            except PayloadTooLarge:
+                calls = iter(items)
+            else:
+                return map_eagerly(self._dispatch, plan, fn, self._options, end, limit=self._limit)
         futures: deque[ClusterFuture[list[T]]] = deque()
         while chunk := list(itertools.islice(calls, chunksize)):
             spec = chunk_spec(STAR_ENTRYPOINT, fn, chunk, self._options, time.time())

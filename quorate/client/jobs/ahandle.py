@@ -168,7 +168,7 @@ class AsyncJobHandle(Generic[R]):
         """As `JobHandle.results`."""
         check_failures(failures)
         shape = await self.shape()
-        failed = self._failed_subtasks()
+        failed = self.failures()
         async for raw in self.raw_results(wait=wait):
             if raw.state == job_pb2.SUBTASK_STATE_SUCCEEDED:
                 yield value_of(self.id, raw, shape, pickled=self._pickled)
@@ -185,7 +185,7 @@ class AsyncJobHandle(Generic[R]):
     async def outcomes(self, *, wait: bool = True) -> AsyncIterator[SubtaskOutcome]:
         """As `JobHandle.outcomes`."""
         shape = await self.shape()
-        failed = self._failed_subtasks()
+        failed = self.failures()
         async for raw in self.raw_results(wait=wait):
             details = await failed(raw)
             yield outcome_of(self.id, raw, details, shape, pickled=self._pickled)
@@ -203,7 +203,7 @@ class AsyncJobHandle(Generic[R]):
         raw = await anext(self._read(reader), None)
         if raw is None:
             raise invalid("index", f"{index} is none of job {self.id}: it has fewer subtasks")
-        return raw, await self._failed_subtasks()(raw)
+        return raw, await self.failures()(raw)
 
     async def raw_results(self, *, wait: bool = True) -> AsyncIterator[Raw]:
         """As `JobHandle.raw_results`."""
@@ -242,7 +242,7 @@ class AsyncJobHandle(Generic[R]):
             self._shape = Shape.of((await self.job()).spec)
         return self._shape
 
-    def _failed_subtasks(self) -> Callable[[Raw], Awaitable[job_pb2.Subtask | None]]:
+    def failures(self) -> Callable[[Raw], Awaitable[job_pb2.Subtask | None]]:
         finder = requests.InOrder()
 
         async def find(raw: Raw) -> job_pb2.Subtask | None:

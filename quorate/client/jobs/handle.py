@@ -193,7 +193,7 @@ class JobHandle(Generic[R]):
         """
         check_failures(failures)
         shape = self.shape()
-        failed = self._failed_subtasks()
+        failed = self.failures()
         for raw in self.raw_results(wait=wait):
             if raw.state == job_pb2.SUBTASK_STATE_SUCCEEDED:
                 yield value_of(self.id, raw, shape, pickled=self._pickled)
@@ -213,7 +213,7 @@ class JobHandle(Generic[R]):
         Without `wait` also of those that are not finished.
         """
         shape = self.shape()
-        failed = self._failed_subtasks()
+        failed = self.failures()
         for raw in self.raw_results(wait=wait):
             details = failed(raw)
             yield outcome_of(self.id, raw, details, shape, pickled=self._pickled)
@@ -234,7 +234,7 @@ class JobHandle(Generic[R]):
         raw = next(self._read(reader), None)
         if raw is None:
             raise invalid("index", f"{index} is none of job {self.id}: it has fewer subtasks")
-        return raw, self._failed_subtasks()(raw)
+        return raw, self.failures()(raw)
 
     def raw_results(self, *, wait: bool = True) -> Iterator[Raw]:
         """As `outcomes`, without reading the values: nothing is unpickled."""
@@ -270,7 +270,7 @@ class JobHandle(Generic[R]):
             self._shape = Shape.of(self.job().spec)
         return self._shape
 
-    def _failed_subtasks(self) -> Callable[[Raw], job_pb2.Subtask | None]:
+    def failures(self) -> Callable[[Raw], job_pb2.Subtask | None]:
         """Finds the details of failed subtasks, which are wanted in the order of their indexes."""
         finder = requests.InOrder()
 

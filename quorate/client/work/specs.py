@@ -104,7 +104,7 @@ def python_spec(
 
     Raises ArgumentNotSerialisable, QuorateError (INVALID_ARGUMENT).
     """
-    entrypoint = _entrypoint_or_value(work)
+    entrypoint = by_reference(work)
     spec = task_pb2.TaskSpec(name=name_of(work))
     if isinstance(entrypoint, str):
         spec.python.entrypoint = entrypoint
@@ -122,7 +122,7 @@ def chunk_spec(
     """The spec of one chunk of a map; `runner` is one of `quorate.client.chunk`'s functions."""
     spec = task_pb2.TaskSpec(name=name_of(work))
     spec.python.entrypoint = runner
-    function = _entrypoint_or_value(work)
+    function = by_reference(work)
     try:
         spec.python.pickle = dump_call(((function, items), {}))
     except ArgumentNotSerialisable:
@@ -226,7 +226,8 @@ def check_batch(request: scheduler_pb2.BatchCreateTasksRequest) -> None:
         raise PayloadTooLarge(size, MOST_BATCH_BYTES, batch=True)
 
 
-def _entrypoint_or_value(work: Work) -> Work:
+def by_reference(work: Work) -> Work:
+    """The work as a worker gets it: its `module:qualname`, or the callable where it has none."""
     entrypoint = entrypoint_of(work)
     if entrypoint is not None:
         return entrypoint

@@ -36,8 +36,11 @@ BLOCKS_AT_ONCE: Final = 512
 RANGES_AT_ONCE: Final = 20_000
 # Results of a block that are held at once; of one with more, the records are read again.
 HELD_BYTES: Final = 32 << 20
-# Seconds between two looks at a job whose results are followed.
+# Seconds between two looks at a job whose results are followed: at first, and at most. Who follows
+# a job of short subtasks is not to wait for long, and a look at a block takes some 20 us.
+_FIRST_LOOK: Final = 0.002
 _LOOK: Final = 0.1
+_SLOWER: Final = 1.25
 
 
 class JobReader:
@@ -188,7 +191,7 @@ class JobReader:
         """Results in the order of positions; see the RPC."""
         between("first_position", request.first_position, 0, 10**9)
         between("count", request.count, 0, 10**9)
-        at = request.first_position
+        at, look = request.first_position, _FIRST_LOOK
         while True:
             end = row.array.count
             if request.count:
@@ -201,15 +204,18 @@ class JobReader:
             if at >= end:
                 if not (request.follow and open_end):
                     return
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(look)
+                look = min(_LOOK, look * _SLOWER)
                 continue
             stop = min(end, (at // BLOCK + 1) * BLOCK)
             ranges = list(_cut(views.states(row, at // BLOCK), at, stop))
             if request.follow and not row.finished:
                 ranges = list(_settled(ranges))
             if not ranges:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(look)
+                look = min(_LOOK, look * _SLOWER)
                 continue
+            look = _FIRST_LOOK
             await self._driver.readable()
             async for answer in self._answers(row, ranges):
                 yield answer

@@ -43,6 +43,7 @@ from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
 from scheduler.core.model.events import Request
 from scheduler.core.model.indexes.texts import words
 from scheduler.core.model.rows import JobRow
+from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
@@ -141,7 +142,10 @@ class JobCalls:
         assert isinstance(answer, JobKnown)
         if loading:
             await self._load(answer.job, items)
-        return pb.CreateJobResponse(job=await self._as_known(answer.job))
+        why = why_unplaceable(self._state, what.needs)
+        return pb.CreateJobResponse(
+            job=await self._as_known(answer.job), warnings=[why] if why else []
+        )
 
     async def _load(self, job: TaskId, items: Sequence[bytes]) -> None:
         """Write the items that a job is created with, from where an earlier try has come."""

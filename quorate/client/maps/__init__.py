@@ -1,0 +1,1 @@
+"""`map` as an array: a job whose subtasks are the calls."""
