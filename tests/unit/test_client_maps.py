@@ -1,4 +1,4 @@
-"""`map` as an array: order, failures, time, endless items, what tasks do instead, what is cancelled."""
+"""`map` as an array: order, failures, time, endless items, and what tasks do instead."""
 
 from __future__ import annotations
 
