@@ -83,6 +83,7 @@ class _Thread:
         try:
             for value in self._made.values():
                 self._arrived.put((_VALUE, value))
+                del value
             if self._control.recalled and self._made.cut:
                 last = (_ERROR, CancelledError())
         except Stopped:
@@ -109,8 +110,9 @@ def _values(control: Control, arrived: _Arrived, end: float | None) -> Iterator[
                 return
             if kind == _ERROR:
                 raise value
-            yield value
-            # Nothing here refers to what was handed out: it may be large.
+            # Nothing here refers to what is handed out: it may be large.
+            held = [value]
             del value
+            yield held.pop()
     finally:
         control.ask(stop=True)
