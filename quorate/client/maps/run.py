@@ -48,10 +48,11 @@ class Control:
     Attributes:
         stopped: nobody wants more values, and what runs is ended.
         recalled: what has not begun is cancelled, and what runs goes on.
+        seen: the map knows that it was recalled.
     """
 
     def __init__(self) -> None:
-        self.stopped = self.recalled = False
+        self.stopped = self.recalled = self.seen = False
         self._lock = threading.Lock()
         self._call: Any = None
 
@@ -68,7 +69,7 @@ class Control:
         """This call is to be woken."""
         with self._lock:
             self._call = call
-            late = self.stopped
+            late = self.stopped or (self.recalled and not self.seen)
         if late and call is not None:
             call.cancel()
 
@@ -105,7 +106,6 @@ class ArrayMap:
         self._own_thread = control is not None
         self._job = ""
         self._open = False
-        self._recalled = False
         # It was recalled before all its items were sent.
         self.cut = False
 
@@ -222,7 +222,7 @@ class ArrayMap:
                     while (answer := self._next(call)) is not None:
                         give_up = time.monotonic() + self._calls.retry_for
                         yield from reader.take(answer)
-                        if self._control.recalled and not self._recalled:
+                        if self._control.recalled and not self._control.seen:
                             break
                 if reader.position < position + count and not self._control.recalled:
                     time.sleep(LOG_LOOK)
@@ -254,8 +254,8 @@ class ArrayMap:
             raise Stopped
         if self._end is not None and time.monotonic() >= self._end:
             raise TimeoutError(f"the map did not finish within {self._timeout:g} s")
-        if control.recalled and not self._recalled:
-            self._recalled = True
+        if control.recalled and not control.seen:
+            control.seen = True
             self._recall()
 
     def _recall(self) -> None:
