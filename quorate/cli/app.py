@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain", "taint", "untaint"),
     "services.services": ("service",),
     "cluster.limits": ("limits", "limit"),
+    "cluster.pauses": ("pauses",),
     "schedules.schedules": ("schedules", "schedule"),
     "cluster.quotas": ("quotas", "quota"),
     "cluster.audit": ("audit",),

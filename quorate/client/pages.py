@@ -9,10 +9,19 @@ from quorate.client.transport.rpcs import (
     LIST_AUDIT_ENTRIES,
     LIST_LIMITS,
     LIST_NODES,
+    LIST_PAUSES,
     LIST_QUEUES,
     LIST_QUOTAS,
 )
-from quorate.v1 import audit_pb2, limit_pb2, node_pb2, queue_pb2, quota_pb2, scheduler_pb2
+from quorate.v1 import (
+    audit_pb2,
+    limit_pb2,
+    node_pb2,
+    pause_pb2,
+    queue_pb2,
+    quota_pb2,
+    scheduler_pb2,
+)
 
 
 def list_nodes(calls: Calls) -> Iterator[node_pb2.Node]:
@@ -54,6 +63,17 @@ def list_limits(calls: Calls) -> Iterator[limit_pb2.Limit]:
     while True:
         answer = calls.call(LIST_LIMITS, request)
         yield from answer.limits
+        request.page_token = answer.next_page_token
+        if not request.page_token:
+            return
+
+
+def list_pauses(calls: Calls) -> Iterator[pause_pb2.Pause]:
+    """The pauses of tasks that match, by name."""
+    request = pause_pb2.ListPausesRequest()
+    while True:
+        answer = calls.call(LIST_PAUSES, request)
+        yield from answer.pauses
         request.page_token = answer.next_page_token
         if not request.page_token:
             return

@@ -35,6 +35,7 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_DROPPED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_TASK_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_RESERVED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_MAX_PARALLEL: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_LOADING: _ClassVar[ExplainReason]
@@ -84,6 +85,7 @@ EXPLAIN_REASON_EXPIRED: ExplainReason
 EXPLAIN_REASON_DROPPED: ExplainReason
 EXPLAIN_REASON_TASK_PAUSED: ExplainReason
 EXPLAIN_REASON_RESERVED: ExplainReason
+EXPLAIN_REASON_PAUSED: ExplainReason
 EXPLAIN_REASON_JOB_PAUSED: ExplainReason
 EXPLAIN_REASON_MAX_PARALLEL: ExplainReason
 EXPLAIN_REASON_JOB_LOADING: ExplainReason

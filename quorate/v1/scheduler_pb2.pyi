@@ -12,6 +12,7 @@ from quorate.v1 import limit_pb2 as _limit_pb2
 from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import node_pb2 as _node_pb2
 from quorate.v1 import output_pb2 as _output_pb2
+from quorate.v1 import pause_pb2 as _pause_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
 from quorate.v1 import placement_pb2 as _placement_pb2
 from quorate.v1 import queue_pb2 as _queue_pb2

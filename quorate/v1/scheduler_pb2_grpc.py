@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from quorate.v1 import limit_pb2 as quorate_dot_v1_dot_limit__pb2
+from quorate.v1 import pause_pb2 as quorate_dot_v1_dot_pause__pb2
 from quorate.v1 import schedule_pb2 as quorate_dot_v1_dot_schedule__pb2
 from quorate.v1 import scheduler_pb2 as quorate_dot_v1_dot_scheduler__pb2
 
@@ -351,6 +352,21 @@ class SchedulerStub:
                 '/quorate.v1.Scheduler/SetQuota',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
+                _registered_method=True)
+        self.CreatePause = channel.unary_unary(
+                '/quorate.v1.Scheduler/CreatePause',
+                request_serializer=quorate_dot_v1_dot_pause__pb2.CreatePauseRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_pause__pb2.CreatePauseResponse.FromString,
+                _registered_method=True)
+        self.ListPauses = channel.unary_unary(
+                '/quorate.v1.Scheduler/ListPauses',
+                request_serializer=quorate_dot_v1_dot_pause__pb2.ListPausesRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_pause__pb2.ListPausesResponse.FromString,
+                _registered_method=True)
+        self.DeletePause = channel.unary_unary(
+                '/quorate.v1.Scheduler/DeletePause',
+                request_serializer=quorate_dot_v1_dot_pause__pb2.DeletePauseRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_pause__pb2.DeletePauseResponse.FromString,
                 _registered_method=True)
         self.CreateLimit = channel.unary_unary(
                 '/quorate.v1.Scheduler/CreateLimit',
@@ -864,6 +880,27 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreatePause(self, request, context):
+        """Pauses all tasks that match, also those that come later. ALREADY_EXISTS when the name is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPauses(self, request, context):
+        """Lists the pauses by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePause(self, request, context):
+        """Ends a pause: what waited for it may start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateLimit(self, request, context):
         """Creates a limit that tasks of any queue share. ALREADY_EXISTS when the name is taken.
         """
@@ -1217,6 +1254,21 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.SetQuota,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.SerializeToString,
+            ),
+            'CreatePause': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePause,
+                    request_deserializer=quorate_dot_v1_dot_pause__pb2.CreatePauseRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_pause__pb2.CreatePauseResponse.SerializeToString,
+            ),
+            'ListPauses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPauses,
+                    request_deserializer=quorate_dot_v1_dot_pause__pb2.ListPausesRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_pause__pb2.ListPausesResponse.SerializeToString,
+            ),
+            'DeletePause': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePause,
+                    request_deserializer=quorate_dot_v1_dot_pause__pb2.DeletePauseRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_pause__pb2.DeletePauseResponse.SerializeToString,
             ),
             'CreateLimit': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateLimit,
@@ -2946,6 +2998,87 @@ class Scheduler:
             '/quorate.v1.Scheduler/SetQuota',
             quorate_dot_v1_dot_scheduler__pb2.SetQuotaRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.SetQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CreatePause',
+            quorate_dot_v1_dot_pause__pb2.CreatePauseRequest.SerializeToString,
+            quorate_dot_v1_dot_pause__pb2.CreatePauseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPauses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/ListPauses',
+            quorate_dot_v1_dot_pause__pb2.ListPausesRequest.SerializeToString,
+            quorate_dot_v1_dot_pause__pb2.ListPausesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeletePause',
+            quorate_dot_v1_dot_pause__pb2.DeletePauseRequest.SerializeToString,
+            quorate_dot_v1_dot_pause__pb2.DeletePauseResponse.FromString,
             options,
             channel_credentials,
             insecure,

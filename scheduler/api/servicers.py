@@ -12,6 +12,7 @@ from scheduler.api.forwarding.role import Servicers
 from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.scaling.servicer import ScalingCalls
@@ -36,6 +37,7 @@ def servicers(
     nodes: NodeCalls,
     quotas: QuotaCalls,
     limits: LimitCalls,
+    pauses: PauseCalls,
     cluster: ClusterCalls,
     schedules: ScheduleCalls,
     services: ServiceCalls,
@@ -54,7 +56,7 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, jobs, queues, nodes, schedules, quotas, limits, cluster),
+            *(tasks, dead_letters, jobs, queues, nodes, schedules, quotas, limits, pauses, cluster),
             max_payload=max_payload,
             queue_of_task=queue_of,
         ),

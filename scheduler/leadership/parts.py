@@ -31,6 +31,7 @@ from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.scaling.servicer import ScalingCalls
@@ -200,6 +201,7 @@ class TermParts:
             NodeCalls(driver, self.candidates),
             self.quotas,
             LimitCalls(driver, self.candidates),
+            PauseCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),
             ScheduleCalls(driver, ids, process.clock, check, validate_job, self.candidates, full),
             ServiceCalls(driver, self.feed, keys, check, process.limits, full),

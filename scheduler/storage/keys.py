@@ -19,6 +19,7 @@ DEDUP = b"dedup/"
 AUDIT = b"audit/"
 QUOTAS = b"quotas/"
 LIMIT_GROUPS = b"limit-groups/"
+PAUSES = b"pauses/"
 RATES = b"rates/"
 UNIQUE = b"unique/"
 TASKS = b"tasks/"
@@ -45,6 +46,7 @@ SNAPSHOT_ORDER = (
     LEAVING,
     QUEUES,
     LIMIT_GROUPS,
+    PAUSES,
     RATES,
     UNIQUE,
     SERVICE_SPECS,
@@ -77,6 +79,8 @@ START_DEADLINE = "start-deadline"
 TASK_KEYS = "task-keys"
 # Tasks with placement rules, nodes with taints, queues with later strategies.
 PLACEMENT = "placement"
+# Pauses of tasks that match.
+PAUSE = "pause"
 # Tasks that belong to jobs: older leaders would start what is BLOCKED never, and finish jobs early.
 GRAPH = "graph"
 # Unique keys with a window, that replace, or of a batch.
@@ -96,6 +100,7 @@ RECORD_KINDS: tuple[str, ...] = (
     QUEUE_PAUSE,
     TASK_PAUSE,
     PLACEMENT,
+    PAUSE,
     GRAPH,
     TASK_SUSPEND,
 )
@@ -151,6 +156,10 @@ def job_errors_key(job: str, block: int, first: int) -> bytes:
 
 def queue_key(queue: str) -> bytes:
     return f"queues/{queue}".encode()
+
+
+def pause_key(name: str) -> bytes:
+    return f"pauses/{name}".encode()
 
 
 def limit_key(name: str) -> bytes:

@@ -36,6 +36,9 @@ def limit_metrics(state: State) -> Iterator[Metric]:
         live.add_metric((name,), permits.live.get(name, 0))
         if limit.max_running:
             most.add_metric((name,), limit.max_running)
+    yield GaugeMetricFamily(
+        "quorate_pauses", "Pauses of tasks that match.", value=len(state.pauses.rows)
+    )
     yield running
     yield live
     yield most

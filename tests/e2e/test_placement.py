@@ -1,9 +1,10 @@
-"""Rules, taints and a lost leader: real agents with labels, and the command line."""
+"""Rules, taints, pauses and a lost leader: real agents with labels, and the command line."""
 
 from __future__ import annotations
 
 import signal
 
+from quorate.v1 import pause_pb2
 from quorate.v1 import placement_pb2 as p
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
@@ -19,7 +20,7 @@ async def node_of(cluster: Cluster, **placement: object) -> str:
     return str(done.attempts[-1].node)
 
 
-async def test_labels_and_taints_hold_through_a_killed_leader(tmp_path):
+async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
     async with Cluster(tmp_path, agents=0) as cluster:
         for server in (
             cluster.add_agent("n1", "--labels=disk=ssd,zone=a"),
@@ -36,6 +37,12 @@ async def test_labels_and_taints_hold_through_a_killed_leader(tmp_path):
         waits = t.TaskSpec(command={"argv": ["true"]})
         made = (await cluster.call(pb.CreateTaskRequest(spec=waits))).task
         assert "every node has a taint" in made.pending_reason
+        pause = pause_pb2.CreatePauseRequest(
+            pause=pause_pb2.Pause(name="outage", labels={"app": "mail"}, reason="down")
+        )
+        await cluster.call(pause)
+        mail = t.TaskSpec(command={"argv": ["true"]}, labels={"app": "mail"})
+        held = (await cluster.call(pb.CreateTaskRequest(spec=mail))).task
         await cluster.standby()
         _, leader = await cluster.leader()
         leader.send(signal.SIGKILL)
@@ -49,3 +56,8 @@ async def test_labels_and_taints_hold_through_a_killed_leader(tmp_path):
         await cluster.call(pb.UntaintNodeRequest(name="n1", key="repair"))
         done = (await cluster.call(pb.WaitTaskRequest(id=made.id))).task
         assert done.attempts[-1].node == "n1"
+        why = await cluster.call(pb.ExplainTaskRequest(id=held.id))
+        assert why.explanation.sentence.startswith("pause outage holds back tasks with app=mail")
+        await cluster.call(pause_pb2.DeletePauseRequest(name="outage"))
+        done = (await cluster.call(pb.WaitTaskRequest(id=held.id))).task
+        assert done.state == t.TASK_STATE_SUCCEEDED

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.runtime.ids import QueueName
 from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
-from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.rows import PauseRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.values import NO_LIMITS, TaskState
 from scheduler.storage import keys
@@ -69,6 +70,8 @@ def order_of(state: State, now: float) -> dict[str, list[str]]:
         state.set_pause(queue, None, paused=False)
         queue.limits = NO_LIMITS
     state.permits.shared.clear()
+    for name in list(state.pauses.rows):
+        state.pauses.drop(name)
     state.nodes.clear()
     held = {task for task, row in state.tasks.items() if row.state is TaskState.RUNNING}
     c = Cluster(state=state, now=now)
@@ -85,6 +88,20 @@ def order_of(state: State, now: float) -> dict[str, list[str]]:
 
 class ComparedHistory(History):
     """A history whose standbys are compared with its leader."""
+
+    def do_pause_matching(self) -> None:
+        """What a tenant has, or has in a queue, is paused for a while, or goes on."""
+        rows, request = self.cluster.state.pauses.rows, self.request(b"matching")
+        if rows and self.rng.random() < 0.6:
+            row = self.rng.choice(list(rows.values()))
+            self.cluster.call(lambda t: e.PauseDeleteAsked(row.name, row.queue, request, t))
+            return
+        queue = QueueName(self.rng.choice(["", *QUEUES]))
+        until = self.cluster.now + self.rng.choice([1.0, 5.0])
+        name, tenant = self.rng.choice("pq"), self.rng.choice(["gold", "silver", ""])
+        if queue or tenant:
+            pause = PauseRow(name, queue, tenant=tenant, until=until)
+            self.cluster.call(lambda t: e.PauseSubmitted(pause, request, t))
 
     def compare(self) -> None:
         c = self.cluster

@@ -26,6 +26,7 @@ from scheduler.api.jobs.servicer import JobCalls
 from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
+from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
@@ -110,6 +111,7 @@ class Leader:
             ),
             QuotaCalls(driver, Limits(), self.callers),
             LimitCalls(driver, candidates),
+            PauseCalls(driver, candidates),
             ClusterCalls(driver, reads, overview),
             max_payload=check.max_payload,
             queue_of_task=tasks.queue_of_task,

@@ -20,6 +20,7 @@ from scheduler.core.model import transitions
 from scheduler.core.model.indexes.audit_index import AuditIndex
 from scheduler.core.model.indexes.usage import Usage
 from scheduler.core.model.jobs.moves import come_due, next_due
+from scheduler.core.model.limits.pauses import Pauses, usual_kind
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import (
     Allocation,
@@ -73,7 +74,11 @@ def _alive(done: Iterable[FinishedRow], state: State) -> list[str]:
 
 
 def _kinds(order: PendingOrder[TaskRow]) -> list[tuple[str, int]]:
-    return sorted((repr(needs), count) for needs, count in order.kinds())
+    # Those that are paused wait in lanes of their own, once a leader has met them.
+    sums: dict[str, int] = {}
+    for needs, count in order.kinds():
+        sums[repr(needs)] = sums.get(repr(needs), 0) + count
+    return sorted(sums.items())
 
 
 def _timers(state: State) -> set[tuple[float, str]]:
@@ -193,6 +198,12 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (State, "job_changes"): (anything, OWN),
     (State, "recall_at"): (anything, MEMORY),
     (State, "reservation"): (anything, MEMORY),
+    (Pauses, "aside"): (anything, MEMORY),
+    (Pauses, "over"): (anything, MEMORY),
+    (TaskRow, "kind"): (
+        by(lambda row, _: usual_kind(row.kind)),
+        "what a pause holds back waits apart once a leader has met it",
+    ),
     (State, "reserve_at"): (anything, MEMORY),
     (State, "to_merge"): (anything, MEMORY),
     (QueueRow, "jobs"): (by(lambda q, _: sorted(q.jobs)), REFERENCE),

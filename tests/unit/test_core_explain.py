@@ -153,7 +153,7 @@ def test_the_others_are_about_finished_tasks():
     ended = {Why.SUCCEEDED, Why.FAILED, Why.CRASH_LIMIT, Why.CANCELLED, Why.EXPIRED, Why.DROPPED}
     # And tests/unit/test_core_explain_subtasks.py these.
     of_jobs = {Why.JOB_PAUSED, Why.MAX_PARALLEL, Why.JOB_LOADING}
-    assert set(Why) == set(REASONS) | ended | paused | of_jobs
+    assert set(Why) == set(REASONS) | ended | paused | {Why.PAUSED} | of_jobs
 
 
 def disconnected(c: Cluster) -> None:

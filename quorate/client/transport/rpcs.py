@@ -16,7 +16,7 @@ import tenacity
 from quorate.client.transport.contact import explained, is_hopeless, is_refused
 from quorate.client.transport.policy import Failure, Pauses, failure_of
 from quorate.runtime.errors import QuorateError, from_rpc_error
-from quorate.v1 import limit_pb2
+from quorate.v1 import limit_pb2, pause_pb2
 from quorate.v1 import schedule_pb2 as schedules
 from quorate.v1 import scheduler_pb2 as pb
 
@@ -129,6 +129,9 @@ SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
 
 CREATE_LIMIT = Rpc("CreateLimit", limit_pb2.CreateLimitRequest, limit_pb2.CreateLimitResponse)
 GET_LIMIT = Rpc("GetLimit", limit_pb2.GetLimitRequest, limit_pb2.GetLimitResponse)
+CREATE_PAUSE = Rpc("CreatePause", pause_pb2.CreatePauseRequest, pause_pb2.CreatePauseResponse)
+LIST_PAUSES = Rpc("ListPauses", pause_pb2.ListPausesRequest, pause_pb2.ListPausesResponse)
+DELETE_PAUSE = Rpc("DeletePause", pause_pb2.DeletePauseRequest, pause_pb2.DeletePauseResponse)
 LIST_LIMITS = Rpc("ListLimits", limit_pb2.ListLimitsRequest, limit_pb2.ListLimitsResponse)
 UPDATE_LIMIT = Rpc("UpdateLimit", limit_pb2.UpdateLimitRequest, limit_pb2.UpdateLimitResponse)
 DELETE_LIMIT = Rpc("DeleteLimit", limit_pb2.DeleteLimitRequest, limit_pb2.DeleteLimitResponse)

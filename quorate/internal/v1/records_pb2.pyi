@@ -163,6 +163,35 @@ class QueuePauseRecord(_message.Message):
     until: float
     def __init__(self, scope: _Optional[_Union[_queue_pb2.PauseScope, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[float] = ..., until: _Optional[float] = ...) -> None: ...
 
+class PauseRecord(_message.Message):
+    __slots__ = ("name", "queue", "labels", "fairness_key", "scope", "reason", "until", "by", "since")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    FAIRNESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    queue: str
+    labels: _containers.ScalarMap[str, str]
+    fairness_key: str
+    scope: _queue_pb2.PauseScope
+    reason: str
+    until: float
+    by: str
+    since: float
+    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., fairness_key: _Optional[str] = ..., scope: _Optional[_Union[_queue_pb2.PauseScope, str]] = ..., reason: _Optional[str] = ..., until: _Optional[float] = ..., by: _Optional[str] = ..., since: _Optional[float] = ...) -> None: ...
+
 class RateRecord(_message.Message):
     __slots__ = ("count", "period", "burst")
     COUNT_FIELD_NUMBER: _ClassVar[int]

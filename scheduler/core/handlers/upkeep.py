@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.handlers import audit, requests, retention, start_limits, unique_windows
 from scheduler.core.handlers.jobs import upkeep as jobs
-from scheduler.core.handlers.queues import pauses
+from scheduler.core.handlers.queues import matching_pauses, pauses
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, NotifyFinished, PurgeRun
 from scheduler.core.model.events import RetentionDue, TimersDue
@@ -22,6 +22,8 @@ def on_timers_due(state: State, event: TimersDue, now: float, out: Effects) -> N
     something through are tried again. Queues whose pauses are over are resumed."""
     if state.pause_ends:
         pauses.resume_due(state, now, out)
+    if state.pauses.rows:
+        matching_pauses.end_due(state, now, out)
     if state.permits.wake_at <= now:
         # Placement, which follows, says anew when it is to be woken.
         state.permits.wake_at = 0.0

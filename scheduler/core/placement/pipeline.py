@@ -99,6 +99,8 @@ def place(
     state.permits.wake_at = 0.0
     if state.reservation is not None or (reserve_after and now >= state.reserve_at):
         renew(state, now, reserve_after)
+    if state.pauses.over and state.pauses.bring_back(state.queues):
+        out.more = True
     left = _pass(state, now, limit, out, chunk_ids)
     for _ in range(_BACK_AT_ONCE):
         if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
@@ -239,7 +241,7 @@ def _place_of(
     placed = parked = 0
     filtered, reserved = bool(queue.place.filters), state.reservation
     rated = queue.limits.rate is not None
-    aging = queue.order.aging
+    aging, pauses = queue.order.aging, state.pauses if state.pauses.dispatch else None
     for level in _levels(queue, order):
         # The oldest of the level first; a lane that fits nowhere is left for this pass.
         while level and placed < wanted:
@@ -252,6 +254,13 @@ def _place_of(
             row = lane.head()
             if row is None:
                 level.remove(lane)
+                continue
+            if pauses is not None and (pause := pauses.of(row)) is not None:
+                pauses.set_aside(row, pause)
+                parked += 1
+                if parked >= _PARKED_AT_ONCE:
+                    out.more = True
+                    return placed
                 continue
             room: Room = fits if row.replica is None else fits_beside
             if row.job is not None:

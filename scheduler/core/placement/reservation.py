@@ -94,6 +94,7 @@ def _lasts(state: State, held: Reservation, now: float) -> bool:
         and _suits(state, node, row)
         and _wants(state, row.queue, now)
         and not why_held_back(state, row, now)
+        and state.pauses.of(row) is None
     )
 
 
@@ -125,7 +126,10 @@ def _found(state: State, now: float, after: float) -> Reservation | None:
         if row.needs is not NO_NEEDS and (since := _since(row)) + after <= now
     ]
     waited.sort(key=lambda entry: entry[:2])
-    tried = (row for _, _, row in waited if not why_held_back(state, row, now))
+    pauses = state.pauses
+    tried = (
+        row for _, _, row in waited if not why_held_back(state, row, now) and pauses.of(row) is None
+    )
     for row in islice(tried, _TRIED):
         nodes = [node for node in state.nodes.values() if _suits(state, node, row)]
         if not nodes or any(room_for(row)(node, row.needs) for node in nodes):

@@ -35,7 +35,17 @@ class Place(NamedTuple):
 class PendingOrder(Generic[Row]):
     """All PENDING tasks of one queue."""
 
-    __slots__ = ("_all", "_levels", "_parked", "_priorities", "entered", "size", "tenants", "turns")
+    __slots__ = (
+        "_all",
+        "_aside",
+        "_levels",
+        "_parked",
+        "_priorities",
+        "entered",
+        "size",
+        "tenants",
+        "turns",
+    )
 
     def __init__(self, *, of_tenant: bool = False) -> None:
         self._levels: dict[int, dict[Needs | Kind, Lane[Row] | KeyedLanes[Row]]] = {}
@@ -50,6 +60,8 @@ class PendingOrder(Generic[Row]):
         self.entered: dict[str, None] = {}
         self.turns = Turns()
         self._all: Lane[Row] = Lane()
+        # What waits for the end of a pause (`Kind.pause`), apart from the others.
+        self._aside: dict[Kind, Lane[Row]] = {}
         self.size = 0
 
     def push(self, row: Row) -> None:
@@ -60,6 +72,13 @@ class PendingOrder(Generic[Row]):
                 self.entered[row.tenant] = None
             order.push(row)
             self._all.push(row)
+            self.size += 1
+            return
+        if type(row.kind) is Kind and row.kind.pause:
+            aside = self._aside.get(row.kind)
+            if aside is None:
+                aside = self._aside[row.kind] = Lane()
+            aside.push(row)
             self.size += 1
             return
         level = self._levels.get(-row.priority)
@@ -85,6 +104,13 @@ class PendingOrder(Generic[Row]):
                 self.entered.pop(row.tenant, None)
                 self.turns.leave(row.tenant)
             return
+        if type(row.kind) is Kind and row.kind.pause:
+            aside = self._aside[row.kind]
+            aside.discard(row)
+            self.size -= 1
+            if not aside.size:
+                del self._aside[row.kind]
+            return
         level = self._levels[-row.priority]
         lane = level[row.kind]
         lane.discard(row)
@@ -107,6 +133,17 @@ class PendingOrder(Generic[Row]):
         if tenant:
             return self.tenants.get(tenant) if self.tenants is not None else None
         return self if self._levels else None
+
+    def order_with(self, tenant: str) -> PendingOrder[Row] | None:
+        """The order in which tasks of a tenant are, "" for those without one."""
+        return self.tenants.get(tenant) if tenant and self.tenants is not None else self
+
+    def aside(self, pause: str) -> Row | None:
+        """The first task that waits for the end of a pause."""
+        for kind, lane in self._aside.items():
+            if kind.pause == pause:
+                return lane.head()
+        return None
 
     def orders(self, most: int) -> Iterator[PendingOrder[Row]]:
         """The orders of up to `most` tenants, and that of the tasks without one."""
@@ -157,13 +194,17 @@ class PendingOrder(Generic[Row]):
             yield kind.needs if type(kind) is Kind else kind, lane.size  # type: ignore[misc]
 
     def open_kinds(self) -> Iterator[tuple[Needs | Kind, int]]:
-        """As `kinds`, without the tasks whose keys are parked, and with what limits them."""
+        """As `kinds`, without the tasks whose keys are parked and those that pauses hold back, and
+        with what limits them."""
         for kind, lane in self._lanes():
-            yield kind, lane.size - lane.parked
+            if type(kind) is not Kind or not kind.pause:
+                yield kind, lane.size - lane.parked
 
     def _lanes(self) -> Iterator[tuple[Needs | Kind, Lane[Row] | KeyedLanes[Row]]]:
         for level in self._levels.values():
             yield from level.items()
+        # For these, see `open_kinds`.
+        yield from self._aside.items()
         for order in (self.tenants or {}).values():
             yield from order._lanes()
 
@@ -172,6 +213,8 @@ class PendingOrder(Generic[Row]):
         if row.tenant and self.tenants is not None:
             order = self.tenants[row.tenant]
             return order.place_of(row, most)._replace(other_tenants=self.size - order.size)
+        if type(row.kind) is Kind and row.kind.pause:
+            return Place(0, True, 0, 0, None)
         level = self._levels[-row.priority]
         lane = level[row.kind]
         ahead, exact = lane.ahead(row, most)
@@ -194,6 +237,7 @@ class PendingOrder(Generic[Row]):
             for lane in level.values()
             if (head := lane.oldest()) is not None
         ]
+        heads += [head for lane in self._aside.values() if (head := lane.head()) is not None]
         if (first := self._all.head()) is not None:
             heads.append(first)
         return min(heads, key=lambda row: row.id, default=None)

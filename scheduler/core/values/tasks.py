@@ -169,7 +169,8 @@ class Kind(NamedTuple):
     their needs.
 
     `keyed`: they have keys, each of which may be full while others are not. `labels`: of tasks of a
-    queue with filters, which may tell them apart.
+    queue with filters, which may tell them apart. `pause`: whose end they wait for, apart from
+    others.
     """
 
     needs: Needs
@@ -177,6 +178,7 @@ class Kind(NamedTuple):
     keyed: bool
     rules: Rules | None = None
     labels: tuple[Label, ...] = ()
+    pause: str = ""
 
 
 DEFAULT_RETRY = RetryPolicy()

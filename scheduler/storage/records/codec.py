@@ -18,7 +18,7 @@ from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records import jobs
 from scheduler.storage.records.calls import dedup_record
 from scheduler.storage.records.nodes import control_record
-from scheduler.storage.records.queues import limits
+from scheduler.storage.records.queues import limits, pauses
 from scheduler.storage.records.queues import quotas as quota_records
 from scheduler.storage.records.queues.queues import queue_record
 from scheduler.storage.records.ranges import prefix_range
@@ -100,6 +100,10 @@ class Codec:
                 ops.append(Put(prefix + keys.limit_key(row.name), value))
             case fx.DropLimit(name):
                 ops.append(Delete(prefix + keys.limit_key(name)))
+            case fx.PutPause(row):
+                ops.append(Put(prefix + keys.pause_key(row.name), pauses.pause_record(row)))
+            case fx.DropPause(name):
+                ops.append(Delete(prefix + keys.pause_key(name)))
             case fx.PutRate(rate, arrival):
                 ops.append(Put(prefix + keys.rate_key(*rate), limits.arrival_record(arrival)))
             case fx.PutUnique(queue, digest, window):

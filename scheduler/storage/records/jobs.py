@@ -59,7 +59,7 @@ def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
         spec.index_step or 1,
         spec.template.schedule.name if spec.template.HasField("schedule") else "",
         template.rules,
-        template.labels,
+        tuple(sorted({**spec.labels, **spec.template.labels}.items())),
     )
 
 

@@ -29,6 +29,7 @@ from scheduler.core.values import ServiceName, TaskState
 from scheduler.storage import keys, records
 from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records.queues import quotas as quota_records
+from scheduler.storage.records.queues.pauses import pause_row
 from scheduler.storage.replica.job_fold import JobFold
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Fold:
             b"audit": self._put_audit,
             b"quotas": self._put_quota,
             b"limit-groups": self._put_limit,
+            b"pauses": self._put_pause,
             b"rates": self._put_rate,
             b"unique": self._put_unique,
             b"leaving": self._put_scaling_down,
@@ -128,6 +130,8 @@ class Fold:
             self.state.set_quota(*keys.split_quota_key(key), None)
         elif kind == b"limit-groups":
             self.state.permits.shared.pop(rest.decode(), None)
+        elif kind == b"pauses":
+            self.state.pauses.drop(rest.decode())
         elif kind == b"rates":
             self.state.permits.arrivals.pop(keys.split_rate_key(key), None)
         elif kind == b"unique":
@@ -270,6 +274,11 @@ class Fold:
         row = records.limit_row(value)
         self.state.observe(row.create_time)
         self.state.permits.shared[row.name] = row
+
+    def _put_pause(self, key: bytes, value: bytes, lease: int) -> None:
+        row = pause_row(value)
+        self.state.observe(row.since)
+        self.state.pauses.put(row)
 
     def _put_rate(self, key: bytes, value: bytes, lease: int) -> None:
         # An instant that may lie ahead: it is not observed.

@@ -11,6 +11,8 @@ from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.jobs.graphs import expect
 from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.queues.matching_pauses import refuse_one
+from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.handlers.tasks.creation import refuse_tasks
@@ -51,8 +53,11 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
         units = tasks_units(event.tasks)
         return refuse_tasks(state, limits, event.queue, event.tasks, units, event.created_by)
     size = len(event.template) + len(event.spec.spec)
-    return refuse_longer(queue, event.size) or refuse_subtasks(
-        state, limits, queue.usage, event.created_by, event.size, size
+    return (
+        refuse_paused(queue)
+        or refuse_one(state, event.queue, event.spec.labels)
+        or refuse_longer(queue, event.size)
+        or refuse_subtasks(state, limits, queue.usage, event.created_by, event.size, size)
     )
 
 

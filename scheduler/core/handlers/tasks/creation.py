@@ -14,6 +14,7 @@ from scheduler.core.handlers import requests, unique_windows
 from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE, make_room, refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown_of
 from scheduler.core.handlers.limits.unique import holder, refuse_duplicate, replace
+from scheduler.core.handlers.queues.matching_pauses import refuse_matching
 from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
@@ -255,6 +256,7 @@ def refuse_tasks(
     count = len(specs)
     return (
         (row.pause and refuse_paused(row))
+        or (state.pauses.admission and refuse_matching(state, queue, specs))
         or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
         or refuse_duplicate(state, row, specs)

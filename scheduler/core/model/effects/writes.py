@@ -13,6 +13,7 @@ from scheduler.core.model.rows import (
     DedupRow,
     JobRow,
     LimitRow,
+    PauseRow,
     QueueRow,
     ScalingDown,
     ServiceRow,
@@ -86,6 +87,14 @@ class PutLimit(NamedTuple):
 
 
 class DropLimit(NamedTuple):
+    name: str
+
+
+class PutPause(NamedTuple):
+    row: PauseRow
+
+
+class DropPause(NamedTuple):
     name: str
 
 
@@ -258,6 +267,8 @@ Write = (
     | PutQuota
     | DropQuota
     | PutLimit
+    | PutPause
+    | DropPause
     | DropLimit
     | PutRate
     | PutUnique

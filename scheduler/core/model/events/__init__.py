@@ -13,6 +13,8 @@ from scheduler.core.model.events.calls import (
     LimitSubmitted,
     LimitUpdateAsked,
     NodeControlAsked,
+    PauseDeleteAsked,
+    PauseSubmitted,
     QueueDeleteAsked,
     QueuePauseAsked,
     QueueSubmitted,
@@ -103,6 +105,8 @@ Event = (
     | QueuePauseAsked
     | QueueUpdateAsked
     | LimitSubmitted
+    | PauseSubmitted
+    | PauseDeleteAsked
     | LimitUpdateAsked
     | LimitDeleteAsked
     | QuotaSubmitted
@@ -197,6 +201,8 @@ __all__ = [
     "NodeLost",
     "NodeRegistered",
     "NodeWrittenOff",
+    "PauseDeleteAsked",
+    "PauseSubmitted",
     "ProgressReported",
     "QueueDeleteAsked",
     "QueuePauseAsked",

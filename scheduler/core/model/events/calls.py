@@ -11,7 +11,7 @@ from typing import NamedTuple
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.model.rows import Control
+from scheduler.core.model.rows import Control, PauseRow
 from scheduler.core.place_rules import USUAL_PLACE, PlaceSettings
 from scheduler.core.values import (
     NO_LIMITS,
@@ -188,6 +188,23 @@ class QuotaSubmitted(NamedTuple):
     kind: str
     name: str
     quota: Quota
+    request: Request
+    token: Token
+
+
+class PauseSubmitted(NamedTuple):
+    """CreatePause; who and when are filled in by the machine."""
+
+    pause: PauseRow
+    request: Request
+    token: Token
+
+
+class PauseDeleteAsked(NamedTuple):
+    """`queue`: that of the pause."""
+
+    name: str
+    queue: QueueName
     request: Request
     token: Token
 

@@ -14,6 +14,7 @@ from scheduler.core.model.rows.nodes import (
     Reservation,
     ScalingDown,
 )
+from scheduler.core.model.rows.pauses import PauseRow
 from scheduler.core.model.rows.services import InstanceRow, ServiceRow
 from scheduler.core.model.rows.work import (
     NO_INSTANCE,
@@ -39,6 +40,7 @@ __all__ = [
     "LimitRow",
     "NodeRow",
     "NodeStats",
+    "PauseRow",
     "QueueRow",
     "Reservation",
     "ScalingDown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import QueueName
+from scheduler.core.model.limits.pauses import Pauses
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.values import QueuePause
 
@@ -18,6 +19,8 @@ class QueueState:
         self.waiting: dict[QueueName, QueueRow] = {}
         # When paused queues are resumed by themselves; those that are not are left out.
         self.pause_ends: dict[QueueName, float] = {}
+        # Those of tasks that match.
+        self.pauses = Pauses()
 
     def set_pause(self, queue: QueueRow, pause: QueuePause | None, *, paused: bool) -> None:
         """A queue is paused, or (None) resumed."""
@@ -28,5 +31,8 @@ class QueueState:
             self.pause_ends.pop(queue.name, None)
 
     def next_pause_end(self) -> float | None:
-        """When the next queue is resumed by itself; None when none is."""
-        return min(self.pause_ends.values()) if self.pause_ends else None
+        """When the next pause is over by itself; None when none is."""
+        ends = list(self.pause_ends.values())
+        if (end := self.pauses.next_end()) is not None:
+            ends.append(end)
+        return min(ends, default=None)

@@ -1,0 +1,1 @@
+"""The calls about pauses of all tasks that match."""
