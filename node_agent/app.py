@@ -160,6 +160,7 @@ async def run(settings: AgentSettings) -> None:
                 takes_chunks=True,
                 taints=settings.taint_list,
                 takes_signals=True,
+                takes_reduces=True,
             )
             registration = Registration(
                 etcd,

@@ -39,6 +39,8 @@ class Effects:
     chunk_reports: list[ChunkReport] = field(default_factory=list)
     # Attempts whose progress is to be reported.
     progress: list[Attempt] = field(default_factory=list)
+    # Chunks that wait for results (`Chunk.wanted`).
+    wanted: list[Attempt] = field(default_factory=list)
     credit: int | None = None
 
     def __bool__(self) -> bool:
@@ -56,6 +58,7 @@ class Effects:
             or self.returned
             or self.chunk_reports
             or self.progress
+            or self.wanted
             or self.credit is not None
         )
 

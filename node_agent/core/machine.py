@@ -79,7 +79,7 @@ class Machine(HeldControls):
     def on_session_opened(self, epoch: Epoch) -> Inventory:
         """A leader said hello. Raises StaleEpoch; the driver ends any older session.
 
-        Every unacknowledged outcome is sent again, and the credit.
+        Every unacknowledged outcome is sent again, and the credit, and what reduces wait for.
         """
         self.check_epoch(epoch)
         self.epoch = epoch
@@ -92,6 +92,7 @@ class Machine(HeldControls):
         effects.progress.clear()
         effects.chunk_reports = list(self.reports)
         effects.finished = list(self.outbox)
+        effects.wanted = [one for one in inventory.chunks if one.chunk and one.chunk.wanted]
         self._credit_sent = None
         for attempt, _ in inventory.running:
             attempt.announced = True

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node_agent.core.attempts import Attempt, Outcome, Ref
+from node_agent.core.chunks.inputs import ResultsPage, Wanted
 from node_agent.core.effects import Effects, Inventory
 from node_agent.core.machine import TICK_SECONDS, Machine
 from node_agent.core.slots import MOST_YIELDED
@@ -233,6 +234,12 @@ class Driver:
         """Forget reports of chunks; `pump` follows."""
         self.machine.on_reports_acknowledged(refs)
 
+    def give_results(self, ref: Ref, number: int, page: ResultsPage) -> None:
+        """Results that a reduce waits for; `pump` follows."""
+        attempt = self.machine.on_results(ref, number)
+        if attempt is not None:
+            self._python.give_results(attempt, page)
+
     def drain(self, draining: bool, grace: float, *, shutting_down: bool = False) -> None:
         """Empty the node, or end that."""
         self.machine.on_drain_ordered(
@@ -296,6 +303,10 @@ class Driver:
         self.metrics.subtasks += ended
         self.metrics.subtasks_failed += failed
         self.machine.on_chunk_progress(attempt)
+
+    def on_results_wanted(self, attempt: Attempt, wanted: Wanted) -> None:
+        """A reduce waits for results; `pump` follows."""
+        self.machine.on_results_wanted(attempt, wanted)
 
     def may_feed(self, attempt: Attempt) -> bool:
         """Whether the leader keeps up with what a chunk tells."""

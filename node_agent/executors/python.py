@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.core.chunks.inputs import ResultsPage, Wanted
 from node_agent.core.slots import MOST_YIELDED
 from node_agent.executors.chunks.calls import CallChunks
 from node_agent.executors.confinement import Confinement
@@ -144,6 +145,10 @@ class PythonExecutor(WorkerLanes):
         """Return what has not begun of a chunk."""
         self.chunks.recall(self._lanes[attempt.lane])
 
+    def give_results(self, attempt: Attempt, page: ResultsPage) -> None:
+        """Pass on results that a reduce waits for."""
+        self.chunks.give_results(self._lanes[attempt.lane], attempt, page)
+
     def kill(self, attempt: Attempt, now: float) -> None:
         """End the worker that runs an attempt; `on_exited` follows."""
         lane = self._lanes[attempt.lane]
@@ -223,11 +228,13 @@ class PythonExecutor(WorkerLanes):
         if isinstance(answer[0], bytes):
             self.chunks.on_reply(lane, key, answer[0], seconds, flags)
         elif len(answer) == 1:
-            self._on_sign(lane, attempt, answer[0], started)
+            self._on_sign(lane, attempt, answer[0], started, seconds)
         elif flags & USED:
             self.keep_outputs(lane, attempt)
 
-    def _on_sign(self, lane: Lane, attempt: Attempt, sign: str, started: float) -> None:
+    def _on_sign(
+        self, lane: Lane, attempt: Attempt, sign: str, started: float, seconds: float
+    ) -> None:
         """What the worker says about the attempt that it runs. Raises Malformed."""
         if attempt is not next(iter(lane.pending.values())):
             raise Malformed(f"{sign!r} of an attempt that does not run")
@@ -237,6 +244,8 @@ class PythonExecutor(WorkerLanes):
             self._events.on_began(attempt, min(started, time.monotonic()))
         elif sign == "resumed":
             self._events.on_resumed(attempt)
+        elif sign == "wanted":
+            self.chunks.on_wanted(lane, Wanted(int(started), int(seconds)))
         else:
             # First: what is ahead of the verdict would never be received.
             if unstarted := self.recall(lane.index):

@@ -7,8 +7,9 @@ worker has not received yet, without asking it.
 A message of the agent or the spawner is a tuple of plain values, marshalled (all processes run the
 same interpreter). One too big for a packet is spilled to a file, all but its private part, which
 never is. What workers answer is user code's to forge, and is read with `replies` instead. A
-*verdict* is no message: it says whether a worker's attempt may wait for another task. Imported by
-the spawner and the workers: standard library only, and little of it.
+*verdict* is no message: it says whether a worker's attempt may wait for another task. Neither is a
+*page*: results that a worker's reduce waits for. Imported by the spawner and the workers: standard
+library only, and little of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ MAX_PACKET = 32 * 1024
 # A spilled message's packet: this, the file's path, NUL, the private part.
 _SPILLED = b"/"
 # What no marshalled message begins with.
-VERDICT = b"\0"
+VERDICT, PAGE = b"\0", b"\1"
+# What a worker's running attempt waits for.
+ANSWERS = (VERDICT, PAGE)
 _VERDICT = struct.Struct("<cQI")
 
 Message = tuple[Any, ...]
@@ -118,3 +121,8 @@ def verdict_of(packet: bytes) -> tuple[int, int]:
     """Number and limit of a verdict."""
     _, number, limit = _VERDICT.unpack(packet)
     return number, limit
+
+
+def page_packet(packet: bytes) -> bytes:
+    """The packet of a page, which was packed as any message: `number, first, end, runs, error`."""
+    return PAGE + packet

@@ -16,6 +16,8 @@ Kind BEGAN comes before the answer of an attempt that is asked for it: `started`
 Kind PIECE is an answer of part of a chunk (see `pieces`): its first text is the payload.
 Kind YIELDED says that the attempt's code waits for another task, and RESUMED that it goes on:
 `started` is then the number of the wait. The agent answers YIELDED with a verdict (see `packets`).
+Kind WANTED asks for results: `started` is the number of the request, `seconds` the position of the
+first one. The agent answers with a page (see `packets`).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from node_agent.protocol.packets import MAX_PACKET
 from node_agent.protocol.pieces import MAX_PAYLOAD
 from quorate.blobs.names import MAX_TEXT, blob_of
 
-READY, BEGAN, YIELDED, RESUMED, PIECE = 0, 4, 5, 6, 7
+READY, BEGAN, YIELDED, RESUMED, PIECE, WANTED = 0, 4, 5, 6, 7, 10
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
 USED = 0x10
 # The worker ends after this answer.
@@ -56,6 +58,7 @@ _SIGNS: dict[int, tuple[Any, ...]] = {
     BEGAN: ("began",),
     YIELDED: ("yielded",),
     RESUMED: ("resumed",),
+    WANTED: ("wanted",),
 }
 _KINDS = {"json": 1, "pickle": 2, "error": 3, "piece": PIECE, "json-blob": 8, "pickle-blob": 9}
 _KINDS |= {sign[0]: kind for kind, sign in _SIGNS.items()}

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
 
-from node_agent.core.attempts import Attempt
+from node_agent.core.attempts import Attempt, Ref
 from node_agent.core.chunks.chunk import Chunk
+from node_agent.core.chunks.inputs import ReduceInput, ResultsPage
 from node_agent.core.chunks.report import ChunkReport
 from node_agent.session.messages import attempt_of_spec, set_time
 from node_agent.task.work import ArrayCall, ArrayCommand, Call, Command, Unreadable
@@ -25,6 +26,7 @@ from quorate.v1 import node_agent_pb2 as pb
 MAX_BYTES = 16 * 1024 * 1024
 # What a template counts at least.
 _LEAST_BYTES = 1024
+_DISORDER = "the leader sent results of other positions"
 _KINDS = {"json": job_pb2.ResultRun.KIND_JSON, "pickle": job_pb2.ResultRun.KIND_PICKLE}
 
 
@@ -89,6 +91,12 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         )
     elif not isinstance(work, Unreadable):
         work = Unreadable("an array of services")
+    reduce = None
+    if assignment.HasField("reduce"):
+        given = assignment.reduce
+        reduce = ReduceInput(given.count, given.fan_in, given.programs)
+        if type(work) is not ArrayCall:
+            work = Unreadable("a reduce that is no Python function")
     attempt.work = work
     attempt.chunk = Chunk(
         message.job_id,
@@ -99,6 +107,7 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         count=message.count,
         timeout=attempt.timeout,
         expected=max(0.0, message.expected_seconds),
+        reduce=reduce,
     )
     attempt.timeout = 0.0
     attempt.profile = ""
@@ -119,6 +128,36 @@ def put_progress(message: pb.ChunkProgress, attempt: Attempt) -> None:
     message.task_id = attempt.task_id
     message.attempt = attempt.number
     _put_ranges(message.left, attempt.chunk.left)
+
+
+def put_wanted(response: pb.SessionResponse, attempt: Attempt) -> None:
+    """Write which results a chunk waits for, where it still does."""
+    chunk = attempt.chunk
+    assert chunk is not None
+    if chunk.wanted is None or attempt.over:
+        return
+    response.read_results.add(
+        task_id=attempt.task_id,
+        attempt=attempt.number,
+        number=chunk.wanted.number,
+        first_position=chunk.wanted.position,
+    )
+
+
+def page_of(message: pb.ResultsPage) -> tuple[Ref, int, ResultsPage]:
+    """Results of the leader: for which attempt and request."""
+    first, end, runs = message.first_position, message.next_position, []
+    for run in message.runs:
+        if not first <= run.first <= run.first + len(run.values) <= end:
+            return _ref(message), message.number, ResultsPage(first, first, (), _DISORDER)
+        pickled = run.kind == job_pb2.ResultRun.KIND_PICKLE
+        runs.append((run.first, pickled, tuple(run.values)))
+    page = ResultsPage(first, end, tuple(runs), message.error)
+    return _ref(message), message.number, page
+
+
+def _ref(message: pb.ResultsPage) -> Ref:
+    return Ref(message.task_id, message.attempt)
 
 
 def put_report(message: pb.ChunkReport, report: ChunkReport) -> None:

@@ -35,6 +35,7 @@ class Outgoing:
         self._returned: deque[Ref] = deque()
         # By task, with its age: of each the newest alone.
         self._progress: dict[str, tuple[Attempt, float]] = {}
+        self._wanted: list[Attempt] = []
         self._credit: int | None = None
         self._stats: node_pb2.NodeStats | None = None
         self._wake = asyncio.Event()
@@ -59,9 +60,10 @@ class Outgoing:
         for attempt in effects.progress:
             age = 0.0 if attempt.progress is None else now - attempt.progress.at
             self._progress[attempt.task_id] = attempt, age
+        self._wanted.extend(effects.wanted)
         if effects.credit is not None:
             self._credit = effects.credit
-        if not hold or self._returned or self._chunk_reports:
+        if not hold or self._returned or self._chunk_reports or self._wanted:
             self.flush()
 
     def flush(self) -> None:
@@ -72,6 +74,7 @@ class Outgoing:
             or self._returned
             or self._chunk_reports
             or self._progress
+            or self._wanted
             or self._credit is not None
         ):
             self._wake.set()
@@ -118,6 +121,9 @@ class Outgoing:
             if not attempt.over:
                 wire.put_progress(response.progress.add(), attempt, age)
         self._progress.clear()
+        for attempt in self._wanted:
+            chunk_wire.put_wanted(response, attempt)
+        self._wanted.clear()
         reports, finished = self._chunk_reports, self._finished
         while reports and size < MESSAGE_BYTES:
             one = reports.popleft()

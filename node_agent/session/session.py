@@ -207,6 +207,8 @@ class _Session:
             driver.acknowledge_reports(chunk_wire.acknowledged_of(request.acknowledge_reports))
         if request.recall:
             driver.recall(wire.refs_of(request.recall))
+        for message in request.results:
+            driver.give_results(*chunk_wire.page_of(message))
         if request.forget_jobs:
             self._templates.forget(request.forget_jobs)
         driver.pump()

@@ -12,12 +12,13 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 from node_agent.protocol import answers
 from node_agent.protocol.answers import BLOB_KINDS, Answer
-from node_agent.protocol.packets import MAX_PACKET, VERDICT, read
+from node_agent.protocol.packets import ANSWERS, MAX_PACKET, read
 from node_agent.protocol.pieces import REQUEST_PARTS
 from node_agent.protocol.replies import LAST, USED, packets_of
 from node_agent.spawner.launching import COUNTS_FD, MARKS_FD, OUTPUTS_FD, WORKER_FD
@@ -28,6 +29,7 @@ from node_agent.worker.large import LargeValues
 from node_agent.worker.output import Broken, Pipes, Streams
 from node_agent.worker.pieces import Pieces
 from node_agent.worker.progress import ProgressMarks
+from node_agent.worker.results import PageReader
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
 from quorate.client.tracking import progress, waiting
@@ -230,8 +232,8 @@ def serve(
     for part in packets_of(0, 0.0, 0.0, ("ready",)):
         agent.send(part)
     while packet := agent.recv(MAX_PACKET):
-        if packet[:1] == VERDICT:
-            continue  # on a wait that a signal handler ended
+        if packet[:1] in ANSWERS:
+            continue  # to a question that a signal handler ended
         message, secrets = read(packet)
         if len(message) == REQUEST_PARTS:
             if pieces.serve(message, secrets) & LAST:
@@ -285,9 +287,10 @@ def main() -> None:
     agent = socket.socket(fileno=WORKER_FD)
     sys.argv = ["quorate-worker"]
     worker = Worker(Pipes(lane), max_bytes, max_result, large)
-    waits = Waits(agent)
+    asking = threading.Lock()
+    waits = Waits(agent, asking)
     waiting.register(waits)
-    pieces = Pieces(agent, worker, waits, max_result)
+    pieces = Pieces(agent, worker, waits, max_result, PageReader(agent, asking))
     progress.register(ProgressMarks(pieces.memory, waits))
     try:
         serve(agent, worker, pieces, waits, max_tasks)

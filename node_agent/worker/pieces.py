@@ -15,6 +15,7 @@ import mmap
 import os
 import pickle
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
@@ -41,6 +42,7 @@ from node_agent.spawner.launching import MARKS_FD
 from node_agent.worker import noted, output
 from node_agent.worker.calls import Loaded, Problem, from_json, load
 from node_agent.worker.output import Streams
+from node_agent.worker.results import PageReader, results_of
 from node_agent.worker.state import Snapshot
 from node_agent.worker.waits import Waits
 from quorate.runtime.subtask_frames import frame
@@ -81,8 +83,16 @@ class Pieces:
         max_result: bytes of a result.
     """
 
-    def __init__(self, agent: socket.socket, worker: Home, waits: Waits, max_result: int) -> None:
+    def __init__(
+        self,
+        agent: socket.socket,
+        worker: Home,
+        waits: Waits,
+        max_result: int,
+        pages: PageReader | None = None,
+    ) -> None:
         self._agent = agent
+        self._pages = pages or PageReader(agent, threading.Lock())
         self._worker = worker
         self._waits = waits
         self._max_result = min(max_result, MAX_SUBTASK_RESULT)
@@ -119,6 +129,8 @@ class Pieces:
         upto = 0
         if pairs:
             self._waits.serve(key, self._stop)
+            if terms[4] is not None:
+                self._pages.serve(key)
             self._frame_outputs(True)
             noted.before_start.append(self._export)
             hide = self._worker.give_secrets(secrets) if secrets else None
@@ -137,9 +149,12 @@ class Pieces:
                 noted.before_start.clear()
                 self._frame_outputs(False)
                 self._waits.over()
+                if terms[4] is not None:
+                    self._pages.over()
                 self._clear()
         flags = 0
         if last:
+            self._pages.forget()
             give = self._worker.snapshot.give
             give(_JOB_ID, None)
             give(_COUNT, None)
@@ -153,7 +168,7 @@ class Pieces:
         """Load what all subtasks of a chunk call."""
         worker = self._worker
         give = worker.snapshot.give
-        job_id, _, _, count = terms
+        job_id, count = terms[0], terms[3]
         worker.enter(trace)
         give(_JOB_ID, job_id.encode())
         give(_COUNT, b"%d" % count if count else None)
@@ -171,7 +186,7 @@ class Pieces:
         self, key: int, pairs: tuple[tuple[int, int], ...], items: tuple[bytes, ...], terms: Message
     ) -> int:
         """Call one subtask after the other; how many offsets ended."""
-        job_id, first_index, step, _ = terms
+        job_id, first_index, step, _, reduce = terms
         loaded, kind = self._loaded, self._kind
         if isinstance(loaded, Problem):
             return self._refuse(key, pairs, loaded)
@@ -198,8 +213,10 @@ class Pieces:
                     if kind != "pickle":
                         self._show(environ, item)
                     argument = decode(item)
-                else:
+                elif reduce is None:
                     argument = index
+                else:
+                    argument = results_of(self._pages, position, reduce)
                 result = function(argument, *args, **kwargs)
                 if result is not None:
                     if type(result) is CoroutineType:

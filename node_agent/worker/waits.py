@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from node_agent.protocol.packets import VERDICT, verdict_of
+from node_agent.protocol.packets import PAGE, VERDICT, verdict_of
 from node_agent.protocol.replies import packets_of
 from quorate.client.tracking.waiting import TooManyWait
 
@@ -32,12 +32,13 @@ class Waits:
 
     Args:
         agent: the worker's socket.
+        lock: held by whoever asks the agent and reads its answer.
     """
 
-    def __init__(self, agent: socket.socket) -> None:
+    def __init__(self, agent: socket.socket, lock: threading.Lock | None = None) -> None:
         self._agent = agent
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         # The call that runs; 0 for none.
         self._key = 0
         self._on_wait: Callable[[], None] | None = None
@@ -113,6 +114,10 @@ class Waits:
                 return 0
             if not head:
                 return 0  # the agent is gone
+            if head == PAGE:
+                # Nobody waits for it any more.
+                self._agent.recv(1)
+                continue
             if head != VERDICT:
                 time.sleep(LOOK_SECONDS)
                 continue

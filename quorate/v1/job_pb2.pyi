@@ -62,7 +62,7 @@ class IndexRange(_message.Message):
     def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("template", "count", "items", "open", "close_after_idle", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share", "name", "labels", "graph")
+    __slots__ = ("template", "count", "items", "open", "close_after_idle", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share", "name", "labels", "reduce", "graph")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class JobSpec(_message.Message):
     MAX_FAILURE_SHARE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     template: _task_pb2.TaskSpec
     count: int
@@ -95,8 +96,39 @@ class JobSpec(_message.Message):
     max_failure_share: float
     name: str
     labels: _containers.ScalarMap[str, str]
+    reduce: JobReduce
     graph: JobGraph
-    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., open: _Optional[bool] = ..., close_after_idle: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., graph: _Optional[_Union[JobGraph, _Mapping]] = ...) -> None: ...
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., open: _Optional[bool] = ..., close_after_idle: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., reduce: _Optional[_Union[JobReduce, _Mapping]] = ..., graph: _Optional[_Union[JobGraph, _Mapping]] = ...) -> None: ...
+
+class JobReduce(_message.Message):
+    __slots__ = ("template", "fan_in")
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    FAN_IN_FIELD_NUMBER: _ClassVar[int]
+    template: _task_pb2.TaskSpec
+    fan_in: int
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., fan_in: _Optional[int] = ...) -> None: ...
+
+class JobReducePhase(_message.Message):
+    __slots__ = ("level", "levels", "started")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    levels: int
+    started: _containers.RepeatedCompositeFieldContainer[JobReduceLevel]
+    def __init__(self, level: _Optional[int] = ..., levels: _Optional[int] = ..., started: _Optional[_Iterable[_Union[JobReduceLevel, _Mapping]]] = ...) -> None: ...
+
+class JobReduceLevel(_message.Message):
+    __slots__ = ("id", "count", "state", "counts")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    count: int
+    state: JobState
+    counts: JobCounts
+    def __init__(self, id: _Optional[str] = ..., count: _Optional[int] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ...) -> None: ...
 
 class JobGraph(_message.Message):
     __slots__ = ("tasks",)
@@ -190,7 +222,7 @@ class JobCounts(_message.Message):
     def __init__(self, pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., blocked: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round")
+    __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round", "reduce", "result", "parent")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +238,9 @@ class Job(_message.Message):
     AVERAGE_DURATION_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     queue: str
     spec: JobSpec
@@ -221,7 +256,10 @@ class Job(_message.Message):
     average_duration: _duration_pb2.Duration
     created_by: str
     round: int
-    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ...) -> None: ...
+    reduce: JobReducePhase
+    result: _task_pb2.TaskResult
+    parent: str
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ..., reduce: _Optional[_Union[JobReducePhase, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class Subtask(_message.Message):
     __slots__ = ("id", "index", "state", "attempt", "result", "error", "node", "item")

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs", "signals", "suspend")
+    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs", "signals", "suspend", "results")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class SessionRequest(_message.Message):
     FORGET_JOBS_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     SUSPEND_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     hello: Hello
     assign: _containers.RepeatedCompositeFieldContainer[Assignment]
@@ -43,7 +44,38 @@ class SessionRequest(_message.Message):
     forget_jobs: _containers.RepeatedScalarFieldContainer[str]
     signals: _containers.RepeatedCompositeFieldContainer[SignalOrder]
     suspend: _containers.RepeatedCompositeFieldContainer[SuspendOrder]
-    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ..., signals: _Optional[_Iterable[_Union[SignalOrder, _Mapping]]] = ..., suspend: _Optional[_Iterable[_Union[SuspendOrder, _Mapping]]] = ...) -> None: ...
+    results: _containers.RepeatedCompositeFieldContainer[ResultsPage]
+    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ..., signals: _Optional[_Iterable[_Union[SignalOrder, _Mapping]]] = ..., suspend: _Optional[_Iterable[_Union[SuspendOrder, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ResultsPage, _Mapping]]] = ...) -> None: ...
+
+class ResultsPage(_message.Message):
+    __slots__ = ("task_id", "attempt", "number", "first_position", "next_position", "runs", "error")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_POSITION_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    number: int
+    first_position: int
+    next_position: int
+    runs: _containers.RepeatedCompositeFieldContainer[_job_pb2.ResultRun]
+    error: str
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., number: _Optional[int] = ..., first_position: _Optional[int] = ..., next_position: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[_job_pb2.ResultRun, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
+
+class ReadResults(_message.Message):
+    __slots__ = ("task_id", "attempt", "number", "first_position")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    number: int
+    first_position: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., number: _Optional[int] = ..., first_position: _Optional[int] = ...) -> None: ...
 
 class SignalOrder(_message.Message):
     __slots__ = ("task_id", "attempt", "signal")
@@ -94,20 +126,34 @@ class AttemptRef(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect", "chunk")
+    __slots__ = ("task_id", "attempt", "queue", "spec", "disconnect", "chunk", "reduce")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     queue: str
     spec: bytes
     disconnect: _queue_pb2.DisconnectPolicy
     chunk: Chunk
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
+    reduce: ReduceInput
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., queue: _Optional[str] = ..., spec: _Optional[bytes] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ..., reduce: _Optional[_Union[ReduceInput, _Mapping]] = ...) -> None: ...
+
+class ReduceInput(_message.Message):
+    __slots__ = ("job_id", "count", "fan_in", "programs")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAN_IN_FIELD_NUMBER: _ClassVar[int]
+    PROGRAMS_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    count: int
+    fan_in: int
+    programs: bool
+    def __init__(self, job_id: _Optional[str] = ..., count: _Optional[int] = ..., fan_in: _Optional[int] = ..., programs: _Optional[bool] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("job_id", "ranges", "items", "first_index", "index_step", "count", "expected_seconds")
@@ -168,7 +214,7 @@ class SubtaskFailure(_message.Message):
     def __init__(self, position: _Optional[int] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time", "chunk_reports", "progress")
+    __slots__ = ("instance", "inventory", "started", "finished", "returned", "stats", "credit", "time", "chunk_reports", "progress", "read_results")
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +225,7 @@ class SessionResponse(_message.Message):
     TIME_FIELD_NUMBER: _ClassVar[int]
     CHUNK_REPORTS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    READ_RESULTS_FIELD_NUMBER: _ClassVar[int]
     instance: str
     inventory: Inventory
     started: _containers.RepeatedCompositeFieldContainer[AttemptStarted]
@@ -189,7 +236,8 @@ class SessionResponse(_message.Message):
     time: _timestamp_pb2.Timestamp
     chunk_reports: _containers.RepeatedCompositeFieldContainer[ChunkReport]
     progress: _containers.RepeatedCompositeFieldContainer[AttemptProgress]
-    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ...) -> None: ...
+    read_results: _containers.RepeatedCompositeFieldContainer[ReadResults]
+    def __init__(self, instance: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., started: _Optional[_Iterable[_Union[AttemptStarted, _Mapping]]] = ..., finished: _Optional[_Iterable[_Union[AttemptFinished, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., stats: _Optional[_Union[_node_pb2.NodeStats, _Mapping]] = ..., credit: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunk_reports: _Optional[_Iterable[_Union[ChunkReport, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ..., read_results: _Optional[_Iterable[_Union[ReadResults, _Mapping]]] = ...) -> None: ...
 
 class Inventory(_message.Message):
     __slots__ = ("running", "waiting", "finished", "chunks", "progress", "suspended")

@@ -16,9 +16,9 @@ import structlog
 from quorate.etcd.api import EtcdError
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
-from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.rows import JobRow, TaskRow, reduced_by
 from scheduler.core.values import TaskState
-from scheduler.storage.job_values import JobValues, ValuesMissing
+from scheduler.storage.job_values import JobValues, ValuesMissing, template_name
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,8 @@ class ChunkOrders:
             if job is None or chunk is None or not self._is_current(row, attempt):
                 continue
             try:
-                template = values.known_template(job.id) or await values.template(job.id)
+                name = template_name(job)
+                template = values.known_template(name) or await values.template(name)
                 items = await values.items(job.id, chunk.ranges) if job.spec.items else []
             except EtcdError:
                 self._waiting = wanted[place:] + self._waiting
@@ -158,6 +159,8 @@ class ChunkOrders:
         part.first_index, part.index_step = job.spec.first_index, job.spec.index_step
         part.count = 0 if job.open else job.array.count
         part.expected_seconds = max(0.0, job.durations.seconds)
+        if job.level:
+            _put_input(to.reduce, job)
         return size
 
     def _is_current(self, row: TaskRow, attempt: int) -> bool:
@@ -166,3 +169,12 @@ class ChunkOrders:
             and row.attempt == attempt
             and row.instance == self._instance
         )
+
+
+def _put_input(to: pb.ReduceInput, level: JobRow) -> None:
+    """What the reduces of a level get."""
+    job, below = level.parent, reduced_by(level)
+    assert job is not None
+    assert job.spec.reduce is not None
+    to.job_id, to.count, to.fan_in = below.id, below.array.count, job.spec.reduce.fan_in
+    to.programs = below.spec.programs

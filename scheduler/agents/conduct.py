@@ -73,6 +73,7 @@ def check(instance: InstanceId, message: Any, *, first: bool = False) -> None:
     inventory = message.inventory
     items = len(message.started) + len(message.finished) + len(message.returned)
     items += len(message.progress) + len(inventory.progress)
+    items += len(message.read_results)
     for report in message.chunk_reports:
         items += 1 + len(report.succeeded) + len(report.failed) + len(report.returned)
         items += len(report.results)

@@ -43,6 +43,7 @@ from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.storage.job_values import JobValues
 from scheduler.storage.records import seconds
+from scheduler.storage.result_pages import ResultPages
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,7 @@ class Owner(Protocol):
     dialer: Dialer
     spans: TaskSpans | None
     job_values: JobValues
+    result_pages: ResultPages
 
     def proof(self, instance: InstanceId) -> bytes: ...
 
@@ -271,7 +273,9 @@ class Link:
             reader = asyncio.ensure_future(self._read(call))
             writer = asyncio.ensure_future(self._write(call))
             asking = asyncio.ensure_future(self._until_silent(channel))
-            tasks = (reader, writer, asking)
+            pages = sessions.result_pages
+            results = asyncio.ensure_future(self.orders.results.run(self._driver.state, pages))
+            tasks = (reader, writer, asking, results)
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -298,6 +302,8 @@ class Link:
             events = list(events_of(self._name, self._instance, message))
             await driver.room()
             self._note_clock(message)
+            if message.read_results:
+                self.orders.results.want(driver.state, message.read_results)
             if message.returned:
                 self.orders.chunks.forget_templates()
             await self.orders.room()

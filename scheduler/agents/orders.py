@@ -25,6 +25,7 @@ from quorate.v1 import task_pb2
 from scheduler.agents.chunk_orders import ChunkOrders
 from scheduler.agents.control_orders import ControlOrders
 from scheduler.agents.inputs import InputError, with_inputs
+from scheduler.agents.result_orders import ResultOrders
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.values import TaskState
 from scheduler.engine.spans import TaskSpans
@@ -59,6 +60,7 @@ class Orders:
         self._scaling_down: bool | None = None
         self.chunks = ChunkOrders(instance)
         self._controls = ControlOrders()
+        self.results = ResultOrders(instance, self.wake.set)
 
     def start(self, row: TaskRow, attempt: int) -> None:
         if row.chunk is not None:
@@ -121,6 +123,7 @@ class Orders:
         self._acknowledged.clear()
         self.chunks.clear()
         self._controls.clear()
+        self.results.clear()
         self._drain = None
         self._scaling_down = None
 
@@ -134,7 +137,8 @@ class Orders:
         later = self._cancel or self._controls.anything
         cancels = later and not self._without_spec and not self.chunks.waiting
         orders = self._drain is not None or self._scaling_down is not None
-        if not (self._assign or cancels or self._acknowledged or orders or self.chunks.anything):
+        answers = self._acknowledged or self.results.anything
+        if not (self._assign or cancels or answers or orders or self.chunks.anything):
             return None
         message = pb.SessionRequest(epoch=epoch)
         size = count = 0
@@ -151,6 +155,7 @@ class Orders:
                 _fill(message.assign.add(), row, attempt, spec)
         del self._assign[:count]
         self.chunks.fill(message)
+        self.results.fill(message)
         if not self._assign and not self._without_spec and not self.chunks.unsent:
             # Never ahead of the assignment it is for: the agent ignores what it does not know.
             _move(self._cancel, message.cancel.add)

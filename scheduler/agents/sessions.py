@@ -26,6 +26,7 @@ from scheduler.agents.node_link import Link
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.storage.job_values import JobValues
+from scheduler.storage.result_pages import ResultPages
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,8 @@ class Sessions:
         self.spans = spans
         self.job_values = JobValues(etcd, prefix)
         """Templates and items of jobs, as they are sent."""
+        self.result_pages = ResultPages(etcd, prefix)
+        """Results of arrays that reduces on nodes read."""
         self._links = links
         self._running: dict[InstanceId, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None

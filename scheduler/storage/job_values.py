@@ -18,6 +18,7 @@ from quorate.etcd.api import Etcd, Range
 from quorate.etcd.paging import pages
 from quorate.internal.v1 import jobs_pb2 as r
 from scheduler.core.arrays.positions import Range as Positions
+from scheduler.core.model.rows import JobRow
 from scheduler.storage import keys
 
 MOST_BYTES: Final = 64 << 20
@@ -27,6 +28,17 @@ _ENTRY: Final = 200
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+def template_name(job: JobRow) -> str:
+    """The name of what each subtask of a job runs: its id, or that of the reduces it is a level
+    of."""
+    return job.id if job.parent is None or not job.level else reduces_name(job.parent.id)
+
+
+def reduces_name(job: str) -> str:
+    """The name of what the reduces of a job run."""
+    return f"{job}/reduce"
 
 
 class ValuesMissing(Exception):
@@ -63,7 +75,7 @@ class _Kept(Generic[Key, Value]):
 
 
 class JobValues:
-    """Templates and items of jobs, by job id.
+    """Templates and items of jobs: templates by `template_name`, items by job id.
 
     Args:
         prefix: the cluster's key prefix.
@@ -77,33 +89,38 @@ class JobValues:
         # Where the records of a job's items begin, ascending.
         self._firsts: OrderedDict[str, list[int]] = OrderedDict()
 
-    def known_template(self, job: str) -> bytes | None:
+    def known_template(self, name: str) -> bytes | None:
         """The template, where it is in memory."""
-        return self._templates.get(job)
+        return self._templates.get(name)
 
-    def put_template(self, job: str, template: bytes) -> None:
-        """Keep a template that is about to be sent."""
+    def put_template(self, job: str, template: bytes, reduce: bytes = b"") -> None:
+        """Keep the templates of a job that are about to be sent."""
         self._templates.put(job, template, len(template))
+        if reduce:
+            self._templates.put(reduces_name(job), reduce, len(reduce))
 
     def forget(self, job: str) -> None:
         """The job has finished."""
         self._templates.drop(job)
+        self._templates.drop(reduces_name(job))
         self._firsts.pop(job, None)
 
-    async def template(self, job: str) -> bytes:
-        """The template of a job.
+    async def template(self, name: str) -> bytes:
+        """A template by its name.
 
         Raises:
             EtcdError: etcd does not answer.
             ValuesMissing: it is not on record.
         """
-        found = self._templates.get(job)
+        found = self._templates.get(name)
         if found is None:
+            job = name.partition("/")[0]
             kvs = await self._read(Range(self._prefix + keys.job_template_key(job)))
             if not kvs:
                 raise ValuesMissing(job)
-            found = r.JobTemplateRecord.FromString(kvs[0]).template
-            self.put_template(job, found)
+            record = r.JobTemplateRecord.FromString(kvs[0])
+            self.put_template(job, record.template, record.reduce)
+            found = record.template if name == job else record.reduce
         return found
 
     async def items(self, job: str, ranges: Sequence[Positions]) -> list[bytes]:

@@ -85,6 +85,8 @@ PAUSE = "pause"
 GRAPH = "graph"
 # Unique keys with a window, that replace, or of a batch.
 UNIQUE_WINDOW = "unique-window"
+# Levels of reduces: jobs that are part of another one.
+REDUCE = "reduce"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -103,6 +105,7 @@ RECORD_KINDS: tuple[str, ...] = (
     PAUSE,
     GRAPH,
     TASK_SUSPEND,
+    REDUCE,
 )
 
 

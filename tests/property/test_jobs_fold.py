@@ -67,6 +67,8 @@ class JobsHistory(History):
             max_failures=rng.choice([None, 3, 0]),
             max_failure_share=rng.choice([0.0, 0.0, 0.1]),
             cpu=rng.choice([0.0, 0.0, 0.5]),
+            reduce=rng.random() < 0.3,
+            fan_in=rng.choice([0, 0, 3, 700]),
         )
         size = 0 if items else rng.choice([0, 1, 20, 5_000, 20_000])
         self.jobs.create(

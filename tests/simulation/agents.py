@@ -116,6 +116,7 @@ class Agent:
             slots=self.slots,
             takes_chunks=True,
             takes_signals=True,
+            takes_reduces=True,
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30

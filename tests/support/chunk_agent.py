@@ -36,7 +36,7 @@ class ChunkAgent:
     Attributes:
         ran: positions by job, in the order in which they ran.
         templates: the template by job, as it came.
-        hold: while it is set chunks are taken and not run.
+        hold: while it is set chunks are taken and not run; `hold_reduces`: those of reduces.
         each: how many seconds each subtask took, as it says.
     """
 
@@ -48,6 +48,7 @@ class ChunkAgent:
         self.templates: dict[str, bytes] = {}
         self.assigned: list[pb.Assignment] = []
         self.hold = asyncio.Event()
+        self.hold_reduces = False
         self.each = 1e-5
         self._work = work
         self._batch = batch
@@ -62,6 +63,8 @@ class ChunkAgent:
         self._count = 0
         # What chunks wrote, by chunk; `gone`: nothing is known of any.
         self.logs: dict[str, bytearray] = {}
+        # Pages of results that were sent, by request.
+        self.pages: dict[int, pb.ResultsPage] = {}
         self.gone = False
         self.server = grpc.aio.server()
         handler = grpc.stream_stream_rpc_method_handler(self._session)
@@ -82,6 +85,7 @@ class ChunkAgent:
             address=self.address,
             slots=self.slots,
             takes_chunks=True,
+            takes_reduces=True,
         )
         lease = await etcd.lease_grant(600)
         key = prefix + f"nodes/{self.name}".encode()
@@ -90,6 +94,14 @@ class ChunkAgent:
     def write(self, chunk: str, index: int, text: bytes) -> None:
         """A subtask writes to its standard output."""
         self.logs.setdefault(chunk, bytearray()).extend(frame(index) + text)
+
+    async def read_results(self, chunk: str, number: int, position: int) -> None:
+        """Ask for results, in the name of a chunk; the answer is in `pages`."""
+        await self._say(
+            read_results=[
+                pb.ReadResults(task_id=chunk, attempt=1, number=number, first_position=position)
+            ]
+        )
 
     async def _read_logs(self, body: bytes, context: Any) -> None:
         request = pb.ReadLogsRequest.FromString(body)
@@ -139,6 +151,8 @@ class ChunkAgent:
             self._ended.add(ref.task_id)
         for recalled in message.recall:
             asyncio.ensure_future(self._give_back(recalled.task_id))  # noqa: RUF006
+        for page in message.results:
+            self.pages[page.number] = page
         for done in message.acknowledge_reports:
             self._reports.pop((done.task_id, done.number), None)
         for ended in message.acknowledge:
@@ -152,7 +166,7 @@ class ChunkAgent:
         done = pb.AttemptFinished(task_id=name, attempt=1)
         done.result.exit_code = 0
         while left and name not in self._ended:
-            if self.hold.is_set():
+            if self.hold.is_set() or (self.hold_reduces and item.HasField("reduce")):
                 await asyncio.sleep(0.005)
             else:
                 size = min(len(left), self._batch)

@@ -41,9 +41,11 @@ def job_spec(
     priority: int = 0,
     fatal: Sequence[str] = (),
     cpu: float = 0.0,
+    reduce: bool = False,
+    fan_in: int = 0,
     **fields: Any,
 ) -> JobSpec:
-    """A job's spec as the core gets it; `fields` of JobSpec."""
+    """A job's spec as the core gets it; `fields` of JobSpec. `fan_in`: of its reduce."""
     spec = job_pb2.JobSpec(**fields)
     template = spec.template
     template.command.argv.append("true")
@@ -56,6 +58,10 @@ def job_spec(
     template.retry.jitter = 0.0
     if cpu:
         template.resources.cpu = cpu
+    if reduce or fan_in:
+        spec.reduce.template.python.entrypoint = "m:reduce"
+        spec.reduce.template.retry.CopyFrom(template.retry)
+        spec.reduce.fan_in = fan_in
     return records.job_spec(spec, spec.SerializeToString(), items=items)
 
 

@@ -95,6 +95,7 @@ class Log:
             version=node.version,
             takes_chunks=node.takes_chunks,
             takes_signals=node.takes_signals,
+            takes_reduces=node.takes_reduces,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory

@@ -167,6 +167,7 @@ def node_row(
     labels: dict[str, str] | None = None,
     taints: Sequence[Taint] = (),
     takes_signals: bool = True,
+    takes_reduces: bool = True,
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -185,6 +186,7 @@ def node_row(
         takes_chunks=takes_chunks,
         taints=tuple(taints),
         takes_signals=takes_signals,
+        takes_reduces=takes_reduces,
     )
 
 

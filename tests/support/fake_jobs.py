@@ -21,6 +21,7 @@ from quorate.client.chunk import load
 from quorate.runtime.errors import QuorateError, invalid, not_found, precondition
 from quorate.v1 import job_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_cluster import FakeCluster, now
+from tests.support.fake_reduces import run_reduce
 
 if TYPE_CHECKING:
     from tests.support.fake_scheduler import FakeServer
@@ -42,6 +43,8 @@ class FakeJob:
     values: dict[int, bytes] = field(default_factory=dict)
     errors: dict[int, task_pb2.TaskError] = field(default_factory=dict)
     attempts: Counter[int] = field(default_factory=Counter)
+    # Its only level of reduces.
+    level: FakeJob | None = None
 
     def index(self, position: int) -> int:
         return self.job.spec.first_index + (self.job.spec.index_step or 1) * position
@@ -62,10 +65,21 @@ class FakeJob:
             job.state = job_pb2.JOB_STATE_SUCCEEDED
             if job.cancel_requested:
                 job.state = job_pb2.JOB_STATE_CANCELLED
-            elif counts[FAILED]:
+            elif counts[FAILED] or (job.spec.HasField("reduce") and not self.reduce()):
                 job.state = job_pb2.JOB_STATE_FAILED
             job.finish_time.CopyFrom(now())
         return job
+
+    def reduce(self) -> bool:
+        """Run the reduce; whether it succeeded."""
+        level = self.level = FakeJob(job_pb2.Job(id=f"{self.job.id[:-1]}f"), [b""], [SUCCEEDED])
+        error = run_reduce(self.job, self.values)
+        if error is not None:
+            level.states, level.errors = [FAILED], {0: error}
+        shown = level.shown()
+        self.job.reduce.CopyFrom(job_pb2.JobReducePhase(level=1, levels=1))
+        self.job.reduce.started.add(id=shown.id, count=1, state=shown.state, counts=shown.counts)
+        return error is None
 
 
 class JobServicer:
@@ -77,6 +91,9 @@ class JobServicer:
 
     def _job(self, job_id: str) -> FakeJob:
         found: FakeJob | None = self._cluster.jobs.get(job_id)
+        for one in self._cluster.jobs.values():
+            if one.level is not None and one.level.job.id == job_id:
+                found = one.level
         if found is None:
             raise not_found("job", job_id)
         return found

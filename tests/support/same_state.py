@@ -233,6 +233,8 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (Members, "_dependents"): (anything, "a cache"),
     (JobRow, "queue"): (by(lambda job, _: job.queue.name), REFERENCE),
     (JobRow, "creator"): (by(lambda job, _: job.creator.name), REFERENCE),
+    (JobRow, "parent"): (by(lambda job, _: job.parent.id if job.parent else ""), REFERENCE),
+    (JobRow, "children"): (by(lambda job, _: list(job.children)), REFERENCE),
     (JobRow, "chunks"): (by(lambda job, _: sorted(job.chunks)), REFERENCE),
     (JobRow, "entry"): (by(lambda job, _: job.entry is not None), REFERENCE),
     (JobRow, "durations"): (anything, MEMORY),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from node_agent.core.attempts import Attempt, Outcome, Result
+from node_agent.core.chunks.inputs import Wanted
 from node_agent.core.machine import Machine
 from node_agent.executors.python import PythonExecutor
 from node_agent.executors.workers.lanes import Lane
@@ -51,6 +52,9 @@ class Events:
 
     def on_recalled(self, lane: int, unstarted: Sequence[Attempt]) -> None:
         self.machine.on_recalled(lane, unstarted, 1.0)
+
+    def on_results_wanted(self, attempt: Attempt, wanted: Wanted) -> None:
+        self.machine.on_results_wanted(attempt, wanted)
 
     def on_lane_ready(self, lane: int) -> None:
         self.machine.on_lane_ready(lane)

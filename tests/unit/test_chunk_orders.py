@@ -24,6 +24,8 @@ def chunk(job: str, name: str) -> Any:
     """As much of a row as is sent of it."""
     spec = SimpleNamespace(items=False, first_index=0, index_step=1)
     of = SimpleNamespace(
+        parent=None,
+        level=0,
         id=TaskId(job),
         spec=spec,
         open=False,

@@ -300,3 +300,38 @@ def test_a_job_is_changed(quorate: Quorate, cluster: FakeCluster, client: Client
     assert "--max-parallel" in err
     job.update(max_parallel=None)
     assert only(cluster).spec.max_parallel == 0
+
+
+def test_the_result_of_a_reduce_is_printed(quorate: Quorate, client: Client) -> None:
+    job = client.map_reduce("builtins:abs", [-1, -5], "builtins:max", as_json=True)
+    code, out, _ = quorate("job", "wait", job.id)
+    assert (code, out) == (0, "5\n")
+    assert quorate("job", "result", job.id)[:2] == (0, "5\n")
+    shown = quorate("job", job.id)[1]
+    assert "builtins:max" in shown
+    assert "1 succeeded" in shown
+    pickled = client.map_reduce(abs, [-1], sum)
+    pickled.wait(10)
+    assert quorate("job", "result", pickled.id)[1].startswith("a pickle of ")
+
+
+def test_a_failed_reduce_is_shown_with_its_error(quorate: Quorate, client: Client) -> None:
+    job = client.map_reduce("builtins:abs", [], "builtins:max", as_json=True)
+    code, out, err = quorate("job", "wait", job.id)
+    assert (code, out) == (1, "")
+    plain = client.array(abs, [1])
+    plain.wait(10)
+    code, _, err = quorate("job", "result", plain.id)
+    assert code != 0
+    assert "has no reduce" in err
+
+
+def test_the_phase_of_a_job_says_where_its_reduces_are() -> None:
+    job = job_pb2.Job(state=job_pb2.JOB_STATE_ACTIVE, count=1_000)
+    job.counts.succeeded = 1_000
+    job.reduce.level, job.reduce.levels = 2, 3
+    assert show.state_line(job) == "ACTIVE (reducing, level 2 of 3)"
+    job.reduce.levels = job.reduce.level = 1
+    assert show.state_line(job) == "ACTIVE (reducing)"
+    job.state = job_pb2.JOB_STATE_SUCCEEDED
+    assert show.state_line(job) == "SUCCEEDED"

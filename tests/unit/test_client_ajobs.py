@@ -107,6 +107,15 @@ async def test_a_handle_travels_by_its_id(client: AsyncClient) -> None:
 
 
 def test_both_clients_have_the_same_methods_about_jobs() -> None:
-    for name in ("array", "array_spec", "job", "jobs"):
+    for name in ("array", "array_spec", "map_reduce", "job", "jobs"):
         assert callable(getattr(Client, name))
         assert callable(getattr(AsyncClient, name))
+
+
+async def test_map_reduce(client: AsyncClient) -> None:
+    job = await client.map_reduce(half, [2, 4], sum, fan_in=10)
+    assert await job.result(10) == 3.0
+    assert (await job.job()).spec.reduce.fan_in == 10
+    failed = await client.array(half, [2], reduce=half)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        await failed.result(10)

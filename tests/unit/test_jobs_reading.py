@@ -12,8 +12,8 @@ from quorate.v1 import node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import page_tokens
 from scheduler.api.jobs import reading
-from scheduler.api.jobs.held import Held
 from scheduler.api.servicers import SCHEDULER
+from scheduler.storage.held import Held
 from tests.support.chunk_agent import Outcome
 from tests.unit.test_jobs_api import Context, leading, refused
 

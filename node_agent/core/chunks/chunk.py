@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from node_agent.core.chunks.inputs import ReduceInput, Wanted
 from node_agent.core.chunks.offsets import Offsets
 from node_agent.core.chunks.report import Failed, Reports, Value
 from node_agent.core.failure import Failure
@@ -54,8 +55,10 @@ class Chunk:
         count: subtasks of the whole array; 0 while that is open.
         timeout: seconds of each subtask; 0 for no limit.
         expected: seconds of one subtask; 0: nobody knows.
+        reduce: what its subtasks get, where they are reduces.
 
     Attributes:
+        wanted: results that it waits for, and of which the leader was asked.
         pieces: with the executor, in order.
         reports: what the leader gets.
         given_up: it gets nothing more, and what has not begun is returned.
@@ -72,6 +75,7 @@ class Chunk:
         count: int = 0,
         timeout: float = 0.0,
         expected: float = 0.0,
+        reduce: ReduceInput | None = None,
     ) -> None:
         self.job_id = job_id
         self.offsets = Offsets(positions)
@@ -79,6 +83,8 @@ class Chunk:
         self.first_index, self.index_step, self.count = first_index, index_step, count
         self.timeout = timeout
         self.average = expected
+        self.reduce = reduce
+        self.wanted: Wanted | None = None
         self.size = self.end = len(positions)
         self._cursor = 0
         self.given_up = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node_agent.core.attempts import RETURNED, SILENT, Attempt, Failure, Outcome, Reason, Ref
+from node_agent.core.chunks.inputs import Wanted
 from node_agent.core.chunks.report import ReportBox
 from node_agent.core.held.attempts import HeldAttempts
 from node_agent.core.outbox import Outbox
@@ -66,7 +67,27 @@ class HeldChunks(HeldAttempts):
         for ref in refs:
             self.reports.acknowledge(ref)
 
+    def on_results(self, ref: Ref, number: int) -> Attempt | None:
+        """Results arrived; the chunk that waits for them, None when none does."""
+        attempt = self._live.get(ref[0])
+        if attempt is None or attempt.number != ref[1] or attempt.chunk is None:
+            return None
+        chunk = attempt.chunk
+        if chunk.wanted is None or chunk.wanted.number != number:
+            return None
+        chunk.wanted = None
+        return attempt
+
     # -- executors -----------------------------------------------------------------------------
+
+    def on_results_wanted(self, attempt: Attempt, wanted: Wanted) -> None:
+        """A reduce waits for results: the leader is asked, now or in the next session."""
+        assert attempt.chunk is not None
+        if attempt.over:
+            return
+        attempt.chunk.wanted = wanted
+        if self.connected:
+            self._effects.wanted.append(attempt)
 
     def on_chunk_progress(self, attempt: Attempt) -> None:
         """Subtasks of a chunk ended, or were returned: what is in a hurry is reported at once."""

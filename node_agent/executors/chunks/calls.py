@@ -16,6 +16,7 @@ from typing import Protocol
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result
 from node_agent.core.chunks.chunk import Piece
+from node_agent.core.chunks.inputs import ResultsPage, Wanted
 from node_agent.core.chunks.report import Failed, Value
 from node_agent.core.held.chunks import failure_of_kill
 from node_agent.executors.chunk_events import ChunkEvents
@@ -23,13 +24,14 @@ from node_agent.executors.link import Exit
 from node_agent.executors.outcomes import outcome_of_crash
 from node_agent.executors.workers.lanes import Lane
 from node_agent.executors.workers.running_chunk import RunningChunk, Sent
-from node_agent.protocol.packets import Spill, spilled
+from node_agent.protocol.packets import Spill, page_packet, spilled
 from node_agent.protocol.pieces import ERROR, JSON, Forged, Record, read_payload
 from node_agent.protocol.replies import USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCall
 
-# Pieces that a worker has, the one in hand included.
+# Pieces that a worker has, the one in hand included. One that runs reduces has nothing ahead of the
+# results that it waits for.
 PIECES = 2
 _SUCCESS = Result("exit_code", 0)
 
@@ -99,7 +101,8 @@ class CallChunks:
         if running is None or running.ending or not lane.ready or lane.retiring:
             return
         chunk, attempt = running.chunk, running.attempt
-        while len(chunk.pieces) < PIECES and chunk.unfed and self._events.may_feed(attempt):
+        most = PIECES if chunk.reduce is None else 1
+        while len(chunk.pieces) < most and chunk.unfed and self._events.may_feed(attempt):
             piece = chunk.feed()
             assert piece is not None
             if not self._send_piece(lane, running, piece):
@@ -229,6 +232,33 @@ class CallChunks:
         running.chunk.give_up(lane.marks.running(sent.key, sent.size) + 1)
         self._events.on_chunk_progress(running.attempt, 0, 0)
 
+    def on_wanted(self, lane: Lane, wanted: Wanted) -> None:
+        """A reduce waits for results. Raises Malformed."""
+        running = lane.chunk
+        if running is None or running.chunk.reduce is None or not running.sent:
+            raise Malformed("it asks for results, and runs no reduce")
+        if not 0 <= wanted.position < running.chunk.reduce.results:
+            raise Malformed(f"it asks for the result at position {wanted.position}")
+        running.asked = wanted.number
+        # Unlike the worker's, this number is never used again.
+        ours = wanted._replace(number=self._owner.next_key())
+        self._events.on_results_wanted(running.attempt, ours)
+
+    def give_results(self, lane: Lane, attempt: Attempt, page: ResultsPage) -> None:
+        """Pass on results that a reduce waits for."""
+        running = lane.chunk
+        if running is None or running.attempt is not attempt or not running.sent:
+            return
+        running.drop_page()
+        try:
+            packet = page_packet(self._spill.pack((running.asked, *page)))
+        except OSError as error:
+            self._on_unwritten(error)
+            failed = ResultsPage(page.first, page.first, (), str(error))
+            packet = page_packet(self._spill.pack((running.asked, *failed)))
+        running.page = spilled(packet[1:])
+        self._owner.send(lane, packet)
+
     def on_worker_lost(
         self, lane: Lane, exit_: Exit, since: float, memory: int, *, was_ready: bool
     ) -> None:
@@ -249,6 +279,8 @@ class CallChunks:
                 chunk.advance(1, crash.seconds, (), [(piece.base, failure, time.time())])
                 self._events.on_chunk_progress(attempt, 1, 1)
         running.sent.clear()
+        running.drop_page()
+        chunk.wanted = None
         running.dirty, running.ending, running.late, running.at = False, 0, -1, (0, -1)
         chunk.put_back()
         if attempt.killed is not None or chunk.over:
@@ -318,7 +350,8 @@ class CallChunks:
     ) -> bool:
         attempt, work, chunk = running.attempt, running.work, running.chunk
         template = None if running.dirty else (work.entrypoint, work.kind, work.arguments)
-        terms = (chunk.job_id, chunk.first_index, chunk.index_step, chunk.count)
+        reduce = tuple(chunk.reduce) if chunk.reduce is not None else None
+        terms = (chunk.job_id, chunk.first_index, chunk.index_step, chunk.count, reduce)
         request = (
             key,
             attempt.trace,
@@ -342,6 +375,7 @@ class CallChunks:
     def _finish(self, lane: Lane) -> None:
         running, lane.chunk = lane.chunk, None
         assert running is not None
+        running.drop_page()
         seconds = max(0.0, time.time() - running.since)
         # Returned as a whole where something is left.
         value = _SUCCESS if running.chunk.over else None

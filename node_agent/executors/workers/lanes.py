@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from node_agent.core.attempts import Attempt
 from node_agent.executors.workers.marks import Marks
 from node_agent.executors.workers.running_chunk import RunningChunk
-from node_agent.protocol.packets import MAX_PACKET, VERDICT, remove, verdict
+from node_agent.protocol.packets import ANSWERS, MAX_PACKET, remove, verdict
 from node_agent.protocol.replies import Reader
 from quorate.runtime.timing.backoff import Backoff
 
@@ -106,18 +106,19 @@ class Lane:
                 self.unsent.popleft()
 
     def take_back(self) -> list[bytes]:
-        """What the worker has not received, in order; a verdict stays."""
+        """What the worker has not received, in order; what its running attempt waits for stays."""
         packets: list[bytes] = []
-        verdicts: list[bytes] = []
+        answers: list[bytes] = []
         with suppress(BlockingIOError):
             # One that user code has shut down is at its end instead of empty.
-            while packet := self.theirs.recv(MAX_PACKET, socket.MSG_DONTWAIT):
-                (verdicts if packet[:1] == VERDICT else packets).append(packet)
-        with suppress(OSError):  # it was shut down: nobody waits for them
-            for packet in verdicts:
-                self.ours.send(packet)
-        packets.extend(self.unsent)
+            while packet := self.theirs.recv(MAX_PACKET + 1, socket.MSG_DONTWAIT):
+                (answers if packet[:1] in ANSWERS else packets).append(packet)
+        for packet in self.unsent:
+            (answers if packet[:1] in ANSWERS else packets).append(packet)
         self.unsent.clear()
+        with suppress(OSError):  # it was shut down: nobody waits for them
+            for packet in answers:
+                self.ours.send(packet)
         return packets
 
     def progress(self) -> tuple[Attempt, float | None, str] | None:

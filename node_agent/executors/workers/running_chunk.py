@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from node_agent.core.attempts import Attempt
 from node_agent.core.chunks.chunk import Chunk
+from node_agent.protocol.packets import remove
 from node_agent.task.work import ArrayCall
 
 
@@ -45,3 +46,13 @@ class RunningChunk:
     at_since: float = 0.0
     # The offset whose time is over, so that the worker is being ended; -1 for none.
     late: int = -1
+    # Its worker's newest request for results.
+    asked: int = 0
+    # The file of the results that its worker was given last; "" for none.
+    page: str = ""
+
+    def drop_page(self) -> None:
+        """Delete that file: the worker has read it, or will not."""
+        if self.page:
+            remove(self.page)
+            self.page = ""

@@ -1,4 +1,4 @@
-"""What is in a job: `job errors | results | subtasks | tasks ID`."""
+"""What is in a job: `job errors | result | results | subtasks | tasks ID`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from quorate.cli.graphs import calls as graphs
 from quorate.cli.graphs import show as graph_show
 from quorate.cli.jobs import show
 from quorate.cli.jobs.ids import Id, job_id
+from quorate.cli.jobs.waiting import report
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.client.client import Client
-from quorate.client.jobs.states import subtask_state_name
+from quorate.client.jobs.states import is_finished, subtask_state_name
 from quorate.client.jobs.values import Raw
-from quorate.runtime.errors import invalid
+from quorate.runtime.errors import invalid, precondition
 from quorate.runtime.sizes import size_text
 from quorate.runtime.visible import visible_json
 from quorate.v1 import job_pb2
@@ -42,6 +43,21 @@ def errors(client: Client, id: Id, as_json: Json = False) -> None:
         render.show("")
         render.out.print(f"Index {first.example_index}:", style="bold")
         render.out.print(first.example.traceback.rstrip(), markup=False, style="dim")
+
+
+def result(client: Client, id: Id) -> int:
+    """Print what the last reduce of a finished job returned, as JSON.
+
+    A pickle is never unpickled: its size is printed. Exit code: 1 when the job failed.
+    """
+    handle = client.job(job_id(client, id))
+    job = handle.job()
+    if not job.HasField("reduce"):
+        raise precondition("NO_REDUCE", f"job {job.id} has no reduce; see: quorate job results")
+    if not is_finished(job):
+        state = show.state_line(job)
+        raise precondition("JOB_NOT_FINISHED", f"job {job.id} is {state}; wait for it first")
+    return report(handle, job)
 
 
 def results(

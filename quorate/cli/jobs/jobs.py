@@ -26,6 +26,7 @@ from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.states import is_finished
+from quorate.client.jobs.values import failed_part
 from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.runtime.errors import QuorateError, invalid
 
@@ -122,7 +123,7 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
         if is_finished(job) and job.counts.failed + job.counts.cancelled:
             hint(f"Run again what did not succeed: {command(f'job retry {job.id}')}")
         return
-    if not job.counts.failed:
+    if not job.counts.failed and failed_part(job) == job.id:
         return
     groups = handle.errors()
     render.show("")
@@ -135,6 +136,7 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
 
 for name, act in (
     ("errors", inside.errors),
+    ("result", inside.result),
     ("results", inside.results),
     ("subtasks", inside.subtasks),
     ("tasks", inside.tasks),

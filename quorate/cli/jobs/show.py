@@ -12,9 +12,10 @@ from quorate.cli.output import render
 from quorate.cli.output.listing import Details, Listing, one_line
 from quorate.cli.output.waiting import needs
 from quorate.cli.output.work import work_text
-from quorate.client.jobs.progress import JobProgress, progress_of
+from quorate.client.jobs.progress import JobProgress, phase_of, progress_of
 from quorate.client.jobs.states import is_finished, state_name, subtask_state_name
-from quorate.runtime.sizes import plural
+from quorate.runtime.sizes import plural, size_text
+from quorate.runtime.visible import visible_json
 from quorate.v1 import job_pb2
 
 _BAR = 24
@@ -32,6 +33,8 @@ def state_line(job: job_pb2.Job) -> str:
     state = state_name(job)
     if job.cancel_requested and not is_finished(job):
         return f"{state} (cancelling)"
+    if phase := phase_of(job):
+        return f"{state} ({phase})"
     return f"{state} (open)" if job.open and not is_finished(job) else state
 
 
@@ -99,6 +102,10 @@ def details_of(job: job_pb2.Job) -> Details:
         table.add_row("Subtasks", _subtasks(job))
     table.add_row("Done", progress_text(progress))
     table.add_row("", ", ".join(_counts(job.counts)) or "nothing yet")
+    if job.HasField("reduce"):
+        _add_reduce(table, job)
+    if job.parent:
+        table.add_row("Part of", f"job {job.parent}")
     if limits := _limits(spec):
         table.add_row("Limits", ", ".join(limits))
     creator = f" by {job.created_by}" if job.created_by else ""
@@ -113,6 +120,26 @@ def details_of(job: job_pb2.Job) -> Details:
     if job.round:
         table.add_row("Retried", "once" if job.round == 1 else f"{job.round} times")
     return table
+
+
+def _add_reduce(table: Details, job: job_pb2.Job) -> None:
+    """Where its reduces are, a line a level, and what the last one gave."""
+    reduce, phase = job.spec.reduce, job.reduce
+    fan_in = f", {reduce.fan_in:,} results each" if reduce.fan_in else ""
+    table.add_row("Reduce", f"{work_text(reduce.template)}{fan_in}")
+    for number, level in enumerate(phase.started, 1):
+        label = "Reduces" if phase.levels <= 1 else f"Level {number} of {phase.levels}"
+        counts = ", ".join(_counts(level.counts)) or "nothing yet"
+        table.add_row(label, f"{counts} (job {level.id})")
+    if job.state == job_pb2.JOB_STATE_SUCCEEDED:
+        table.add_row("Result", one_line(result_text(job)))
+
+
+def result_text(job: job_pb2.Job) -> str:
+    """What its last reduce gave: JSON, or the size of a pickle, which is never unpickled."""
+    if job.result.WhichOneof("value") == "pickle":
+        return f"a pickle of {size_text(len(job.result.pickle))}"
+    return visible_json(job.result.json) if job.result.json else "null"
 
 
 def _subtasks(job: job_pb2.Job) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -12,13 +13,14 @@ from quorate.cli.exits import FAILED, OK
 from quorate.cli.graphs.calls import report_graph, why_nothing_starts
 from quorate.cli.graphs.show import is_graph
 from quorate.cli.hints import command
-from quorate.cli.jobs.show import errors_table, state_line
+from quorate.cli.jobs.show import errors_table, result_text, state_line
 from quorate.cli.output.progress import bar
 from quorate.cli.output.render import as_dict, err, hint, print_json
 from quorate.cli.output.waiting import why_pending
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.progress import progress_of
 from quorate.client.jobs.states import state_name
+from quorate.client.jobs.values import failed_part
 from quorate.client.pages import list_nodes, list_queues
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
@@ -40,11 +42,14 @@ def wait_for(handle: JobHandle[Any], timeout: float | None) -> job_pb2.Job:
 
             def notify(job: job_pb2.Job) -> None:
                 why.look(job)
-                failed = f", {job.counts.failed:,} failed" if job.counts.failed else ""
+                # Of what runs: the array or graph, or a level of its reduces.
+                level = job.reduce.started[-1] if job.reduce.started else None
+                part = job if level is None else job_pb2.Job(count=level.count, counts=level.counts)
+                failed = f", {part.counts.failed:,} failed" if part.counts.failed else ""
                 progress.update(
                     line,
-                    total=job.count,
-                    completed=progress_of(job, time.time()).finished,
+                    total=part.count,
+                    completed=progress_of(part, time.time()).finished,
                     description=f"{state_line(job).lower()}{failed}",
                 )
 
@@ -91,6 +96,8 @@ def report(handle: JobHandle[Any], job: job_pb2.Job) -> int:
         many = plural(counts.succeeded, "task") if graph else plural(job.count, "subtask")
         skipped = f", {counts.skipped:,} skipped" if counts.skipped else ""
         err.print(f"{many} succeeded{skipped}", style="dim", markup=False)
+        if job.HasField("reduce"):
+            sys.stdout.write(result_text(job) + "\n")
         return OK
     words = [f"{counts.succeeded:,} succeeded"]
     words += [f"{counts.failed:,} failed"] if counts.failed else []
@@ -101,7 +108,7 @@ def report(handle: JobHandle[Any], job: job_pb2.Job) -> int:
     err.print(line, markup=False)
     if graph:
         report_graph(handle.calls, job)
-    elif counts.failed and (groups := handle.errors()):
+    elif (counts.failed or failed_part(job) != job.id) and (groups := handle.errors()):
         err.print(errors_table(groups[:SHOWN_ERRORS]))
         hint(f"Run the failed ones again: {command(f'job retry {job.id}')}")
     return FAILED

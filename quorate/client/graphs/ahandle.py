@@ -34,7 +34,8 @@ class AsyncGraphHandle(AsyncJobHandle[Any]):
         name = outcomes.id_by_name(await self._graph(), task)
         return AsyncTaskHandle(self._calls, name, pickled=self._pickled)
 
-    async def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:
+    # Of a graph each task has one.
+    async def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:  # type: ignore[override]
         """As `GraphHandle.result`."""
         handle = await self.task(task)
         found = await handle.wait(timeout)

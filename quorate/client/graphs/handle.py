@@ -43,7 +43,8 @@ class GraphHandle(JobHandle[Any]):
             self.calls, outcomes.id_by_name(self._graph(), task), pickled=self._pickled
         )
 
-    def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:
+    # Of a graph each task has one.
+    def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:  # type: ignore[override]
         """Wait for the value of one of its tasks; as `TaskHandle.result`."""
         handle = self.task(task)
         found = handle.wait(timeout)

@@ -33,7 +33,10 @@ from quorate.client.jobs.values import (
     SubtaskOutcome,
     check_failures,
     exception_of,
+    failed_part,
+    failure_of,
     outcome_of,
+    result_of,
     value_of,
 )
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
@@ -163,6 +166,15 @@ class AsyncJobHandle(Generic[R]):
         if is_finished(job):
             self._finished = job
         return job
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """As `JobHandle.result`."""
+        job = await self.wait(timeout)
+        if job.state == job_pb2.JOB_STATE_SUCCEEDED:
+            return result_of(job, pickled=self._pickled)
+        part = failed_part(job)
+        failed = AsyncJobHandle(self._calls, part, pickled=self._pickled).subtasks(("failed",))
+        raise failure_of(job, part, await anext(failed, None), pickled=self._pickled)
 
     async def results(self, *, wait: bool = True, failures: Failures = "raise") -> AsyncIterator[R]:
         """As `JobHandle.results`."""

@@ -23,7 +23,10 @@ from quorate.client.jobs.values import (
     SubtaskOutcome,
     check_failures,
     exception_of,
+    failed_part,
+    failure_of,
     outcome_of,
+    result_of,
     value_of,
 )
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
@@ -179,6 +182,19 @@ class JobHandle(Generic[R]):
         if is_finished(job):
             self._finished = job
         return job
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for a job with a reduce; what its last reduce returned.
+
+        `timeout` as in `wait`. Raises the exception of the subtask or reduce that failed first,
+        TaskFailed, TaskCancelled; QuorateError (FAILED_PRECONDITION) for a job without a reduce.
+        """
+        job = self.wait(timeout)
+        if job.state == job_pb2.JOB_STATE_SUCCEEDED:
+            return result_of(job, pickled=self._pickled)
+        part = failed_part(job)
+        failed = JobHandle(self._given, part, pickled=self._pickled).subtasks(("failed",))
+        raise failure_of(job, part, next(failed, None), pickled=self._pickled)
 
     def results(self, *, wait: bool = True, failures: Failures = "raise") -> Iterator[R]:
         """The subtasks' values in the order of their indexes, read page by page as needed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quorate.client.jobs.states import is_finished
 from quorate.v1 import job_pb2
 
 
@@ -27,6 +28,8 @@ class JobProgress:
     """Of a graph: tasks that wait for others."""
     skipped: int = 0
     """Of a graph: tasks whose condition could no longer hold."""
+    phase: str = ""
+    """Where the reduces of a live job are, such as `reducing, level 2 of 3`; empty before them."""
 
     @property
     def finished(self) -> int:
@@ -40,7 +43,19 @@ class JobProgress:
 
     def __str__(self) -> str:
         text = f"{self.finished:,} of {self.total:,}"
-        return f"{text}, {self.failed:,} failed" if self.failed else text
+        if self.failed:
+            text += f", {self.failed:,} failed"
+        return f"{text}, {self.phase}" if self.phase else text
+
+
+def phase_of(job: job_pb2.Job) -> str:
+    """Where the reduces of a job are, for people; empty before them, and once it is finished."""
+    reduce = job.reduce
+    if not reduce.level or is_finished(job):
+        return ""
+    if reduce.levels <= 1:
+        return "reducing"
+    return f"reducing, level {reduce.level} of {reduce.levels}"
 
 
 def progress_of(job: job_pb2.Job, now: float) -> JobProgress:
@@ -62,4 +77,5 @@ def progress_of(job: job_pb2.Job, now: float) -> JobProgress:
         seconds_left=None if job.open or not rate else max(0, left) / rate,
         blocked=counts.blocked,
         skipped=counts.skipped,
+        phase=phase_of(job),
     )

@@ -34,8 +34,9 @@ ArrayWork = Work | Sequence[Argument]
 """A callable, the `module:qualname` of one, or a program with its arguments as a list."""
 
 
-class ArrayOptions(OptionArgs, total=False):
-    """Options of `array()`: those of its subtasks, and its own, which `Client.array` explains."""
+class PlainOptions(OptionArgs, total=False):
+    """Options of `array()` and `map_reduce()`: those of its subtasks, and its own, which
+    `Client.array` explains."""
 
     max_parallel: int
     max_failures: int | None
@@ -44,6 +45,23 @@ class ArrayOptions(OptionArgs, total=False):
     index_step: int
     open: bool
     close_after_idle: float | None
+    reduce_args: Sequence[Any]
+
+
+class ArrayOptions(PlainOptions, total=False):
+    """Options of `array()`."""
+
+    reduce: Work | None
+    fan_in: int
+
+
+class ArrayCall(PlainOptions, total=False):
+    """Arguments of `map_reduce()` beside its work, its items and the reduce."""
+
+    count: int | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] | None
+    as_json: bool
 
 
 def split(given: ArrayOptions, options: TaskOptions) -> tuple[ArrayOptions, TaskOptions]:
@@ -87,6 +105,18 @@ def template_of(
     return command_spec(work, options, now)
 
 
+def reduce_of(
+    given: ArrayOptions, options: TaskOptions, now: float, *, as_json: bool
+) -> task_pb2.TaskSpec | None:
+    """The template of an array's reduces; None without. Raises as `template_of`."""
+    work = given.get("reduce")
+    if work is None:
+        return None
+    if not (callable(work) or isinstance(work, str)):
+        raise invalid("reduce", "must be a function, or the `module:qualname` of one")
+    return template_of(work, given.get("reduce_args", ()), {}, options, now, as_json=as_json)
+
+
 def array_of(
     template: task_pb2.TaskSpec,
     items: Iterable[Any] | None,
@@ -94,11 +124,12 @@ def array_of(
     given: ArrayOptions,
     *,
     limit: int,
+    reduce: task_pb2.TaskSpec | None = None,
 ) -> ArraySpec:
     """The array as it is to be created.
 
-    `limit`: bytes of the template, and of one item. Raises QuorateError (INVALID_ARGUMENT),
-    PayloadTooLarge.
+    `limit`: bytes of the template, and of one item. `reduce`: the template of its reduces. Raises
+    QuorateError (INVALID_ARGUMENT), PayloadTooLarge.
     """
     if isinstance(items, (str, bytes)):
         raise invalid("items", "must be an iterable of items, not one text")
@@ -127,6 +158,15 @@ def array_of(
     spec.max_failure_share = given.get("max_failure_share", 0.0)
     if (idle := given.get("close_after_idle")) is not None:
         set_seconds("close_after_idle", spec.close_after_idle, idle)
+    fan_in = given.get("fan_in", 0)
+    if reduce is not None:
+        check_size(reduce, limit)
+        if fan_in and not 2 <= fan_in <= MOST_SUBTASKS:
+            raise invalid("fan_in", f"{fan_in:,} must be 2 to {MOST_SUBTASKS:,}", value=fan_in)
+        spec.reduce.template.CopyFrom(reduce)
+        spec.reduce.fan_in = fan_in
+    elif fan_in:
+        raise invalid("fan_in", "is of a reduce; give `reduce` too")
     return ArraySpec(spec, items, encoder_of(template, limit))
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from quorate.client.errors import TaskFailed
+from quorate.client.errors import TaskCancelled, TaskFailed
 from quorate.client.jobs.states import subtask_state_name
 from quorate.client.tracking.outcome import error_of
-from quorate.runtime.errors import invalid
+from quorate.runtime.errors import invalid, precondition
 from quorate.v1 import job_pb2, scheduler_pb2, task_pb2
 
 ENDED_BADLY = (job_pb2.SUBTASK_STATE_FAILED, job_pb2.SUBTASK_STATE_CANCELLED)
@@ -181,3 +181,40 @@ def outcome_of(
         error = exception_of(job_id, raw, subtask, pickled=pickled)
         return SubtaskOutcome(raw.index, state, error=error)
     return SubtaskOutcome(raw.index, state)
+
+
+def result_of(job: job_pb2.Job, *, pickled: bool) -> Any:
+    """What the last reduce of a job that SUCCEEDED gave; `pickled` as in `value_of`.
+
+    Raises QuorateError (FAILED_PRECONDITION) for a job without a reduce; TaskFailed.
+    """
+    if not job.HasField("reduce"):
+        raise precondition("NO_REDUCE", f"job {job.id} has no reduce; read its results()")
+    kind = job_pb2.ResultRun.KIND_UNSPECIFIED
+    data = b""
+    match job.result.WhichOneof("value"):
+        case "json":
+            kind, data = job_pb2.ResultRun.KIND_JSON, job.result.json.encode()
+        case "pickle":
+            kind, data = job_pb2.ResultRun.KIND_PICKLE, job.result.pickle
+    raw = Raw(0, job_pb2.SUBTASK_STATE_SUCCEEDED, kind, data)
+    return value_of(job.reduce.started[-1].id, raw, Shape(0, 1, is_command=False), pickled=pickled)
+
+
+def failed_part(job: job_pb2.Job) -> str:
+    """The id of what failed of a job: a level of its reduces, or the job itself."""
+    return next((level.id for level in job.reduce.started if level.counts.failed), job.id)
+
+
+def failure_of(
+    job: job_pb2.Job, part: str, subtask: job_pb2.Subtask | None, *, pickled: bool
+) -> BaseException:
+    """The exception that stands for a job that did not succeed.
+
+    `subtask`: the first that failed of the `part` that failed; None where none did.
+    """
+    if subtask is not None:
+        return exception_of(part, Raw(subtask.index, subtask.state), subtask, pickled=pickled)
+    if job.state == job_pb2.JOB_STATE_CANCELLED:
+        return TaskCancelled(job.id)
+    return TaskFailed(job.id, "JOB_FAILED", job.reason or "the cluster gave no reason")

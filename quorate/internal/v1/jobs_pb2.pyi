@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobRecord(_message.Message):
-    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks")
+    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks", "parent", "level")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,8 @@ class JobRecord(_message.Message):
     HAS_ITEMS_FIELD_NUMBER: _ClassVar[int]
     GRAPH_TASKS_FIELD_NUMBER: _ClassVar[int]
     CREATED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     state: _job_pb2.JobState
     create_time: float
@@ -46,13 +48,17 @@ class JobRecord(_message.Message):
     has_items: bool
     graph_tasks: int
     created_tasks: int
-    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ...) -> None: ...
+    parent: str
+    level: int
+    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ..., parent: _Optional[str] = ..., level: _Optional[int] = ...) -> None: ...
 
 class JobTemplateRecord(_message.Message):
-    __slots__ = ("template",)
+    __slots__ = ("template", "reduce")
     TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_FIELD_NUMBER: _ClassVar[int]
     template: bytes
-    def __init__(self, template: _Optional[bytes] = ...) -> None: ...
+    reduce: bytes
+    def __init__(self, template: _Optional[bytes] = ..., reduce: _Optional[bytes] = ...) -> None: ...
 
 class JobBlockRecord(_message.Message):
     __slots__ = ("round", "succeeded", "failed", "all_succeeded", "failures", "earlier", "crashes", "waits", "run_seconds", "run_count", "stored_bytes")

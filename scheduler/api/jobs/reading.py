@@ -23,13 +23,15 @@ from scheduler.api import page_tokens
 from scheduler.api.asking import PAGE_BYTES
 from scheduler.api.jobs import views
 from scheduler.api.jobs.error_groups import add
-from scheduler.api.jobs.held import Held
-from scheduler.api.jobs.stored import StoredOutcomes, Value, no_answer
+from scheduler.api.jobs.stored import StoredOutcomes, no_answer
 from scheduler.api.validate import between, known_enum, page_size
 from scheduler.core.arrays.positions import BLOCK, offsets_of, within
+from scheduler.core.handlers.chunks.reduces import latest
 from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
-from scheduler.storage.job_values import JobValues, ValuesMissing
+from scheduler.storage.held import Held
+from scheduler.storage.job_results import Value
+from scheduler.storage.job_values import JobValues, ValuesMissing, template_name
 
 # Blocks looked at for one page, and ranges: a look at each of 20,000 takes some 10 ms.
 BLOCKS_AT_ONCE: Final = 512
@@ -151,6 +153,20 @@ class JobReader:
         if self._state.jobs.get(row.id) is not row:
             raise not_found("job", row.id)
 
+    async def add_result(self, row: JobRow, view: job_pb2.Job) -> None:
+        """Add what the last reduce of a job gave, where it has ended well."""
+        if view.state != job_pb2.JOB_STATE_SUCCEEDED or (level := latest(row)) is None:
+            return
+        if row.spec.reduce is None:
+            return
+        held = await self._stored.results(level, 0, (0,), PAGE_BYTES)
+        for _, (kind, value) in held:
+            if kind == job_pb2.ResultRun.KIND_JSON:
+                view.result.json = value.decode(errors="replace")
+            else:
+                view.result.pickle = value
+        self._check_there(row)
+
     def settled(self, row: JobRow, position: int) -> bool:
         """Whether a subtask has finished."""
         return views.state_at(row, position) not in (views.PENDING, views.RUNNING)
@@ -169,7 +185,7 @@ class JobReader:
             view.attempts.add(number=one.attempt, node=one.node)
         if full:
             try:
-                template = await self._values.template(row.id)
+                template = await self._values.template(template_name(row))
             except EtcdError as error:
                 raise no_answer(error) from error
             except ValuesMissing:
@@ -254,7 +270,10 @@ class JobReader:
     # -- errors
 
     async def errors(self, row: JobRow) -> pb.ListJobErrorsResponse:
-        """The failures of a job, grouped."""
+        """The failures of a job, grouped; where a reduce failed, those of its level."""
+        level = latest(row) if row.spec.reduce is not None else None
+        if level is not None and level.array.failed:
+            row = level
         failed = row.array.failed
         await self._driver.readable()
         groups: dict[tuple[str, str], job_pb2.JobErrorGroup] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -19,10 +19,11 @@ from quorate.runtime.ids import QueueName, TaskId, TaskIds, is_task_id
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import page_tokens
-from scheduler.api.asking import PAGE_BYTES, ask, audited, identified, refused
+from scheduler.api.asking import PAGE_BYTES, ask, audited, identified
 from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import updates, validate, views
 from scheduler.api.jobs.graph_calls import GraphCalls, is_graph, refuse_graph
+from scheduler.api.jobs.items import append, load
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.jobs.subtasks import JobSubtasks
 from scheduler.api.jobs.watches import watch
@@ -39,7 +40,7 @@ from scheduler.api.validate import (
 )
 from scheduler.core.handlers.requests import JOBS_SCOPE, known_to
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
+from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.events import Request
 from scheduler.core.model.indexes.texts import words
 from scheduler.core.model.rows import JobRow
@@ -47,15 +48,12 @@ from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.job_values import JobValues, ValuesMissing
-from scheduler.storage.keys import JOB_UPDATE, PLACEMENT
+from scheduler.storage.job_values import JobValues, ValuesMissing, reduces_name, template_name
+from scheduler.storage.keys import JOB_UPDATE, PLACEMENT, REDUCE
 from scheduler.storage.records import jobs as records
 
 DEFAULT_WAIT: Final = 60.0
 MAX_WAIT: Final = 3_600.0
-# Items of one record, and their bytes unless it is one.
-ITEMS_AT_ONCE: Final = 4_096
-ITEM_BYTES_AT_ONCE: Final = 256 << 10
 # Jobs looked at between two turns of the event loop.
 _LOOKED_AT: Final = 1_000
 
@@ -104,23 +102,27 @@ class JobCalls:
             job = self._ids.next(now)
             job = await self._graphs.create(request, queue, asked, job, self._refuse_when_full)
             return pb.CreateJobResponse(job=await self._as_known(job))
-        template = validate.job(spec, self._check, now)
-        if len(template) > LARGE_JSON:
+        templates = validate.job(spec, self._check, now)
+        if sum(map(len, templates)) > LARGE_JSON:
             async with self._lane.turn(caller_name()):
                 for _ in self._check.large_json(spec.template, "spec.template"):
+                    await self._lane.pause()
+                for _ in self._check.large_json(spec.reduce.template, "spec.reduce.template"):
                     await self._lane.pause()
         weight = request.ByteSize()
         self._refuse_when_full(asked, weight)
         await self._candidates.require("job")
-        if request.spec.template.HasField("placement"):
+        if spec.template.HasField("placement") or spec.reduce.template.HasField("placement"):
             await self._candidates.require(PLACEMENT)
+        if spec.HasField("reduce"):
+            await self._candidates.require(REDUCE)
         items = list(spec.items)
         kept = records.kept_spec(spec)
         data = kept.SerializeToString(deterministic=True)
         what = records.job_spec(kept, data, items=bool(items) or spec.open)
         job, creator = self._ids.next(now), caller_name()
         loading = bool(items)
-        self._values.put_template(job, template)
+        self._values.put_template(job, *templates)
         answer = await ask(
             self._driver,
             asked,
@@ -128,54 +130,25 @@ class JobCalls:
                 queue,
                 job,
                 what,
-                template,
+                templates.subtask,
                 0 if loading else spec.count,
                 spec.open,
                 loading,
                 asked,
                 token,
                 creator,
+                reduce=templates.reduce,
             ),
             weight,
             JOBS_SCOPE,
         )
         assert isinstance(answer, JobKnown)
         if loading:
-            await self._load(answer.job, items)
+            await load(self._driver, answer.job, items)
         why = why_unplaceable(self._state, what.needs)
         return pb.CreateJobResponse(
             job=await self._as_known(answer.job), warnings=[why] if why else []
         )
-
-    async def _load(self, job: TaskId, items: Sequence[bytes]) -> None:
-        """Write the items that a job is created with, from where an earlier try has come."""
-        row = self._state.jobs.get(job)
-        if row is None or not row.loading:
-            return
-        await self._append(job, row.array.count, items[row.array.count :], loads=True)
-
-    async def _append(
-        self, job: TaskId, first: int, items: Sequence[bytes], *, loads: bool = False
-    ) -> int:
-        """Append items in parts, each a record; how many there are afterwards."""
-        count, place = first, 0
-        while True:
-            end = place + _part(items, place)
-            part, last = items[place:end], end >= len(items)
-            begin = first + place
-            answer = await self._driver.call(
-                lambda token, begin=begin, part=part, last=last: e.JobItemsAdded(  # type: ignore[misc]
-                    job, begin, part, loads, last, token
-                ),
-                sum(map(len, part)),
-                caller_name(),
-            )
-            if isinstance(answer, Rejection):
-                raise refused(answer)
-            assert isinstance(answer, JobItemsKnown)
-            count, place = answer.size, end
-            if last:
-                return count
 
     async def AppendJobItems(self, request: pb.AppendJobItemsRequest, context: Context) -> Message:
         row = await self._row(request.id)
@@ -190,7 +163,7 @@ class JobCalls:
         full = self._full(request.ByteSize())
         if full is not None:
             raise exhausted(ETCD_SPACE_LOW, full)
-        count = await self._append(row.id, request.first_position, items)
+        count = await append(self._driver, row.id, request.first_position, items)
         return pb.AppendJobItemsResponse(count=count)
 
     async def CloseJob(self, request: pb.CloseJobRequest, context: Context) -> Message:
@@ -209,8 +182,9 @@ class JobCalls:
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> Message:
         row = await self._row(request.id)
-        view = views.job(row, None if is_graph(row) else await self._template(row))
+        view = views.job(row, () if is_graph(row) else await self._templates(row))
         await self._driver.readable()
+        await self._reader.add_result(row, view)
         return pb.GetJobResponse(job=view)
 
     async def GetJobGraph(self, request: pb.GetJobGraphRequest, context: Context) -> Message:
@@ -228,7 +202,16 @@ class JobCalls:
         if request.queue and queue_name("queue", request.queue) not in self._state.queues:
             await self._driver.readable()
             raise not_found("queue", request.queue)
-        filters = (request.queue, sorted(states), *wanted)
+        parent = request.parent
+        if parent and parent not in self._state.jobs:
+            await self._driver.readable()
+            raise not_found("job", parent[:256])
+        filters = (
+            request.queue,
+            sorted(states),
+            *([f"parent {parent}"] if parent else ()),
+            *wanted,
+        )
         before = page_tokens.decode("jobs", filters, request.page_token)
         if before is not None and not is_task_id(before):
             raise page_tokens.stale("is malformed; begin again without it")
@@ -237,6 +220,8 @@ class JobCalls:
             if place % _LOOKED_AT == _LOOKED_AT - 1:
                 await asyncio.sleep(0)
             if before is not None and row.id >= before:
+                continue
+            if (row.parent.id if row.parent is not None else "") != parent:
                 continue
             if request.queue and row.queue.name != request.queue:
                 continue
@@ -268,7 +253,9 @@ class JobCalls:
                     await self._driver.job_waiters.finished(row.id)
             except TimeoutError:
                 pass
-        return pb.WaitJobResponse(job=await self._as_known(row.id))
+        view = await self._as_known(row.id)
+        await self._reader.add_result(row, view)
+        return pb.WaitJobResponse(job=view)
 
     async def WatchJobs(
         self, request: pb.WatchJobsRequest, context: Context
@@ -375,21 +362,20 @@ class JobCalls:
         await self._driver.readable()
         return view
 
+    async def _templates(self, row: JobRow) -> validate.Templates:
+        reduce = b""
+        template = await self._template(row)
+        if row.spec.reduce is not None:
+            reduce = await self._named_template(row, reduces_name(row.id))
+        return validate.Templates(template, reduce)
+
     async def _template(self, row: JobRow) -> bytes:
+        return await self._named_template(row, template_name(row))
+
+    async def _named_template(self, row: JobRow, name: str) -> bytes:
         try:
-            return await self._values.template(row.id)
+            return await self._values.template(name)
         except EtcdError as error:
             raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
         except ValuesMissing:
             raise not_found("job", row.id) from None
-
-
-def _part(items: Sequence[bytes], place: int) -> int:
-    """How many items from `place` on go into one record."""
-    size = count = 0
-    for item in items[place : place + ITEMS_AT_ONCE]:
-        size += len(item)
-        if count and size > ITEM_BYTES_AT_ONCE:
-            break
-        count += 1
-    return count

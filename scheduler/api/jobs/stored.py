@@ -12,14 +12,11 @@ from quorate.etcd.paging import pages
 from quorate.internal.v1 import jobs_pb2 as r
 from quorate.runtime.errors import QuorateError, unavailable
 from scheduler.api.jobs import views
-from scheduler.api.jobs.held import Held
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.model.rows import JobRow
 from scheduler.storage import keys
-from scheduler.storage.records.jobs import origins
-
-# Kind and bytes.
-Value = tuple[int, bytes]
+from scheduler.storage.held import Held
+from scheduler.storage.job_results import Value, results_of_block
 
 
 class StoredOutcomes:
@@ -46,24 +43,12 @@ class StoredOutcomes:
         Args:
             ran: gets node and chunk of the `wanted` positions, as far as they are on record.
         """
-        held: Held[Value] = Held(most, (number + 1) * BLOCK)
-        prefix = keys.JOB_RESULTS + f"{row.id}/{number:04d}/".encode()
-        async for data in self._below(prefix):
-            record = r.JobResultsRecord.FromString(data)
-            for run in record.runs:
-                for place, value in enumerate(run.values, run.first):
-                    if value and place in wanted:
-                        held.put(place, (int(run.kind), value), len(value))
-            if ran is not None:
-                for node, chunk, ranges in origins(record):
-                    for first, last in ranges:
-                        if last - first < len(wanted):
-                            mine = [place for place in range(first, last + 1) if place in wanted]
-                        else:
-                            mine = [place for place in wanted if first <= place <= last]
-                        ran.update((place, (node, chunk)) for place in mine)
-            held.trim()
-        return held
+        try:
+            return await results_of_block(
+                self._etcd, self._prefix, row.id, number, wanted, most, ran
+            )
+        except EtcdError as error:
+            raise no_answer(error) from error
 
     async def errors(self, job: str, number: int | None) -> AsyncIterator[r.JobErrorsRecord]:
         """The records of errors of a job, or of one of its blocks."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.specs.check import MAX_NAME, SpecCheck
 from scheduler.api.validate import DAY, MAX_LABEL, at_most, between, duration
+from scheduler.core.arrays.levels import LEAST_FAN_IN
 from scheduler.core.handlers.jobs.creation import MOST_SUBTASKS
 from scheduler.core.values import MAX_LABELS
 
@@ -32,8 +33,8 @@ _NOT_OF_SUBTASKS: Final = (
 _ITEM_FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{\}(?!\})")
 
 
-def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
-    """The bounds of a job's spec; its template, serialized.
+def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> Templates:
+    """The bounds of a job's spec; its templates, serialized.
 
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
@@ -47,7 +48,7 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
             "spec.template.payload_blob", "is not allowed in a job: pass a path or a key instead"
         )
     template = check.spec(spec.template, "spec.template", now)
-    _template(spec.template)
+    _template(spec.template, "spec.template")
     between("spec.count", spec.count, 0, MOST_SUBTASKS)
     items = len(spec.items)
     if items and spec.count and spec.count != items:
@@ -62,7 +63,10 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> bytes:
     if not items and not spec.open:
         _no_item_field(spec.template)
     job_items("spec.items", list(spec.items), spec.template)
-    return template.spec
+    reduce = b""
+    if spec.HasField("reduce"):
+        reduce = _reduce(spec.reduce, check, now)
+    return Templates(template.spec, reduce)
 
 
 def changeable(spec: job_pb2.JobSpec, field: str) -> None:
@@ -77,19 +81,51 @@ def changeable(spec: job_pb2.JobSpec, field: str) -> None:
     texts(spec, field)
 
 
-def _template(template: task_pb2.TaskSpec) -> None:
+class Templates(NamedTuple):
+    """What the subtasks of a job run, and its reduces; serialized."""
+
+    subtask: bytes
+    reduce: bytes = b""
+
+
+def _reduce(reduce: job_pb2.JobReduce, check: SpecCheck, now: float) -> bytes:
+    """The bounds of a reduce; its template, serialized."""
+    field = "spec.reduce.template"
+    if not reduce.HasField("template"):
+        raise invalid(field, "is required")
+    template = reduce.template
+    if template.HasField("payload_blob"):
+        raise invalid(f"{field}.payload_blob", "is not allowed in a job")
+    if template.WhichOneof("work") != "python":
+        raise invalid(
+            f"{field}.python", "is required: a reduce is a Python function that gets the results"
+        )
+    checked = check.spec(template, field, now)
+    _template(template, field)
+    if reduce.fan_in and not LEAST_FAN_IN <= reduce.fan_in <= MOST_SUBTASKS:
+        raise invalid(
+            "spec.reduce.fan_in",
+            f"{reduce.fan_in} must be {LEAST_FAN_IN} to {MOST_SUBTASKS}, or 0 for one reduce of "
+            "all results",
+            limit=LEAST_FAN_IN if reduce.fan_in < LEAST_FAN_IN else MOST_SUBTASKS,
+            value=reduce.fan_in,
+        )
+    return checked.spec
+
+
+def _template(template: task_pb2.TaskSpec, path: str) -> None:
     there = {field.name for field, _ in template.ListFields()}
     for field in _NOT_OF_SUBTASKS:
         if field in there:
-            raise invalid(f"spec.template.{field}", "must not be set for the subtasks of a job")
+            raise invalid(f"{path}.{field}", "must not be set for the subtasks of a job")
     if template.placement.distinct:
         raise invalid(
-            "spec.template.placement.distinct",
+            f"{path}.placement.distinct",
             "must not be set for the subtasks of a job: many of them run on a node at once",
         )
     if template.retry.max_attempts > MAX_ATTEMPTS:
         raise invalid(
-            "spec.template.retry.max_attempts",
+            f"{path}.retry.max_attempts",
             f"{template.retry.max_attempts} is too many for a subtask; at most {MAX_ATTEMPTS}",
             limit=MAX_ATTEMPTS,
             value=template.retry.max_attempts,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.api.views import instant
+from scheduler.core.arrays.levels import levels
 from scheduler.core.arrays.positions import BLOCK, ranges_of
+from scheduler.core.arrays.spec import ReduceSpec
 from scheduler.core.graphs.members import Members
 from scheduler.core.model.rows import JobRow
 from scheduler.core.values import TaskState
@@ -24,13 +26,12 @@ CANCELLED: Final = int(job_pb2.SUBTASK_STATE_CANCELLED)
 StateRange = tuple[int, int, int]
 
 
-def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
+def job(row: JobRow, templates: Sequence[bytes] = ()) -> job_pb2.Job:
     """A job as it is now.
 
     Args:
-        template: with the template's payload.
+        templates: of subtasks and of reduces, with their payload.
     """
-    tally = row.count_up()
     view = job_pb2.Job(
         id=row.id,
         queue=row.queue.name,
@@ -48,21 +49,24 @@ def job(row: JobRow, template: bytes | None = None) -> job_pb2.Job:
         _graph(view, members)
         _times(view, row)
         return view
-    if template is not None:
-        view.spec.template.CopyFrom(task_pb2.TaskSpec.FromString(template))
+    for part, data in zip((view.spec.template, view.spec.reduce.template), templates, strict=False):
+        if data:
+            part.CopyFrom(task_pb2.TaskSpec.FromString(data))
+    if templates:
         # It may have been changed since, which the template does not know.
         view.spec.template.priority = row.spec.priority
     if not view.spec.template.name:
         view.spec.template.name = _work_name(view.spec.template)
     if not view.spec.name:
         view.spec.name = view.spec.template.name
-    if template is None:
+    if not templates:
         view.spec.template.ClearField("command")
         view.spec.template.ClearField("python")
-    counts = view.counts
-    counts.pending = tally.pending + tally.scheduled
-    counts.running, counts.succeeded = tally.running, tally.succeeded
-    counts.failed, counts.cancelled = tally.failed, tally.cancelled
+    if row.spec.reduce is not None:
+        _add_reduce(view, row, row.spec.reduce, payload=bool(templates))
+    if row.parent is not None:
+        view.parent = row.parent.id
+    _add_counts(view.counts, row)
     _times(view, row)
     if row.array.run_count:
         average = max(0.0, row.array.run_seconds) / row.array.run_count
@@ -94,6 +98,28 @@ def _graph(view: job_pb2.Job, members: Members[JobRow]) -> None:
     counts.succeeded = found[TaskState.SUCCEEDED]
     counts.failed = found[TaskState.FAILED] + found[TaskState.EXPIRED]
     counts.cancelled = found[TaskState.CANCELLED] - skipped
+
+
+def _add_counts(counts: job_pb2.JobCounts, row: JobRow) -> None:
+    tally = row.count_up()
+    counts.pending = tally.pending + tally.scheduled
+    counts.running, counts.succeeded = tally.running, tally.succeeded
+    counts.failed, counts.cancelled = tally.failed, tally.cancelled
+
+
+def _add_reduce(view: job_pb2.Job, row: JobRow, reduce: ReduceSpec, *, payload: bool) -> None:
+    """Add where the reduces of a job are."""
+    template = view.spec.reduce.template
+    if not template.name:
+        template.name = _work_name(template)
+    if not payload:
+        template.ClearField("python")
+    phase = view.reduce
+    phase.level = len(row.children)
+    phase.levels = levels(row.array.count, reduce.fan_in)
+    for level in row.children.values():
+        one = phase.started.add(id=level.id, count=level.array.count, state=int(level.state))
+        _add_counts(one.counts, level)
 
 
 def _work_name(template: task_pb2.TaskSpec) -> str:

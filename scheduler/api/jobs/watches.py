@@ -64,7 +64,10 @@ class _Watch:
         return gone
 
     def _matches(self, row: JobRow) -> bool:
-        if self._only and row.id not in self._only:
+        if self._only:
+            if row.id not in self._only:
+                return False
+        elif row.parent is not None:
             return False
         return not self._queue or row.queue.name == self._queue
 

@@ -154,10 +154,16 @@ def _job(
     if job.open:
         raise invalid(f"{field}.open", "a schedule's jobs cannot be open")
     _inline(job.template, f"{field}.template")
+    if job.HasField("reduce"):
+        _inline(job.reduce.template, f"{field}.reduce.template")
     try:
         check_job(job, check, now)
-        for _ in check.large_json(job.template, "spec.template"):
-            pass
+        for part, template in (
+            ("template", job.template),
+            ("reduce.template", job.reduce.template),
+        ):
+            for _ in check.large_json(template, f"spec.{part}"):
+                pass
     except QuorateError as error:
         # It knows the job as "spec".
         path = error.field.removeprefix("spec")

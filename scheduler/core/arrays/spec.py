@@ -36,6 +36,19 @@ class JobSpec(NamedTuple):
     # Of the template: by which its chunks choose nodes, and the labels that they have there.
     rules: Rules | None = None
     labels: tuple[Label, ...] = ()
+    # It runs programs, not Python functions.
+    programs: bool = False
+    # What becomes of the results; None: they are the outcome.
+    reduce: ReduceSpec | None = None
+
+
+class ReduceSpec(NamedTuple):
+    """How the results of an array are reduced: see `scheduler.core.arrays.levels`."""
+
+    # Of each level of reduces, as a job.
+    level: JobSpec
+    # Results of one reduce; 0: all.
+    fan_in: int = 0
 
 
 class Tally(NamedTuple):

@@ -83,6 +83,8 @@ class JobTemplate(NamedTuple):
     template: bytes
     size: int
     items: tuple[bytes, ...] = ()
+    # The template of its reduces.
+    reduce: bytes = b""
 
 
 class ScheduleSpec(NamedTuple):

@@ -39,6 +39,8 @@ from scheduler.core.placement.room import (
     fits_beside,
     fits_chunk,
     fits_chunk_slot,
+    fits_reduce,
+    fits_reduce_slot,
     fits_slot,
     open_to_work,
     room_for,
@@ -264,7 +266,7 @@ def _place_of(
                 continue
             room: Room = fits if row.replica is None else fits_beside
             if row.job is not None:
-                room = fits_chunk
+                room = fits_reduce if row.job.level else fits_chunk
             if row.limits is not None:
                 held = hold(state, row, now)
                 if held is Hold.LANE:
@@ -281,6 +283,8 @@ def _place_of(
                     room = fits_slot
             elif rated:
                 room = fits_slot if row.job is None else fits_chunk_slot
+                if row.job is not None and row.job.level:
+                    room = fits_reduce_slot
             if reserved is not None and row.needs is not NO_NEEDS:
                 room = keeping(reserved, row, room)
             strategy = usual

@@ -72,6 +72,16 @@ def fits_chunk_slot(node: NodeRow, needs: Needs) -> bool:
     return node.takes_chunks and fits_slot(node, needs)
 
 
+def fits_reduce(node: NodeRow, needs: Needs) -> bool:
+    """As `fits_chunk`, where the agent also runs reduces."""
+    return node.takes_reduces and fits_chunk(node, needs)
+
+
+def fits_reduce_slot(node: NodeRow, needs: Needs) -> bool:
+    """As `fits_reduce`, in a slot that is free."""
+    return node.takes_reduces and fits_chunk_slot(node, needs)
+
+
 def usable(state: State, node: NodeRow) -> bool:
     """Whether the node takes new work at all; an agent without credit takes none."""
     return open_to_work(state, node) and node.name not in state.scaling_down
@@ -92,5 +102,5 @@ def open_to_work(state: State, node: NodeRow) -> bool:
 def room_for(row: TaskRow) -> Room:
     """What says whether a node has room for what waits."""
     if row.job is not None:
-        return fits_chunk
+        return fits_reduce if row.job.level else fits_chunk
     return fits if row.replica is None else fits_beside

@@ -11,7 +11,7 @@ from typing import Final
 from quorate.etcd.api import Delete, Put
 from quorate.internal.v1 import jobs_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
-from quorate.v1 import job_pb2
+from quorate.v1 import job_pb2, task_pb2
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.positions import (
     BLOCK,
@@ -21,7 +21,7 @@ from scheduler.core.arrays.positions import (
     to_bytes,
     within,
 )
-from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.arrays.spec import JobSpec, ReduceSpec
 from scheduler.core.graphs.members import Members
 from scheduler.core.model import effects as fx
 from scheduler.core.model.rows import JobRow, TaskRow
@@ -44,6 +44,11 @@ def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
     text = template.text
     if spec.name:
         text = f"{spec.name.lower()}\n{text}"
+    reduce = None
+    if spec.HasField("reduce"):
+        level = level_spec(spec)
+        made = job_spec(level, level.SerializeToString(deterministic=True), items=False)
+        reduce = ReduceSpec(made, spec.reduce.fan_in)
     return JobSpec(
         data,
         template.priority,
@@ -60,6 +65,19 @@ def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
         spec.template.schedule.name if spec.template.HasField("schedule") else "",
         template.rules,
         tuple(sorted({**spec.labels, **spec.template.labels}.items())),
+        spec.template.WhichOneof("work") == "command",
+        reduce,
+    )
+
+
+def level_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:
+    """What each level of reduces is as a job."""
+    return job_pb2.JobSpec(
+        template=spec.reduce.template,
+        name=spec.name,
+        labels=dict(spec.labels),
+        max_parallel=spec.max_parallel,
+        max_failures=0,
     )
 
 
@@ -70,16 +88,22 @@ def kept_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:
     kept.ClearField("items")
     if kept.HasField("graph"):
         kept.graph.ClearField("tasks")
-    match kept.template.WhichOneof("work"):
-        case "command":
-            program = kept.template.command.argv[:1]
-            kept.template.command.Clear()
-            kept.template.command.argv.extend(program)
-        case "python":
-            entrypoint = kept.template.python.entrypoint
-            kept.template.python.Clear()
-            kept.template.python.entrypoint = entrypoint
+    _shorten(kept.template)
+    if kept.HasField("reduce"):
+        _shorten(kept.reduce.template)
     return kept
+
+
+def _shorten(template: task_pb2.TaskSpec) -> None:
+    match template.WhichOneof("work"):
+        case "command":
+            program = template.command.argv[:1]
+            template.command.Clear()
+            template.command.argv.extend(program)
+        case "python":
+            entrypoint = template.python.entrypoint
+            template.python.Clear()
+            template.python.entrypoint = entrypoint
 
 
 def job_value(row: JobRow) -> bytes:
@@ -101,6 +125,8 @@ def job_value(row: JobRow) -> bytes:
         template_bytes=row.template_bytes,
         item_bytes=row.item_bytes,
         has_items=row.spec.items,
+        parent=row.parent.id if row.parent is not None else "",
+        level=row.level,
     )
     if row.members is not None and row.members.graph:
         record.graph_tasks = row.members.graph
@@ -131,6 +157,8 @@ def job_row(state: State, queue_name: str, job: TaskId, record: r.JobRecord) -> 
         job_spec(spec, record.spec, items=record.has_items),
         record.create_time,
         state.usage_of(record.created_by),
+        parent=state.jobs.get(TaskId(record.parent)) if record.parent else None,
+        level=record.level,
     )
     apply_job(row, record)
     return row
@@ -308,13 +336,21 @@ def errors_value(write: fx.PutJobErrors) -> bytes:
 
 
 def drop_ops(prefix: bytes, write: fx.DropJob) -> list[Delete]:
-    """What deletes all records of a job: ranges of its own."""
-    below = f"{write.job}/".encode()
+    """What deletes all records of a job and of its levels: ranges of their own."""
     kinds = (keys.JOB_BLOCKS, keys.JOB_ITEMS, keys.JOB_RESULTS, keys.JOB_ERRORS)
+    end = b""
+    if write.last != write.job:
+        end = prefix + keys.job_key(write.queue, write.last) + b"\0"
     return [
-        Delete(prefix + keys.job_key(write.queue, write.job)),
+        Delete(prefix + keys.job_key(write.queue, write.job), end),
         Delete(prefix + keys.job_template_key(write.job)),
-        *(Delete(*prefix_range(prefix, kind + below)) for kind in kinds),
+        *(
+            Delete(
+                prefix + kind + f"{write.job}/".encode(),
+                prefix_range(prefix, kind + f"{write.last}/".encode())[1],
+            )
+            for kind in kinds
+        ),
     ]
 
 
@@ -345,8 +381,8 @@ def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
         case fx.PutJobItems(job, first, items):
             value = r.JobItemsRecord(items=items).SerializeToString()
             return [Put(prefix + keys.job_items_key(job, first), value)]
-        case fx.PutJobTemplate(job, template):
-            value = r.JobTemplateRecord(template=template).SerializeToString()
+        case fx.PutJobTemplate(job, template, reduce):
+            value = r.JobTemplateRecord(template=template, reduce=reduce).SerializeToString()
             return [Put(prefix + keys.job_template_key(job), value)]
         case fx.DropJobErrors(job):
             return [Delete(*prefix_range(prefix, keys.JOB_ERRORS + f"{job}/".encode()))]

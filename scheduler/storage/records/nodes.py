@@ -97,4 +97,5 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         takes_chunks=record.takes_chunks,
         taints=taints(record.taints[:MAX_TAINTS]),
         takes_signals=record.takes_signals,
+        takes_reduces=record.takes_reduces,
     )

@@ -171,6 +171,7 @@ def _work(message: pb.ScheduleSpec) -> TaskSpec | JobTemplate:
         job.template.SerializeToString(deterministic=True),
         len(job.items) or job.count,
         tuple(job.items),
+        job.reduce.template.SerializeToString(deterministic=True),
     )
 
 

@@ -59,7 +59,7 @@ class JobFold:
             records.apply_job(row, record)
             moves.account(state, row)
             moves.forget_retained(row)
-        if row.finished:
+        if row.finished and row.parent is None:
             row.queue.retained_jobs.append(row)
         state.observe(max(record.finish_time, record.append_time))
 

@@ -40,6 +40,8 @@ class JobCalls:
         self._callers = callers
         self._world = callers.world
         self.jobs: list[TaskId] = []
+        # Those that ended well with a reduce.
+        self.reduced = 0
         # Those to which items are appended.
         self._open: list[TaskId] = []
 
@@ -47,6 +49,7 @@ class JobCalls:
         """An array: of some subtasks, or an open one."""
         rng = self._world.rng
         grows = rng.random() < 0.2
+        fan_in = rng.choice([None, None, None, 0, 2, 7])
         what = job_spec(
             items=grows,
             attempts=rng.choice([1, 3]),
@@ -57,6 +60,8 @@ class JobCalls:
             cpu=rng.choice([0.0, 0.0, 0.5]),
             max_parallel=rng.choice([0, 0, 2]),
             max_failures=rng.choice([None, None, 2]),
+            reduce=fan_in is not None,
+            fan_in=fan_in or 0,
         )
         queue = rng.choice([ARRAYS, ARRAYS, ARRAYS, WORK])
         size = rng.choice([0, 1, 30, 120])
@@ -148,3 +153,8 @@ class JobCalls:
             assert succeeded == on_record.succeeded.bit_count(), f"{job} and its record"
             if row.state is JobState.SUCCEEDED:
                 assert row.array.succeeded == row.array.count
+                if row.spec.reduce is not None:
+                    last = list(row.children.values())[-1]
+                    assert last.state is JobState.SUCCEEDED, f"{job} and its last reduce"
+                    assert last.array.count == 1, f"{job} and its last reduce"
+                    self.reduced += 1

@@ -1,6 +1,8 @@
 """When a job is over: decided in the step of the last outcome, from what is known then alone.
 
 A job is not over before the tasks that belong to it are: see `scheduler.core.handlers.finishing`.
+One with a reduce is not over when all its subtasks have succeeded: see `reduces`. A job that is
+part of another one and ends is an outcome for that one, in the same step.
 
     ACTIVE, PAUSED --all succeeded--> SUCCEEDED
                    --all finished, some failed--> FAILED
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from scheduler.core.handlers.chunks import reduces
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyJob, PutJob
 from scheduler.core.model.events.jobs import JobContinued
 from scheduler.core.model.jobs import moves
@@ -41,24 +44,50 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
         job.start_on_record = write = True
     done = array.succeeded + array.failed == array.count and not job.open and not job.loading
     out_now = bool(job.chunks) or (members is not None and (members.busy or members.live > 0))
-    if not out_now and (done or job.ending is not None) and not job.finished:
-        all_good = done and not array.failed and (members is None or not members.failed)
-        if job.ending is not None and not (all_good and (array.count or members)):
-            job.state = job.ending
-        else:
-            # Also when a caller was late to cancel it.
-            job.state = JobState.SUCCEEDED if all_good else JobState.FAILED
-        job.ending = None
-        job.open = False
-        array.stop_waiting()
-        job.finish_time = max(now, job.create_time, job.start_time)
-        write = True
-        out.after.append(NotifyJob(job))
     if write:
-        out.writes.append(PutJob(job))
+        # Ahead of its parts, which whoever folds the log looks up by it.
+        _put(job, out)
+    ended = False
+    if not out_now and (done or job.ending is not None) and not job.finished:
+        final = _final_state(state, job, now, out, done=done)
+        if final is not None:
+            ended = True
+            job.state = final
+            job.ending = None
+            job.open = False
+            array.stop_waiting()
+            job.finish_time = max(now, job.create_time, job.start_time)
+            out.after.append(NotifyJob(job))
+    if ended and not write:
+        _put(job, out)
     moves.account(state, job)
     if members is not None:
         go_on(job, out)
+    if ended and job.parent is not None:
+        advance(state, job.parent, now, out)
+
+
+def _final_state(
+    state: State, job: JobRow, now: float, out: Effects, *, done: bool
+) -> JobState | None:
+    """How a job ended of which nothing is on a node; None: a level of its reduces is live."""
+    array, members = job.array, job.members
+    all_good = done and not array.failed and (members is None or not members.failed)
+    if job.ending is not None and not (all_good and (array.count or members or job.children)):
+        return job.ending
+    # What follows holds also when a caller was late to cancel it.
+    if not all_good:
+        return JobState.FAILED
+    if job.spec.reduce is None:
+        return JobState.SUCCEEDED
+    return reduces.go_on(state, job, now, out)
+
+
+def _put(job: JobRow, out: Effects) -> None:
+    """Write its record, once in a step: as an outcome of its parts it may have been written."""
+    if job.children and any(type(one) is PutJob and one.row is job for one in out.writes):
+        return
+    out.writes.append(PutJob(job))
 
 
 def go_on(job: JobRow, out: Effects) -> None:

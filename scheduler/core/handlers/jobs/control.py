@@ -9,15 +9,16 @@ from typing import Any
 
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.bulk.retry import incomplete
-from scheduler.core.handlers.chunks.ending import end_early
 from scheduler.core.handlers.chunks.giving import recall_all
+from scheduler.core.handlers.chunks.reduces import latest
 from scheduler.core.handlers.finishing import move_on
-from scheduler.core.handlers.jobs.creation import finished
-from scheduler.core.handlers.jobs.graphs import drop_graph, give_up
+from scheduler.core.handlers.jobs.creation import finished, part_of_job
+from scheduler.core.handlers.jobs.graphs import drop_graph
+from scheduler.core.handlers.jobs.parts import cancel, dropped
 from scheduler.core.handlers.quotas.check import refuse_created, refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, JobKnown, Rejection, no_job
-from scheduler.core.model.effects import DropJob, DropJobErrors, DropTasks, Effects
+from scheduler.core.model.effects import DropJobErrors, DropTasks, Effects
 from scheduler.core.model.events.jobs import (
     JobCancelAsked,
     JobDeleteAsked,
@@ -43,6 +44,8 @@ def _refuse_cancel(state: State, limits: Limits, event: JobCancelAsked) -> Rejec
     job = state.jobs.get(event.job)
     if job is None:
         return no_job(event.job)
+    if (rejection := part_of_job(job)) is not None:
+        return rejection
     return finished(job) if job.finished and job.state is not JobState.CANCELLED else None
 
 
@@ -52,9 +55,7 @@ def _cancel(
     job = state.jobs[event.job]
     if not job.over:
         change = Change("state", job.state.name, JobState.CANCELLED.name)
-        give_up(state, job)
-        end_early(job, JobState.CANCELLED, "cancelled by a caller", out)
-        move_on(state, job, now, out, write=True)
+        cancel(state, job, "cancelled by a caller", now, out)
         _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
 
@@ -66,7 +67,7 @@ def _refuse_pause(state: State, limits: Limits, event: JobPauseAsked) -> Rejecti
     job = state.jobs.get(event.job)
     if job is None:
         return no_job(event.job)
-    return finished(job) if job.over else None
+    return part_of_job(job) or (finished(job) if job.over else None)
 
 
 def _pause(state: State, limits: Limits, event: JobPauseAsked, now: float, out: Effects) -> Answer:
@@ -74,14 +75,20 @@ def _pause(state: State, limits: Limits, event: JobPauseAsked, now: float, out: 
     wanted = JobState.PAUSED if event.paused else JobState.ACTIVE
     if job.state is not wanted:
         change = Change("state", job.state.name, wanted.name)
-        job.state = wanted
-        if event.paused:
-            recall_all(job, out)
-        if job.members is not None:
-            job.members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
-        move_on(state, job, now, out, write=True)
+        for one in (job, *job.children.values()):
+            if not one.over:
+                _set_paused(state, one, wanted, now, out)
         _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+def _set_paused(state: State, job: JobRow, wanted: JobState, now: float, out: Effects) -> None:
+    job.state = wanted
+    if wanted is JobState.PAUSED:
+        recall_all(job, out)
+    if job.members is not None:
+        job.members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
+    move_on(state, job, now, out, write=True)
 
 
 on_job_pause_asked = Call(JOBS_SCOPE, _refuse_pause, _pause, _known)
@@ -91,6 +98,8 @@ def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejecti
     job = state.jobs.get(event.job)
     if job is None:
         return no_job(event.job)
+    if (rejection := part_of_job(job)) is not None:
+        return rejection
     if not job.finished:
         return Rejection(
             ErrorKind.PRECONDITION,
@@ -101,8 +110,10 @@ def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejecti
         )
     if job.members is not None and job.members.graph:
         return _refuse_graph(state, limits, job)
-    left = job.array.count - job.array.succeeded
-    if not left and (job.members is None or not job.members.failed):
+    left = sum(one.array.count - one.array.succeeded for one in _rounds(job))
+    # Of a job with a reduce all subtasks may have succeeded, and the next level not have begun.
+    good = job.spec.reduce is None or job.state is JobState.SUCCEEDED
+    if not left and good and (job.members is None or not job.members.failed):
         return Rejection(
             ErrorKind.PRECONDITION,
             "NOTHING_TO_RETRY",
@@ -133,23 +144,36 @@ def _refuse_graph(state: State, limits: Limits, job: JobRow) -> Rejection | None
 def _retry(state: State, limits: Limits, event: JobRetryAsked, now: float, out: Effects) -> Answer:
     job = state.jobs[event.job]
     change = Change("state", job.state.name, JobState.ACTIVE.name)
-    begin_round(job)
-    job.state = JobState.ACTIVE
-    job.finish_time = 0.0
-    job.settled = False
-    job.reason = ""
-    job.round += 1
-    out.writes.append(DropJobErrors(job.id))
-    if job.members is not None:
-        job.members.look_at(*RETRIABLE_STATES)
-    move_on(state, job, now, out, write=True)
+    rounds = _rounds(job)
+    for one in rounds:
+        begin_round(one)
+        out.writes.append(DropJobErrors(one.id))
+        if one.members is not None:
+            one.members.look_at(*RETRIABLE_STATES)
+    # A level that is live by now keeps its job from ending.
+    for one in reversed(rounds):
+        move_on(state, one, now, out, write=True)
     _note(state, limits, out, event, now, job, change)
     return Answer(JobKnown(job.id), job.queue.name, job.id)
+
+
+def _rounds(job: JobRow) -> list[JobRow]:
+    """What a retry begins again of a finished job: itself, and the level of reduces that ended
+    badly."""
+    level = latest(job) if job.spec.reduce is not None else None
+    if level is None or level.state is JobState.SUCCEEDED:
+        return [job]
+    return [job, level]
 
 
 def begin_round(job: JobRow) -> None:
     """Another round of a finished job: what did not succeed waits again."""
     job.array.begin_round()
+    job.state = JobState.ACTIVE
+    job.finish_time = 0.0
+    job.settled = False
+    job.reason = ""
+    job.round += 1
 
 
 on_job_retry_asked = Call(JOBS_SCOPE, _refuse_retry, _retry, _known)
@@ -160,8 +184,8 @@ def _refuse_delete(state: State, limits: Limits, event: JobDeleteAsked) -> Rejec
     if job is None:
         return no_job(event.job)
     if job.finished:
-        return None
-    return Rejection(
+        return part_of_job(job)
+    return part_of_job(job) or Rejection(
         ErrorKind.PRECONDITION,
         "JOB_NOT_FINISHED",
         f"job {job.id!r} is {job.state.name}; cancel it first",
@@ -178,7 +202,7 @@ def _delete(
     if tasks is not None:
         out.writes.append(DropTasks(*tasks))
     moves.drop(state, job)
-    out.writes.append(DropJob(job.queue.name, job.id))
+    out.writes.append(dropped(job))
     _note(state, limits, out, event, now, job, Change("state", job.state.name))
     return Answer(Done(), job.queue.name)
 

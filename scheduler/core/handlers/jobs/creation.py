@@ -52,7 +52,7 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
     if event.tasks:
         units = tasks_units(event.tasks)
         return refuse_tasks(state, limits, event.queue, event.tasks, units, event.created_by)
-    size = len(event.template) + len(event.spec.spec)
+    size = len(event.template) + len(event.reduce) + len(event.spec.spec)
     return (
         refuse_paused(queue)
         or refuse_one(state, event.queue, event.spec.labels)
@@ -71,7 +71,7 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         open=event.open,
         loading=event.loading,
         append_time=now,
-        template_bytes=len(event.template),
+        template_bytes=len(event.template) + len(event.reduce),
     )
     job.array.grow(event.size)
     if event.tasks:
@@ -80,7 +80,7 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
     if event.tasks:
         expect(state, job, len(event.tasks), tasks_units(event.tasks))
     else:
-        out.writes.append(PutJobTemplate(job.id, event.template))
+        out.writes.append(PutJobTemplate(job.id, event.template, event.reduce))
     advance(state, job, now, out, write=True)
     return Answer(JobKnown(job.id), event.queue, job.id, 1, 1)
 
@@ -119,6 +119,8 @@ def _refuse_items(
 ) -> Rejection | None:
     if job is None:
         return no_job(event.job)
+    if job.parent is not None:
+        return part_of_job(job)
     count, end = job.array.count, event.first + len(event.items)
     if event.first > count:
         return Rejection(
@@ -162,7 +164,8 @@ def _refuse_items(
 
 
 def _refuse_close(state: State, limits: Limits, event: JobClosed) -> Rejection | None:
-    return None if event.job in state.jobs else no_job(event.job)
+    job = state.jobs.get(event.job)
+    return no_job(event.job) if job is None else part_of_job(job)
 
 
 def _close(state: State, limits: Limits, event: JobClosed, now: float, out: Effects) -> Answer:
@@ -186,6 +189,21 @@ def _closed(state: State, event: JobClosed, known: DedupRow) -> JobKnown:
 
 
 on_job_closed = Call(JOBS_SCOPE, _refuse_close, _close, _closed)
+
+
+def part_of_job(job: JobRow) -> Rejection | None:
+    """Whether a job is part of another one, and controlled by that one alone."""
+    parent = job.parent
+    if parent is None:
+        return None
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "PART_OF_JOB",
+        f"job {job.id!r} is part of job {parent.id!r}; use the id of that job",
+        "job",
+        job.id,
+        metadata=(("parent", parent.id),),
+    )
 
 
 def finished(job: JobRow) -> Rejection:

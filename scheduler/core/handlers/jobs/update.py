@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance
-from scheduler.core.handlers.jobs.creation import finished
+from scheduler.core.handlers.jobs.creation import finished, part_of_job
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import JobKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects
@@ -22,7 +22,7 @@ def _refuse(state: State, limits: Limits, event: JobUpdateAsked) -> Rejection | 
     job = state.jobs.get(event.job)
     if job is None:
         return no_job(event.job)
-    return finished(job) if job.over else None
+    return part_of_job(job) or (finished(job) if job.over else None)
 
 
 def _update(
@@ -33,6 +33,10 @@ def _update(
     if spec.spec != job.spec.spec:
         moves.respec(state, job, spec)
         advance(state, job, now, out, write=True)
+        for level in job.children.values():
+            if spec.reduce is not None and not level.over:
+                moves.respec(state, level, spec.reduce.level)
+                advance(state, level, now, out, write=True)
         queue = job.queue.name
         audit.note(
             state, limits, out, event.request, now, "job", job.id, *event.changes, queue=queue

@@ -4,16 +4,15 @@ go."""
 from __future__ import annotations
 
 from scheduler.core.handlers.chunks import merging
-from scheduler.core.handlers.chunks.ending import end_early
-from scheduler.core.handlers.finishing import look_anew, move_on
+from scheduler.core.handlers.finishing import look_anew
 from scheduler.core.handlers.jobs.creation import close
-from scheduler.core.handlers.jobs.graphs import drop_graph, give_up
-from scheduler.core.model.effects import DropJob, Effects, NotifyJob, PurgeRun
+from scheduler.core.handlers.jobs.graphs import drop_graph
+from scheduler.core.handlers.jobs.parts import begin_levels, cancel, dropped
+from scheduler.core.model.effects import Effects, NotifyJob, PurgeRun
 from scheduler.core.model.events.jobs import IdleJobsDue
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.model.state import State
-from scheduler.core.values import JobState
 
 # Blocks whose subtasks come due in one step.
 DUE_AT_ONCE = 1_000
@@ -28,7 +27,7 @@ _DELETED_AT_ONCE = 16
 
 def on_elected(state: State, now: float, out: Effects) -> None:
     """Retries that a leader ahead of time put off are not put off for as long as that is."""
-    for job in state.jobs.values():
+    for job in list(state.jobs.values()):
         job.settled = job.finished
         look_anew(job, out)
         merging.on_elected(job)
@@ -36,6 +35,7 @@ def on_elected(state: State, now: float, out: Effects) -> None:
         if job.array.waiting:
             retry = job.spec.retry
             moves.hold_waits(state, job, now + retry.max_backoff * (1.0 + retry.jitter) + 1.0)
+        begin_levels(state, job, now, out)
 
 
 def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects) -> None:
@@ -44,9 +44,7 @@ def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects)
         if job.over:
             continue
         if job.loading and now - job.append_time > ABANDONED:
-            give_up(state, job)
-            end_early(job, JobState.CANCELLED, "its creation was given up half-way", out)
-            move_on(state, job, now, out, write=True)
+            cancel(state, job, "its creation was given up half-way", now, out)
             return
         if job.open and not job.loading and now - job.append_time > job.spec.close_after_idle:
             close(state, job, now, out)
@@ -71,13 +69,14 @@ def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) 
             out.purges.append(PurgeRun(*graph))
             tasks += job.members.graph if job.members is not None else 0
         moves.drop(state, job)
-        out.purged_jobs = (*out.purged_jobs, DropJob(queue.name, job.id))
+        out.purged_jobs = (*out.purged_jobs, dropped(job))
         gone += 1
     return gone
 
 
 def retain(effect: NotifyJob) -> None:
-    """Its end is committed: retention may see it."""
+    """Its end is committed: retention may see it. What is part of a job goes with that."""
     job = effect.job
     job.settled = job.finished
-    job.queue.retained_jobs.append(job)
+    if job.parent is None:
+        job.queue.retained_jobs.append(job)

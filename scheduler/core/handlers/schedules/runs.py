@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from quorate.runtime.ids import QueueName, TaskId
-from scheduler.core.handlers.chunks.ending import advance, end_early
 from scheduler.core.handlers.jobs.creation import on_job_submitted
+from scheduler.core.handlers.jobs.parts import cancel
 from scheduler.core.handlers.tasks.creation import create, refuse_tasks
 from scheduler.core.jobs.schedules.stamp import stamped, stamped_job
 from scheduler.core.model import events as e
@@ -85,6 +85,7 @@ def _submitted(queue: QueueName, job: TaskId, work: JobTemplate, creator: str) -
         request=e.Request(),
         token=None,  # type: ignore[arg-type]  # nobody waits
         created_by=creator,
+        reduce=work.reduce,
     )
 
 
@@ -103,6 +104,5 @@ def cancel_job(state: State, job: JobRow, now: float, out: Effects) -> bool:
     """Cancel a live job; whether there was something to cancel."""
     if job.over:
         return False
-    end_early(job, JobState.CANCELLED, "cancelled for the schedule's next run", out)
-    advance(state, job, now, out, write=True)
+    cancel(state, job, "cancelled for the schedule's next run", now, out)
     return True

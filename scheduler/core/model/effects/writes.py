@@ -177,17 +177,20 @@ class PutJob(NamedTuple):
 
 
 class DropJob(NamedTuple):
-    """All records of a job."""
+    """All records of the jobs from `job` to `last`: a job, and its levels of reduces, whose ids
+    follow."""
 
     queue: QueueName
     job: TaskId
+    last: TaskId
 
 
 class PutJobTemplate(NamedTuple):
-    """What each subtask runs, once."""
+    """What each subtask runs, and each reduce, once."""
 
     job: TaskId
     template: bytes
+    reduce: bytes = b""
 
 
 class PutJobItems(NamedTuple):

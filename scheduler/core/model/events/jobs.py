@@ -32,6 +32,8 @@ class JobSubmitted(NamedTuple):
     created_by: str = ""
     # Of a graph: its tasks, which follow with `GraphTasksAdded`.
     tasks: Sequence[TaskSpec] = ()
+    # The template of its reduces.
+    reduce: bytes = b""
 
 
 class JobItemsAdded(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from quorate.runtime.ids import offset_id
 from scheduler.core.arrays.block import Block
+from scheduler.core.arrays.levels import size_of_next
 from scheduler.core.arrays.spec import Tally
 from scheduler.core.graphs.members import Members
 from scheduler.core.model.rows import JobRow
@@ -32,9 +34,11 @@ def check_jobs(state: State) -> None:
             assert job.finish_time
         elif job.ending is not None:
             live = job.members is not None and (job.members.live or job.members.busy)
-            assert job.chunks or live, f"{name} is to end, and nothing of it is on a node"
+            parts = any(not child.finished for child in job.children.values())
+            assert job.chunks or live or parts, f"{name} is to end, and nothing of it is on a node"
         if job.members is not None:
             _check_members(state, job, job.members)
+        _check_parts(state, job)
         for chunk, row in job.chunks.items():
             assert state.chunks.get(chunk) is row
     assert entries == state.job_entries
@@ -80,6 +84,35 @@ def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
     assert not members.busy or members.continuing, f"{job.id}: nobody goes on"
     if members.graph and job.finished and not members.failed and members.complete:
         assert job.state is not JobState.FAILED, f"{job.id} is FAILED, and no task failed"
+
+
+def _check_parts(state: State, job: JobRow) -> None:
+    parent = job.parent
+    if parent is not None:
+        assert state.jobs.get(parent.id) is parent, f"{job.id} is part of no job"
+        assert parent.children.get(job.id) is job
+        assert parent.queue is job.queue
+        assert job.finished or not parent.finished, f"{job.id} outlives its job"
+        assert job.finished or job.state is parent.state, f"{job.id} is {job.state.name}"
+    for child in job.children.values():
+        assert child.parent is job
+    reduce, levels = job.spec.reduce, list(job.children.values())
+    if reduce is None:
+        return
+    below, array = job, job.array
+    assert not levels or array.succeeded == array.count, f"{job.id}: its reduces began too early"
+    for number, level in enumerate(levels, 1):
+        assert level.level == number
+        assert level.id == offset_id(job.id, number)
+        assert level.array.count == size_of_next(below.array.count, reduce.fan_in)
+        assert below is job or below.state is JobState.SUCCEEDED
+        below = level
+    if job.finished:
+        good = bool(levels) and below.state is JobState.SUCCEEDED and below.array.count == 1
+        assert good == (job.state is JobState.SUCCEEDED), f"{job.id} and its last reduce"
+    elif job.ending is None and not job.open and not job.loading:
+        done = array.succeeded == array.count and not job.chunks and job.members is None
+        assert not done or (levels and not below.finished), f"{job.id}: no level of reduces is live"
 
 
 def _check_array(job: JobRow) -> None:

@@ -37,6 +37,8 @@ def add(state: State, job: JobRow) -> None:
     """A job is on record from now on."""
     state.jobs[job.id] = job
     job.queue.jobs[job.id] = job
+    if job.parent is not None:
+        job.parent.children[job.id] = job
     job.creator.jobs += 1
     if job.id > state.last_id:
         state.last_id = job.id
@@ -54,7 +56,12 @@ def respec(state: State, job: JobRow, spec: JobSpec) -> None:
 
 
 def drop(state: State, job: JobRow) -> None:
-    """A job's records are deleted. What is left of its tasks are tasks like any other."""
+    """The records of a job and of its parts are deleted. What is left of its tasks are tasks like
+    any other."""
+    for child in list(job.children.values()):
+        drop(state, child)
+    if job.parent is not None:
+        del job.parent.children[job.id]
     for member in list(job.members.tasks.values() if job.members is not None else ()):
         _let_go(state, member)
     for row in list(job.chunks.values()):
@@ -99,6 +106,9 @@ def account(state: State, job: JobRow) -> None:
         else:
             _leave_order(state, job)
     state.job_changes.note(job.id)
+    if job.parent is not None:
+        # Its view says how far its parts are.
+        state.job_changes.note(job.parent.id)
     if job.spec.schedule:
         state.schedules.note_job(ScheduleName(job.spec.schedule), job.id, job.finished)
 

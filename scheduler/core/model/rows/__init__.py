@@ -24,6 +24,7 @@ from scheduler.core.model.rows.work import (
     JobRow,
     QueueRow,
     TaskRow,
+    reduced_by,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "ScalingDown",
     "ServiceRow",
     "TaskRow",
+    "reduced_by",
 ]

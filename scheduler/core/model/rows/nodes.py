@@ -95,10 +95,11 @@ class NodeRow:
     stats: NodeStats = NodeStats()
     # What its process last said that no agent may say; memory only.
     failure: str = ""
-    # Whether its agent runs chunks of arrays.
+    # Whether its agent runs chunks of arrays, and reduces.
     takes_chunks: bool = False
     # Of its agent; those of an operator are in its `Control`.
     taints: tuple[Taint, ...] = ()
+    takes_reduces: bool = False
     # Whether it sends signals to programs, and suspends them.
     takes_signals: bool = False
 

@@ -230,6 +230,11 @@ class JobRow:
     append_time: float = 0.0
     template_bytes: int = 0
     item_bytes: int = 0
+    # The job that it is part of; its parts, in the order in which they were made.
+    parent: JobRow | None = None
+    children: dict[TaskId, JobRow] = field(default_factory=dict)
+    # It reduces the results of its parent (1), or of the level before; 0: it reduces none.
+    level: int = 0
     # What is out on nodes, by id.
     chunks: dict[TaskId, TaskRow] = field(default_factory=dict)
     # Its place in the queue's order, while it has one.
@@ -300,3 +305,11 @@ class JobRow:
             0 if self.finished else scheduled + pending + running,
             size // UNIT,
         )
+
+
+def reduced_by(level: JobRow) -> JobRow:
+    """The job whose results a level of reduces gets: its parent, or the level before."""
+    assert level.parent is not None
+    if level.level == 1:
+        return level.parent
+    return next(one for one in level.parent.children.values() if one.level == level.level - 1)
