@@ -15,6 +15,8 @@ export interface JobSpec {
   maxFailureShare?: number;
   name?: string;
   labels?: Record<string, string>;
+  /** Set, and empty, of a graph. */
+  graph?: object;
 }
 
 export interface JobCounts {
@@ -23,6 +25,9 @@ export interface JobCounts {
   succeeded?: Int64;
   failed?: Int64;
   cancelled?: Int64;
+  /** Of graphs. */
+  blocked?: Int64;
+  skipped?: Int64;
 }
 
 export interface Job {
@@ -61,6 +66,25 @@ export interface JobErrorGroup {
   exampleIndex?: Int64;
 }
 
+/** A task of a graph; others are meant by their place among the nodes. */
+export interface GraphNode {
+  name: string;
+  taskId: string;
+  state: string;
+  skipped?: boolean;
+  dependsOn?: GraphEdge[];
+  inputs?: { parameter: string; node?: number }[];
+  node?: string;
+  /** Its failure does not fail the job. */
+  cleanup?: boolean;
+}
+
+export interface GraphEdge {
+  node?: number;
+  condition?: string;
+  cleanup?: boolean;
+}
+
 const path = (id: string) => `v1/jobs/${segment(id)}`;
 
 export const listJobs = (
@@ -69,6 +93,8 @@ export const listJobs = (
 ) => get<{ jobs?: Job[]; nextPageToken?: string }>("v1/jobs", { ...options, query: filter });
 
 export const getJob = (id: string, options?: Options) => get<{ job: Job }>(path(id), options);
+export const getJobGraph = (id: string, options?: Options) =>
+  get<{ nodes?: GraphNode[]; job?: Job }>(`${path(id)}/graph`, options);
 export const listJobErrors = (id: string, options?: Options) =>
   get<{ groups?: JobErrorGroup[]; others?: Int64 }>(`${path(id)}/errors`, options);
 export const listRanges = (

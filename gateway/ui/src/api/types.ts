@@ -111,6 +111,9 @@ export interface Task {
   /** It runs, and its processes are stopped. */
   suspended?: boolean;
   pause?: { pausedBy?: string; reason?: string; pauseTime?: string };
+  /** Of a task of a graph: its job, and its name there. */
+  jobId?: string;
+  graphTask?: string;
 }
 
 /** What a running attempt says of itself. */

@@ -7,7 +7,7 @@ import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import type { IconName } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
-import { canCancel, canPause, canResume, canRetry, finished, isFinal, jobName } from "@ui/views/jobs/names";
+import { canCancel, canPause, canResume, canRetry, finished, isFinal, jobName, partOf } from "@ui/views/jobs/names";
 import { ChangeJob } from "@ui/views/jobs/change";
 
 interface ActionsProps {
@@ -36,7 +36,7 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
   const cancel = () =>
     confirm({
       title: `Cancel ${name}?`,
-      text: `${plural(num(job.count) - finished(job), "subtask")} that are not finished are cancelled; those on nodes are ended. Retry runs them again.`,
+      text: `${plural(num(job.count) - finished(job), partOf(job))} that are not finished are cancelled; those on nodes are ended. Retry runs them again.`,
       submit: "Cancel job",
       act: async () => {
         await cancelJob(job.id);

@@ -5,7 +5,7 @@ import { num } from "@ui/lib/format";
 import { pairs } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
-import { jobName } from "@ui/views/jobs/names";
+import { isGraph, jobName } from "@ui/views/jobs/names";
 
 interface Props {
   job: Job;
@@ -14,45 +14,50 @@ interface Props {
 }
 
 export function ChangeJob({ job, onClose, onDone }: Props) {
+  const graph = isGraph(job);
   const { template, maxParallel, maxFailures, labels = {} } = job.spec ?? {};
   const submit = async (data: FormData) => {
     const read = (name: string) => String(data.get(name) ?? "").trim();
-    const spec: JobSpec = {
-      name: read("name"),
-      labels: pairs(read("labels"), "Labels"),
-      template: { priority: Number(read("priority") || 0) },
-      maxParallel: read("parallel") || "0",
-    };
+    const spec: JobSpec = { name: read("name"), labels: pairs(read("labels"), "Labels") };
+    const fields = ["spec.name", "spec.labels", "spec.maxFailures"];
+    if (!graph) {
+      spec.template = { priority: Number(read("priority") || 0) };
+      spec.maxParallel = read("parallel") || "0";
+      fields.push("spec.template.priority", "spec.maxParallel");
+    }
     // Empty: no limit.
     if (read("failures")) spec.maxFailures = read("failures");
-    await updateJob(job.id, spec, [
-      "spec.name",
-      "spec.labels",
-      "spec.template.priority",
-      "spec.maxParallel",
-      "spec.maxFailures",
-    ]);
+    await updateJob(job.id, spec, fields);
     tell(`${jobName(job)} was changed.`);
     onDone();
   };
   return (
     <FormDialog title="Change the job" submit="Change" onClose={onClose} onSubmit={submit}>
       <Field label="Name">
-        <input name="name" maxLength={128} defaultValue={jobName(job)} autocomplete="off" />
+        <input name="name" maxLength={128} defaultValue={graph ? job.spec?.name : jobName(job)} autocomplete="off" />
       </Field>
       <div class="fields">
-        <Field label="Priority" hint="Higher goes first.">
-          <input
-            name="priority"
-            type="number"
-            min={-1000}
-            max={1000}
-            defaultValue={String(template?.priority ?? 0)}
-          />
-        </Field>
-        <Field label="At once" hint="Empty: no limit.">
-          <input name="parallel" type="number" min={0} defaultValue={String(num(maxParallel) || "")} />
-        </Field>
+        {!graph && (
+          <>
+            <Field label="Priority" hint="Higher goes first.">
+              <input
+                name="priority"
+                type="number"
+                min={-1000}
+                max={1000}
+                defaultValue={String(template?.priority ?? 0)}
+              />
+            </Field>
+            <Field label="At once" hint="Empty: no limit.">
+              <input
+                name="parallel"
+                type="number"
+                min={0}
+                defaultValue={String(num(maxParallel) || "")}
+              />
+            </Field>
+          </>
+        )}
         <Field label="Failures" hint="One more ends the job. Empty: no limit.">
           <input
             name="failures"

@@ -1,4 +1,4 @@
-// One job: how far it is, which subtasks failed and why, and what it runs.
+// One job: how far it is, which subtasks failed and why, and what it runs; of a graph its tasks.
 
 import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
 import { now } from "@ui/api/store";
@@ -11,7 +11,9 @@ import { Table, type Column } from "@ui/parts/table";
 import { JobActions } from "@ui/views/jobs/actions";
 import {
   doneText,
+  GRAPH_STATES,
   isFinal,
+  isGraph,
   jobName,
   ranFor,
   share,
@@ -21,6 +23,7 @@ import {
   subtasksText,
   toneOf,
 } from "@ui/views/jobs/names";
+import { GraphPanel } from "@ui/views/jobs/graph-view";
 import { Strip } from "@ui/views/jobs/strip-view";
 import { SpecPanel } from "@ui/views/task/facts";
 
@@ -54,6 +57,7 @@ export function JobPage({ id }: { id: string }) {
     );
   }
   const job = value;
+  const graph = isGraph(job);
   return (
     <div class="view">
       <BackLink />
@@ -78,13 +82,13 @@ export function JobPage({ id }: { id: string }) {
             <div class="job-progress">
               <Bar share={share(job)} text={percentText(job)} label="Done" calm />
               <span>{doneText(job)}</span>
-              <span class="muted">{speedText(job, now.value)}</span>
+              {!graph && <span class="muted">{speedText(job, now.value)}</span>}
             </div>
             {job.reason && <p class="error-line">{job.reason}</p>}
-            <Strip job={job} />
-            <SubtaskPicker job={job} />
+            {!graph && <Strip job={job} />}
+            {!graph && <SubtaskPicker job={job} />}
             <ul class="legend">
-              {STATES.map((state) => (
+              {(graph ? GRAPH_STATES : STATES).map((state) => (
                 <li key={state} class={`tone-${state}`}>
                   <i class="dot" />
                   {state} <b class="number">{count(job.counts?.[state])}</b>
@@ -92,7 +96,8 @@ export function JobPage({ id }: { id: string }) {
               ))}
             </ul>
           </Panel>
-          {num(job.counts?.failed) > 0 && <Errors job={job} />}
+          {!graph && num(job.counts?.failed) > 0 && <Errors job={job} />}
+          {graph && <GraphPanel job={job} />}
         </div>
         <div>
           <Facts job={job} />
@@ -209,7 +214,9 @@ const traceback = ({ example, exampleIndex }: JobErrorGroup) =>
 function Facts({ job }: { job: Job }) {
   const { spec } = job;
   const rows: [string, preact.ComponentChildren][] = [
-    ["Subtasks", subtasksText(job)],
+    isGraph(job)
+      ? ["Tasks", `${count(job.count)}, a graph`]
+      : ["Subtasks", subtasksText(job)],
     ["Created", <Ago time={job.createTime} />],
   ];
   if (job.createdBy) rows.push(["Created by", job.createdBy]);

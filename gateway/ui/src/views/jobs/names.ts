@@ -4,7 +4,8 @@ import type { Job, JobCounts } from "@ui/api/jobs";
 import { count, instant, num, plain, rate, shortId, span } from "@ui/lib/format";
 import { workName } from "@ui/views/task/names";
 
-export type SubtaskState = keyof JobCounts;
+export type GraphState = keyof JobCounts;
+export type SubtaskState = Exclude<GraphState, "blocked" | "skipped">;
 
 /** Finished ones first: the order of bars and legends. */
 export const STATES: readonly SubtaskState[] = [
@@ -14,6 +15,16 @@ export const STATES: readonly SubtaskState[] = [
   "running",
   "pending",
 ];
+/** Those of the tasks of a graph, in the same order. */
+export const GRAPH_STATES: readonly GraphState[] = [
+  "succeeded",
+  "failed",
+  "cancelled",
+  "skipped",
+  "running",
+  "pending",
+  "blocked",
+];
 const FINAL = new Set(["JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"]);
 
 /** Its name, or what it runs, or its id. */
@@ -21,6 +32,9 @@ export function jobName({ id, spec }: Job): string {
   return spec?.name || spec?.template?.name || workName(spec?.template) || shortId(id);
 }
 
+export const isGraph = ({ spec }: Job): boolean => spec?.graph !== undefined;
+/** What its parts are called. */
+export const partOf = (job: Job): string => (isGraph(job) ? "task" : "subtask");
 export const isFinal = (job: Job): boolean => FINAL.has(job.state);
 export const canCancel = (job: Job): boolean => !isFinal(job) && !job.cancelRequested;
 export const canPause = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_ACTIVE";
@@ -43,7 +57,8 @@ export function toneOf(job: Job): string {
 }
 
 export function finished({ counts }: Job): number {
-  return num(counts?.succeeded) + num(counts?.failed) + num(counts?.cancelled);
+  const { succeeded, failed, cancelled, skipped } = counts ?? {};
+  return num(succeeded) + num(failed) + num(cancelled) + num(skipped);
 }
 
 /** 0 to 1; a job without subtasks is done when it is finished. */

@@ -3,7 +3,7 @@
 import { sentence } from "@ui/api/rest";
 import { now } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
-import { bytes, clock, count, durationMs, instant, num, span } from "@ui/lib/format";
+import { bytes, clock, count, durationMs, instant, num, shortId, span } from "@ui/lib/format";
 import { pretty } from "@ui/lib/json";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
@@ -23,6 +23,10 @@ export function Facts({ task }: { task: Task }) {
     ["Created", <Ago time={task.createTime} />],
   ];
   if (task.createdBy) rows.push(["By", task.createdBy]);
+  if (task.jobId) {
+    const job = task.graphTask ? "the graph" : shortId(task.jobId);
+    rows.push(["Job", <a href={href("jobs", task.jobId)}>{job}</a>]);
+  }
   const { name: schedule, tickTime } = task.spec?.schedule ?? {};
   if (schedule) {
     rows.push(["Schedule", <a href={href("schedules", schedule)}>{schedule}</a>]);

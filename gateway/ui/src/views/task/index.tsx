@@ -15,7 +15,7 @@ import { ErrorPanel } from "@ui/views/task/error";
 import { ExplainPanel } from "@ui/views/task/explain";
 import { Facts, SpecPanel } from "@ui/views/task/facts";
 import { LogPanel } from "@ui/views/task/log";
-import { canCancel, canRetry, isFinal, taskName } from "@ui/views/task/names";
+import { canCancel, canDelete, canRetry, isFinal, taskName } from "@ui/views/task/names";
 import { ProgressLine, RunningActions } from "@ui/views/task/running";
 import { ResultPanel } from "@ui/views/task/result";
 import { Timeline } from "@ui/views/task/timeline";
@@ -229,7 +229,7 @@ function Actions({ task, reread }: { task: Task; reread: () => void }) {
           Retry
         </Button>
       )}
-      {isFinal(task) && (
+      {canDelete(task) && (
         <Button
           icon="trash"
           kind="danger"

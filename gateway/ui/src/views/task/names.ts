@@ -24,7 +24,11 @@ const FINAL = new Set([
 const RETRYABLE = new Set(["TASK_STATE_FAILED", "TASK_STATE_CANCELLED", "TASK_STATE_EXPIRED"]);
 
 export const isFinal = (task: Task): boolean => FINAL.has(task.state);
-export const canRetry = (task: Task): boolean => RETRYABLE.has(task.state);
+/** A task of a graph that was skipped is decided anew with its job. */
+export const canRetry = (task: Task): boolean =>
+  RETRYABLE.has(task.state) && task.error?.type !== "SKIPPED";
+/** The tasks of a job are deleted with it. */
+export const canDelete = (task: Task): boolean => isFinal(task) && !task.jobId;
 export const canCancel = (task: Task): boolean => !isFinal(task) && !task.cancelRequested;
 
 export const lastAttempt = (task: Task): Attempt | undefined => task.attempts?.at(-1);
