@@ -88,7 +88,7 @@ test("boxes are drawn in the order of the dependencies, and do not overlap", () 
   expect(split!.x).toBeLessThan(left!.x);
   expect(left!.x).toBeLessThan(merge!.x);
   expect(Math.abs(left!.y - right!.y)).toBeGreaterThanOrEqual(46);
-  expect(long!.width).toBe(210);
+  expect(long!.width).toBe(220);
   expect(boxes.every(({ x, y, width: wide }) => x >= 0 && y >= 0 && x + wide <= width)).toBe(true);
   expect(boxes.every(({ y }) => y + 46 <= height)).toBe(true);
   expect(lines).toHaveLength(5);

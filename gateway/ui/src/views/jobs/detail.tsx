@@ -97,13 +97,13 @@ export function JobPage({ id }: { id: string }) {
             </ul>
           </Panel>
           {!graph && num(job.counts?.failed) > 0 && <Errors job={job} />}
-          {graph && <GraphPanel job={job} />}
         </div>
         <div>
           <Facts job={job} />
           {job.spec?.template && <SpecPanel spec={job.spec.template} />}
         </div>
       </div>
+      {graph && <GraphPanel job={job} />}
     </div>
   );
 }

@@ -159,7 +159,7 @@ function GraphTable({ nodes, drawable }: { nodes: readonly GraphNode[]; drawable
   return (
     <>
       {!drawable && (
-        <p class="muted note">
+        <p class="muted graph-large">
           {`Too large to draw: ${count(nodes.length)} tasks and ${count(edgesOf(nodes))} dependencies. ` +
             `Up to ${count(MOST_NODES)} and ${count(MOST_EDGES)} are drawn.`}
         </p>
@@ -197,7 +197,18 @@ const columns = (nodes: readonly GraphNode[]): readonly Column<GraphNode>[] => [
     ),
   },
   { name: "State", cell: (node) => <Badge tone={stateOf(node)}>{stateOf(node)}</Badge> },
-  { name: "After", message: true, cell: (node) => afterText(node, nodes) || "–" },
-  { name: "Why", message: true, cell: (node) => waitsFor(node, nodes) || "–" },
+  {
+    name: "After",
+    message: true,
+    cell: (node) => {
+      const why = waitsFor(node, nodes);
+      return (
+        <span class="graph-after">
+          {afterText(node, nodes) || "–"}
+          {why && <small class="muted">{` – ${why}`}</small>}
+        </span>
+      );
+    },
+  },
   { name: "Node", minor: true, cell: (node) => node.node || "–" },
 ];

@@ -105,9 +105,9 @@ export interface Drawing {
 
 export const BOX_HEIGHT = 46;
 const MARGIN = 8;
-const WIDEST = 210;
+const WIDEST = 220;
 const NARROWEST = 96;
-const PIXELS_A_LETTER = 7.4;
+const PIXELS_A_LETTER = 8;
 
 const widthOf = (name: string): number =>
   Math.round(Math.min(WIDEST, Math.max(NARROWEST, 28 + PIXELS_A_LETTER * name.length)));
