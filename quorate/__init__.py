@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
     from quorate.client.work.schedules import ScheduleArgs
+    from quorate.runtime.attempts.outcomes import Cancel, Snooze
     from quorate.security.tls.dialer import ClientTls
 
 __version__ = "0.1.0"
@@ -38,11 +39,13 @@ __all__ = [
     "AsyncClient",
     "AsyncJobHandle",
     "AsyncTaskHandle",
+    "Cancel",
     "Client",
     "ClientTls",
     "Executor",
     "JobHandle",
     "ScheduleArgs",
+    "Snooze",
     "TaskHandle",
     "TaskOptions",
     "__version__",
@@ -58,11 +61,13 @@ _HOMES = {
     "AsyncClient": "quorate.client.aio",
     "AsyncJobHandle": "quorate.client.jobs.ahandle",
     "AsyncTaskHandle": "quorate.client.ahandle",
+    "Cancel": "quorate.runtime.attempts.outcomes",
     "Client": "quorate.client.client",
     "ClientTls": "quorate.security.tls.dialer",
     "Executor": "quorate.client.futures.executor",
     "JobHandle": "quorate.client.jobs.handle",
     "ScheduleArgs": "quorate.client.work.schedules",
+    "Snooze": "quorate.runtime.attempts.outcomes",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
     "as_completed": "quorate.client.futures.completed",

@@ -15,3 +15,5 @@ class Failure:
     code: int = 0
     pickle: bytes = b""
     base_types: tuple[str, ...] = ()
+    # Seconds after which it is to run again, which is then no failure; 0 for none.
+    snooze: float = 0.0

@@ -28,7 +28,7 @@ from node_agent.protocol.packets import remove
 from node_agent.task import large_input
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCommand, Command
-from quorate.runtime.progress import read_line
+from quorate.runtime.attempts.progress import read_line
 from quorate.telemetry.tracing import TRACEPARENT
 
 GRACE_SECONDS = 5.0

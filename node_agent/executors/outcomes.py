@@ -11,6 +11,7 @@ from pydantic import ByteSize
 
 from node_agent.core.attempts import Failure, Outcome, Result
 from node_agent.executors.link import Exit, SpawnerLink
+from quorate.runtime.attempts.outcomes import SNOOZED, clean_snooze
 
 _SUCCESS = Result("exit_code", 0)
 
@@ -22,7 +23,21 @@ def outcome_of_answer(answer: tuple[Any, ...], started: float, seconds: float) -
         names = tuple(bases.split("\n")) if bases else ()
         failure = Failure(kind, message, traceback, 0, pickled, names)
         return Outcome(failure, started, seconds)
+    if answer[0] == "snooze":
+        return Outcome(_snooze(answer[1]), started, seconds)
     return Outcome(Result(answer[0], answer[1]), started, seconds)
+
+
+def _snooze(text: str) -> Failure:
+    """What a call that wants to run again later says; its text is user code's to forge."""
+    number, _, reason = text.partition(" ")
+    try:
+        wanted = clean_snooze(float(number))
+    except ValueError:
+        wanted = 0.0
+    if not wanted:
+        return Failure("WORKER_CRASHED", "the worker process asked for a snooze of no length")
+    return Failure(SNOOZED, reason, snooze=wanted)
 
 
 def outcome_of_crash(exit_: Exit, since: float, memory: int = 0) -> Outcome:

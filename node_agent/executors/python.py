@@ -39,7 +39,7 @@ from node_agent.protocol.packets import MAX_PACKET, Spill, read, spilled
 from node_agent.protocol.replies import LAST, USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import Call
-from quorate.runtime.progress import EVERY_SECONDS
+from quorate.runtime.attempts.progress import EVERY_SECONDS
 
 
 class PythonExecutor(WorkerLanes):

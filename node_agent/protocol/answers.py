@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from quorate.runtime.attempts.outcomes import Snooze, clean_snooze
+
 # The largest limit for a result that an agent may be given, and the limit by default.
 MAX_RESULT = 1024 * 1024
 DEFAULT_MAX_RESULT = 256 * 1024
@@ -28,7 +30,7 @@ _to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 # Kinds of arguments and results that are in the blob store: a `Blob.text` stands for them.
 BLOB_KINDS = {"json-blob": "json", "pickle-blob": "pickle"}
 
-# ("json", text) | ("pickle", bytes)
+# ("json", text) | ("pickle", bytes) | ("snooze", seconds and reason)
 # | ("json-blob" or "pickle-blob", text)
 # | ("error", type, message, traceback, pickle, names of base classes)
 Answer = tuple[Any, ...]
@@ -71,6 +73,16 @@ def of_result(kind: str, value: object, most: int, keep: Keep | None = None) -> 
 def of_problem(kind: str, message: str, traceback_text: str = "") -> Answer:
     """The answer for one of our own error types."""
     return ("error", kind, clip(message, MAX_MESSAGE), traceback_text, b"", "")
+
+
+def of_snooze(snooze: Snooze) -> Answer:
+    """The answer that asks for another attempt later: seconds, then the reason."""
+    text = clip(text_of(snooze), MAX_MESSAGE)
+    try:
+        wanted = clean_snooze(float(snooze.seconds))
+    except BaseException as error:  # noqa: BLE001 (a subclass is user code)
+        return of_exception(error, ours=1)
+    return ("snooze", f"{wanted:.3f} {text}")
 
 
 def of_exception(error: BaseException, ours: int) -> Answer:

@@ -15,7 +15,7 @@ import os
 import struct
 
 from node_agent.protocol.pieces import MARKS_BYTES
-from quorate.runtime.progress import MAX_TEXT_BYTES, clean_fraction, clean_text
+from quorate.runtime.attempts.progress import MAX_TEXT_BYTES, clean_fraction, clean_text
 
 _HEAD = struct.Struct("<QQdI")
 _VERSION = struct.Struct("<Q")

@@ -40,12 +40,15 @@ from node_agent.protocol.pieces import MAX_PAYLOAD
 from quorate.blobs.names import MAX_TEXT, blob_of
 
 READY, BEGAN, YIELDED, RESUMED, PIECE, WANTED = 0, 4, 5, 6, 7, 10
+READY, BEGAN, YIELDED, RESUMED, PIECE, SNOOZE = 0, 4, 5, 6, 7, 10
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
 USED = 0x10
 # The worker ends after this answer.
 LAST = 0x20
 _KIND = 0x0F
 _HEAD = struct.Struct("<BBQddIIIII")
+# Seconds and a reason.
+MAX_SNOOZE = 32 + MAX_MESSAGE
 _ERROR_BOUNDS = (MAX_NAME, MAX_MESSAGE, MAX_TRACEBACK, MAX_PICKLE, MAX_BASES)
 _HEAD_BYTES = _HEAD.size
 _unpack = _HEAD.unpack_from
@@ -60,7 +63,15 @@ _SIGNS: dict[int, tuple[Any, ...]] = {
     RESUMED: ("resumed",),
     WANTED: ("wanted",),
 }
-_KINDS = {"json": 1, "pickle": 2, "error": 3, "piece": PIECE, "json-blob": 8, "pickle-blob": 9}
+_KINDS = {
+    "json": 1,
+    "pickle": 2,
+    "error": 3,
+    "piece": PIECE,
+    "json-blob": 8,
+    "pickle-blob": 9,
+    "snooze": SNOOZE,
+}
 _KINDS |= {sign[0]: kind for kind, sign in _SIGNS.items()}
 _PIECE_BYTES = MAX_PACKET - 1
 
@@ -170,6 +181,10 @@ def _parse(data: bytes) -> Reply:
             answer = ("json-blob" if kind == 8 else "pickle-blob", blob_of(_text(text)).text)
         except ValueError as error:
             raise Malformed(str(error)) from None
+    elif kind == SNOOZE:
+        if first > MAX_SNOOZE or first != len(data) - begin:
+            raise Malformed(f"a snooze of {first} bytes")
+        answer = ("snooze", _text(data[begin:]))
     elif kind == PIECE:
         if first > MAX_PAYLOAD or first != len(data) - begin:
             raise Malformed(f"an answer of {first} bytes for a piece")

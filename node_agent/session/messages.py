@@ -265,6 +265,8 @@ def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
             message.result.exit_code = 0
     else:
         assert isinstance(value, Failure)
+        if value.snooze:
+            message.snooze.FromMilliseconds(int(value.snooze * 1e3))
         error = message.error
         error.type = value.type
         error.message = value.message

@@ -13,6 +13,7 @@ from typing import IO, Any
 from node_agent.protocol import answers
 from node_agent.protocol.answers import Answer
 from quorate.client.chunk import MODULE_ADVICE
+from quorate.runtime.attempts.outcomes import CANCELLED, Cancel, Snooze
 from quorate.telemetry.tracing import attach, detach
 
 _decoder = json.JSONDecoder()
@@ -60,6 +61,10 @@ def call(
             import asyncio  # most workers never need it, and it is slow to import
 
             result = context.run(asyncio.run, result)
+    except Snooze as snooze:
+        return answers.of_snooze(snooze)
+    except Cancel as cancel:
+        return answers.of_problem(CANCELLED, answers.text_of(cancel))
     except BaseException as error:  # noqa: BLE001 (user code may raise anything, SystemExit too)
         return answers.of_exception(error, ours=1)
     finally:

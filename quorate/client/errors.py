@@ -60,14 +60,16 @@ class TaskFailed(Exception):
 
 
 class TaskCancelled(concurrent.futures.CancelledError):
-    """The task was cancelled before it had a result."""
+    """The task was cancelled before it had a result; or itself, for `reason` (`quorate.Cancel`)."""
 
-    def __init__(self, task_id: str) -> None:
-        super().__init__(task_id)
+    def __init__(self, task_id: str, reason: str = "") -> None:
+        super().__init__(*filter(None, (task_id, reason)))
         self.task_id = task_id
+        self.reason = reason
 
     def __str__(self) -> str:
-        return f"task {self.task_id} was cancelled"
+        why = f": {self.reason}" if self.reason else ""
+        return f"task {self.task_id} was cancelled{why}"
 
 
 class ArgumentNotSerialisable(QuorateError, TypeError):

@@ -290,7 +290,7 @@ class AttemptStarted(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AttemptFinished(_message.Message):
-    __slots__ = ("task_id", "attempt", "start_time", "finish_time", "result", "error", "handed_back")
+    __slots__ = ("task_id", "attempt", "start_time", "finish_time", "result", "error", "handed_back", "snooze")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +298,7 @@ class AttemptFinished(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     HANDED_BACK_FIELD_NUMBER: _ClassVar[int]
+    SNOOZE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     start_time: _timestamp_pb2.Timestamp
@@ -305,7 +306,8 @@ class AttemptFinished(_message.Message):
     result: _task_pb2.TaskResult
     error: _task_pb2.TaskError
     handed_back: bool
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ...) -> None: ...
+    snooze: _duration_pb2.Duration
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ..., snooze: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
     __slots__ = ("task_id", "attempt", "follow", "offset", "tail_lines")

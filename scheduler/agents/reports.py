@@ -12,8 +12,9 @@ from itertools import chain, islice
 from typing import Final
 
 from quorate.blobs.names import Blob, is_well_formed
+from quorate.runtime.attempts.outcomes import clean_snooze
+from quorate.runtime.attempts.progress import clean_fraction, clean_text
 from quorate.runtime.ids import InstanceId, NodeName
-from quorate.runtime.progress import clean_fraction, clean_text
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import node_agent_pb2 as pb
 from scheduler.agents.conduct import AgentMisbehaviour, check_id
@@ -92,7 +93,10 @@ def events_of(
                 _blob(item.result.blob) if item.result.HasField("blob") else None,
             )
         elif outcome == "error":
-            yield _failed(item, instance, item.error)
+            failed = _failed(item, instance, item.error)
+            if item.HasField("snooze"):
+                failed = failed._replace(snooze=clean_snooze(seconds(item.snooze)))
+            yield failed
         else:
             yield e.AttemptReturned(instance, task, item.attempt)
     for back in message.returned:

@@ -9,7 +9,7 @@ import pytest
 
 import quorate
 from tests.support.cluster import Cluster
-from tests.support.reporting import says_progress
+from tests.support.reporting import cancels, says_progress, snoozes
 from tests.support.tls import client_environment
 
 PATIENCE = 60.0
@@ -62,7 +62,7 @@ async def test_a_suspended_program_is_signalled_cancelled_and_ends_itself(
         monkeypatch.setenv(name, value)
     trap = (
         "trap 'echo got USR1; exit 7' USR1; trap 'echo bye; exit 0' TERM; "
-        "while :; do sleep 0.1; done"
+        "echo 0 >&$QUORATE_PROGRESS_FD; while :; do sleep 0.1; done"
     )
     async with Cluster(tmp_path, agents=1, slots=2) as cluster:
         await cluster.in_session()
@@ -71,7 +71,7 @@ async def test_a_suspended_program_is_signalled_cancelled_and_ends_itself(
             signalled = await client.command(["sh", "-c", trap])
             cancelled = await client.command(["sh", "-c", trap])
             for handle in (signalled, cancelled):
-                while not any(one.HasField("start_time") for one in (await handle.task()).attempts):
+                while await handle.progress() is None:
                     await asyncio.sleep(0.02)
                 await handle.pause()
             await signalled.signal("USR1")
@@ -83,3 +83,23 @@ async def test_a_suspended_program_is_signalled_cancelled_and_ends_itself(
             await signalled.resume()
             found = await signalled.wait()
             assert (found.error.type, found.error.code) == ("EXIT_CODE", 7)
+
+
+async def test_a_function_snoozes_and_cancels_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in client_environment().items():
+        monkeypatch.setenv(name, value)
+    async with Cluster(tmp_path, agents=1, slots=2) as cluster:
+        await cluster.in_session()
+        _, leader = await cluster.leader()
+        async with quorate.AsyncClient(leader.address) as client, asyncio.timeout(PATIENCE):
+            later = await client.submit(snoozes, str(tmp_path / "seen"))
+            never = await client.options(retries=3).submit(cancels)
+            with pytest.raises(quorate.errors.TaskCancelled, match="no such customer"):
+                await never
+            assert (await never.task()).attempt == 1
+            assert await later == "done"
+            found = await later.task()
+            assert (found.attempt, found.failures) == (2, 0)
+            assert [one.error.type for one in found.attempts] == ["SNOOZED", ""]

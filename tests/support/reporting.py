@@ -33,3 +33,17 @@ def says_nonsense() -> str:
             continue
         return f"{one} was not refused"
     return "done"
+
+
+def snoozes(path: str) -> str:
+    """Run again once."""
+    if not os.path.exists(path):
+        with open(path, "w"):
+            pass
+        raise quorate.Snooze(1, "not yet")
+    return "done"
+
+
+def cancels() -> None:
+    """Give up for good."""
+    raise quorate.Cancel("no such customer")

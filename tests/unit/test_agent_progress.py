@@ -16,14 +16,14 @@ from node_agent.core.chunks.chunk import Chunk
 from node_agent.core.effects import Effects
 from node_agent.protocol import pieces, progress
 from node_agent.spawner.outputs.progress import LINE_BYTES, ProgressPipes
-from quorate.runtime.ids import Epoch
-from quorate.runtime.progress import (
+from quorate.runtime.attempts.progress import (
     EVERY_SECONDS,
     MAX_TEXT,
     clean_fraction,
     clean_text,
     read_line,
 )
+from quorate.runtime.ids import Epoch
 from quorate.runtime.ranges import Ranges
 from tests.support.agent_machine import Node, call, command, names
 

@@ -101,7 +101,7 @@ def test_a_suspended_program_is_on_record_with_who_and_why():
         assert (row.state, row.pause) == (TaskState.RUNNING, wanted)
     found = explain(c.state, c.row(task), c.now).reasons[0]
     assert found.why is Why.TASK_PAUSED
-    assert "stopped on node n" in found.sentence
+    assert "stopped on n" in found.sentence
     pause(c, task, paused=False)
     assert node.suspended == set()
     assert [row.pause for row in (c.row(task), *known(log, task))] == [None] * 3

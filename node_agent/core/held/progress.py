@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from node_agent.core.attempts import Attempt
 from node_agent.core.progress import Progress
-from quorate.runtime.progress import EVERY_SECONDS
+from quorate.runtime.attempts.progress import EVERY_SECONDS
 
 
 class ProgressReports:

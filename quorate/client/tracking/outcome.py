@@ -29,6 +29,10 @@ TERMINAL = frozenset(
 )
 
 
+# Of tasks that did not cancel themselves.
+_BY_CALLERS = ("cancelled by a caller", "cancelled on request")
+
+
 def is_finished(task: task_pb2.Task) -> bool:
     """Whether its state is final; also one that only a newer cluster knows."""
     return task.state in TERMINAL or task.HasField("finish_time")
@@ -121,7 +125,8 @@ def _is_loaded(file: str) -> bool:
 def error_of(task: task_pb2.Task, *, pickled: bool = True) -> BaseException:
     """The exception that stands for a task that did not succeed; `pickled` as in `value_of`."""
     if task.state == task_pb2.TASK_STATE_CANCELLED:
-        return TaskCancelled(task.id)
+        said = task.error.message
+        return TaskCancelled(task.id, "" if said in _BY_CALLERS else said)
     error = task.error
     failed = TaskFailed(
         task.id,

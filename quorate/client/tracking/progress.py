@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from quorate.runtime.progress import clean_fraction, clean_text
+from quorate.runtime.attempts.progress import clean_fraction, clean_text
 
 
 class Host(Protocol):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from quorate.blobs.names import REPORT_WITHIN, may_be_named
+from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.handlers import shares, start_limits
 from scheduler.core.handlers.chunks import life as chunks
@@ -171,6 +172,8 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
             finish(state, row, TaskState.CANCELLED, now, out, put)
         elif row.replica is not None:
             _restart(state, row, event.error_type, event.error_message, now, out, event.error)
+        elif event.snooze:
+            _snooze(state, row, event, now, out)
         else:
             _failed(state, row, event, now, out, put)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
@@ -305,6 +308,18 @@ def _back_off(
     if row.member is not None:
         held_back(state, row)
     out.writes.append(put)
+
+
+def _snooze(state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects) -> None:
+    """SCHEDULED until the time that it asked for: no failure, and its start deadline is met."""
+    if row.share:
+        shares.correct(state, row, now, out)
+    _remember_past(row, now, SNOOZED, event.error_message)
+    row.expire_at = 0.0
+    transitions.requeue(state, row, now + event.snooze)
+    if row.member is not None:
+        held_back(state, row)
+    out.writes.append(PutRun(row))
 
 
 def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:

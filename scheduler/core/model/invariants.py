@@ -81,7 +81,8 @@ def _check_turns(state: State) -> None:
         key = row.limits.ordering if row.limits is not None else ""
         if not key:
             continue
-        retried = row.state is TaskState.SCHEDULED and row.failures > 0
+        again = row.failures > 0 or row.snoozed
+        retried = row.state is TaskState.SCHEDULED and again
         assert row.has_turn == (row.state is TaskState.RUNNING or retried), row.id
         of = row.queue.name, key
         taken[of] = taken.get(of, 0) + row.has_turn

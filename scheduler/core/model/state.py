@@ -210,7 +210,7 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
                 self.permits.take(row)
         elif state is TaskState.SCHEDULED:
             heappush(self.timers, (row.not_before, row.id))
-            if row.limits is not None and row.failures:
+            if row.limits is not None and (row.failures or row.snoozed):
                 self.permits.take_turn(row)
 
     def move(self, row: TaskRow, state: TaskState) -> None:

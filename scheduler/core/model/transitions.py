@@ -231,7 +231,8 @@ def unblock(state: State, row: TaskRow, now: float) -> None:
 def _waits_no_longer(row: TaskRow, now: float) -> bool:
     """Whether a task that was held back is PENDING now. One with an ordering key gave its turn away
     meanwhile: it stands in line again instead of waiting for its next attempt."""
-    if row.failures and row.limits is not None and row.limits.ordering:
+    ordered = row.limits is not None and row.limits.ordering
+    if ordered and (row.failures or row.snoozed):
         return True
     return not row.not_before or is_due(row.not_before, now)
 

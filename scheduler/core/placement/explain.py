@@ -147,8 +147,7 @@ def _running(state: State, row: TaskRow) -> Reason:
         )
     if row.pause is not None:
         held = _held(row)
-        sentence = f"{held.sentence}; its processes are stopped on node {row.node}"
-        return held._replace(sentence=sentence)
+        return held._replace(sentence=f"{held.sentence}; its processes are stopped on {row.node}")
     if not row.start_time:
         return Reason(
             Why.ASSIGNED, f"{where} was assigned at {at(row.assign_time)} and has not started there"
@@ -164,14 +163,12 @@ def _held(row: TaskRow) -> Reason:
 
 def _scheduled(row: TaskRow) -> Reason:
     until = row.not_before
-    if row.failures and row.past:
+    if row.past and (row.failures or row.snoozed):
         last = row.past[-1]
-        return Reason(
-            Why.BACKOFF,
-            f"attempt {last.number} failed with {last.error_type}; the next one may start at "
-            f"{at(until)}",
-            until,
-        )
+        how = "asked to run again" if row.snoozed else f"failed with {last.error_type}"
+        why = Why.NOT_BEFORE if row.snoozed else Why.BACKOFF
+        sentence = f"attempt {last.number} {how}; the next one may start at {at(until)}"
+        return Reason(why, sentence, until)
     return Reason(Why.NOT_BEFORE, f"the task may not start before {at(until)}", until)
 
 

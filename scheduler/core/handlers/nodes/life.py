@@ -111,6 +111,7 @@ def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
         and (row := state.tasks.get(task)) is not None
         and row.state is TaskState.SCHEDULED
         and row.failures
+        and not row.snoozed
         and row.not_before == instant
         and instant > now + row.retry.max_backoff * (1.0 + row.retry.jitter)
     ]

@@ -150,6 +150,8 @@ class AttemptFailed(NamedTuple):
     error: Sized | None
     # Of an exception: the names of its base classes.
     base_types: tuple[str, ...] = ()
+    # Seconds after which the task asks to run again: then it is no failure. 0.0: it does not.
+    snooze: float = 0.0
 
 
 class AttemptReturned(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.arrays.array import Array
 from scheduler.core.arrays.chunk import Chunk
@@ -110,6 +111,11 @@ class TaskRow:
     labels: tuple[Label, ...] = ()
     # What it is in the job that it belongs to; None as a rule.
     member: Member[JobRow] | None = None
+
+    @property
+    def snoozed(self) -> bool:
+        """Whether its last attempt asked to run again later."""
+        return bool(self.past) and self.past[-1].error_type == SNOOZED
 
     @property
     def expires(self) -> bool:

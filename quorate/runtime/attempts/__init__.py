@@ -1,0 +1,1 @@
+"""What running tasks say of themselves, and how they end."""
