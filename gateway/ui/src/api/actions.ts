@@ -8,11 +8,13 @@ import type {
   Explanation,
   Int64,
   Limit,
+  Pause,
   Queue,
   Quota,
   Schedule,
   ScheduleSpec,
   Service,
+  Taint,
   Task,
   TaskSpec,
 } from "@ui/api/types";
@@ -113,6 +115,17 @@ export const cordonNode = (name: string) => post(`v1/nodes/${segment(name)}:cord
 export const uncordonNode = (name: string) => post(`v1/nodes/${segment(name)}:uncordon`);
 export const drainNode = (name: string, grace: string | undefined) =>
   post(`v1/nodes/${segment(name)}:drain`, grace ? { grace } : {});
+
+export const taintNode = (name: string, taint: Taint) =>
+  post(`v1/nodes/${segment(name)}:taint`, { taint });
+export const untaintNode = (name: string, { key, value = "" }: Taint) =>
+  post(`v1/nodes/${segment(name)}:untaint`, { key, value });
+
+export const listPauses = (page: { pageSize: number; pageToken?: string }, options?: Options) =>
+  get<{ pauses?: Pause[]; nextPageToken?: string }>("v1/pauses", { ...options, query: page });
+export const createPause = (pause: Pause) => post("v1/pauses", { pause });
+export const deletePause = ({ name, queue }: Pause) =>
+  call("DELETE", `v1/pauses/${segment(name)}`, { query: { queue } });
 
 export const createService = (service: Partial<Service>) =>
   post<{ service: Service }>("v1/services", { service });

@@ -63,6 +63,42 @@ export interface TaskSpec {
   unique?: { key?: string; window?: string };
   fairnessKey?: string;
   limits?: string[];
+  placement?: PlacementRules;
+}
+
+export interface PlacementRules {
+  nodes?: { label: string; operator?: string; values?: string[]; preferred?: boolean }[];
+  tolerations?: Taint[];
+  near?: TaskRule[];
+  apart?: TaskRule[];
+  distinct?: string[];
+  strategy?: string;
+  spread?: string;
+}
+
+export interface TaskRule {
+  label: string;
+  value?: string;
+  preferred?: boolean;
+}
+
+/** Of a toleration: without a value any. */
+export interface Taint {
+  key: string;
+  value?: string;
+}
+
+/** Holds for all tasks that match. */
+export interface Pause {
+  name: string;
+  queue?: string;
+  labels?: Record<string, string>;
+  fairnessKey?: string;
+  scope?: string;
+  reason?: string;
+  until?: string;
+  pausedBy?: string;
+  pauseTime?: string;
 }
 
 export interface Resources {
@@ -180,6 +216,9 @@ export interface Queue {
   lengthPolicy?: string;
   weights?: Record<string, number>;
   aging?: string;
+  spreadLabel?: string;
+  filters?: string[];
+  score?: string;
 }
 
 export interface RateLimit {
@@ -222,6 +261,9 @@ export interface Node {
   leavingSince?: string;
   /** What its agent last reported that none may. */
   fault?: string;
+  /** By operators, and of its agent. */
+  taints?: Taint[];
+  agentTaints?: Taint[];
 }
 
 export interface Cluster {

@@ -4,7 +4,8 @@ import { now, useTasks } from "@ui/api/store";
 import type { Node, Task } from "@ui/api/types";
 import { bytes, count, num, shownState, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
-import { Ago } from "@ui/parts/basics";
+import { Ago, Labels } from "@ui/parts/basics";
+import { Taints } from "@ui/views/nodes/taints";
 import { lastAttempt, ranFor, taskName } from "@ui/views/task/names";
 
 const RUNNING = { states: ["TASK_STATE_RUNNING"], limit: 1000 };
@@ -55,6 +56,18 @@ export function NodeDetail({ node }: { node: Node }) {
             </dd>
           </>
         )}
+        {node.labels && (
+          <>
+            <dt>Labels</dt>
+            <dd>
+              <Labels labels={node.labels} />
+            </dd>
+          </>
+        )}
+        <dt>Taints</dt>
+        <dd>
+          <Taints node={node} />
+        </dd>
         <dt>Assigned</dt>
         <dd>
           {count(node.assigned)}

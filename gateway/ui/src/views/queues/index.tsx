@@ -13,18 +13,23 @@ import { Table, type Column } from "@ui/parts/table";
 import { attempt, tell } from "@ui/parts/toasts";
 import { CreateQueueDialog } from "@ui/views/queues/create";
 import { PauseDialog, pausedWords } from "@ui/views/queues/pause";
+import { Pauses } from "@ui/views/queues/pauses";
 import { limitsText, QueueSettingsDialog } from "@ui/views/queues/settings";
 
 export function QueuesView() {
   const queues = useQueues().value;
   const [creating, setCreating] = useState(false);
+  const [pausing, setPausing] = useState(false);
   const rows = [...(queues?.values() ?? [])].sort((a, b) => a.name.localeCompare(b.name));
   return (
     <div class="view">
       <div class="title">
         <h1>Queues</h1>
         {queues && <span class="muted">{count(queues.size)}</span>}
-        <span class="push" data-create>
+        <span class="push row" data-create>
+          <Button icon="pause" onClick={() => setPausing(true)}>
+            Pause tasks
+          </Button>
           <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
             Create queue
           </Button>
@@ -43,6 +48,7 @@ export function QueuesView() {
           <Table label="Queues" columns={COLUMNS} items={rows} keyOf={(queue) => queue.name} />
         )}
       </Panel>
+      <Pauses adding={pausing} onClose={() => setPausing(false)} />
       {creating && <CreateQueueDialog onClose={() => setCreating(false)} />}
     </div>
   );

@@ -12,6 +12,7 @@ const DROP = "LENGTH_POLICY_DROP_OLDEST";
 const SETTINGS = [
   ...["placement", "disconnect", "retention", "maxRunning", "rate"],
   ...["maxRunningPerKey", "ratePerKey", "maxLength", "lengthPolicy", "weights", "aging"],
+  ...["spreadLabel", "filters", "score"],
 ];
 
 export function QueueSettingsDialog({ queue, onClose }: { queue: Queue; onClose: () => void }) {
@@ -48,8 +49,12 @@ export function QueueFields({ queue }: { queue?: Queue }) {
             <option value="PLACEMENT_STRATEGY_LEAST_LOADED">Least loaded node</option>
             <option value="PLACEMENT_STRATEGY_ROUND_ROBIN">Each node in turn</option>
             <option value="PLACEMENT_STRATEGY_CONSISTENT_HASH">Same node for the same key</option>
+            <option value="PLACEMENT_STRATEGY_BIN_PACK">Fullest node with a free slot</option>
+            <option value="PLACEMENT_STRATEGY_SPREAD">Evenly over nodes, or over a label</option>
+            <option value="PLACEMENT_STRATEGY_RANDOM_OF_TWO">Better of two random nodes</option>
           </select>
         </Field>
+        {text("spreadLabel", "Spread over label", queue?.spreadLabel ?? "", undefined, "nodes")}
         <Field label="Nodes without contact" hint="What becomes of tasks on a node that hears nobody.">
           <select name="disconnect" value={queue?.disconnect}>
             <option value="DISCONNECT_POLICY_KEEP">Tasks run on</option>
@@ -91,6 +96,10 @@ export function QueueFields({ queue }: { queue?: Queue }) {
         {text("aging", "Waiting worth one priority", queue?.aging ?? "", "Such as 10m.", "never")}
       </div>
       <div class="fields">
+        {text("filters", "Filters of nodes", (queue?.filters ?? []).join(", "), "Plug-ins of the schedulers.", "none")}
+        {text("score", "Score of nodes", queue?.score ?? "", "A plug-in that chooses the node.", "none")}
+      </div>
+      <div class="fields">
         {text("maxLength", "Waiting tasks", countText(queue?.maxLength))}
         <Field label="When so many wait">
           <select name="lengthPolicy" value={queue?.lengthPolicy === DROP ? DROP : ""}>
@@ -114,12 +123,16 @@ export function settingsOf(read: (name: string) => string): Partial<Queue> {
   const maxLength = readCount(read("maxLength"), "Waiting tasks");
   const lengthPolicy = read("lengthPolicy");
   const weights = readWeights(read("weights"));
+  const filters = read("filters").split(",").map((name) => name.trim()).filter(Boolean);
   const aging = duration(read("aging"), "Waiting worth one priority");
   if (lengthPolicy && maxLength === undefined) {
     throw new Unreadable("Waiting tasks: type how many may wait before the oldest one fails.");
   }
   return {
     placement: read("placement"),
+    ...(read("spreadLabel") ? { spreadLabel: read("spreadLabel") } : {}),
+    ...(filters.length ? { filters } : {}),
+    ...(read("score") ? { score: read("score") } : {}),
     disconnect: read("disconnect"),
     ...(age || most
       ? { retention: { ...(age ? { age } : {}), ...(most ? { count: most } : {}) } }

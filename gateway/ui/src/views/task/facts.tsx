@@ -5,6 +5,7 @@ import { now } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
 import { bytes, clock, count, durationMs, instant, num, shortId, span } from "@ui/lib/format";
 import { pretty } from "@ui/lib/json";
+import { ruleRows } from "@ui/lib/placing";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
 import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
@@ -82,6 +83,7 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
   if (spec.limitKey) rows.push(["Limit key", <span class="mono">{spec.limitKey}</span>]);
   if (spec.limits?.length) rows.push(["Limits", spec.limits.join(", ")]);
   if (spec.affinityKey) rows.push(["Affinity", <span class="mono">{spec.affinityKey}</span>]);
+  for (const [name, text] of ruleRows(spec.placement)) rows.push([name, text]);
   if (retry?.initialBackoff) rows.push(["First backoff", span(durationMs(retry.initialBackoff))]);
   if (retry?.maxBackoff) rows.push(["Longest backoff", span(durationMs(retry.maxBackoff))]);
   if (retry?.fatalErrors?.length) rows.push(["Final errors", retry.fatalErrors.join(", ")]);
