@@ -17,10 +17,21 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.failures import failover
+from benchmarks.failures import failover, rates
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
-from benchmarks.tasks import arrays, commands, floods, latency, memory, throughput, tls, workers
+from benchmarks.tasks import (
+    arrays,
+    commands,
+    fairness,
+    floods,
+    latency,
+    memory,
+    programs,
+    throughput,
+    tls,
+    workers,
+)
 
 BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "throughput": throughput.run,
@@ -28,18 +39,21 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "tls": tls.run,
     "latency": latency.run,
     "commands": commands.run,
+    "programs": programs.run,
     "workers": workers.run,
     "memory": memory.run,
     "failover": failover.run,
+    "rates": rates.run,
     "floods": floods.run,
+    "fairness": fairness.run,
     "proxy": proxy.run,
     "live": live.run,
     "dashboard": dashboard.run,
 }
 
-# Those that need programs of the system (nginx, wrk, Chromium), or that flood the machine, are
-# measured when they are named.
-ON_REQUEST = ("proxy", "dashboard", "floods")
+# Those that need programs of the system (nginx, wrk, Chromium), flood the machine, or take
+# minutes: they are measured when they are named.
+ON_REQUEST = ("proxy", "dashboard", "floods", "fairness", "rates", "programs")
 
 
 def main() -> int:

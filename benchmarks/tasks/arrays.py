@@ -82,9 +82,14 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
 
 
 def _job(cluster: BenchCluster, count: int, entrypoint: str) -> float:
-    """Subtasks a second, until the end of the job is durable."""
-    request = scheduler_pb2.CreateJobRequest(spec=job_pb2.JobSpec(count=count))
-    request.spec.template.python.entrypoint = entrypoint
+    spec = job_pb2.JobSpec(count=count)
+    spec.template.python.entrypoint = entrypoint
+    return run_job(cluster, spec)
+
+
+def run_job(cluster: BenchCluster, spec: job_pb2.JobSpec) -> float:
+    """Subtasks a second, until the end of the job is durable. Raises RuntimeError if one failed."""
+    request, count = scheduler_pb2.CreateJobRequest(spec=spec), spec.count
     with cluster.channel() as channel:
         stub = Stub(channel)
         began = time.monotonic()

@@ -37,7 +37,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
             stub.await_finished(queue, count, last, _TIMEOUT)
             ours.append(count / (time.monotonic() - began))
             cost = meter.cost("/bin/true as command tasks", count)
-            seconds, cpu = _xargs(count)
+            seconds, cpu = xargs(count)
             theirs.append(count / seconds)
     load = load_average()
     findings.costs.append(cost)
@@ -59,7 +59,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     return findings
 
 
-def _xargs(count: int) -> tuple[float, float]:
+def xargs(count: int) -> tuple[float, float]:
     """Seconds, and CPU seconds of xargs and its programs."""
     lines = "\n".join(str(number) for number in range(count)).encode()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

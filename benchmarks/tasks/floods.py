@@ -232,7 +232,7 @@ def flooding(flood: str, address: str, token: str) -> Iterator[int]:
         process.wait()
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Take the lowest priority, and one core of those that there are."""
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.setpriority(os.PRIO_PROCESS, 0, 19)
@@ -305,5 +305,5 @@ async def _flood(flood: str, address: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    _step_back()
+    step_back()
     asyncio.run(_flood(*sys.argv[1:4]))

@@ -59,8 +59,9 @@ class History:
         # Tasks that somebody asked to be retried, or to be changed while they wait.
         self.retried: dict[TaskId, None] = {}
         self.updated: dict[TaskId, None] = {}
-        # Tasks that somebody asked to be resumed.
+        # Tasks that somebody asked to be resumed, or to be deleted.
         self.resumed: dict[TaskId, None] = {}
+        self.deleted: dict[TaskId, None] = {}
         # The specs' generations and what is on record of each service.
         self.services: dict[str, r.ServiceRecord] = {}
         self.rates = Rates()
@@ -183,7 +184,9 @@ class History:
         kind, _, rest = key.partition(b"/")
         if kind in (b"runs", b"tasks"):
             task = TaskId(rest.rpartition(b"/")[2].decode())
-            assert task in self.finals, f"{task} was deleted, and has not ended"
+            # One that ends and is deleted by somebody within one Txn leaves no last status.
+            ended = task in self.finals or task in self.deleted
+            assert ended, f"{task} was deleted, and has not ended"
         elif kind == b"chunks":
             job, _, chunk = rest.decode().partition("/")
             self.arrays.chunk_gone(TaskId(job), TaskId(chunk))
@@ -239,6 +242,7 @@ class History:
         self.look()
         for request, made in self.answered.items():
             for task in made:
-                assert task in self.finals, f"{task} of {request} never ended"
+                ended = task in self.finals or task in self.deleted
+                assert ended, f"{task} of {request} never ended"
         self.arrays.all_kept()
         self.starting.at_rest()

@@ -42,6 +42,7 @@ class ManyCalls:
         """Delete what ended long ago."""
         tasks = list(self._world.history.finals)[: self._world.rng.randint(1, 12)]
         if tasks:
+            self._world.history.deleted.update(dict.fromkeys(tasks))
             self._many(tasks, act=BulkAct.DELETE)
 
     def update_some(self) -> None:

@@ -92,11 +92,11 @@ class Starts:
         self.demands: dict[TaskId, Demand] = {}
         self._running: dict[TaskId, Running] = {}
         self._fresh: dict[TaskId, Running] = {}
-        # By permit: who holds it, and how many may; 0: any number. `_before`: at the last revision,
-        # of those that were changed since.
+        # By permit: who holds it, and how many may; 0: any number. And which of those numbers were
+        # changed in this revision.
         self._held: dict[str, dict[TaskId, None]] = {}
         self._most: dict[str, int] = {}
-        self._before: dict[str, int] = {}
+        self._changed: dict[str, None] = {}
         # Queues that start nothing, until an instant (0.0: somebody resumes them); at the last
         # revision, too.
         self._paused: dict[str, float] = {}
@@ -136,7 +136,7 @@ class Starts:
         self._nodes[record.instance] = (record.slots, *sizes)
 
     def _bound(self, permit: str, most: int) -> None:
-        self._before.setdefault(permit, self._most.get(permit, 0))
+        self._changed[permit] = None
         self._most[permit] = most
 
     def created(self, task: TaskId, demand: Demand, revision: int) -> None:
@@ -206,17 +206,17 @@ class Starts:
                 assert list(holders) == [task], f"{unique!r} is held by {list(holders)}"
         if self._fresh:
             self._fresh = {}
-        if self._before:
-            self._before = {}
+        self._changed.clear()
         if self._paused != self._paused_before:
             self._paused_before = dict(self._paused)
 
     def _check_permits(self, demand: Demand, revision: int) -> None:
         for permit in demand.permits:
             of = permit.partition("/")[0]
-            most, before = self._most.get(of, 0), self._before.get(of)
-            if before is not None and most:
-                most = max(most, before) if before else 0
+            if of in self._changed:
+                # Perhaps more than once in this Txn, which holds the last limit alone.
+                continue
+            most = self._most.get(of, 0)
             holders = self._held[permit]
             assert not most or len(holders) <= most, (
                 f"{permit} lets {most} run, and {list(holders)} do at {revision}"
