@@ -100,6 +100,7 @@ async def run(settings: AgentSettings) -> None:
         except ValueError as error:
             raise CannotStart(f"--{error}") from None
         instances = InstanceRecords(settings.prefix)
+        instance = instance_id()
         spans = _spans(settings, clock)
         try:
             make_room(data, data / "logs", int(settings.disk_reserve))
@@ -107,6 +108,7 @@ async def run(settings: AgentSettings) -> None:
             node = Driver(
                 slots=settings.slot_count,
                 node=settings.name,
+                instance=instance,
                 data=data,
                 mark=mark,
                 clock=clock,
@@ -136,7 +138,7 @@ async def run(settings: AgentSettings) -> None:
             await refuse_unsafe(safe)
             await driver.disk.look()  # no session finds a node ready that cannot write
             check = LeaderCheck(etcd, settings.prefix)
-            sessions = Sessions(driver, clock, instance_id(), check)
+            sessions = Sessions(driver, clock, instance, check)
             credentials = server_credentials(settings) if settings.tls else None
             serving = await serve(
                 settings.listen,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quorate.client.ahandle import AsyncTaskHandle
     from quorate.client.aio import AsyncClient
     from quorate.client.client import Client
+    from quorate.client.current import current
     from quorate.client.decorator import schedule, task
     from quorate.client.futures.completed import as_completed
     from quorate.client.futures.executor import Executor
@@ -50,6 +51,7 @@ __all__ = [
     "TaskOptions",
     "__version__",
     "as_completed",
+    "current",
     "errors",
     "progress",
     "schedule",
@@ -70,6 +72,7 @@ _HOMES = {
     "Snooze": "quorate.runtime.attempts.outcomes",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
+    "current": "quorate.client.current",
     "as_completed": "quorate.client.futures.completed",
     "progress": "quorate.client.tracking.progress",
     "schedule": "quorate.client.decorator",

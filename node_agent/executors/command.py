@@ -44,6 +44,7 @@ class CommandExecutor:
 
     Args:
         node: the node's name, which programs see as QUORATE_NODE.
+        instance: this process of the agent, which programs see as QUORATE_INSTANCE.
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.
@@ -60,6 +61,7 @@ class CommandExecutor:
         link: SpawnerLink,
         logs: LogStore,
         node: str,
+        instance: str,
         scratch: Path,
         on_exited: OnExited,
         on_recalled: OnRecalled,
@@ -75,7 +77,7 @@ class CommandExecutor:
         self._secrets = secrets or Secrets()
         self._link = link
         self._logs = logs
-        self._node = node
+        self._node, self._instance = node, instance
         self._scratch = str(scratch)
         self._on_exited = on_exited
         self._on_recalled = on_recalled
@@ -83,7 +85,9 @@ class CommandExecutor:
         self._kills = Kills(link, grace)
         self._chunks: ProgramChunks | None = None
         if events is not None:
-            self._chunks = ProgramChunks(self, events, link, logs, self._kills, self._secrets, node)
+            self._chunks = ProgramChunks(
+                self, events, link, logs, self._kills, self._secrets, node, instance
+            )
         # Key at the spawner and scratch directory of each; the attempt of each key.
         self._running: dict[Attempt, tuple[int, str]] = {}
         self._attempts: dict[int, Attempt] = {}
@@ -127,6 +131,7 @@ class CommandExecutor:
             "QUORATE_TASK_ID": task_id,
             "QUORATE_ATTEMPT": str(number),
             "QUORATE_NODE": self._node,
+            "QUORATE_INSTANCE": self._instance,
         }
         if attempt.trace:
             env[TRACEPARENT] = attempt.trace

@@ -62,6 +62,7 @@ class PythonExecutor(WorkerLanes):
         spill_directory: Path,
         directory: str,
         node: str,
+        instance: str,
         events: Events,
         after: Callable[[], None],
         limits: WorkerLimits | None = None,
@@ -70,7 +71,7 @@ class PythonExecutor(WorkerLanes):
         secrets: Secrets | None = None,
         max_yielded: int = MOST_YIELDED,
     ) -> None:
-        super().__init__(lanes, link, logs, directory, node, events, after, limits, grace)
+        super().__init__(lanes, link, logs, directory, node, instance, events, after, limits, grace)
         self._max_yielded = max_yielded
         # When the calls' progress is read next (monotonic seconds).
         self._look_at = 0.0

@@ -59,9 +59,13 @@ def worker_command(lane: int, limits: WorkerLimits) -> list[str]:
     ]
 
 
-def worker_environment(directory: str, node: str) -> dict[str, str]:
+def worker_environment(directory: str, node: str, instance: str) -> dict[str, str]:
     """What a worker has in its environment beside the agent's own; it imports from `directory`."""
-    return {"PYTHONPATH": os.pathsep.join(import_path(directory)), "QUORATE_NODE": node}
+    return {
+        "PYTHONPATH": os.pathsep.join(import_path(directory)),
+        "QUORATE_NODE": node,
+        "QUORATE_INSTANCE": instance,
+    }
 
 
 def import_path(directory: str) -> Iterable[str]:

@@ -51,6 +51,7 @@ from quorate.telemetry.tracing import attach, detach
 INDEX, ITEM, TASK_ID = b"QUORATE_INDEX", b"QUORATE_ITEM", b"QUORATE_TASK_ID"
 _OF_SUBTASK = (INDEX, ITEM, TASK_ID)
 _JOB_ID, _COUNT, _ATTEMPT = b"QUORATE_JOB_ID", b"QUORATE_COUNT", b"QUORATE_ATTEMPT"
+_CHUNK = b"QUORATE_CHUNK"
 # The kernel takes no longer variable for a new process (MAX_ARG_STRLEN); longer items are left out.
 MAX_ITEM_VARIABLE = 64 * 1024
 # Integers below this are written without an encoder, and surely fit.
@@ -168,10 +169,11 @@ class Pieces:
         """Load what all subtasks of a chunk call."""
         worker = self._worker
         give = worker.snapshot.give
-        job_id, count = terms[0], terms[3]
+        job_id, count, chunk = terms[0], terms[3], terms[5]
         worker.enter(trace)
         give(_JOB_ID, job_id.encode())
         give(_COUNT, b"%d" % count if count else None)
+        give(_CHUNK, chunk.encode())
         give(TASK_ID, None)
         give(_ATTEMPT, None)
         entrypoint, kind, arguments = template
@@ -186,7 +188,7 @@ class Pieces:
         self, key: int, pairs: tuple[tuple[int, int], ...], items: tuple[bytes, ...], terms: Message
     ) -> int:
         """Call one subtask after the other; how many offsets ended."""
-        job_id, first_index, step, _, reduce = terms
+        job_id, first_index, step, _, reduce, _ = terms
         loaded, kind = self._loaded, self._kind
         if isinstance(loaded, Problem):
             return self._refuse(key, pairs, loaded)

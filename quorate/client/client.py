@@ -122,6 +122,7 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
         """The data dir given to the constructor, if any."""
         self._payload_limit = payload_limit
         self._options = TaskOptions()
+        self._parent: scheduler_pb2.ParentTask | None = None
 
     def options(self, **changes: Unpack[OptionArgs]) -> Client:
         """This client with other task options (see `TaskOptions`); connections are shared."""
@@ -134,6 +135,14 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
         other.data_dir = self.data_dir
         other._payload_limit = self._payload_limit
         other._options = options
+        other._parent = self._parent
+        return other
+
+    def adding_to(self, parent: scheduler_pb2.ParentTask) -> Client:
+        """This client, what it submits being added to the job of a running task; see
+        `quorate.current`."""
+        other = self.with_options(self._options)
+        other._parent = parent
         return other
 
     @property
@@ -343,6 +352,7 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
             queue=self._options.queue,
             spec=spec,
             request_id=self._options.request_id or new_request_id(),
+            parent=self._parent,
         )
         created = self.calls.call(CREATE_TASK, request).task
         warn_unplaceable((created.pending_reason,))

@@ -38,14 +38,28 @@ LOG_STREAM_STDOUT: LogStream
 LOG_STREAM_STDERR: LogStream
 
 class CreateTaskRequest(_message.Message):
-    __slots__ = ("queue", "spec", "request_id")
+    __slots__ = ("queue", "spec", "request_id", "parent")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
     queue: str
     spec: _task_pb2.TaskSpec
     request_id: str
-    def __init__(self, queue: _Optional[str] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    parent: ParentTask
+    def __init__(self, queue: _Optional[str] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., request_id: _Optional[str] = ..., parent: _Optional[_Union[ParentTask, _Mapping]] = ...) -> None: ...
+
+class ParentTask(_message.Message):
+    __slots__ = ("task_id", "attempt", "instance", "chunk")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    instance: str
+    chunk: str
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., instance: _Optional[str] = ..., chunk: _Optional[str] = ...) -> None: ...
 
 class CreateTaskResponse(_message.Message):
     __slots__ = ("task",)

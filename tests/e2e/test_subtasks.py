@@ -12,7 +12,7 @@ import quorate
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import explain_pb2
+from quorate.v1 import explain_pb2, task_pb2
 from tests.support import tls
 from tests.support.local import running
 
@@ -70,3 +70,30 @@ def test_each_program_of_an_array_has_its_own_output_also_while_it_runs(
         assert written(client, f"{job.id}.0", follow=True) == (b"begin 0\nend 0\n", b"")
         with pytest.raises(QuorateError, match="subtask"):
             client.get(task).retry()
+
+
+def grow_with(number: int, marker: str) -> int:
+    """Adds a task for each number below; the first 2 of the array fails once, when it has added."""
+    here = quorate.current()
+    for below in range(number):
+        here.submit(grow_with, below, marker)
+    if number == 2 and "." in here.task_id and not Path(marker).exists():
+        Path(marker).touch()
+        raise OSError("once")
+    return number
+
+
+def test_subtasks_add_tasks_to_their_job_and_a_second_run_doubles_none(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        marker = tmp_path / "ran once"
+        job = client.array(grow_with, [2, 3], args=[str(marker)], retries=1, backoff=0.1)
+        assert job.wait(60).counts.succeeded == 2
+        assert marker.exists()
+        states = [task.state for task in client.tasks(text="grow", page_size=100)]
+        # Of 2 and of 3: each number adds all below it. What ran twice added nothing twice.
+        assert len(states) == 3 + 7
+        assert set(states) == {task_pb2.TASK_STATE_SUCCEEDED}
+        with pytest.raises(RuntimeError):
+            quorate.current()

@@ -85,6 +85,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Node]:
     async with Driver(
         slots=1,
         node="n",
+        instance="i-1",
         data=tmp_path,
         mark=f"test-{tmp_path.name}-{os.getpid()}",
         clock=clock,

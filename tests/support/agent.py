@@ -81,6 +81,7 @@ async def running_agent(
     async with Driver(
         slots=slots,
         node="n",
+        instance=INSTANCE,
         data=data,
         mark=directory_mark(data),
         clock=clock,

@@ -86,6 +86,7 @@ async def test_no_attempt_goes_to_a_worker_that_was_told_to_end(tmp_path: Path) 
         tmp_path / "spill",
         ".",
         "n",
+        "n-1",
         events,
         after,
     )

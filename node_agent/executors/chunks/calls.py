@@ -351,7 +351,10 @@ class CallChunks:
         attempt, work, chunk = running.attempt, running.work, running.chunk
         template = None if running.dirty else (work.entrypoint, work.kind, work.arguments)
         reduce = tuple(chunk.reduce) if chunk.reduce is not None else None
-        terms = (chunk.job_id, chunk.first_index, chunk.index_step, chunk.count, reduce)
+        terms = (
+            *(chunk.job_id, chunk.first_index, chunk.index_step, chunk.count),
+            *(reduce, attempt.task_id),
+        )
         request = (
             key,
             attempt.trace,

@@ -96,6 +96,7 @@ class ProgramChunks:
         kills: Kills,
         secrets: Secrets,
         node: str,
+        instance: str,
     ) -> None:
         self._owner = owner
         self._events = events
@@ -103,7 +104,7 @@ class ProgramChunks:
         self._logs = logs
         self._kills = kills
         self._secrets = secrets
-        self._node = node
+        self._names = {"QUORATE_NODE": node, "QUORATE_INSTANCE": instance}
         self._lanes: dict[int, RunningPrograms] = {}
         self._programs: dict[int, Program] = {}
 
@@ -123,7 +124,8 @@ class ProgramChunks:
                 chunk.fail_rest(Failure(failure.type, str(failure)), now)
                 self._events.on_exited(attempt, Outcome(_SUCCESS, now))
                 return
-        environment = {**work.env, "QUORATE_JOB_ID": chunk.job_id, "QUORATE_NODE": self._node}
+        environment = {**work.env, "QUORATE_JOB_ID": chunk.job_id, **self._names}
+        environment["QUORATE_CHUNK"] = attempt.task_id
         if chunk.count:
             environment["QUORATE_COUNT"] = str(chunk.count)
         if attempt.trace:

@@ -51,6 +51,7 @@ class WorkerLanes(ABC):
         logs: LogStore,
         directory: str,
         node: str,
+        instance: str,
         events: Events,
         after: Callable[[], None],
         limits: WorkerLimits | None,
@@ -58,7 +59,7 @@ class WorkerLanes(ABC):
     ) -> None:
         self._logs = logs
         self._directory = directory
-        self._node = node
+        self._node, self._instance = node, instance
         self._events = events
         self._after = after
         self._limits = limits or WorkerLimits()
@@ -174,7 +175,7 @@ class WorkerLanes(ABC):
         lane.process = self._link.work(
             lane.index,
             worker_command(lane.index, self._limits),
-            worker_environment(self._directory, self._node),
+            worker_environment(self._directory, self._node, self._instance),
             self._directory,
             lane.stem,
             partial(self._on_exit, lane),

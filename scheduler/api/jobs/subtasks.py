@@ -5,7 +5,6 @@ To callers a subtask is a task: see `scheduler.api.subtask_place`."""
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 
 from quorate.runtime.errors import not_found
@@ -15,13 +14,12 @@ from scheduler.api.jobs import views
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.subtask_place import SubtaskPlace
 from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model.jobs.subtasks import chunk_of, find
 from scheduler.core.model.rows import JobRow
 from scheduler.core.placement.explain import Explained
-from scheduler.core.placement.explain_subtask import chunk_of, explain_subtask
+from scheduler.core.placement.explain_subtask import explain_subtask
 from scheduler.engine.driver import Driver
 
-# The id of a subtask.
-_SUBTASK: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,18})")
 # Seconds between two looks at a subtask that is waited for.
 _LOOK: Final = 0.1
 
@@ -71,7 +69,7 @@ class JobSubtasks:
 
     def runs(self, name: str, chunk: TaskId) -> bool:
         """Whether the subtask is still out with this chunk."""
-        job, position = self._find(name)
+        job, position = find(self._state, name)
         if job is None or position < 0:
             return False
         row = chunk_of(job, position)
@@ -79,18 +77,8 @@ class JobSubtasks:
 
     async def named(self, name: str) -> tuple[JobRow, int]:
         """The job and the position that the id of a subtask names. Raises NOT_FOUND."""
-        job, position = self._find(name)
-        if job is None or not 0 <= position < job.array.count:
+        job, position = find(self._state, name)
+        if job is None or position < 0:
             await self._driver.readable()
             raise not_found("task", name[:256])
         return job, position
-
-    def _find(self, name: str) -> tuple[JobRow | None, int]:
-        """As `named`; -1 where there is no such position."""
-        found = _SUBTASK.fullmatch(name)
-        job = self._state.jobs.get(TaskId(found[1])) if found is not None else None
-        if found is None or job is None:
-            return None, -1
-        place = int(found[2]) - job.spec.first_index
-        position, rest = divmod(place, job.spec.index_step)
-        return job, position if rest == 0 else -1

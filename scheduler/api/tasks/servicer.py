@@ -35,6 +35,7 @@ from scheduler.api.tasks.bulk.calls import (
     update_task,
     update_tasks,
 )
+from scheduler.api.tasks.children import adopt
 from scheduler.api.tasks.explaining import explain_task
 from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
@@ -53,6 +54,7 @@ from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.keys import (
+    GRAPH,
     PLACEMENT,
     START_DEADLINE,
     TASK_KEYS,
@@ -109,8 +111,11 @@ class TaskCalls:
     # -- creating
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> Message:
-        asked = identified("CreateTask", request)
         queue = QueueName(queue_name("queue", request.queue, default=True))
+        parent = member = None
+        if request.HasField("parent"):
+            parent, member = await adopt(self._driver, request, queue)
+        asked = identified("CreateTask", request)
         if not request.HasField("spec"):
             raise invalid("spec", "is required")
         now = self._driver.clock.now()
@@ -125,6 +130,9 @@ class TaskCalls:
             await self._candidates.require(BLOB)
         if spec.rules is not None:
             await self._candidates.require(PLACEMENT)
+        if member is not None:
+            await self._candidates.require(GRAPH)
+            spec = spec._replace(member=member)
         await self._require_keys((spec,))
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
@@ -132,7 +140,7 @@ class TaskCalls:
         answer = await ask(
             self._driver,
             asked,
-            lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator),
+            lambda token: e.TaskSubmitted(queue, task, spec, asked, token, creator, parent),
             weight,
             queue,
         )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from quorate.runtime.sizes import plural
 from scheduler.core.arrays.positions import BLOCK
-from scheduler.core.model.rows import JobRow, TaskRow
+from scheduler.core.model.jobs.subtasks import chunk_of
+from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.explain import Explained, Reason, Why, at, explain
 from scheduler.core.values import JobState
@@ -69,15 +70,6 @@ def _ahead(job: JobRow, number: int, place: int) -> int:
     array = job.array
     before = sum(array.pending_mask(n).bit_count() for n in range(array.cursor, number))
     return before + (array.pending_mask(number) & ((1 << place) - 1)).bit_count()
-
-
-def chunk_of(job: JobRow, position: int) -> TaskRow | None:
-    """The chunk that a subtask is out with."""
-    number, place = divmod(position, BLOCK)
-    for row in job.chunks.values():
-        if row.chunk is not None and row.chunk.left.get(number, 0) >> place & 1:
-            return row
-    return None
 
 
 def _out(state: State, job: JobRow, number: int, place: int) -> Reason:

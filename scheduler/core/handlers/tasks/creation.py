@@ -19,6 +19,7 @@ from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import Answer, Call, CallInParts
 from scheduler.core.handlers.tasks.blob_check import refuse_old_blobs
+from scheduler.core.handlers.tasks.children import refuse_child
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import (
     BatchCreated,
@@ -44,6 +45,8 @@ _WRITE_BYTES = 200
 
 
 def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
+    if event.parent is not None and (gone := refuse_child(state, event.parent)) is not None:
+        return gone
     units = task_units(len(event.spec.spec))
     if event.spec.limits is not None and _existing(state, event) is not None:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from quorate.runtime.ids import NodeName, QueueName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import Control, PauseRow
@@ -60,6 +60,15 @@ class TaskRecorded(NamedTuple):
     past: tuple[PastAttempt, ...] = ()
 
 
+class Parent(NamedTuple):
+    """The attempt that adds a task to its job; of a subtask `<job>.<index>` and 0."""
+
+    task: str
+    attempt: int
+    instance: InstanceId
+    chunk: str = ""
+
+
 class TaskSubmitted(NamedTuple):
     """CreateTask."""
 
@@ -69,6 +78,7 @@ class TaskSubmitted(NamedTuple):
     request: Request
     token: Token
     created_by: str = ""
+    parent: Parent | None = None
 
 
 class BatchSubmitted(NamedTuple):

@@ -1,0 +1,34 @@
+"""Which subtask an id names, and which chunk a subtask is out with."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from quorate.runtime.ids import TaskId
+from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model.rows import JobRow, TaskRow
+from scheduler.core.model.state import State
+
+# The id of a subtask.
+_SUBTASK: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,18})")
+
+
+def find(state: State, name: str) -> tuple[JobRow | None, int]:
+    """The job and the position that `<job>.<index>` names; no job, or -1, where there is none."""
+    found = _SUBTASK.fullmatch(name)
+    job = state.jobs.get(TaskId(found[1])) if found is not None else None
+    if found is None or job is None:
+        return None, -1
+    place = int(found[2]) - job.spec.first_index
+    position, rest = divmod(place, job.spec.index_step)
+    return job, position if rest == 0 and 0 <= position < job.array.count else -1
+
+
+def chunk_of(job: JobRow, position: int) -> TaskRow | None:
+    """The chunk that a subtask is out with."""
+    number, place = divmod(position, BLOCK)
+    for row in job.chunks.values():
+        if row.chunk is not None and row.chunk.left.get(number, 0) >> place & 1:
+            return row
+    return None
