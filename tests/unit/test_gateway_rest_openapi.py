@@ -76,7 +76,7 @@ def test_parameters_are_where_the_annotation_puts_them(served):
         "schema": {"type": "string", "minLength": 1},
     }
     body = create["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"spec", "requestId"}
+    assert set(body["properties"]) == {"spec", "requestId", "parent"}
     assert served["servers"] == [{"url": "/sub"}]
 
 
