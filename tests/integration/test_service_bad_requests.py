@@ -219,7 +219,7 @@ async def test_log_bounds(caller: Caller, name: str, value: int) -> None:
 @pytest.mark.parametrize(
     ("name", "queue"),
     [
-        ("queue.placement", q.Queue(name="a", placement=4)),  # type: ignore[arg-type]
+        ("queue.placement", q.Queue(name="a", placement=7)),  # type: ignore[arg-type]
         ("queue.placement", q.Queue(name="a", placement=-1)),  # type: ignore[arg-type]
         ("queue.disconnect", q.Queue(name="a", disconnect=3)),  # type: ignore[arg-type]
         ("queue.retention.age", q.Queue(name="a", retention=q.Retention(age=second(0)))),
