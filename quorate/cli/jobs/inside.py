@@ -13,6 +13,7 @@ from quorate.cli.common import Json
 from quorate.cli.exits import FAILED, OK
 from quorate.cli.graphs import calls as graphs
 from quorate.cli.graphs import show as graph_show
+from quorate.cli.graphs.results import print_results
 from quorate.cli.jobs import show
 from quorate.cli.jobs.ids import Id, job_id
 from quorate.cli.jobs.waiting import report
@@ -76,9 +77,15 @@ def results(
     value as JSON.
 
     Of a subtask without a value its state stands there. With --json each line is a JSON object with
-    index, state and value; a pickle is in base64 then, and never unpickled.
+    index, state and value; a pickle is in base64 then, and never unpickled. Of a graph each line is
+    a task: its name, a tab, the value.
     """
     handle = client.job(job_id(client, id))
+    if graph_show.is_graph(handle.job()):
+        if index is not None:
+            raise invalid("--index", "is for arrays; the tasks of a graph have names")
+        print_results(client, handle.id, follow=follow, as_json=as_json)
+        return OK
     write = _result_json if as_json else _result_line
     if index is not None:
         if follow:

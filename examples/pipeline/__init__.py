@@ -1,0 +1,1 @@
+"""The words of a text, counted by a graph of tasks."""
