@@ -39,8 +39,7 @@ from node_agent.protocol.packets import MAX_PACKET
 from node_agent.protocol.pieces import MAX_PAYLOAD
 from quorate.blobs.names import MAX_TEXT, blob_of
 
-READY, BEGAN, YIELDED, RESUMED, PIECE, WANTED = 0, 4, 5, 6, 7, 10
-READY, BEGAN, YIELDED, RESUMED, PIECE, SNOOZE = 0, 4, 5, 6, 7, 10
+READY, BEGAN, YIELDED, RESUMED, PIECE, WANTED, SNOOZE = 0, 4, 5, 6, 7, 10, 11
 # The attempt's outputs are where the worker's present ones were; the next one has the next ones.
 USED = 0x10
 # The worker ends after this answer.
