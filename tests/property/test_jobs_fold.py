@@ -14,14 +14,16 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.positions import BLOCK, all_ranges, offsets_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.events.calls import Parent
 from scheduler.core.model.rows import JobRow, TaskRow
-from scheduler.core.values import JobState, TaskState
+from scheduler.core.values import JobState, MemberOf, TaskState
 from scheduler.storage import keys
 from scheduler.storage.records import jobs as records
 from tests.support.core_history import History
 from tests.support.core_history_base import CALLERS, QUEUES
 from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_node import FakeNode
+from tests.support.core_specs import spec
 from tests.support.same_state import differences, settle
 
 
@@ -139,6 +141,28 @@ class JobsHistory(History):
             self.jobs.succeed(node, row.id, self.rng.choice([1e-3, 1e-2]))
 
     do_whole_chunk_again = do_whole_chunk
+
+    def do_child(self) -> None:
+        """A subtask adds a task to its job; some call for an attempt that was given up."""
+        found = self.some_chunk()
+        if found is None or self.rng.random() < 0.5:
+            return
+        node, row = found
+        assert row.job is not None
+        assert row.chunk is not None
+        if not row.chunk.ranges:
+            return
+        c, job = self.cluster, row.job
+        task = f"{job.id}.{job.index(row.chunk.ranges[0][0])}"
+        chunk = self.rng.choice([row.id, row.id, row.id, c.new_id()])
+        parent, what = Parent(task, 0, node.instance, chunk), spec()
+        what = what._replace(member=MemberOf(job.id))
+        request = e.Request(f"{task}:{self.rng.randint(0, 2)}", b"child")
+        c.call(
+            lambda token: e.TaskSubmitted(
+                job.queue.name, c.new_id(), what, request, token, "", parent
+            )
+        )
 
     def do_repeat(self) -> None:
         """A report comes once more, perhaps of a process that is gone."""
