@@ -27,11 +27,14 @@ import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.control.amany import AsyncManyTasks
+from quorate.client.errors import PayloadTooLarge
 from quorate.client.graphs.methods import AsyncGraphMethods
 from quorate.client.jobs.amethods import AsyncJobMethods
 from quorate.client.mapping import abulk
 from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
+from quorate.client.maps.arun import AsyncArrayMap
+from quorate.client.maps.plan import ArrayPlan, serves
 from quorate.client.schedules.amethods import AsyncSchedules
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
@@ -160,12 +163,14 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods):
         self, work: Work, items: Iterable[Any], *, chunk: int | None = None
     ) -> AsyncIterator[Any]:
         """As `Client.map`. Bound it in time with `asyncio.timeout`."""
+        if chunk is None and serves(self._options):
+            return self._map_array(work, items)
         return self._map(work, items, chunk, ordered=True)
 
     def map_unordered(
         self, work: Work, items: Iterable[Any], *, chunk: int | None = None
     ) -> AsyncIterator[Any]:
-        """As `map`, values coming as they are ready."""
+        """As `map`, values coming as they are ready; always by tasks."""
         return self._map(work, items, chunk, ordered=False)
 
     def get(self, task_id: str) -> AsyncTaskHandle[Any]:
@@ -211,6 +216,16 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods):
         answer = await self._calls.call(CREATE_TASK, request)
         warn_unplaceable((answer.task.pending_reason,))
         return AsyncTaskHandle(self._calls, answer.task.id, pickled=is_pickled(spec))
+
+    def _map_array(self, work: Work, items: Iterable[Any]) -> AsyncIterator[Any]:
+        def as_tasks(rest: Iterable[Any]) -> AsyncIterator[Any]:
+            return self._map(work, rest, None, ordered=True)
+
+        try:
+            plan = ArrayPlan(work, items, self._options, limit=self._limit)
+        except PayloadTooLarge:
+            return as_tasks(items)
+        return AsyncArrayMap(self._calls, plan, self._options.queue, as_tasks).values()
 
     async def _map(
         self, work: Work, items: Iterable[Any], chunk: int | None, *, ordered: bool

@@ -32,9 +32,9 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import job_pb2
 from quorate.v1 import scheduler_pb2 as pb
 
-_SHAPE: Final = Shape(0, 1, is_command=False)
+SHAPE: Final = Shape(0, 1, is_command=False)
 # Subtasks whose results are too large that run again as tasks side by side.
-_TOGETHER: Final = 64
+TOGETHER: Final = 64
 # Seconds between two looks at a job of which nothing more is to start.
 _LOOK: Final = 0.05
 
@@ -169,7 +169,7 @@ class ArrayMap:
             for raw in raws:
                 if raw.state == job_pb2.SUBTASK_STATE_SUCCEEDED:
                     plan.take()
-                    yield value_of(self._job, raw, _SHAPE, pickled=True)
+                    yield value_of(self._job, raw, SHAPE, pickled=True)
                     if plan.wants_more:
                         return
                     continue
@@ -190,7 +190,7 @@ class ArrayMap:
         plan.go_on_as_tasks()
         found: list[tuple[Raw, Any, bool]] = []
         error: BaseException | None = None
-        for raw in (first, *islice(raws, _TOGETHER - 1)):
+        for raw in (first, *islice(raws, TOGETHER - 1)):
             good = raw.state == job_pb2.SUBTASK_STATE_SUCCEEDED
             details = None if good else failed(raw)
             again = details is not None and details.error.type == "RESULT_TOO_LARGE"
@@ -200,13 +200,13 @@ class ArrayMap:
             found.append((raw, plan.take(), again))
         values = self._as_tasks([item for _, item, again in found if again])
         for raw, _, again in found:
-            yield next(values) if again else value_of(self._job, raw, _SHAPE, pickled=True)
+            yield next(values) if again else value_of(self._job, raw, SHAPE, pickled=True)
         if error is not None:
             raise error
 
     def _raws(self, position: int, count: int) -> Generator[Raw, None, None]:
         """`count` subtasks from a position on, as they finish."""
-        reader = Reader(self._job, _SHAPE, follow=True, position=position, count=count)
+        reader = Reader(self._job, SHAPE, follow=True, position=position, count=count)
         give_up = time.monotonic() + self._calls.retry_for
         while reader.position < position + count:
             self._check()
