@@ -5,8 +5,9 @@
 Starts etcd, schedulers and node agents as separate processes, has every file of the Python
 standard library tokenised by them, scrapes all metrics when a sixth of the files is done, kills the
 leading scheduler (SIGKILL) when a third is and a node agent when two thirds are, and waits for the
-end. Then it runs a job of 50,000 subtasks. It computes all of it in this process too and compares.
-Exit code 0 only when both agree, every documented metric was there and nothing is left running.
+end. Then it runs a job of 50,000 subtasks, whose results reduces add up. It computes all of it in
+this process too and compares. Exit code 0 only when both agree, every documented metric was there
+and nothing is left running.
 
 The two times that the table ends with are of different things: the cluster's includes both kills, a
 durable write for each task and each result, and the work on all cores that the nodes share; one
@@ -218,6 +219,7 @@ def report(findings: Findings) -> None:
         ("attempts (a killed node's tasks run again)", f"{findings.attempts:,}"),
         ("subtasks of one job", f"{findings.job.subtasks:,}"),
         ("seconds of that job", f"{findings.job.seconds:.1f}"),
+        ("its result, by two levels of reduces", f"{findings.job.total:,}"),
         ("leader epoch before", f"{outage.epoch_before}"),
         ("leader epoch after", f"{outage.epoch_after}"),
         ("milliseconds without a leader", f"{outage.milliseconds:.0f}"),

@@ -159,3 +159,8 @@ class FileProgress:
             console.print(
                 f"{self._what}: {self._done:,} of {self._files:,} after {now - self._start:.0f} s"
             )
+
+    def say(self, what: str) -> None:
+        """Say what happens meanwhile; nothing when it is empty."""
+        if what:
+            console.print(f"{self._what}: {what}")

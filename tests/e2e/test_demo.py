@@ -26,6 +26,8 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path):
     table = {name.strip(): value for name, value in rows}
     assert table["files"] == "240"
     assert table["subtasks of one job"] == "50,000"
+    assert int(table["its result, by two levels of reduces"].replace(",", "")) > 1_000_000
+    assert re.search(r"^10 and 1 reduces: [\d,]+$", done.stdout, re.MULTILINE)
     assert re.search(
         r"^job [0-9a-f]{32}: SUCCEEDED, 50,000 subtasks in ", done.stdout, re.MULTILINE
     )

@@ -3,7 +3,11 @@ import {
   canCancel,
   canPause,
   canResume,
+  canDelete,
   canRetry,
+  hasFailed,
+  phaseOf,
+  resultText,
   doneText,
   jobName,
   share,
@@ -111,4 +115,27 @@ test("what is not known stays blank", () => {
   const cells = cellsOf([range("PENDING", 0, 4)], { count: 10, firstIndex: 0, indexStep: 1 }, 2);
   expect(cells.map((cell) => lookOf(cell).tone)).toEqual(["pending", "unknown"]);
   expect(cellText(cells[1]!)).toBe("5 to 9: not known");
+});
+
+test("the phase of a reduce is in its state, and its failure can be retried", () => {
+  const reduce = { template: {}, fanIn: "10" };
+  const level = { id: "l", count: "3", state: "JOB_STATE_ACTIVE", counts: { succeeded: "1" } };
+  const counts = { succeeded: "1000" };
+  const live = job({ counts, spec: { reduce }, reduce: { level: 2, levels: 3, started: [level] } });
+  expect(stateName(live)).toBe("active, reducing, level 2 of 3");
+  expect(stateName({ ...live, reduce: { level: 1, levels: 1 } })).toBe("active, reducing");
+  expect([doneText(level), share(level), toneOf(level)]).toEqual(["1 of 3", 1 / 3, "running"]);
+  expect(hasFailed(live)).toBe(false);
+  const bad = { ...level, state: "JOB_STATE_FAILED", counts: { failed: "1" } };
+  const failed = { ...live, state: "JOB_STATE_FAILED", reduce: { level: 1, levels: 1, started: [bad] } };
+  expect([phaseOf(failed), hasFailed(failed), canRetry(failed)]).toEqual(["", true, true]);
+  const part = { ...failed, spec: {}, parent: "p" };
+  expect([canRetry(part), canCancel({ ...part, state: "JOB_STATE_ACTIVE" }), canDelete(part)]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  expect(resultText({ ...live, result: { json: "7" } })).toBe("7");
+  expect(resultText(live)).toBe("null");
+  expect(resultText({ ...live, result: { pickle: "gA==" } })).toContain("a pickle");
 });

@@ -143,3 +143,26 @@ def test_on_a_phone_nothing_is_cut_off(open_page: OpenPage, failed: str) -> None
         look.go(view)
         expect(look.page.get_by_text("logarithms").first).to_be_visible()
         assert look.page.evaluate("document.documentElement.scrollWidth") <= 390, view
+
+
+def test_a_job_shows_the_levels_of_its_reduce(open_page: OpenPage, cluster: LocalCluster) -> None:
+    def python(name: str) -> dict[str, Any]:
+        return {"python": {"entrypoint": name, "json": json.dumps({"args": [], "kwargs": {}})}}
+
+    reduce = {"template": python("builtins:sum"), "fanIn": "4"}
+    job = array(cluster, python("builtins:abs"), 10, name="sums", reduce=reduce)
+    ask_json(cluster, f"v1/jobs/{job}:wait?timeout=20s")
+    look = open_page(f"jobs/{job}")
+    levels = look.page.get_by_role("table", name="Levels")
+    expect(levels.get_by_role("row")).to_have_count(3)
+    expect(levels).to_contain_text("3 of 3")
+    expect(look.page.get_by_label("Result")).to_have_text("45")
+    look.page.mouse.move(0, 0)
+    look.page.evaluate(AXE.read_text())
+    assert look.page.evaluate(RUN_AXE) == []
+    levels.get_by_role("link", name="1 of 2").click()
+    expect(look.page.locator(".subtitle")).to_contain_text("part of another job")
+    expect(look.page.get_by_role("button", name="Delete")).to_have_count(0)
+    look.page.get_by_role("link", name="another job").click()
+    expect(levels).to_be_visible()
+    remove(cluster, job)

@@ -17,6 +17,7 @@ export interface JobSpec {
   labels?: Record<string, string>;
   /** Set, and empty, of a graph. */
   graph?: object;
+  reduce?: { template?: TaskSpec; fanIn?: Int64 };
 }
 
 export interface JobCounts {
@@ -28,6 +29,14 @@ export interface JobCounts {
   /** Of graphs. */
   blocked?: Int64;
   skipped?: Int64;
+}
+
+/** Reduces that run as one array: a job of its own, which is part of another one. */
+export interface JobReduceLevel {
+  id: string;
+  count?: Int64;
+  state: string;
+  counts?: JobCounts;
 }
 
 export interface Job {
@@ -46,6 +55,11 @@ export interface Job {
   averageDuration?: string;
   createdBy?: string;
   round?: number;
+  reduce?: { level?: number; levels?: number; started?: JobReduceLevel[] };
+  /** What the last reduce gave. */
+  result?: { json?: string; pickle?: string };
+  /** The job that it is part of. */
+  parent?: string;
 }
 
 /** Neighbours in the same state; indexes, both included. */

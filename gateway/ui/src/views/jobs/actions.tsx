@@ -7,7 +7,16 @@ import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import type { IconName } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
-import { canCancel, canPause, canResume, canRetry, finished, isFinal, jobName, partOf } from "@ui/views/jobs/names";
+import {
+  canCancel,
+  canDelete,
+  canPause,
+  canResume,
+  canRetry,
+  finished,
+  jobName,
+  partOf,
+} from "@ui/views/jobs/names";
 import { ChangeJob } from "@ui/views/jobs/change";
 
 interface ActionsProps {
@@ -65,7 +74,7 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
       {canCancel(job) && button("cancel", "Cancel", cancel)}
       {canRetry(job) &&
         button("retry", "Retry", run(retryJob, `What failed of ${name} runs again.`), "primary")}
-      {isFinal(job) && button("trash", "Delete", remove, "danger")}
+      {canDelete(job) && button("trash", "Delete", remove, "danger")}
     </>
   );
 }

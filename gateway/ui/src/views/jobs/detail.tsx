@@ -12,6 +12,7 @@ import { JobActions } from "@ui/views/jobs/actions";
 import {
   doneText,
   GRAPH_STATES,
+  hasFailed,
   isFinal,
   isGraph,
   jobName,
@@ -24,6 +25,7 @@ import {
   toneOf,
 } from "@ui/views/jobs/names";
 import { GraphPanel } from "@ui/views/jobs/graph-view";
+import { Levels } from "@ui/views/jobs/levels";
 import { Strip } from "@ui/views/jobs/strip-view";
 import { SpecPanel } from "@ui/views/task/facts";
 
@@ -71,6 +73,11 @@ export function JobPage({ id }: { id: string }) {
       <p class="subtitle">
         <span class="mono">{job.id}</span>
         <Copy text={job.id} what="the id" />
+        {job.parent && (
+          <span>
+            part of <a href={href("jobs", job.parent)}>another job</a>
+          </span>
+        )}
         <span>
           in <a href={href("tasks", "", { queue: job.queue })}>{job.queue}</a>
         </span>
@@ -96,7 +103,8 @@ export function JobPage({ id }: { id: string }) {
               ))}
             </ul>
           </Panel>
-          {!graph && num(job.counts?.failed) > 0 && <Errors job={job} />}
+          {job.spec?.reduce && <Levels job={job} />}
+          {!graph && hasFailed(job) && <Errors job={job} />}
         </div>
         <div>
           <Facts job={job} />

@@ -1,6 +1,6 @@
 // Short texts about a job, and what can be done with it. Pure.
 
-import type { Job, JobCounts } from "@ui/api/jobs";
+import type { Job, JobCounts, JobReduceLevel } from "@ui/api/jobs";
 import { count, instant, num, plain, rate, shortId, span } from "@ui/lib/format";
 import { workName } from "@ui/views/task/names";
 
@@ -35,41 +35,71 @@ export function jobName({ id, spec }: Job): string {
 export const isGraph = ({ spec }: Job): boolean => spec?.graph !== undefined;
 /** What its parts are called. */
 export const partOf = (job: Job): string => (isGraph(job) ? "task" : "subtask");
-export const isFinal = (job: Job): boolean => FINAL.has(job.state);
-export const canCancel = (job: Job): boolean => !isFinal(job) && !job.cancelRequested;
+
+/** A job, or a level of its reduces. */
+type Counted = Job | JobReduceLevel;
+
+export const isFinal = (job: Counted): boolean => FINAL.has(job.state);
+/** One that is part of another is controlled by that. */
+export const canCancel = (job: Job): boolean => !isFinal(job) && !job.cancelRequested && !job.parent;
+export const canDelete = (job: Job): boolean => isFinal(job) && !job.parent;
 export const canPause = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_ACTIVE";
 export const canResume = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_PAUSED";
 export const canRetry = (job: Job): boolean =>
-  isFinal(job) && num(job.counts?.failed) + num(job.counts?.cancelled) > 0;
+  isFinal(job) && !job.parent && (unsuccessful(job) || reduceFailed(job));
+
+const unsuccessful = ({ counts }: Counted): boolean => num(counts?.failed) + num(counts?.cancelled) > 0;
+
+/** Of a job with a reduce: all subtasks may have succeeded. */
+const reduceFailed = (job: Job): boolean => !!job.spec?.reduce && job.state !== "JOB_STATE_SUCCEEDED";
+
+/** Whether a subtask or a reduce has failed. */
+export const hasFailed = (job: Job): boolean =>
+  [job, ...(job.reduce?.started ?? [])].some(({ counts }) => num(counts?.failed) > 0);
+
+/** "reducing, level 2 of 3"; empty before, and at the end */
+export function phaseOf(job: Job): string {
+  const { level = 0, levels = 0 } = job.reduce ?? {};
+  if (!level || isFinal(job)) return "";
+  return levels > 1 ? `reducing, level ${level} of ${levels}` : "reducing";
+}
+
+/** JSON as it is; of a pickle, which only Python reads, that it is one. */
+export function resultText({ result }: Job): string {
+  return result?.pickle ? "a pickle: read it with client.job(id).result()" : (result?.json ?? "null");
+}
 
 /** "active", "cancelling", "active, open" */
 export function stateName(job: Job): string {
   if (job.cancelRequested && !isFinal(job)) return "cancelling";
   const name = plain(job.state, "JOB_STATE_");
+  const phase = phaseOf(job);
+  if (phase) return `${name}, ${phase}`;
   return job.open && !isFinal(job) ? `${name}, open` : name;
 }
 
 /** The tone of its badge: those of tasks. */
-export function toneOf(job: Job): string {
-  if (job.cancelRequested && !isFinal(job)) return "cancelled";
+export function toneOf(job: Counted): string {
+  if ("cancelRequested" in job && job.cancelRequested && !isFinal(job)) return "cancelled";
   const name = plain(job.state, "JOB_STATE_");
   return name === "active" ? "running" : name;
 }
 
-export function finished({ counts }: Job): number {
+export function finished({ counts }: Counted): number {
   const { succeeded, failed, cancelled, skipped } = counts ?? {};
   return num(succeeded) + num(failed) + num(cancelled) + num(skipped);
 }
 
 /** 0 to 1; a job without subtasks is done when it is finished. */
-export function share(job: Job): number {
+export function share(job: Counted): number {
   const all = num(job.count);
   return all ? finished(job) / all : isFinal(job) ? 1 : 0;
 }
 
 /** "812 of 1,000", "812 of 1,000+" while more may follow */
-export function doneText(job: Job): string {
-  return `${count(finished(job))} of ${count(job.count)}${job.open && !isFinal(job) ? "+" : ""}`;
+export function doneText(job: Counted): string {
+  const more = "open" in job && job.open && !isFinal(job) ? "+" : "";
+  return `${count(finished(job))} of ${count(job.count)}${more}`;
 }
 
 /** Milliseconds from its first subtask to its end, or until now; NaN before it began. */
