@@ -121,3 +121,18 @@ def test_the_schedulers_refusal_names_the_task(run: Run, tmp_path: Path) -> None
     for option, words in (("--retries", "3"), ("--cwd", "/tmp")):
         done = run("-m", "quorate", "submit", "--graph", "loop.toml", option, words)
         assert f"{option}: is for one command; set it for each task in the file" in done.stderr
+
+
+def test_a_blocked_task_says_what_it_waits_for(run: Run, tmp_path: Path) -> None:
+    text = (
+        '[tasks.slow]\ncommand = ["sleep", "60"]\n[tasks.next]\ncommand = ["true"]\nafter = "slow"'
+    )
+    (tmp_path / "slow.toml").write_text(text)
+    job = run("-m", "quorate", "submit", "--graph", "slow.toml", "--name", "slow").stdout.strip()
+    [blocked] = json.loads(run("-m", "quorate", "tasks", "--state", "blocked", "--json").stdout)
+    shown = run("-m", "quorate", "task", blocked["id"]).stdout
+    assert f'{job}, where it is "next"' in shown
+    assert "Waiting" in shown
+    assert '"slow"' in shown
+    assert run("-m", "quorate", "job", "cancel", job).returncode == 0
+    assert run("-m", "quorate", "job", "wait", job).returncode == 1

@@ -92,7 +92,7 @@ def test_each_line_of_a_file_is_a_subtask(
         (("--each-line", "-", "--stdin", "-"), "--stdin: standard input has the lines"),
         (("--each-line", "/no/such/file"), "--each-line /no/such/file: No such file"),
         (("--max-parallel", "2"), "--max-parallel: needs --array or --each-line"),
-        (("--max-failures", "0"), "--max-failures: needs --array or --each-line"),
+        (("--max-failures", "0"), "--max-failures: needs --array, --each-line or --graph"),
     ],
 )
 def test_a_mistake_names_its_option(

@@ -252,7 +252,8 @@ def update(
 @group.command("retry")
 @with_client
 def retry(client: Client, ids: Ids) -> int:
-    """Run the failed and cancelled subtasks of finished jobs again, under the same id."""
+    """Run again, under the same id, the subtasks or tasks of finished jobs that failed or were
+    cancelled."""
     return _each(client, ids, _saying(JobHandle.retry, "will run what failed again"))
 
 

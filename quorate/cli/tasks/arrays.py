@@ -108,7 +108,8 @@ def is_wanted(array: str, each_line: str, **others: object) -> bool:
     """
     for name in ("max_parallel", "max_failures"):
         if others[name] is not None and not (array or each_line):
-            raise invalid(f"--{name.replace('_', '-')}", "needs --array or --each-line")
+            more = ", --each-line or --graph" if name == "max_failures" else " or --each-line"
+            raise invalid(f"--{name.replace('_', '-')}", f"needs --array{more}")
     if not (array or each_line):
         return False
     if array and each_line:

@@ -16,18 +16,16 @@ from quorate.client.tracking.outcome import shown_state
 from quorate.v1 import task_pb2
 
 ASSIGNED: Final = "assigned"
-UNFINISHED: Final = ("scheduled", "pending", "paused", "running")
+UNFINISHED: Final = ("blocked", "scheduled", "pending", "paused", "running")
 FINISHED: Final = ("succeeded", "failed", "cancelled", "expired")
-_KNOWN: Final = ("scheduled", "pending", "paused", ASSIGNED, "running", *FINISHED)
-# What a newer cluster may use.
-_RESERVED: Final = ("blocked",)
+_KNOWN: Final = ("blocked", "scheduled", "pending", "paused", ASSIGNED, "running", *FINISHED)
 
 
 def states(words: Sequence[str] | None) -> tuple[str, ...]:
     """The states that the options --state name. Raises BadParameter."""
     found = tuple(word.strip().lower() for word in words or ())
     for one in found:
-        if one not in _KNOWN and one not in _RESERVED:
+        if one not in _KNOWN:
             near = difflib.get_close_matches(one, _KNOWN, n=1)
             meant = f" (did you mean {near[0]}?)" if near else ""
             raise typer.BadParameter(

@@ -25,7 +25,7 @@ from quorate.cli.tasks.cancel import cancel
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.progress import progress_text, showing_progress
 from quorate.cli.tasks.states import asked, picked, states
-from quorate.cli.tasks.waits import say_no_attempt, saying_why, stored_attempts, waits_for
+from quorate.cli.tasks.waits import MAY_WAIT, say_no_attempt, saying_why, stored_attempts, waits_for
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name
@@ -122,7 +122,7 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         render.print_json(render.as_dict(found))
         return
     details = _details(found)
-    if found.state == task_pb2.TASK_STATE_PENDING:
+    if found.state in MAY_WAIT:
         details.add_row("Waiting", waits_for(client.calls, found))
     render.show(details)
     if found.attempts:
@@ -256,6 +256,9 @@ def _details(found: task_pb2.Task) -> Table:
     table.add_row("State", render.state_text(_state_line(found)))
     table.add_row("Name", one_line(found.spec.name) or "-")
     table.add_row("Queue", found.queue)
+    if found.job_id:
+        called = f', where it is "{one_line(found.graph_task)}"' if found.graph_task else ""
+        table.add_row("Job", found.job_id + called)
     label = "Command" if found.spec.WhichOneof("work") != "python" else "Function"
     table.add_row(label, work_text(found.spec))
     if wanted := needs(found.spec.resources):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from quorate.cli.hints import command
 from quorate.cli.output import render
@@ -20,15 +20,21 @@ from quorate.client.handle import TaskHandle
 from quorate.client.pages import list_nodes, list_queues
 from quorate.client.tracking.outcome import is_finished, shown_state
 from quorate.client.transport.calls import Calls
+from quorate.client.transport.rpcs import EXPLAIN_TASK
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import queue_pb2, task_pb2
+from quorate.v1 import queue_pb2, scheduler_pb2, task_pb2
 
+# States of which `waits_for` says something.
+MAY_WAIT: Final = (task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_BLOCKED)
 # Seconds after which a task that has not started is worth a sentence.
 _SOON = 2.0
 
 
 def waits_for(calls: Calls, found: task_pb2.Task) -> str:
-    """Why a PENDING task has not started. Raises QuorateError."""
+    """Why a PENDING or BLOCKED task has not started. Raises QuorateError."""
+    if found.state == task_pb2.TASK_STATE_BLOCKED:
+        request = scheduler_pb2.ExplainTaskRequest(id=found.id)
+        return calls.call(EXPLAIN_TASK, request).explanation.sentence
     if found.pending_reason:
         return found.pending_reason
     if found.limited_by:
@@ -42,7 +48,7 @@ def why_not_started(handle: TaskHandle[Any]) -> str:
     """A sentence; empty when the task has started, or when the cluster does not say."""
     with suppress(QuorateError):
         found = handle.task()
-        if found.state == task_pb2.TASK_STATE_PENDING:
+        if found.state in MAY_WAIT:
             return f"Waiting: {waits_for(handle.calls, found)}"
         if found.state == task_pb2.TASK_STATE_SCHEDULED:
             return f"Waiting until {render.zoned(found.schedule_time)}"

@@ -11,7 +11,7 @@ import { Panel } from "@ui/parts/basics";
 
 const AGAIN_MS = 3_000;
 const NODES_SHOWN = 8;
-const WAITS = ["TASK_STATE_PENDING", "TASK_STATE_SCHEDULED", "TASK_STATE_PAUSED"];
+const WAITS = ["TASK_STATE_BLOCKED", "TASK_STATE_PENDING", "TASK_STATE_SCHEDULED", "TASK_STATE_PAUSED"];
 
 export function ExplainPanel({ task }: { task: Task }) {
   const [found, setFound] = useState<Explanation>();
