@@ -380,18 +380,20 @@ class UpdateTasksRequest(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., page_token: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class UpdateTasksResponse(_message.Message):
-    __slots__ = ("updated", "not_waiting", "skipped", "not_found", "next_page_token")
+    __slots__ = ("updated", "not_waiting", "skipped", "not_found", "next_page_token", "refused")
     UPDATED_FIELD_NUMBER: _ClassVar[int]
     NOT_WAITING_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     NOT_FOUND_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     updated: int
     not_waiting: int
     skipped: int
     not_found: int
     next_page_token: str
-    def __init__(self, updated: _Optional[int] = ..., not_waiting: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    refused: int
+    def __init__(self, updated: _Optional[int] = ..., not_waiting: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., next_page_token: _Optional[str] = ..., refused: _Optional[int] = ...) -> None: ...
 
 class DeleteTasksRequest(_message.Message):
     __slots__ = ("ids", "queue", "states", "text", "page_token", "validate_only", "request_id", "error_group")

@@ -87,6 +87,8 @@ GRAPH = "graph"
 UNIQUE_WINDOW = "unique-window"
 # Levels of reduces: jobs that are part of another one.
 REDUCE = "reduce"
+# A task goes to another queue: older standbys would take it for cancelled and new.
+TASK_MOVE = "task-move"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -99,6 +101,7 @@ RECORD_KINDS: tuple[str, ...] = (
     START_DEADLINE,
     TASK_KEYS,
     UNIQUE_WINDOW,
+    TASK_MOVE,
     QUEUE_PAUSE,
     TASK_PAUSE,
     PLACEMENT,

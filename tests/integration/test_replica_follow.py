@@ -44,7 +44,7 @@ class Records:
         self.leases[key] = lease
         self.order.append(key)
 
-    def deleted(self, key: bytes) -> None:
+    def deleted(self, key: bytes, revision: int) -> None:
         # A deletion is only ever told of a key that is there.
         del self.kept[key]
 

@@ -192,6 +192,8 @@ class History(NodeHistory):
                 fields["start_deadline"] = self.rng.choice([0.0, 1.0, 15.0])
             if self.rng.random() < 0.3:
                 fields["labels"] = {"a": "b" * self.rng.choice([1, 500])}
+            if self.rng.random() < 0.4:
+                fields["to"] = self.rng.choice(QUEUES)
             self.cluster.call(
                 lambda token: e.BulkAsked(
                     tasks,

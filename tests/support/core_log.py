@@ -81,7 +81,7 @@ class Log:
         if self.kept.pop(key, None) is not None:
             if self._changes is not None:
                 self._changes.append((key, None, self.revision, 0))
-            self.fold.deleted(key)
+            self.fold.deleted(key, self.revision)
 
     def registered(self, node: NodeRow) -> None:
         """An agent wrote its key, under its lease."""
@@ -145,7 +145,7 @@ class Log:
         fold.at(1)
         for key, value, revision, lease in self._changes:
             if value is None:
-                fold.deleted(key)
+                fold.deleted(key, revision)
             else:
                 fold.put(key, value, revision, lease)
         fold.at(self.revision)

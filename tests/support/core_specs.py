@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.ids import InstanceId, NodeName, QueueName
 from quorate.v1 import service_pb2, task_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Allocation, NodeRow
@@ -190,8 +190,9 @@ def node_row(
     )
 
 
-def spec_update(**fields: Any) -> e.SpecUpdate:
-    """An update of these fields of a spec; `not_before` in seconds, 0.0 for none."""
+def spec_update(*, to: str = "", **fields: Any) -> e.SpecUpdate:
+    """An update of these fields of a spec; `not_before` in seconds, 0.0 for none. `to`: the queue
+    that the tasks go to."""
 
     def make(old: TaskSpec) -> TaskSpec:
         message = task_pb2.TaskSpec.FromString(old.spec)
@@ -213,4 +214,5 @@ def spec_update(**fields: Any) -> e.SpecUpdate:
                 setattr(message, name, value)
         return records.task_spec(message, message.SerializeToString(deterministic=True))
 
-    return e.SpecUpdate(make, "not_before" in fields, "start_deadline" in fields)
+    moves, expires = "not_before" in fields, "start_deadline" in fields
+    return e.SpecUpdate(make, moves, expires, QueueName(to))

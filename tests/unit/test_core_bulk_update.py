@@ -40,8 +40,8 @@ def order(c: Cluster) -> list:
 def test_a_higher_priority_goes_first():
     c = Cluster()
     one, two, three = c.submit(), c.submit(), c.submit()
-    assert update(c, [three], priority=5) == (1, 0, 0, 0)
-    assert update(c, [one], priority=-5) == (1, 0, 0, 0)
+    assert update(c, [three], priority=5) == (1, 0, 0, 0, 0)
+    assert update(c, [one], priority=-5) == (1, 0, 0, 0, 0)
     assert order(c) == [three, two, one]
 
 
@@ -87,7 +87,7 @@ def test_what_does_not_wait_is_left_alone():
     runs = c.submit()
     done, gone = c.submit(), c.new_id()
     c.cancel(done)
-    assert update(c, [runs, done, gone], priority=9) == (0, 2, 0, 1)
+    assert update(c, [runs, done, gone], priority=9) == (0, 2, 0, 1, 0)
     assert c.row(runs).priority == 0
     assert node.has
 
@@ -99,8 +99,8 @@ def test_a_policy_that_is_spent_already_is_refused():
     node.fail(task)
     c.advance(1_000)
     node.fail(task)
-    assert update(c, [task], attempts=2) == (0, 0, 1, 0)
-    assert update(c, [task], attempts=3) == (1, 0, 0, 0)
+    assert update(c, [task], attempts=2) == (0, 0, 1, 0, 0)
+    assert update(c, [task], attempts=3) == (1, 0, 0, 0, 0)
 
 
 def test_both_records_are_written_in_one_txn_and_no_task_is_counted_as_created():
@@ -117,7 +117,7 @@ def test_both_records_are_written_in_one_txn_and_no_task_is_counted_as_created()
                 update=spec_update(priority=1),
             ),
             0,
-            (0, 0, 0, 0),
+            (0, 0, 0, 0, 0),
         ),
         Limits(),
     )

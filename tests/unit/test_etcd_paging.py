@@ -56,7 +56,7 @@ class Records:
     def put(self, key: bytes, value: bytes, mod_revision: int, lease: int) -> None:
         self.puts += 1
 
-    def deleted(self, key: bytes) -> None:
+    def deleted(self, key: bytes, revision: int) -> None:
         raise AssertionError(key)
 
     def at(self, revision: int) -> None:

@@ -42,7 +42,7 @@ class Records:
         self.kept[key] = value
         self.told.append((key, mod_revision))
 
-    def deleted(self, key: bytes) -> None:
+    def deleted(self, key: bytes, revision: int) -> None:
         # A deletion is only ever told of a key that is there.
         del self.kept[key]
 

@@ -13,8 +13,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
+from quorate.security.identity import Caller, How, Role, set_caller
+from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from quorate.v1 import task_pb2
 from scheduler.api.tasks import validate
 from tests.support.one_leader import Leader, leading
 
@@ -164,3 +165,114 @@ async def test_it_is_refused_while_an_older_scheduler_may_lead(leader: Leader) -
     with pytest.raises(QuorateError) as error:
         await leader.call("UpdateTask", pb.UpdateTaskRequest(**changed(task, priority=1)))
     assert error.value.reason == "SCHEDULER_TOO_OLD"
+
+
+async def other(leader: Leader) -> None:
+    queue = queue_pb2.Queue(name="other")
+    await leader.call("CreateQueue", pb.CreateQueueRequest(queue=queue))
+
+
+async def test_a_task_goes_to_another_queue(leader: Leader) -> None:
+    await other(leader)
+    (task,) = await create(leader, priority=3)
+    moved = pb.UpdateTaskRequest(task=task_pb2.Task(id=task, queue="other"))
+    assert (await leader.call("UpdateTask", moved)).task.queue == "other"
+    request = pb.GetTaskRequest(id=task, view=task_pb2.TASK_VIEW_FULL)
+    found = (await leader.call("GetTask", request)).task
+    assert (found.queue, found.spec.priority) == ("other", 3)
+    assert found.spec.command.argv == ["true"]
+    for queue, count in (("default", 0), ("other", 1)):
+        page = await leader.call("ListTasks", pb.ListTasksRequest(queue=queue))
+        assert len(page.tasks) == count
+    entries = (await leader.call("ListAuditEntries", pb.ListAuditEntriesRequest())).entries
+    assert ("queue", "other") in [(one.field, one.after) for one in entries[0].changes]
+
+
+async def test_many_go_and_what_the_queue_refuses_is_counted(leader: Leader) -> None:
+    queue = queue_pb2.Queue(name="other", max_length=2)
+    await leader.call("CreateQueue", pb.CreateQueueRequest(queue=queue))
+    tasks = await create(leader, 3)
+    request = pb.UpdateTasksRequest(queue="default", task=task_pb2.Task(queue="other"))
+    answer = await leader.call("UpdateTasks", request)
+    assert (answer.updated, answer.refused) == (2, 1)
+    page = await leader.call("ListTasks", pb.ListTasksRequest(queue="default"))
+    error = await refused(
+        leader,
+        "UpdateTask",
+        pb.UpdateTaskRequest(task=task_pb2.Task(id=page.tasks[0].id, queue="other")),
+    )
+    assert error.reason == "TASK_NOT_ACCEPTED"
+    assert set(tasks) == {page.tasks[0].id, *await listed(leader, "other")}
+
+
+async def refused(leader: Leader, method: str, request: Any) -> QuorateError:
+    with pytest.raises(QuorateError) as caught:
+        await leader.call(method, request)
+    return caught.value
+
+
+async def listed(leader: Leader, queue: str) -> list[str]:
+    page = await leader.call("ListTasks", pb.ListTasksRequest(queue=queue))
+    return [task.id for task in page.tasks]
+
+
+@pytest.mark.parametrize(
+    ("queue", "paths", "reason"),
+    [
+        ("none", (), "QUEUE_NOT_FOUND"),
+        ("No Name", (), "INVALID_ARGUMENT"),
+        ("", ("queue",), "INVALID_ARGUMENT"),
+        ("x" * 10_240, (), "INVALID_ARGUMENT"),
+    ],
+)
+async def test_a_queue_that_is_none_is_refused_and_nothing_changes(
+    leader: Leader, queue: str, paths: tuple[str, ...], reason: str
+) -> None:
+    (task,) = await create(leader)
+    for method, request in (
+        (
+            "UpdateTask",
+            pb.UpdateTaskRequest(
+                task=task_pb2.Task(id=task, queue=queue), update_mask=FieldMask(paths=paths)
+            ),
+        ),
+        (
+            "UpdateTasks",
+            pb.UpdateTasksRequest(
+                ids=[task], task=task_pb2.Task(queue=queue), update_mask=FieldMask(paths=paths)
+            ),
+        ),
+    ):
+        error = await refused(leader, method, request)
+        assert reason in (error.reason, error.code.name)
+    assert await listed(leader, "default") == [task]
+
+
+@pytest.mark.parametrize(
+    ("role", "patterns", "reason"),
+    [
+        (Role.SUBMITTER, ("default",), "FOREIGN_QUEUE"),
+        (Role.VIEWER, ("*",), "ROLE_LACKS_PERMISSION"),
+    ],
+)
+async def test_who_may_not_submit_to_a_queue_moves_nothing_there(
+    leader: Leader, role: Role, patterns: tuple[str, ...], reason: str
+) -> None:
+    await other(leader)
+    (task,) = await create(leader)
+    set_caller(Caller("mail", role, How.TOKEN, patterns))
+    request = pb.UpdateTaskRequest(task=task_pb2.Task(id=task, queue="other"))
+    error = await refused(leader, "UpdateTask", request)
+    assert (error.code, error.reason) == (grpc.StatusCode.PERMISSION_DENIED, reason)
+
+
+async def test_a_repeat_after_a_move_answers_with_the_task_where_it_is(leader: Leader) -> None:
+    await other(leader)
+    spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
+    request = pb.CreateTaskRequest(spec=spec, request_id="r")
+    task = (await leader.call("CreateTask", request)).task.id
+    await leader.call(
+        "UpdateTask", pb.UpdateTaskRequest(task=task_pb2.Task(id=task, queue="other"))
+    )
+    again = (await leader.call("CreateTask", request)).task
+    assert (again.id, again.queue) == (task, "other")

@@ -79,6 +79,15 @@ def update(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    to_queue: Annotated[
+        str,
+        typer.Option(
+            "--to-queue",
+            metavar="QUEUE",
+            help="Queue to which the tasks go; they wait there by their age.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "",
     yes: Annotated[
         bool,
         typer.Option(
@@ -94,7 +103,7 @@ def update(
 
     [dim]quorate update --queue mail --search report --priority 5 --yes[/dim]
     """
-    changes = _changes(priority, label, delay, timeout, retries)
+    changes = _changes(priority, label, delay, timeout, retries, to_queue)
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
@@ -114,12 +123,14 @@ def update(
             "not_waiting": counts.not_waiting,
             "skipped": counts.skipped,
             "not_found": counts.not_found,
+            "refused": counts.refused,
         },
         {
             "updated": "updated" if yes or ids else "pending or scheduled",
             "not_waiting": "not waiting",
             "skipped": "skipped",
             "not_found": "not found",
+            "refused": "refused by the other queue",
         },
         as_json=as_json,
     )
@@ -136,6 +147,7 @@ def _changes(
     delay: float | None,
     timeout: float | None,
     retries: int | None,
+    to_queue: str,
 ) -> UpdateArgs:
     changes = UpdateArgs()
     if priority is not None:
@@ -148,9 +160,12 @@ def _changes(
         changes["timeout"] = timeout
     if retries is not None:
         changes["retries"] = retries
+    if to_queue:
+        changes["to_queue"] = to_queue
     if not changes:
         raise invalid(
-            "--priority", "give at least one of --priority, --label, --delay, --timeout, --retries"
+            "--priority",
+            "give at least one of --priority, --label, --delay, --timeout, --retries, --to-queue",
         )
     return changes
 

@@ -105,7 +105,7 @@ class ManyTasks:
             states: only in these: "pending" or "scheduled"; in both when empty.
             changes: options as `options` has them: priority, labels (replaced as a whole), delay or
                 not_before, timeout, start_deadline, retries, backoff, max_backoff, fatal_errors,
-                crash_limit.
+                crash_limit; and to_queue: they go to that queue.
 
         Raises QuorateError: INVALID_ARGUMENT where both or neither are given, or nothing changes.
         """

@@ -141,7 +141,8 @@ def _deleted(answer: pb.DeleteTasksResponse) -> Deleted:
 
 
 def _updated(answer: pb.UpdateTasksResponse) -> Updated:
-    return Updated(answer.updated, answer.not_waiting, answer.skipped, answer.not_found)
+    counts = (answer.updated, answer.not_waiting, answer.skipped, answer.not_found)
+    return Updated(*counts, answer.refused)
 
 
 UPDATE = BulkCall(UPDATE_TASKS, _updated)

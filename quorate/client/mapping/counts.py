@@ -91,6 +91,8 @@ class Updated(Counts):
     """Assigned, running or finished: nothing was done."""
     skipped: int = 0
     """In none of the states asked for; replicas; or failed more often than the new retry policy
-    allows."""
+    allows; or tasks of jobs, which stay in their queue."""
     not_found: int = 0
     """Of the tasks that were named: not on record (any longer)."""
+    refused: int = 0
+    """The queue that they should go to did not accept them."""

@@ -14,7 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NewType
 
+import grpc
+
 from quorate.client.tracking.outcome import is_finished
+from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 
@@ -98,7 +101,10 @@ class Ledger:
         """Versions of tasks arrived: the outcomes to report now."""
         ready: list[tuple[Sink, Outcome]] = []
         for event in events:
-            if event.kind != pb.TaskEvent.KIND_DELETED and is_finished(event.task):
+            if event.kind == pb.TaskEvent.KIND_DELETED:
+                # Of one that finished, that was reported before.
+                ready.extend(self.settle(event.task.id, _gone(event.task)))
+            elif is_finished(event.task):
                 ready.extend(self._on_finished(event.task))
         return ready
 
@@ -125,3 +131,13 @@ class Ledger:
         self._waiting.clear()
         self._unclaimed.clear()
         return ready
+
+
+def _gone(task: task_pb2.Task) -> QuorateError:
+    return QuorateError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "TASK_MOVED",
+        f"task {task.id} is no longer in queue {task.queue}: somebody moved it to another one; "
+        "wait for it by its id",
+        metadata={"task": task.id},
+    )

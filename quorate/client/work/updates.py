@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.client.work.options import Instant, TaskOptions
+from quorate.client.work.texts import text_of
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
@@ -26,8 +27,10 @@ class UpdateArgs(TypedDict, total=False):
     delay: float
     not_before: Instant | None
     labels: dict[str, str]
+    to_queue: str
 
 
+_TO_QUEUE: Final = "to_queue"
 _PATHS: Final = {
     "priority": "priority",
     "retries": "retry.max_attempts",
@@ -40,6 +43,7 @@ _PATHS: Final = {
     "delay": "not_before",
     "not_before": "not_before",
     "labels": "labels",
+    "to_queue": "queue",
 }
 
 
@@ -53,11 +57,18 @@ def update_of(changes: UpdateArgs) -> dict[str, Any]:
             raise TypeError(f"{name!r} cannot be changed; these can: {', '.join(_PATHS)}")
     if not changes:
         raise invalid("changes", f"at least one is required: {', '.join(_PATHS)}")
+    queue = text_of(_TO_QUEUE, changes.get("to_queue", ""))
+    if _TO_QUEUE in changes and not queue:
+        raise invalid(_TO_QUEUE, "must name a queue")
+    spec_paths = [f"spec.{_PATHS[name]}" for name in changes if name != _TO_QUEUE]
     spec = task_pb2.TaskSpec()
-    TaskOptions().but(changes).apply(spec, now=time.time())  # type: ignore[arg-type]
+    options = {name: value for name, value in changes.items() if name != _TO_QUEUE}
+    TaskOptions().but(options).apply(spec, now=time.time())  # type: ignore[arg-type]
     spec.ClearField("trace_context")
     if "retries" in changes and not spec.HasField("retry"):
         # None, which an option that is left alone means too.
         spec.retry.max_attempts = 1
-    paths = dict.fromkeys(f"spec.{_PATHS[name]}" for name in changes)
-    return {"task": task_pb2.Task(spec=spec), "update_mask": FieldMask(paths=paths)}
+    if queue:
+        spec_paths.append("queue")
+    task = task_pb2.Task(spec=spec, queue=queue)
+    return {"task": task, "update_mask": FieldMask(paths=dict.fromkeys(spec_paths))}

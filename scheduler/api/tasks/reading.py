@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from quorate.runtime.errors import not_found
+from quorate.runtime.errors import QuorateError, not_found
 from quorate.runtime.ids import QueueName, TaskId, is_task_id
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
@@ -66,7 +66,15 @@ class TaskReader:
 
     async def task(self, task: str, *, full: bool) -> task_pb2.Task:
         """A task as it is on record. Raises NOT_FOUND."""
-        found = await self._stored.task(await self.queue_of(task), task)
+        queue = await self.queue_of(task)
+        try:
+            found = await self._stored.task(queue, task)
+        except QuorateError:
+            moved = self.queue_of_task(task)
+            if moved is None or moved == queue:
+                raise
+            # It went to another queue meanwhile.
+            found = await self._stored.task(moved, task)
         now = self._driver.clock.now()
         view = views.task(found.queue, found.id, found.task, found.run, now=now, full=full)
         self._add_start(view)
@@ -76,13 +84,13 @@ class TaskReader:
     async def as_known(self, answer: object) -> task_pb2.Task:
         """The task behind a TaskKnown, without its spec; its bare id when it is gone since."""
         assert isinstance(answer, TaskKnown)
-        found = await self._stored.tasks(((answer.queue, answer.task),))
+        # It may have gone to another queue since.
+        queue = self.queue_of_task(answer.task) or answer.queue
+        found = await self._stored.tasks(((queue, answer.task),))
         if not found:
-            return task_pb2.Task(id=answer.task, queue=answer.queue)
+            return task_pb2.Task(id=answer.task, queue=queue)
         now = self._driver.clock.now()
-        view = views.task(
-            answer.queue, answer.task, found[0].task, found[0].run, now=now, full=False
-        )
+        view = views.task(queue, answer.task, found[0].task, found[0].run, now=now, full=False)
         view.ClearField("spec")
         self._add_reason(view, {})
         return view

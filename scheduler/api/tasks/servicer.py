@@ -58,6 +58,7 @@ from scheduler.storage.keys import (
     PLACEMENT,
     START_DEADLINE,
     TASK_KEYS,
+    TASK_MOVE,
     TASK_UPDATE,
     UNIQUE_WINDOW,
 )
@@ -330,12 +331,16 @@ class TaskCalls:
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> Message:
         await self._candidates.require(TASK_UPDATE)
+        if request.task.queue:
+            await self._candidates.require(TASK_MOVE)
         await refuse_subtask(self._subtasks, request.task.id, "UpdateJob changes its job {job!r}")
         await update_task(self._driver, self._lane, self._check, request, context)
         return pb.UpdateTaskResponse(task=await self._tasks.task(request.task.id, full=False))
 
     async def UpdateTasks(self, request: pb.UpdateTasksRequest, context: Context) -> Message:
         await self._candidates.require(TASK_UPDATE)
+        if request.task.queue:
+            await self._candidates.require(TASK_MOVE)
         return await update_tasks(self._driver, self._lane, self._check, request, context)
 
     async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> Message:

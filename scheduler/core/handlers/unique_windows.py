@@ -46,6 +46,20 @@ def take(state: State, row: TaskRow, now: float, out: Effects) -> None:
     out.writes.append(PutUnique(*name, window))
 
 
+def move(state: State, row: TaskRow, queue: QueueRow, out: Effects) -> None:
+    """A task with a window goes to another queue, and its key with it."""
+    assert row.limits is not None
+    digest = digest_of(row.limits.unique)
+    window = state.permits.windows.get((row.queue.name, digest))
+    if window is not None and window.task == row.id:
+        del state.permits.windows[row.queue.name, digest]
+        # Of the task in its queue: not before that was made.
+        window = window._replace(create_time=max(window.create_time, queue.create_time))
+        state.permits.windows[queue.name, digest] = window
+        out.writes.append(DropUnique(row.queue.name, digest))
+        out.writes.append(PutUnique(queue.name, digest, window))
+
+
 def free(state: State, row: TaskRow, out: Effects) -> None:
     """A task with a window is finished without success: others may have its key."""
     assert row.limits is not None

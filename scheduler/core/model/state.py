@@ -185,6 +185,21 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         if row.replica is not None:
             self.replicas[row.replica.service][row.id] = row
 
+    def rehome(self, row: TaskRow, queue: QueueRow) -> None:
+        """A live task that is in no index goes to another queue; `respec` and `enter` follow."""
+        before = row.queue
+        if row.limits is not None:
+            self.permits.ended(row)
+        before.usage.live -= 1
+        before.usage.units -= row.units
+        queue.usage.began(row.units)
+        self.blobs.move(row.id, before.usage, queue.usage)
+        before.index.discard(row.id)
+        queue.index.add(row.id)
+        row.queue = queue
+        if row.limits is not None:
+            self.permits.began(row)
+
     def is_new(self, task: TaskId) -> bool:
         """Whether an id is greater than all before it: such a task is not on record."""
         return task > self.last_id

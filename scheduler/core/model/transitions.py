@@ -251,14 +251,16 @@ def update(
     spec: TaskSpec,
     not_before: float | None = None,
     expire_at: float | None = None,
+    queue: QueueRow | None = None,
 ) -> TaskRow:
-    """A live task has another spec; its row from now on.
+    """A live task has another spec, or is in another queue; its row from now on.
 
     The old row is dead: what holds it (a lane, a timer) sees that by its state.
 
     Args:
         not_before: SCHEDULED until then, PENDING for 0.0; None: as before.
         expire_at: when it expires from now on, 0.0 for never; None: as before.
+        queue: where it is from now on; None: as before.
     """
     to = row.state
     if not_before is not None and row.state is not S.PAUSED:
@@ -273,6 +275,8 @@ def update(
         new.not_before = not_before
     if expire_at is not None:
         new.expire_at = expire_at
+    if queue is not None:
+        state.rehome(new, queue)
     state.respec(new, spec)
     state.enter(new)
     return new

@@ -60,6 +60,16 @@ class TaskIndex:
         if len(block) > 2 * _BLOCK:
             blocks[place : place + 1] = [block[:_BLOCK], block[_BLOCK:]]
 
+    def discard(self, task: TaskId) -> None:
+        """An id that is in the index is another queue's from now on."""
+        place = self._block_of(task)
+        block = self._blocks[place]
+        del block[bisect_left(block, task)]
+        self.size -= 1
+        self._entries -= 1
+        if not block:
+            del self._blocks[place]
+
     def removed(self, count: int, on_record: Callable[[TaskId], bool]) -> None:
         """`count` ids are gone; `on_record` says which are not."""
         self.size -= count

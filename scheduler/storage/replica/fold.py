@@ -55,6 +55,9 @@ class Fold:
         self.latest = 0.0
         self._latest_at = 0
         self._mod = 0
+        # Live tasks whose records in their queue were deleted: they are in another one, or gone.
+        # And at which revision.
+        self._leaving: dict[TaskId, int] = {}
         self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
@@ -86,6 +89,7 @@ class Fold:
         self.state = self._new_state()
         self.head = r.HeadRecord()
         self.revision = 0
+        self._leaving.clear()
         self.generation = FIRST_GENERATION
         self.restoring = False
         self.latest = 0.0
@@ -93,6 +97,7 @@ class Fold:
 
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
+        self._drop_leaving(0)
         if not self.revision:
             self._settle()
         self.revision = revision
@@ -101,18 +106,23 @@ class Fold:
         """A key was written."""
         if self.restoring:
             return
+        if self._leaving:
+            self._drop_leaving(mod_revision)
         handler = self._puts.get(key.partition(b"/")[0])
         if handler is not None:
             self._mod = mod_revision
             handler(key, value, lease)
 
-    def deleted(self, key: bytes) -> None:
+    def deleted(self, key: bytes, revision: int) -> None:
         """A key was deleted."""
         if self.restoring:
             return
+        if self._leaving:
+            self._drop_leaving(revision)
         kind, _, rest = key.partition(b"/")
         if kind == b"runs" or kind == b"tasks":
-            self._drop_task(TaskId(rest.rpartition(b"/")[2].decode()))
+            queue, _, task = rest.partition(b"/")
+            self._drop_records(QueueName(queue.decode()), TaskId(task.decode()), revision)
         elif kind == b"chunks" or kind == b"jobs":
             self._jobs.deleted(kind, TaskId(rest.rpartition(b"/")[2].decode()))
         elif kind == b"queues":
@@ -166,7 +176,7 @@ class Fold:
         if not state.is_new(task):
             row = state.tasks.get(task)
             if row is not None:
-                self._update(row, value)
+                self._update(row, QueueName(queue_name), value)
                 return
             done = state.finished.get(task)
         record = r.TaskRecord.FromString(value)
@@ -183,12 +193,17 @@ class Fold:
         queue = state.queues[QueueName(queue_name)]
         transitions.begin(state, task, queue, spec, create_time, record.created_by)
 
-    def _update(self, row: TaskRow, value: bytes) -> None:
-        """The spec of a live task was written again: updated, or retried in the Txn in which it
-        failed. Its run record follows."""
+    def _update(self, row: TaskRow, name: QueueName, value: bytes) -> None:
+        """The spec of a live task was written again: updated, moved to another queue, or retried in
+        the Txn in which it failed. Its run record follows."""
         record = r.TaskRecord.FromString(value)
-        if row.spec != record.spec:
-            transitions.update(self.state, row, records.recorded_spec(record.spec))
+        queue = None
+        if row.queue.name != name:
+            queue = self.state.queues[name]
+            self._leaving.pop(row.id, None)
+        if row.spec != record.spec or queue is not None:
+            spec = records.recorded_spec(record.spec)
+            transitions.update(self.state, row, spec, queue=queue)
 
     def _put_run(self, key: bytes, value: bytes, lease: int) -> None:
         state = self.state
@@ -222,6 +237,21 @@ class Fold:
             self._drop_allocation(instance)
         if node is not None and node.suspect_since and not node.allocation.rows:
             self._drop_node(name)
+
+    def _drop_records(self, queue: QueueName, task: TaskId, revision: int) -> None:
+        """The records of a task in a queue are gone. A live one may have gone to another queue,
+        whose records come in the same Txn, before these or behind them."""
+        row = self.state.tasks.get(task)
+        if row is None:
+            self._drop_task(task)
+        elif row.queue.name == queue:
+            self._leaving[task] = revision
+
+    def _drop_leaving(self, revision: int) -> None:
+        """The Txn of `revision` follows: what did not come in another queue before is gone."""
+        for task in [task for task, of in self._leaving.items() if of != revision]:
+            del self._leaving[task]
+            self._drop_task(task)
 
     def _drop_task(self, task: TaskId) -> None:
         state = self.state

@@ -76,8 +76,8 @@ class Folder(Protocol):
     def put(self, key: bytes, value: bytes, mod_revision: int, lease: int) -> None:
         """A record as it is since `mod_revision`; `lease` is 0 for one that stays."""
 
-    def deleted(self, key: bytes) -> None:
-        """A record is gone."""
+    def deleted(self, key: bytes, revision: int) -> None:
+        """A record is gone since `revision`."""
 
     def at(self, revision: int) -> None:
         """All is folded up to and including `revision`."""
@@ -259,7 +259,7 @@ class Replica:
         for gone, key, value, revision, lease in changes:
             if key.startswith(wanted):
                 if gone:
-                    deleted(key[skip:])
+                    deleted(key[skip:], revision)
                 else:
                     put(key[skip:], value, revision, lease)
 

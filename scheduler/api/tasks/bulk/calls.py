@@ -15,7 +15,7 @@ from scheduler.api.tasks.bulk.find import BulkCall, bulk
 from scheduler.api.tasks.bulk.updates import spec_update
 from scheduler.api.validate import required
 from scheduler.api.views import instant
-from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, SKIPPED, UPDATED
+from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, REFUSED, SKIPPED, UPDATED
 from scheduler.core.model.state import State
 from scheduler.core.values import DEAD, FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
 from scheduler.engine.driver import Driver
@@ -110,18 +110,19 @@ async def update_tasks(
     if request.task.id:
         raise invalid("task.id", "cannot be set; name the tasks in ids")
     update, changes = spec_update(
-        check, request.task.spec, request.update_mask.paths, driver.clock.now()
+        check, request.task, request.update_mask.paths, driver.clock.now()
     )
     answer = await bulk(
         _UPDATE, driver, lane, request, states, context, update=update, changes=changes
     )
-    updated, not_waiting, skipped, not_found = answer.counts
+    updated, not_waiting, skipped, not_found, refused = answer.counts
     return pb.UpdateTasksResponse(
         updated=updated,
         not_waiting=not_waiting,
         skipped=skipped,
         not_found=not_found,
         next_page_token=answer.next_page_token,
+        refused=refused,
     )
 
 
@@ -135,11 +136,11 @@ async def update_task(
     """Do what UpdateTask asks for, as UpdateTasks does it for one. Raises QuorateError."""
     task = TaskId(required("task.id", request.task.id))
     update, changes = spec_update(
-        check, request.task.spec, request.update_mask.paths, driver.clock.now()
+        check, request.task, request.update_mask.paths, driver.clock.now()
     )
     many = pb.UpdateTasksRequest(
         ids=[task],
-        task=task_pb2.Task(spec=request.task.spec),
+        task=task_pb2.Task(spec=request.task.spec, queue=request.task.queue),
         update_mask=request.update_mask,
         request_id=request.request_id,
     )
@@ -165,10 +166,18 @@ async def update_task(
             f"task {task!r} is {found}; only PENDING, SCHEDULED and PAUSED tasks can be updated",
             task=task,
         )
+    if answer.counts[REFUSED]:
+        raise precondition(
+            "TASK_NOT_ACCEPTED",
+            f"queue {update.queue!r} does not accept task {task!r}: it accepts no tasks at the "
+            "moment, is full, has reached its quota, or another task of it has the unique key",
+            task=task,
+            queue=update.queue,
+        )
     raise precondition(
         "TASK_NOT_UPDATABLE",
-        f"task {task!r} is a replica of a service, or has failed more often than its new retry "
-        "policy allows",
+        f"task {task!r} is a replica of a service, has failed more often than its new retry "
+        "policy allows, or belongs to a job and cannot go to another queue",
         task=task,
     )
 
@@ -176,7 +185,7 @@ async def update_task(
 def _count_updated(
     state: State, tasks: list[TaskId], states: frozenset[TaskState]
 ) -> tuple[int, ...]:
-    counts = [0] * 4
+    counts = [0] * 5
     for task in tasks:
         row = state.tasks.get(task)
         if row is None:

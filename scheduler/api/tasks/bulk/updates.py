@@ -8,9 +8,13 @@ from typing import Any, Final
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.runtime.errors import invalid
+from quorate.runtime.ids import QueueName
+from quorate.security.identity import current_caller
+from quorate.security.permissions import denied
+from quorate.security.policy import holds
 from quorate.v1 import task_pb2
 from scheduler.api.specs.check import SpecCheck, serialize
-from scheduler.api.validate import at_most
+from scheduler.api.validate import at_most, queue_name
 from scheduler.core.model.events import SpecUpdate
 from scheduler.core.values import Change, TaskSpec
 from scheduler.storage.records import task_spec
@@ -18,20 +22,29 @@ from scheduler.storage.records import task_spec
 # Fields of a spec that can be changed while the task waits.
 UPDATABLE: Final = ("priority", "labels", "not_before", "timeout", "start_deadline", "retry")
 _OF_RETRY: Final = frozenset(task_pb2.RetryPolicy.DESCRIPTOR.fields_by_name)
+_QUEUE: Final = "queue"
+# What it takes to put a task into a queue.
+_SUBMIT: Final = "tasks.submit"
 _MOST_PATHS: Final = 20
 # Characters of a value in the audit log.
 _SHOWN: Final = 200
 
 
 def spec_update(
-    check: SpecCheck, spec: task_pb2.TaskSpec, paths: Sequence[str], now: float
+    check: SpecCheck, task: task_pb2.Task, paths: Sequence[str], now: float
 ) -> tuple[SpecUpdate, tuple[Change, ...]]:
     """What becomes of specs, and what the audit log says of it. Raises QuorateError.
 
     Args:
-        paths: of the mask, below `task`; the fields that `spec` has set when empty.
+        paths: of the mask, below `task`; the fields that `task` has set when empty.
     """
-    names = _names(spec, paths)
+    spec = task.spec
+    names = _names(task, paths)
+    queue = QueueName("")
+    if _QUEUE in names:
+        queue = QueueName(queue_name("task.queue", task.queue))
+        _check_target(queue)
+        names.remove(_QUEUE)
     check.options(spec, "task.spec", now)
     mask = FieldMask(paths=names)
 
@@ -42,16 +55,37 @@ def spec_update(
         return task_spec(merged, serialize(merged))
 
     moves, expires = "not_before" in names, "start_deadline" in names
-    return SpecUpdate(make, moves, expires), tuple(_change(spec, name) for name in names)
+    changes = [_change(spec, name) for name in names]
+    if queue:
+        changes.append(Change(_QUEUE, "", queue))
+    return SpecUpdate(make, moves, expires, queue), tuple(changes)
 
 
-def _names(spec: task_pb2.TaskSpec, paths: Sequence[str]) -> list[str]:
+def _check_target(queue: QueueName) -> None:
+    """Whether the caller may put tasks into a queue, as CreateTask asks. Raises QuorateError."""
+    caller = current_caller()
+    if caller is None:
+        return
+    if not holds(caller.role, _SUBMIT):
+        message = f"task.queue: the role {caller.role} may not {_SUBMIT}"
+        raise denied("ROLE_LACKS_PERMISSION", message, caller, permission=_SUBMIT)
+    if not caller.may_name(queue):
+        message = f"task.queue: this caller is bound to {', '.join(caller.patterns)}"
+        raise denied("FOREIGN_QUEUE", message, caller, field="task.queue")
+
+
+def _names(task: task_pb2.Task, paths: Sequence[str]) -> list[str]:
     at_most("update_mask", len(paths), _MOST_PATHS, "paths")
     if not paths:
-        set_ = [field.name for field, _ in spec.ListFields()]
+        set_ = [field.name for field, _ in task.spec.ListFields()]
         paths = [f"spec.{name}" for name in set_]
+        if task.queue:
+            paths.append(_QUEUE)
     names = []
     for path in paths:
+        if path == _QUEUE:
+            names.append(path)
+            continue
         first, _, name = path.partition(".")
         top, _, below = name.partition(".")
         known = first == "spec" and top in UPDATABLE
@@ -61,13 +95,15 @@ def _names(spec: task_pb2.TaskSpec, paths: Sequence[str]) -> list[str]:
             raise invalid(
                 "update_mask",
                 f"{path[:80]!r} cannot be changed; these can: "
-                + ", ".join(f"spec.{one}" for one in UPDATABLE),
+                + ", ".join([*(f"spec.{one}" for one in UPDATABLE), _QUEUE]),
                 reason="INVALID_FIELD_MASK",
                 value=path[:80],
             )
         names.append(name)
     if not names:
-        raise invalid("update_mask", "is required, or at least one field of task.spec")
+        raise invalid(
+            "update_mask", "is required, or at least one field of task.spec, or task.queue"
+        )
     return names
 
 

@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from quorate.runtime.ids import QueueName
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.bulk import acts, retry, update
 from scheduler.core.handlers.bulk.act import Act
 from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
-from scheduler.core.model.answers import BulkDone, Rejection
+from scheduler.core.model.answers import BulkDone, Rejection, no_queue
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.events import BulkAsked, BulkContinued
 from scheduler.core.model.limits.bounds import Limits
@@ -29,6 +30,8 @@ from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
 from scheduler.core.values import BulkAct, Change
 
+# Writes of a task that goes to another queue: of both queues, its window's, what it pushes out.
+_MOVE_WRITES: Final = 5
 _ACTS: Final[Mapping[BulkAct, Act]] = {
     BulkAct.CANCEL: acts.CANCEL,
     BulkAct.DELETE: acts.DELETE,
@@ -42,10 +45,17 @@ def nothing(act: BulkAct) -> tuple[int, ...]:
     return (0,) * _ACTS[act].counts
 
 
+def _counted(known: DedupRow, act: BulkAct) -> tuple[int, ...]:
+    """What is on record of a call; a leader of an earlier version counted less."""
+    counts = nothing(act)
+    return (*known.counts, *counts[len(known.counts) :])
+
+
 def _refuse(
     state: State, limits: Limits, event: BulkAsked, known: DedupRow | None
 ) -> Rejection | None:
-    return None
+    queue = event.update.queue if event.update is not None else QueueName("")
+    return no_queue(queue) if queue and queue not in state.queues else None
 
 
 def _begin(
@@ -60,7 +70,7 @@ def _begin(
     if known is not None:
         # An earlier leader began it. Of a filter the tasks that it dealt with are not found again.
         place = max(0, known.progress - event.offset)
-        counts = known.counts or counts
+        counts = _counted(known, event.act)
         known.count = event.offset + len(event.tasks)
         began = known.create_time
     part = BulkContinued(event, place, counts, event.small, began)
@@ -74,7 +84,7 @@ def _begin(
 
 
 def _known(state: State, event: BulkAsked, known: DedupRow) -> BulkDone:
-    counts = known.counts or nothing(event.act)
+    counts = _counted(known, event.act)
     last = retry.last_start(event, known.create_time, counts)
     return BulkDone(counts, known.first_id, last)
 
@@ -89,6 +99,8 @@ def on_bulk_continued(
     act, found = _ACTS[asked.act], event.found or {}
     size, sums = 0, list(event.counts)
     most_tasks, most_bytes = limits.part(small=event.small)
+    if asked.update is not None and asked.update.queue:
+        most_tasks = max(1, most_tasks // _MOVE_WRITES)
     last = min(event.until if asked.act.reads else len(asked.tasks), place + most_tasks)
     while place < last:
         task = asked.tasks[place]

@@ -2,6 +2,11 @@
 
 Both records are written in one Txn: the spec, and the status, which says until when it is
 SCHEDULED. A standby does the same with its row (`transitions.update`).
+
+A task that goes to another queue has its records there from now on. Those in the old queue are
+deleted in the same Txn, and before: whoever watches both queues is to see it go and come. Nothing
+of the task changes but its place. What the other queue does not accept stays where it is:
+`refuse_move`.
 """
 
 from __future__ import annotations
@@ -9,16 +14,23 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.runtime.ids import TaskId
+from scheduler.core.handlers import unique_windows
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
+from scheduler.core.handlers.limits.length import make_room, refuse_longer
+from scheduler.core.handlers.limits.unique import refuse_duplicate
+from scheduler.core.handlers.queues.pauses import refuse_paused
+from scheduler.core.handlers.quotas.check import refuse_moved
 from scheduler.core.model import transitions
-from scheduler.core.model.effects import Effects, PutRun, PutTask
+from scheduler.core.model.answers import Rejection, no_queue
+from scheduler.core.model.effects import DropTask, Effects, PutRun, PutTask
 from scheduler.core.model.events import BulkContinued, TaskRecorded
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.state import State
-from scheduler.core.values import WAITING, is_due
+from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.model.state import SERVICES_QUEUE, State
+from scheduler.core.values import NO_LIMITS, WAITING, TaskSpec, is_due
 
 # Places in the counts: those of the answer.
-UPDATED, NOT_WAITING, SKIPPED, NOT_FOUND = range(4)
+UPDATED, NOT_WAITING, SKIPPED, NOT_FOUND, REFUSED = range(5)
 # What an update may add to a spec: labels.
 _GROWTH: Final = 9_000
 
@@ -54,6 +66,13 @@ def _update(
     spent = row.failures >= spec.retry.max_attempts or row.crashes >= spec.retry.crash_limit
     if spent or row.replica is not None:
         return SKIPPED
+    queue = None
+    if change.queue and change.queue != row.queue.name:
+        queue = state.queues.get(change.queue)
+        if row.member is not None:
+            return SKIPPED
+        if queue is None or refuse_move(state, limits, row, spec, queue) is not None:
+            return REFUSED
     until = None
     if change.moves:
         until = 0.0 if is_due(spec.not_before, now) else spec.not_before
@@ -63,11 +82,34 @@ def _update(
         if until is None and row.not_before > now:
             begin = row.not_before
         expire_at = begin + spec.start_deadline if spec.start_deadline else 0.0
-    new = transitions.update(state, row, spec, until, expire_at)
+    if queue is not None:
+        out.writes.append(DropTask(row.queue.name, row.id))
+        if queue.limits is not NO_LIMITS:
+            make_room(state, queue, now, out)
+        if row.limits is not None and row.limits.window:
+            unique_windows.move(state, row, queue, out)
+    new = transitions.update(state, row, spec, until, expire_at, queue)
     creator, unknown = record.created_by, record.unknown_fields
     out.writes.append(PutTask(new, spec.spec, creator, unknown, begins=False))
     out.writes.append(PutRun(new))
     return UPDATED
 
 
-UPDATE: Final = Act(4, 1, _weigh, _update)
+def refuse_move(
+    state: State, limits: Limits, row: TaskRow, spec: TaskSpec, queue: QueueRow
+) -> Rejection | None:
+    """Why a queue does not accept a task that waits in another one: as if it were created there.
+
+    What its caller may have is not looked at: the task is on record already.
+    """
+    if queue.name == SERVICES_QUEUE:
+        return no_queue(queue.name)
+    return (
+        (refuse_paused(queue) if queue.pause else None)
+        or refuse_duplicate(state, queue, (spec,), retried=True)
+        or (None if queue.limits is NO_LIMITS else refuse_longer(queue, 1))
+        or refuse_moved(state, limits, queue.usage, row.units)
+    )
+
+
+UPDATE: Final = Act(5, 1, _weigh, _update)

@@ -60,6 +60,17 @@ def refuse_created(
     return None
 
 
+def refuse_moved(state: State, limits: Limits, queue: Usage, units: int) -> Rejection | None:
+    """Whether a task of this weight, which waits in another queue, is too much for a queue."""
+    most_tasks, most_bytes, _ = state.durable_quota(limits, QUEUE, queue.name)
+    if most_tasks >= 0 and queue.tasks + 1 > most_tasks:
+        return _rejection(QUEUE, queue, "live_tasks", most_tasks, queue.tasks, 1)
+    size, used = units * UNIT, queue.stored_bytes
+    if most_bytes >= 0 and used + size > most_bytes:
+        return _rejection(QUEUE, queue, "stored_bytes", most_bytes, used, size)
+    return None
+
+
 def refuse_subtasks(
     state: State, limits: Limits, queue: Usage, creator: str, count: int, size: int
 ) -> Rejection | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from quorate.runtime.ids import TaskId
+from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model.events.calls import Request, TaskRecorded, Token
 from scheduler.core.values import BulkAct, Change, TaskSpec, TaskState
 
@@ -14,12 +14,13 @@ class SpecUpdate(NamedTuple):
     """What becomes of a spec: `make` gives the new one, whatever the old one was.
 
     `moves`: its `not_before` is meant too; the task then waits until that, or no longer. `expires`:
-    its start deadline is meant.
+    its start deadline is meant. `queue`: where the tasks go; empty: they stay.
     """
 
     make: Callable[[TaskSpec], TaskSpec]
     moves: bool = False
     expires: bool = False
+    queue: QueueName = QueueName("")
 
 
 class BulkAsked(NamedTuple):

@@ -56,6 +56,12 @@ class NamedBlobs:
             creator.blob_bytes -= blob.size
             queue.blob_bytes -= blob.size
 
+    def move(self, task: TaskId, before: Usage, queue: Usage) -> None:
+        """A task goes to another queue."""
+        size = sum(blob.size for blob in self._of_task.get(task, _NOTHING))
+        before.blob_bytes -= size
+        queue.blob_bytes += size
+
     def __contains__(self, name: str) -> bool:
         """Whether a task on record names this object."""
         return name in self._named
