@@ -57,7 +57,7 @@ class Fold:
         self._mod = 0
         # Live tasks whose records in their queue were deleted: they are in another one, or gone.
         # And at which revision.
-        self._leaving: dict[TaskId, int] = {}
+        self._moving: dict[TaskId, int] = {}
         self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
@@ -89,7 +89,7 @@ class Fold:
         self.state = self._new_state()
         self.head = r.HeadRecord()
         self.revision = 0
-        self._leaving.clear()
+        self._moving.clear()
         self.generation = FIRST_GENERATION
         self.restoring = False
         self.latest = 0.0
@@ -97,7 +97,7 @@ class Fold:
 
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
-        self._drop_leaving(0)
+        self._drop_moving(0)
         if not self.revision:
             self._settle()
         self.revision = revision
@@ -106,8 +106,8 @@ class Fold:
         """A key was written."""
         if self.restoring:
             return
-        if self._leaving:
-            self._drop_leaving(mod_revision)
+        if self._moving:
+            self._drop_moving(mod_revision)
         handler = self._puts.get(key.partition(b"/")[0])
         if handler is not None:
             self._mod = mod_revision
@@ -117,8 +117,8 @@ class Fold:
         """A key was deleted."""
         if self.restoring:
             return
-        if self._leaving:
-            self._drop_leaving(revision)
+        if self._moving:
+            self._drop_moving(revision)
         kind, _, rest = key.partition(b"/")
         if kind == b"runs" or kind == b"tasks":
             queue, _, task = rest.partition(b"/")
@@ -200,7 +200,7 @@ class Fold:
         queue = None
         if row.queue.name != name:
             queue = self.state.queues[name]
-            self._leaving.pop(row.id, None)
+            self._moving.pop(row.id, None)
         if row.spec != record.spec or queue is not None:
             spec = records.recorded_spec(record.spec)
             transitions.update(self.state, row, spec, queue=queue)
@@ -245,12 +245,12 @@ class Fold:
         if row is None:
             self._drop_task(task)
         elif row.queue.name == queue:
-            self._leaving[task] = revision
+            self._moving[task] = revision
 
-    def _drop_leaving(self, revision: int) -> None:
+    def _drop_moving(self, revision: int) -> None:
         """The Txn of `revision` follows: what did not come in another queue before is gone."""
-        for task in [task for task, of in self._leaving.items() if of != revision]:
-            del self._leaving[task]
+        for task in [task for task, of in self._moving.items() if of != revision]:
+            del self._moving[task]
             self._drop_task(task)
 
     def _drop_task(self, task: TaskId) -> None:
