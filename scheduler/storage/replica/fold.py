@@ -31,6 +31,7 @@ from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records.queues import quotas as quota_records
 from scheduler.storage.records.queues.pauses import pause_row
 from scheduler.storage.replica.job_fold import JobFold
+from scheduler.storage.replica.moved_tasks import MovedTasks
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +56,7 @@ class Fold:
         self.latest = 0.0
         self._latest_at = 0
         self._mod = 0
-        # Live tasks whose records in their queue were deleted: they are in another one, or gone.
-        # And at which revision.
-        self._moving: dict[TaskId, int] = {}
+        self._moved = MovedTasks(self._drop_task)
         self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
@@ -89,7 +88,7 @@ class Fold:
         self.state = self._new_state()
         self.head = r.HeadRecord()
         self.revision = 0
-        self._moving.clear()
+        self._moved.clear()
         self.generation = FIRST_GENERATION
         self.restoring = False
         self.latest = 0.0
@@ -97,7 +96,7 @@ class Fold:
 
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
-        self._drop_moving(0)
+        self._moved.settle()
         if not self.revision:
             self._settle()
         self.revision = revision
@@ -106,8 +105,8 @@ class Fold:
         """A key was written."""
         if self.restoring:
             return
-        if self._moving:
-            self._drop_moving(mod_revision)
+        if self._moved.tasks:
+            self._moved.settle(mod_revision)
         handler = self._puts.get(key.partition(b"/")[0])
         if handler is not None:
             self._mod = mod_revision
@@ -117,12 +116,17 @@ class Fold:
         """A key was deleted."""
         if self.restoring:
             return
-        if self._moving:
-            self._drop_moving(revision)
+        if self._moved.tasks:
+            self._moved.settle(revision)
         kind, _, rest = key.partition(b"/")
         if kind == b"runs" or kind == b"tasks":
-            queue, _, task = rest.partition(b"/")
-            self._drop_records(QueueName(queue.decode()), TaskId(task.decode()), revision)
+            queue, _, name = rest.partition(b"/")
+            task = TaskId(name.decode())
+            row = self.state.tasks.get(task)
+            if row is None:
+                self._drop_task(task)
+            elif row.queue.name == queue.decode():
+                self._moved.went(task, revision)
         elif kind == b"chunks" or kind == b"jobs":
             self._jobs.deleted(kind, TaskId(rest.rpartition(b"/")[2].decode()))
         elif kind == b"queues":
@@ -200,7 +204,7 @@ class Fold:
         queue = None
         if row.queue.name != name:
             queue = self.state.queues[name]
-            self._moving.pop(row.id, None)
+            self._moved.came(row.id)
         if row.spec != record.spec or queue is not None:
             spec = records.recorded_spec(record.spec)
             transitions.update(self.state, row, spec, queue=queue)
@@ -237,21 +241,6 @@ class Fold:
             self._drop_allocation(instance)
         if node is not None and node.suspect_since and not node.allocation.rows:
             self._drop_node(name)
-
-    def _drop_records(self, queue: QueueName, task: TaskId, revision: int) -> None:
-        """The records of a task in a queue are gone. A live one may have gone to another queue,
-        whose records come in the same Txn, before these or behind them."""
-        row = self.state.tasks.get(task)
-        if row is None:
-            self._drop_task(task)
-        elif row.queue.name == queue:
-            self._moving[task] = revision
-
-    def _drop_moving(self, revision: int) -> None:
-        """The Txn of `revision` follows: what did not come in another queue before is gone."""
-        for task in [task for task, of in self._moving.items() if of != revision]:
-            del self._moving[task]
-            self._drop_task(task)
 
     def _drop_task(self, task: TaskId) -> None:
         state = self.state
