@@ -28,6 +28,7 @@ from scheduler.core.model.state import State
 from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.telemetry.dead_letter_metrics import dead_letter_metrics
 from scheduler.telemetry.job_metrics import job_metrics
 from scheduler.telemetry.limit_metrics import limit_metrics
 from scheduler.telemetry.quota_metrics import quota_metrics
@@ -152,6 +153,7 @@ class SchedulerMetrics:
             yield from _store(self._overview)
             yield from limit_metrics(self._driver.state)
             yield from job_metrics(self._driver.state)
+            yield from dead_letter_metrics(self._driver.state, now)
             yield from schedule_metrics(self._driver.state.schedules, now)
             yield gauge(
                 "quorate_blobs",
