@@ -30,6 +30,10 @@ ID_LENGTH: Final = 64
 NAMES: Final = 1_000
 IDS: Final = 256
 LABELS: Final = 32
+# Jobs in one filter, and of all filters together those that are asked for by their ids.
+JOB_IDS: Final = 32
+# The newest ones, which every subscription to `jobs` without ids has.
+JOBS: Final = 100
 # Tasks of a snapshot: default and most.
 LIMIT: Final = 100
 MOST_LIMIT: Final = 1_000

@@ -22,7 +22,7 @@ from gateway.cluster.methods import Method
 from gateway.cluster.upstream_errors import UpstreamError
 from gateway.live.endpoint import Live
 from quorate.runtime.errors import QuorateError, not_found
-from quorate.v1 import node_pb2, queue_pb2, service_pb2, task_pb2
+from quorate.v1 import job_pb2, node_pb2, queue_pb2, service_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.tls import client_headers, gateway_context
 
@@ -37,6 +37,7 @@ class FakeCluster:
         self.tasks: dict[str, task_pb2.Task] = {}
         self.queues = {"default": queue_pb2.Queue(name="default")}
         self.nodes: dict[str, node_pb2.Node] = {}
+        self.jobs: dict[str, job_pb2.Job] = {}
         self.services: dict[str, service_pb2.Service] = {}
         self.logs: list[pb.LogChunk] = []
         self.log_ended = asyncio.Event()
@@ -99,6 +100,14 @@ class FakeCluster:
 
     def _ListQueues(self, request: Any) -> Any:
         return pb.ListQueuesResponse(queues=self.queues.values(), revision=self.revision)
+
+    def _ListJobs(self, request: Any) -> Any:
+        newest = sorted(self.jobs.values(), key=lambda job: job.id, reverse=True)
+        return pb.ListJobsResponse(jobs=newest[: request.page_size])
+
+    def _GetJob(self, request: Any) -> Any:
+        job = self.jobs.get(request.id)
+        return not_found("job", request.id) if job is None else pb.GetJobResponse(job=job)
 
     def _ListNodes(self, request: Any) -> Any:
         return pb.ListNodesResponse(nodes=self.nodes.values(), revision=self.revision)

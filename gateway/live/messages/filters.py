@@ -39,7 +39,10 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class NameFilter:
-    """Topics `queues`, `nodes` and `services`: only these, all when empty. `cluster`: empty."""
+    """Topics `queues`, `nodes` and `services`: only these, all when empty. `cluster`: empty.
+
+    `jobs`: these ids; the newest ones when empty.
+    """
 
     names: frozenset[str] = frozenset()
 

@@ -120,6 +120,11 @@ def _name_filter(wanted: Mapping[str, Any]) -> NameFilter:
     return NameFilter(_strings(wanted, "names", limits.NAMES))
 
 
+def _job_filter(wanted: Mapping[str, Any]) -> NameFilter:
+    _only(wanted, "ids", prefix="filter.")
+    return NameFilter(_strings(wanted, "ids", limits.JOB_IDS))
+
+
 def _no_filter(wanted: Mapping[str, Any]) -> NameFilter:
     _only(wanted, prefix="filter.")
     return NameFilter()
@@ -142,6 +147,7 @@ _TOPICS: Final[Mapping[str, Callable[[Mapping[str, Any]], Filter]]] = {
     "queues": _name_filter,
     "nodes": _name_filter,
     "services": _name_filter,
+    "jobs": _job_filter,
     "cluster": _no_filter,
     "logs": _log_filter,
 }

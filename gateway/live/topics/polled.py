@@ -1,6 +1,8 @@
-"""Topics `queues`, `nodes` and `cluster`: asked of the leader once a second, sent as differences.
+"""Topics `queues`, `nodes`, `jobs` and `cluster`: read once a second, sent as differences.
 
-Asked only while somebody is subscribed. What was last seen stands while the leader is away.
+The leader is asked only while somebody is subscribed. What was last seen stands while it is away.
+Of jobs these are the newest ones, and those whose ids somebody named; without the payload of their
+template, as in lists.
 """
 
 from __future__ import annotations
@@ -12,12 +14,22 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+import grpc
 import structlog
 
 from gateway.http.jsonwrite import dump, to_json
 from gateway.live import limits
 from gateway.live.background_tasks import BackgroundTasks
-from gateway.live.cluster.calls import LIST_NODES, LIST_QUEUES, Cluster, pages, passes
+from gateway.live.cluster.calls import (
+    GET_JOB,
+    LIST_JOBS,
+    LIST_NODES,
+    LIST_QUEUES,
+    Cluster,
+    pages,
+    passes,
+    read,
+)
 from gateway.live.cluster.leader import Leader
 from gateway.live.cluster.watch import Holder, TaskWatch
 from gateway.live.cluster.watches import Watches
@@ -27,10 +39,11 @@ from gateway.live.topics.keyed import Entities, KeyedFeed
 from gateway.live.topics.rates import Rates
 from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
-from quorate.v1 import queue_pb2, scheduler_pb2
+from quorate.v1 import job_pb2, queue_pb2, scheduler_pb2
 
 log = structlog.get_logger(__name__)
 
+_TOPICS: Final = ("queues", "nodes", "jobs", "cluster")
 # The one entity of topic `cluster`.
 _CLUSTER: Final = "cluster"
 
@@ -48,6 +61,11 @@ class Keyed:
 
     def __bool__(self) -> bool:
         return bool(self._feeds)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that filters name."""
+        return frozenset[str]().union(*(wanted.names for wanted in self._feeds))
 
     def subscribe(self, subscriber: Subscriber, wanted: NameFilter) -> None:
         """Begin. Raises QuorateError."""
@@ -116,7 +134,7 @@ class Keyed:
 
 
 class Polled(Holder):
-    """The three topics and the one task that asks for them."""
+    """The topics and the one task that asks for them."""
 
     def __init__(
         self,
@@ -126,7 +144,7 @@ class Polled(Holder):
         leader: Leader,
         watches: Watches,
     ) -> None:
-        self.topics = {name: Keyed(name, throttle) for name in ("queues", "nodes", "cluster")}
+        self.topics = {name: Keyed(name, throttle) for name in _TOPICS}
         self._cluster = cluster
         self._background = background
         self._leader = leader
@@ -211,9 +229,42 @@ class Polled(Holder):
         if topics["nodes"]:
             nodes, revision = await self._all(LIST_NODES, scheduler_pb2.ListNodesRequest, "nodes")
             topics["nodes"].replace({one.name: dump(to_json(one)) for one in nodes}, revision)
+        if topics["jobs"]:
+            await self._look_at_jobs(topics["jobs"])
         if topics["cluster"] and (leader := self._leader.seen) is not None:
             overview = {_CLUSTER: dump(self._overview(queues))}
             topics["cluster"].replace(overview, leader.revision)
+
+    async def _look_at_jobs(self, topic: Keyed) -> None:
+        """The newest jobs, and those that filters name."""
+        try:
+            request = scheduler_pb2.ListJobsRequest(page_size=limits.JOBS)
+            listed = (await read(self._cluster, LIST_JOBS, request)).jobs
+            found: dict[str, job_pb2.Job] = {job.id: job for job in listed}
+            for name in sorted(topic.names - found.keys(), reverse=True)[: limits.JOB_IDS]:
+                job = await self._job(name)
+                if job is not None:
+                    found[name] = job
+        except QuorateError as error:
+            if passes(error):
+                raise
+            # Whoever may not read jobs may read the others.
+            topic.fail(error)
+            return
+        topic.replace({name: dump(to_json(job)) for name, job in found.items()})
+
+    async def _job(self, name: str) -> job_pb2.Job | None:
+        """One job as lists have it; None when there is none."""
+        try:
+            answer = await read(self._cluster, GET_JOB, scheduler_pb2.GetJobRequest(id=name))
+        except QuorateError as error:
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return None
+        job: job_pb2.Job = answer.job
+        if work := job.spec.template.WhichOneof("work"):
+            job.spec.template.ClearField(work)
+        return job
 
     async def _all(
         self, method: Any, request: Callable[..., Any], field: str

@@ -8,7 +8,7 @@ import { BASE, Problem, type ProblemDetails } from "@ui/api/rest";
 import { refused, token } from "@ui/api/token";
 import { parseVisible } from "@ui/lib/visible";
 
-export type Topic = "tasks" | "queues" | "nodes" | "cluster" | "services" | "logs";
+export type Topic = "tasks" | "jobs" | "queues" | "nodes" | "cluster" | "services" | "logs";
 
 export interface Handlers {
   snapshot?(items: unknown[]): void;

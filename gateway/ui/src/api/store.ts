@@ -3,6 +3,7 @@
 import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { live, type Topic } from "@ui/api/live";
+import type { Job } from "@ui/api/jobs";
 import type { Node, ProgressItem, Pulse, Queue, Service, Task } from "@ui/api/types";
 import { instant, num } from "@ui/lib/format";
 import { withProgress } from "@ui/lib/progress";
@@ -109,6 +110,8 @@ function useCollection<T>(topic: Topic, filter: unknown = {}): Collection<T> {
 }
 
 export const useQueues = () => useCollection<Queue>("queues");
+/** The newest jobs, or those with these ids; without what they run. */
+export const useJobs = (filter: { ids?: string[] } = {}) => useCollection<Job>("jobs", filter);
 export const useNodes = () => useCollection<Node>("nodes");
 export const useServices = () => useCollection<Service>("services");
 export const useTasks = (filter: {

@@ -1,4 +1,4 @@
-// What is read again and again while a view is open: jobs, which have no live topic.
+// What is read again and again while a view is open, since live updates do not bring it.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "@ui/api/rest";

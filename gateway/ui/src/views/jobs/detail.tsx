@@ -1,7 +1,7 @@
 // One job: how far it is, which subtasks failed and why, and what it runs; of a graph its tasks.
 
 import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
-import { now } from "@ui/api/store";
+import { now, useJobs } from "@ui/api/store";
 import { count, durationMs, num, percent, span } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go, href } from "@ui/lib/router";
@@ -24,12 +24,14 @@ import {
   subtasksText,
   toneOf,
 } from "@ui/views/jobs/names";
+import { asFresh } from "@ui/views/jobs/fresh";
 import { GraphPanel } from "@ui/views/jobs/graph-view";
 import { Levels } from "@ui/views/jobs/levels";
 import { Strip } from "@ui/views/jobs/strip-view";
 import { SpecPanel } from "@ui/views/task/facts";
 
-const EVERY_MS = 1_000;
+// Live updates bring the rest; this is for what they leave out, and for when they fail.
+const EVERY_MS = 10_000;
 const ERRORS_MS = 2_000;
 
 export function JobPage({ id }: { id: string }) {
@@ -38,6 +40,7 @@ export function JobPage({ id }: { id: string }) {
     EVERY_MS,
     id,
   );
+  const fresh = useJobs({ ids: [id] });
   if (gone) {
     return (
       <div class="view">
@@ -58,7 +61,7 @@ export function JobPage({ id }: { id: string }) {
       </div>
     );
   }
-  const job = value;
+  const job = asFresh(value, fresh.value);
   const graph = isGraph(job);
   return (
     <div class="view">

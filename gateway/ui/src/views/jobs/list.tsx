@@ -1,8 +1,7 @@
 // The jobs, newest first: how far each is, and what can be done with it.
 
-import { useEffect } from "preact/hooks";
 import { listJobs, type Job } from "@ui/api/jobs";
-import { now } from "@ui/api/store";
+import { now, useJobs } from "@ui/api/store";
 import { token } from "@ui/api/token";
 import { count, num, shortId, span } from "@ui/lib/format";
 import { usePages } from "@ui/lib/pages";
@@ -11,10 +10,10 @@ import { Ago, Badge, Bar, Button, Count, Empty, Failure, Loading, Panel } from "
 import { Segments } from "@ui/parts/segments";
 import { Table, type Column } from "@ui/parts/table";
 import { JobActions } from "@ui/views/jobs/actions";
+import { withFresh } from "@ui/views/jobs/fresh";
 import { doneText, jobName, ranFor, share, stateName, toneOf } from "@ui/views/jobs/names";
 
 const PAGE = 100;
-const EVERY_MS = 2_000;
 const STATES = [
   { value: "", label: "All" },
   { value: "active", label: "Active" },
@@ -26,7 +25,8 @@ const STATES = [
 
 export function JobList({ query }: { query: URLSearchParams }) {
   const state = query.get("state") ?? "";
-  const { items, more, failure, busy, refresh, next } = usePages<Job>(
+  const fresh = useJobs();
+  const { items: read, more, failure, busy, refresh, next } = usePages<Job>(
     async (pageToken, signal) => {
       const states = state ? [`JOB_STATE_${state.toUpperCase()}`] : undefined;
       const page = await listJobs({ states, pageSize: PAGE, pageToken }, { signal });
@@ -34,15 +34,7 @@ export function JobList({ query }: { query: URLSearchParams }) {
     },
     `${token.value} ${state}`,
   );
-  // Whoever looks at older pages keeps them.
-  const onePage = items === undefined || items.length <= PAGE;
-  useEffect(() => {
-    if (!onePage) return undefined;
-    const timer = setInterval(() => {
-      if (!document.hidden) void refresh();
-    }, EVERY_MS);
-    return () => clearInterval(timer);
-  }, [onePage, state]);
+  const items = read && withFresh(read, fresh.value, state);
   return (
     <div class="view">
       <div class="title">
