@@ -24,7 +24,7 @@ import {
   subtasksText,
   toneOf,
 } from "@ui/views/jobs/names";
-import { asFresh } from "@ui/views/jobs/fresh";
+import { asFresh, useFresh } from "@ui/views/jobs/fresh";
 import { GraphPanel } from "@ui/views/jobs/graph-view";
 import { Levels } from "@ui/views/jobs/levels";
 import { Strip } from "@ui/views/jobs/strip-view";
@@ -40,7 +40,8 @@ export function JobPage({ id }: { id: string }) {
     EVERY_MS,
     id,
   );
-  const fresh = useJobs({ ids: [id] });
+  const fresh = useJobs({ ids: [id] }).value;
+  const shown = useFresh(value, fresh, (job) => asFresh(job, fresh));
   if (gone) {
     return (
       <div class="view">
@@ -53,7 +54,7 @@ export function JobPage({ id }: { id: string }) {
       </div>
     );
   }
-  if (!value) {
+  if (!shown) {
     return (
       <div class="view">
         <BackLink />
@@ -61,7 +62,7 @@ export function JobPage({ id }: { id: string }) {
       </div>
     );
   }
-  const job = asFresh(value, fresh.value);
+  const job = shown;
   const graph = isGraph(job);
   return (
     <div class="view">

@@ -1,5 +1,6 @@
 // Newer versions of jobs, as live updates bring them, for a list or a page that was read before.
 
+import { useRef } from "preact/hooks";
 import type { Job } from "@ui/api/jobs";
 
 /** The topic has the newest ones: as many as the gateway says in its limits. */
@@ -33,4 +34,27 @@ export function asFresh(job: Job, fresh: Fresh): Job {
   if (!now) return job;
   const { command, python } = job.spec?.template ?? {};
   return { ...now, spec: { ...now.spec, template: { ...now.spec?.template, command, python } } };
+}
+
+/**
+ * What was read, or what live updates made of it since: whichever came last. After an action the view
+ * reads anew, up to a second before live updates know of it.
+ *
+ * `partly`: a part of `read` was there before, as the first pages of a list are.
+ */
+export function useFresh<T>(
+  read: T | undefined,
+  fresh: Fresh,
+  merge: (shown: T) => T,
+  partly = false,
+): T | undefined {
+  const last = useRef<{ read?: T | undefined; fresh?: Fresh; shown?: T | undefined }>({}).current;
+  if (read !== last.read) {
+    last.shown = read && partly ? merge(read) : read;
+  } else if (fresh !== last.fresh) {
+    last.shown = last.shown && merge(last.shown);
+  }
+  last.read = read;
+  last.fresh = fresh;
+  return last.shown;
 }

@@ -10,7 +10,7 @@ import { Ago, Badge, Bar, Button, Count, Empty, Failure, Loading, Panel } from "
 import { Segments } from "@ui/parts/segments";
 import { Table, type Column } from "@ui/parts/table";
 import { JobActions } from "@ui/views/jobs/actions";
-import { withFresh } from "@ui/views/jobs/fresh";
+import { useFresh, withFresh } from "@ui/views/jobs/fresh";
 import { doneText, jobName, ranFor, share, stateName, toneOf } from "@ui/views/jobs/names";
 
 const PAGE = 100;
@@ -34,7 +34,12 @@ export function JobList({ query }: { query: URLSearchParams }) {
     },
     `${token.value} ${state}`,
   );
-  const items = read && withFresh(read, fresh.value, state);
+  const items = useFresh(
+    read,
+    fresh.value,
+    (shown) => withFresh(shown, fresh.value, state),
+    read && read.length > PAGE,
+  );
   return (
     <div class="view">
       <div class="title">
