@@ -190,9 +190,11 @@ def node_row(
     )
 
 
-def spec_update(*, to: str = "", **fields: Any) -> e.SpecUpdate:
+def spec_update(**fields: Any) -> e.SpecUpdate:
     """An update of these fields of a spec; `not_before` in seconds, 0.0 for none. `to`: the queue
     that the tasks go to."""
+
+    to = fields.pop("to", "")
 
     def make(old: TaskSpec) -> TaskSpec:
         message = task_pb2.TaskSpec.FromString(old.spec)

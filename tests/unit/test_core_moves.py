@@ -10,6 +10,7 @@ from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone, Rejection
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import QUEUE, Quota
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import BulkAct, LengthPolicy, PauseScope, QueuePause, TaskState
@@ -90,15 +91,17 @@ def test_what_is_known_of_a_task_goes_along(state: str) -> None:
 def test_records_of_the_old_queue_go_first_and_in_the_same_txn() -> None:
     c = cluster()
     task = c.submit()
-    writes: list[fx.Write] = []
-    note = c.recorded.note
-    c.recorded.note = lambda found: (writes.extend(found), note(found))  # type: ignore[method-assign]
-    move(c, task)
-    assert [type(write) for write in writes if not isinstance(write, fx.PutAudit)] == [
-        fx.DropTask,
-        fx.PutTask,
-        fx.PutRun,
-    ]
+    asked = e.BulkAsked(
+        [task],
+        frozenset(),
+        e.Request(),
+        c.token(),
+        act=BulkAct.UPDATE,
+        update=spec_update(to=OTHER),
+    )
+    part = c.recorded.read_back(e.BulkContinued(asked, 0, (0, 0, 0, 0, 0)), Limits())
+    out = c.machine.step(part, c.now)
+    assert [type(write) for write in out.writes] == [fx.DropTask, fx.PutTask, fx.PutRun]
 
 
 @pytest.mark.parametrize("join", [1, 3, 10])

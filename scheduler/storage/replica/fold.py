@@ -112,8 +112,8 @@ class Fold:
             self._mod = mod_revision
             handler(key, value, lease)
 
-    def deleted(self, key: bytes, revision: int) -> None:
-        """A key was deleted."""
+    def deleted(self, key: bytes, revision: int = 0) -> None:
+        """A key was deleted; 0: in a Txn of its own."""
         if self.restoring:
             return
         if self._moved.tasks:
@@ -123,7 +123,7 @@ class Fold:
             queue, _, name = rest.partition(b"/")
             task = TaskId(name.decode())
             row = self.state.tasks.get(task)
-            if row is None:
+            if row is None or not revision:
                 self._drop_task(task)
             elif row.queue.name == queue.decode():
                 self._moved.went(task, revision)

@@ -32,7 +32,7 @@ class MovedTasks:
         """It is in another queue."""
         self.tasks.pop(task, None)
 
-    def settle(self, revision: int = 0) -> None:
+    def settle(self, revision: int = -1) -> None:
         """The Txn of `revision` is folded next: what did not come before is gone."""
         for task in [task for task, of in self.tasks.items() if of != revision]:
             del self.tasks[task]
