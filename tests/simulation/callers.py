@@ -28,6 +28,7 @@ from scheduler.core.values import (
     TaskSpec,
 )
 from scheduler.storage import records
+from tests.simulation.calls.graphs import GraphCalls
 from tests.simulation.calls.jobs import JobCalls
 from tests.simulation.calls.limits import API, SEAT, WORK, LimitCalls
 from tests.simulation.calls.many import ManyCalls
@@ -55,6 +56,7 @@ class Callers:
         self.limits = LimitCalls(self)
         self.many = ManyCalls(self)
         self.jobs = JobCalls(self)
+        self.graphs = GraphCalls(self)
         self.schedules = ScheduleCalls(self)
 
     async def call(self, make: Make, caller: str = "") -> object:
@@ -86,7 +88,7 @@ class Callers:
 
     def action(self, name: str) -> Callable[[], object]:
         """What some callers do, by name."""
-        for family in (self, self.limits, self.many, self.jobs, self.schedules):
+        for family in (self, self.limits, self.many, self.jobs, self.graphs, self.schedules):
             act: Callable[[], object] | None = getattr(family, name, None)
             if act is not None:
                 return act

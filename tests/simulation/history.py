@@ -20,6 +20,7 @@ from quorate.v1.task_pb2 import TaskSpec
 from scheduler.core.values import FINISHED, RETRIABLE, TaskState
 from tests.simulation.network import PREFIX
 from tests.simulation.promises.arrays import Arrays
+from tests.simulation.promises.graphs import Graphs
 from tests.simulation.promises.rates import Rates
 from tests.simulation.promises.starts import Starts, demand_of
 from tests.simulation.promises.ticks import Ticks
@@ -68,6 +69,7 @@ class History:
         self.starting = Starts(self.rates)
         self.arrays = Arrays(self.starting)
         self.ticks = Ticks()
+        self.graphs = Graphs()
 
     @property
     def revision(self) -> int:
@@ -91,6 +93,7 @@ class History:
             self.starting.over(revision)
             self.arrays.over(revision)
             self.ticks.over()
+            self.graphs.over()
 
     def _put(self, kv: KeyValue) -> None:
         key = kv.key[len(PREFIX) :]
@@ -98,7 +101,9 @@ class History:
         middle, _, last = rest.decode().rpartition("/")
         task = TaskId(last)
         if kind == b"tasks":
-            self._spec(task, middle, TaskSpec.FromString(r.TaskRecord.FromString(kv.value).spec))
+            made = r.TaskRecord.FromString(kv.value)
+            self.graphs.task(task, made)
+            self._spec(task, middle, TaskSpec.FromString(made.spec))
         elif kind == b"runs":
             self._run(task, r.RunRecord.FromString(kv.value))
         elif kind == b"job-blocks":
@@ -108,6 +113,9 @@ class History:
             self.arrays.chunk(TaskId(middle), task, jobs_pb2.ChunkRecord.FromString(kv.value))
         elif kind == b"jobs":
             record = jobs_pb2.JobRecord.FromString(kv.value)
+            if record.graph_tasks:
+                self.graphs.job(task, record)
+                return
             if task not in self.arrays.jobs:
                 self.ticks.made(JobSpec.FromString(record.spec).template, task)
             self.arrays.job(task, middle, record)
@@ -135,13 +143,17 @@ class History:
             before = self.runs.get(task)
             state = before.state if before is not None else TaskState.PENDING
             # A Txn holds the last status alone: in it, the task may have ended before.
-            again = task in self.retried and state is not TaskState.SUCCEEDED
+            again = self._may_be_retried(task) and state is not TaskState.SUCCEEDED
             changed = task in self.updated and state not in FINISHED
             assert again or changed, f"{task} was created twice: {before}"
         else:
             self.ticks.made(spec, task)
         self.created[task] = None
         self.starting.created(task, demand_of(queue, spec), self._next - 1)
+
+    def _may_be_retried(self, task: TaskId) -> bool:
+        """Whether somebody asked for that. Of a graph others are retried with those, or with it."""
+        return task in self.retried or task in self.graphs.nodes
 
     def _run(self, task: TaskId, record: r.RunRecord) -> None:
         state = TaskState(record.state)
@@ -152,7 +164,7 @@ class History:
             if again:
                 # Retried by hand, and perhaps started in the same Txn: nothing else follows an end.
                 assert before.state in RETRIABLE, f"{task}: {before}, and then {record}"
-                assert task in self.retried, f"{task}: {before}, and then {record}"
+                assert self._may_be_retried(task), f"{task}: {before}, and then {record}"
                 started = state is TaskState.RUNNING
                 assert record.attempt >= before.attempt + started, f"{task}: {before}, {record}"
                 self.finals.pop(task, None)
@@ -162,6 +174,7 @@ class History:
             if before.state is TaskState.PAUSED and state is TaskState.RUNNING:
                 # Resumed and started within one Txn, which holds the last status alone.
                 assert task in self.resumed, f"{task} starts, and it is paused"
+        self.graphs.run(task, record)
         self.runs[task] = Run(
             state, record.attempt, InstanceId(record.instance), record.cancel_requested
         )
@@ -187,11 +200,14 @@ class History:
             # One that ends and is deleted by somebody within one Txn leaves no last status.
             ended = task in self.finals or task in self.deleted
             assert ended, f"{task} was deleted, and has not ended"
+            if kind == b"tasks":
+                self.graphs.task_gone(task)
         elif kind == b"chunks":
-            job, _, chunk = rest.decode().partition("/")
-            self.arrays.chunk_gone(TaskId(job), TaskId(chunk))
+            of, _, chunk = rest.decode().partition("/")
+            self.arrays.chunk_gone(TaskId(of), TaskId(chunk))
         elif kind == b"jobs":
-            self.arrays.job_gone(TaskId(rest.rpartition(b"/")[2].decode()))
+            job = TaskId(rest.rpartition(b"/")[2].decode())
+            (self.graphs.gone if job in self.graphs.jobs else self.arrays.job_gone)(job)
         elif kind == b"schedules":
             self.ticks.schedule_gone(rest.decode())
         elif kind == b"service-specs":
@@ -245,4 +261,5 @@ class History:
                 ended = task in self.finals or task in self.deleted
                 assert ended, f"{task} of {request} never ended"
         self.arrays.all_kept()
+        self.graphs.all_kept()
         self.starting.at_rest()

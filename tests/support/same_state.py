@@ -226,6 +226,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         "it is on record with the end of the task",
     ),
     (Members, "nodes"): (by(lambda members, _: [node.task for node in members.nodes]), REFERENCE),
+    (Members, "led"): (anything, MEMORY),
     (Members, "due"): (anything, MEMORY),
     (Members, "wanted"): (anything, MEMORY),
     (Members, "continuing"): (anything, MEMORY),

@@ -9,6 +9,7 @@ from scheduler.core.values import JobState, TaskState
 from tests.support.core import Cluster
 from tests.support.core_graphs import Graphs
 from tests.support.core_log import Log
+from tests.support.core_specs import spec
 from tests.support.same_state import differences
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -197,6 +198,34 @@ def test_more_failures_than_allowed_end_the_job(world):
     world.node.fail(world.graphs.task(job, "b"), "CANCELLED")
     assert world.graphs.row(job).state is JobState.FAILED
     world.check()
+
+
+def test_cancelled_tasks_are_no_failures_and_can_be_retried(world):
+    job = world.graphs.create({"a": (), "b": (), "c": ("b",)}, max_failures=0)
+    world.graphs.cancel(job)
+    for name in "ab":
+        world.node.fail(world.graphs.task(job, name), "CANCELLED")
+    assert world.graphs.row(job).state is JobState.CANCELLED
+    for name in "abc":
+        world.graphs.retry_task(world.graphs.task(job, name))
+    assert world.graphs.states(job) == {"a": "RUNNING", "b": "RUNNING", "c": "BLOCKED"}
+    for name in "abc":
+        world.run(job, name)
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+
+
+def test_a_backoff_that_a_leader_ahead_of_time_began_is_cut_when_the_job_goes_on(world):
+    job = world.graphs.create({"a": ()}, what=spec(attempts=2, backoff=1.0, max_backoff=2.0))
+    world.cluster.now += 90_000.0
+    world.node.fail(world.graphs.task(job, "a"), "OSError")
+    world.graphs.pause(job)
+    assert world.graphs.states(job) == {"a": "BLOCKED"}
+    world.cluster.now -= 90_000.0
+    world.graphs.pause(job, paused=False)
+    world.check()
+    assert world.graphs.states(job) == {"a": "SCHEDULED"}
+    world.cluster.advance(3.0)
+    assert world.graphs.states(job) == {"a": "RUNNING"}
 
 
 def test_deleting_a_graph_deletes_its_tasks_and_nothing_else_does(world):

@@ -138,9 +138,10 @@ class Members(Generic[Job]):
     skipped: int = 0
     # How many tasks the graph has, also those that are not on record yet; 0: it is no graph.
     graph: int = 0
-    # The leader's memory: tasks to be looked at, those whose records are wanted, whether a
-    # `JobContinued` is on its way, who waits for whom by place, and what the rest of the graph
-    # will weigh.
+    # The leader's memory: whether it looks after them, tasks to be looked at, those whose records
+    # are wanted, whether a `JobContinued` is on its way, who waits for whom by place, and what the
+    # rest of the graph will weigh.
+    led: bool = False
     due: OrderedDict[TaskId, None] = field(default_factory=OrderedDict)
     wanted: dict[TaskId, None] = field(default_factory=dict)
     continuing: bool = False
@@ -158,15 +159,23 @@ class Members(Generic[Job]):
         """Whether some are still to be looked at."""
         return bool(self.due or self.wanted)
 
+    def failures(self, most: int) -> int:
+        """How many are FAILED or EXPIRED and are not left out of the verdict, where these are more
+        than `most`: only then they are looked at, each."""
+        if self.counts[TaskState.FAILED] + self.counts[TaskState.EXPIRED] <= most:
+            return 0
+        return sum([node.failed and node.state in DEAD for node in self.nodes])
+
     @property
     def failed(self) -> int:
-        """For how many the job fails."""
+        """For how many the job fails: a look at each."""
         return sum([member.failed for member in self.tasks.values()])
 
     @property
     def complete(self) -> bool:
-        """Whether all tasks of the graph are on record."""
-        return len(self.nodes) == self.graph
+        """Whether all tasks of the graph are on record: they are deleted all at once."""
+        nodes = self.nodes
+        return len(nodes) == self.graph and all(node.task in self.tasks for node in nodes[:1])
 
     def end_all(self) -> None:
         """The job ends early: whatever is live is to be ended."""

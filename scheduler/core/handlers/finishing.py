@@ -29,8 +29,9 @@ from scheduler.core.model.state import State
 from scheduler.core.values import SKIPPED, Change, JobState, TaskState
 
 CANCELLED = "CANCELLED"
-# Writes of one event up to which tasks of a job are moved on in its Txn.
-MOST_WRITES: Final = 64
+# Writes of one event up to which tasks of a job are moved on in its Txn; the rest follows in parts,
+# which are larger.
+MOST_WRITES: Final = 10
 # Tasks looked at in one step: bounds how long it holds the loop.
 _LOOKED_AT: Final = 1_000
 _WAITS: Final = (TaskState.PENDING, TaskState.SCHEDULED)
@@ -137,18 +138,28 @@ def held_back(state: State, row: TaskRow) -> None:
         transitions.block(state, row)
 
 
-def move_on(state: State, job: JobRow, now: float, out: Effects, *, write: bool = False) -> None:
+def move_on(
+    state: State,
+    job: JobRow,
+    now: float,
+    out: Effects,
+    *,
+    write: bool = False,
+    most: int = 0,
+) -> None:
     """Look at the tasks that are due, as many as there is room for, and at the job's end.
 
     Args:
         write: the job's record is to be written in any case.
+        most: writes of the event, beside a few; MOST_WRITES when 0.
     """
     members = job.members
     if members is None:
         advance(state, job, now, out, write=write)
         return
+    most = most or MOST_WRITES
     for _ in range(_LOOKED_AT):
-        if not members.due or len(out.writes) >= MOST_WRITES:
+        if not members.due or len(out.writes) >= most:
             break
         task, _ = members.due.popitem(last=False)
         member = members.tasks.get(task)
@@ -162,6 +173,7 @@ def look_anew(job: JobRow, out: Effects) -> None:
     members = job.members
     if members is None or job.finished:
         return
+    members.led = True
     members.due.clear()
     members.wanted.clear()
     members.continuing = False
@@ -191,7 +203,7 @@ def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:
             other.cursor = 0
             if other.skipped:
                 members.due[other.task] = None
-    if members.broken(member) is not None:
+    if job.ending is not None or members.broken(member) is not None:
         members.due[member.task] = None
     elif not job.held and members.ready(member):
         transitions.unblock(state, row, now)

@@ -230,10 +230,14 @@ def unblock(state: State, row: TaskRow, now: float) -> None:
 
 def _waits_no_longer(row: TaskRow, now: float) -> bool:
     """Whether a task that was held back is PENDING now. One with an ordering key gave its turn away
-    meanwhile: it stands in line again instead of waiting for its next attempt."""
+    meanwhile: it stands in line again instead of waiting for its next attempt. And a backoff is no
+    longer than its policy has it, though the leader that began it may have been ahead of time."""
     ordered = row.limits is not None and row.limits.ordering
     if ordered and (row.failures or row.snoozed):
         return True
+    if row.failures and not row.snoozed:
+        retry = row.retry
+        row.not_before = min(row.not_before, now + retry.max_backoff * (1.0 + retry.jitter))
     return not row.not_before or is_due(row.not_before, now)
 
 

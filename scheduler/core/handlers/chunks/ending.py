@@ -114,8 +114,9 @@ def end_early(job: JobRow, final: JobState, why: str, out: Effects) -> None:
 def _too_many_failures(job: JobRow) -> str:
     """Why a job ends early for its failures; "" when it does not."""
     failed, spec = job.array.failed, job.spec
-    if spec.max_failures >= 0 and job.members is not None and job.members.graph:
-        failed = job.members.failed
+    members = job.members
+    if spec.max_failures >= 0 and members is not None and members.graph:
+        failed = members.failures(spec.max_failures)
         if failed > spec.max_failures:
             return f"{failed} tasks failed; max_failures is {spec.max_failures}"
     if not failed:

@@ -75,7 +75,7 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
     )
     job.array.grow(event.size)
     if event.tasks:
-        job.members = Members(graph=len(event.tasks))
+        job.members = Members(graph=len(event.tasks), led=True)
     moves.add(state, job)
     if event.tasks:
         expect(state, job, len(event.tasks), tasks_units(event.tasks))

@@ -124,11 +124,12 @@ def on_job_continued(
         return
     members, found = job.members, event.found or {}
     members.continuing = False
-    for task in event.tasks:
+    most, _ = limits.part(small=event.small)
+    for task in event.tasks[:most]:
         member, done = members.tasks.get(task), state.finished.get(task)
         if member is None or done is None or not to_reopen(members, member):
             members.wanted.pop(task, None)
         elif task in found:
             del members.wanted[task]
             reopen(state, done, found[task], 0.0, now, out)
-    move_on(state, job, now, out)
+    move_on(state, job, now, out, most=most)

@@ -72,12 +72,15 @@ def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
         assert row.state is member.state, f"{task} is {row.state.name}, not {member.state.name}"
         assert not member.skipped or member.state is TaskState.CANCELLED, task
         counts[member.state] += 1
-        waits = member.state is TaskState.BLOCKED and task not in members.due
+        if not members.led or task in members.due:
+            # A standby looks after nothing.
+            continue
+        waits = member.state is TaskState.BLOCKED
         if waits and not job.held and job.ending is None and members.complete:
             assert members.broken(member) is None, f"{task} is BLOCKED, and to be skipped"
             assert not members.ready(member), f"{task} is BLOCKED, and waits for nothing"
         if member.state in (TaskState.PENDING, TaskState.SCHEDULED):
-            assert not job.held or task in members.due, f"{task} may start, and {job.id} is held"
+            assert not job.held, f"{task} may start, and {job.id} is held"
     assert members.skipped == sum(member.skipped for member in members.tasks.values())
     assert counts == members.counts, f"{job.id}: counted {counts}, kept {members.counts}"
     assert not (job.finished and members.live), f"{job.id} is over, and has live tasks"
