@@ -39,6 +39,11 @@ def limit_metrics(state: State) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "quorate_pauses", "Pauses of tasks that match.", value=len(state.pauses.rows)
     )
+    yield GaugeMetricFamily(
+        "quorate_reservations",
+        "Nodes whose room is kept for a large task: 0 or 1.",
+        value=0 if state.reservation is None else 1,
+    )
     yield running
     yield live
     yield most

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +150,14 @@ def test_the_timer_of_a_call_is_gone_when_it_is_over():
     end = time.monotonic() + 2 * engine.CALL_SECONDS
     while time.monotonic() < end:
         pass
+
+
+def test_packages_that_are_installed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "our_rules.py").write_text("def no(task, node):\n    return 'never'\n")
+    info = tmp_path / "our_rules-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: our-rules\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[quorate.placement_filters]\nno = our_rules:no\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins = engine.load_plugins(lambda name, why: None)
+    assert plugins.filters["no"](*world()) == "never"

@@ -16,13 +16,13 @@ from quorate.runtime.ids import TaskId
 from quorate.runtime.sizes import plural
 from scheduler.core.graphs.members import place_of
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
-from scheduler.core.model.rows import TaskRow
+from scheduler.core.model.rows import PauseRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.explain_nodes import BUSY, Refused, what_refuses
 from scheduler.core.placement.explain_nodes import Filter as Filter
 from scheduler.core.placement.held_back import why_held_back
 from scheduler.core.queues.pending import Place
-from scheduler.core.values import JobState, TaskPause, TaskState
+from scheduler.core.values import JobState, QueuePause, TaskPause, TaskState
 
 NODES_SHOWN: Final = 50
 LOOKED_AT: Final = 10_000
@@ -86,16 +86,16 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     if row.state is TaskState.RUNNING:
         return Explained((_running(state, row),))
     if row.state is TaskState.BLOCKED:
-        return Explained((_blocked(row), *_paused(row)))
+        return Explained((_blocked(row), *_paused(state, row)))
     if row.state is TaskState.PAUSED:
-        return Explained((_held(row), *_paused(row)))
+        return Explained((_held(row), *_paused(state, row)))
     if row.state is TaskState.SCHEDULED and row.not_before > now:
-        return Explained((_scheduled(row), *_paused(row)))
+        return Explained((_scheduled(row), *_paused(state, row)))
     place = row.queue.pending.place_of(row, LOOKED_AT) if row.state is TaskState.PENDING else None
     names = sorted(state.nodes)
     filtered = [what_refuses(state, state.nodes[name], row) for name in islice(names, LOOKED_AT)]
-    paused = (*_paused(row), *_matched(state, row))
-    reasons = [*paused, *_limited(state, row, now), *_reserved(state, row), *_nodes(filtered)]
+    held = (*_paused(state, row), *_limited(state, row, now), *_reserved(state, row))
+    reasons = [*held, *_nodes(filtered)]
     if place is not None and (place.ahead or place.higher or place.other_tenants):
         reasons.append(_turn(row, place))
     if not reasons:
@@ -172,25 +172,25 @@ def _scheduled(row: TaskRow) -> Reason:
     return Reason(Why.NOT_BEFORE, f"the task may not start before {at(until)}", until)
 
 
-def _paused(row: TaskRow) -> Iterator[Reason]:
-    pause, queue = row.queue.pause, row.queue.name
-    if not row.queue.paused or pause is None:
-        return
-    by = f" by {pause.by}" if pause.by else ""
+def _paused(state: State, row: TaskRow) -> Iterator[Reason]:
+    """The pause of its queue, and all that match the task."""
+    pause = row.queue.pause
+    if row.queue.paused and pause is not None:
+        sentence = f"queue {row.queue.name} is paused{_by(pause)}{_until(pause)}"
+        yield Reason(Why.QUEUE_PAUSED, sentence, pause.until, pause.by)
+    for one in state.pauses.matching(row):
+        sentence = f"pause {one.name}{_by(one)} holds back {one.of_what}{_until(one)}"
+        yield Reason(Why.PAUSED, sentence, one.until, one.by)
+
+
+def _by(pause: QueuePause | PauseRow) -> str:
+    return f" by {pause.by}" if pause.by else ""
+
+
+def _until(pause: QueuePause | PauseRow) -> str:
+    """Until when, and why."""
     until = f" until {at(pause.until)}" if pause.until else ""
-    why = f" ({pause.reason})" if pause.reason else ""
-    sentence = f"queue {queue} is paused{by}{until}{why}"
-    yield Reason(Why.QUEUE_PAUSED, sentence, pause.until, pause.by)
-
-
-def _matched(state: State, row: TaskRow) -> Iterator[Reason]:
-    """The pauses that match the task, each of which holds it back."""
-    for pause in state.pauses.matching(row):
-        by = f" by {pause.by}" if pause.by else ""
-        until = f" until {at(pause.until)}" if pause.until else ""
-        why = f" ({pause.reason})" if pause.reason else ""
-        sentence = f"pause {pause.name}{by} holds back {pause.of_what}{until}{why}"
-        yield Reason(Why.PAUSED, sentence, pause.until, pause.by)
+    return f"{until}{pause.reason and f' ({pause.reason})'}"
 
 
 def _limited(state: State, row: TaskRow, now: float) -> Iterator[Reason]:

@@ -32,6 +32,8 @@ _EVERY: Final = 1.0
 _LANES: Final = 64
 _TENANTS: Final = 256
 _TRIED: Final = 16
+# Heads of lanes that are looked at, of all queues together.
+_LOOKED_AT: Final = 20_000
 
 
 def renew(state: State, now: float, after: float) -> None:
@@ -122,7 +124,7 @@ def _found(state: State, now: float, after: float) -> Reservation | None:
     """A reservation for the task that has waited longest, and for which one helps."""
     waited = [
         (since, row.id, row)
-        for row in _heads(state, now)
+        for row in islice(_heads(state, now), _LOOKED_AT)
         if row.needs is not NO_NEEDS and (since := _since(row)) + after <= now
     ]
     waited.sort(key=lambda entry: entry[:2])
