@@ -11,7 +11,7 @@ import {
   stateOf,
   waitsFor,
 } from "@ui/views/jobs/graph";
-import { canRetry, doneText, finished, isGraph, partOf, share } from "@ui/views/jobs/names";
+import { canRetry, doneText, finished, isGraph, partOf, ranFor, share } from "@ui/views/jobs/names";
 
 const node = (name: string, state: string, after: number[] = [], more: Partial<GraphNode> = {}) => ({
   name,
@@ -34,6 +34,12 @@ test("a graph is told from an array, and what was skipped is done", () => {
   expect([isGraph(job), partOf(job), finished(job)]).toEqual([true, "task", 10]);
   expect([doneText(job), share(job), canRetry(job)]).toEqual(["10 of 10", 1, true]);
   expect(isGraph({ ...job, spec: {} })).toBe(false);
+  // Its tasks have added others.
+  const grown = { ...job, count: "2", counts: { succeeded: "5", running: "1", blocked: "4" } };
+  expect([doneText(grown), share(grown)]).toEqual(["5 of 10", 0.5]);
+  const times = { createTime: "2026-01-01T00:00:00Z", finishTime: "2026-01-01T00:00:05Z" };
+  expect(ranFor({ ...job, ...times }, 0)).toBe(5000);
+  expect(ranFor({ ...job, ...times, spec: {} }, 0)).toBeNaN();
 });
 
 test("a blocked task names what it waits for, and a skipped one why", () => {

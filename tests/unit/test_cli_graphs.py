@@ -201,6 +201,7 @@ def test_graphs_fit_into_80_columns() -> None:
     job = job_pb2.Job(id="0" * 32, queue="q" * 40, state=job_pb2.JOB_STATE_ACTIVE, count=4)
     job.spec.graph.SetInParent()
     job.counts.blocked, job.counts.running, job.counts.skipped = 3, 1, 0
+    job.counts.succeeded = 6
     console = Console(width=80, color_system=None)
     with console.capture() as capture:
         console.print(show.table_of(nodes, nodes))
@@ -208,6 +209,8 @@ def test_graphs_fit_into_80_columns() -> None:
         console.print(details_of(job))
     plain = capture.get()
     assert all(len(line) <= 80 for line in plain.splitlines())
-    assert "4, a graph" in plain
-    assert "3 blocked, 1 running" in plain
+    # Six more than it was created with.
+    assert "4, a graph; 6 added" in plain
+    assert "6 of 10 (60 %)" in plain
+    assert "3 blocked, 1 running, 6 succeeded" in plain
     assert "(graph)" in plain

@@ -39,8 +39,13 @@ def state_line(job: job_pb2.Job) -> str:
 
 
 def run_time(job: job_pb2.Job) -> str:
-    """From its first subtask's start to its end, or until now; `-` before it began."""
+    """From its first subtask's start to its end, or until now; `-` before it began.
+
+    Of a graph from its creation.
+    """
     began, ended = render.stamp(job.start_time), render.stamp(job.finish_time)
+    if not began and is_graph(job):
+        began = render.stamp(job.create_time)
     return render.seconds(max(0.0, (ended or time.time()) - began)) if began else "-"
 
 
@@ -54,14 +59,14 @@ def table_of(jobs: Iterable[job_pb2.Job]) -> Listing:
         drop=("QUEUE", "RAN", "AGE", "NAME"),
     )
     for job in jobs:
-        counts = job.counts
+        counts, progress = job.counts, progress_of(job, 0.0)
         listing.add_row(
             job.id,
             name_of(job),
             job.queue,
             render.state_text(state_name(job)),
-            f"{progress_of(job, 0.0).finished:,}",
-            f"{job.count:,}" + ("+" if job.open and not is_finished(job) else ""),
+            f"{progress.finished:,}",
+            f"{progress.total:,}" + ("+" if job.open and not is_finished(job) else ""),
             Text(f"{counts.failed:,}", style="red" if counts.failed else ""),
             render.ago(job.create_time),
             run_time(job),
@@ -97,7 +102,8 @@ def details_of(job: job_pb2.Job) -> Details:
     if labels := {**template.labels, **spec.labels}:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(labels.items())))
     if is_graph(job):
-        table.add_row("Tasks", f"{job.count:,}, a graph")
+        added = progress.total - job.count
+        table.add_row("Tasks", f"{job.count:,}, a graph" + (f"; {added:,} added" if added else ""))
     else:
         table.add_row("Subtasks", _subtasks(job))
     table.add_row("Done", progress_text(progress))
@@ -113,8 +119,7 @@ def details_of(job: job_pb2.Job) -> Details:
     if job.HasField("start_time"):
         table.add_row("Started", render.zoned(job.start_time))
     if is_finished(job):
-        after = f", after {run_time(job)}" if job.HasField("start_time") else ""
-        table.add_row("Finished", render.zoned(job.finish_time) + after)
+        table.add_row("Finished", f"{render.zoned(job.finish_time)}, after {run_time(job)}")
     if (speed := _speed(job, progress)) and not is_graph(job):
         table.add_row("Speed", speed)
     if job.round:

@@ -46,10 +46,11 @@ def wait_for(handle: JobHandle[Any], timeout: float | None) -> job_pb2.Job:
                 level = job.reduce.started[-1] if job.reduce.started else None
                 part = job if level is None else job_pb2.Job(count=level.count, counts=level.counts)
                 failed = f", {part.counts.failed:,} failed" if part.counts.failed else ""
+                now = progress_of(part, time.time())
                 progress.update(
                     line,
-                    total=part.count,
-                    completed=progress_of(part, time.time()).finished,
+                    total=now.total,
+                    completed=now.finished,
                     description=f"{state_line(job).lower()}{failed}",
                 )
 

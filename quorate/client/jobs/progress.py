@@ -13,7 +13,8 @@ class JobProgress:
     """Subtasks of a job by state, and how fast they finish."""
 
     total: int
-    """Subtasks so far; more may follow while the array is open."""
+    """Subtasks so far; more may follow while the array is open. Tasks that they added are counted
+    too."""
     pending: int
     running: int
     """Given to nodes."""
@@ -65,9 +66,11 @@ def progress_of(job: job_pb2.Job, now: float) -> JobProgress:
     end = job.finish_time.ToNanoseconds() / 1e9 if job.HasField("finish_time") else now
     seconds = end - job.start_time.ToNanoseconds() / 1e9 if job.HasField("start_time") else 0.0
     rate = finished / seconds if seconds > 0 else 0.0
-    left = job.count - finished
+    # Also those that its tasks have added, which are not in `count`.
+    total = max(job.count, finished + counts.pending + counts.running + counts.blocked)
+    left = total - finished
     return JobProgress(
-        total=job.count,
+        total=total,
         pending=counts.pending,
         running=counts.running,
         succeeded=counts.succeeded,

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { cancelJob, deleteJob, pauseJob, resumeJob, retryJob, type Job } from "@ui/api/jobs";
-import { num, plain, plural } from "@ui/lib/format";
+import { plain, plural } from "@ui/lib/format";
 import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import type { IconName } from "@ui/parts/icons";
@@ -16,6 +16,7 @@ import {
   finished,
   jobName,
   partOf,
+  total,
 } from "@ui/views/jobs/names";
 import { ChangeJob } from "@ui/views/jobs/change";
 
@@ -45,7 +46,7 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
   const cancel = () =>
     confirm({
       title: `Cancel ${name}?`,
-      text: `${plural(num(job.count) - finished(job), partOf(job))} that are not finished are cancelled; those on nodes are ended. Retry runs them again.`,
+      text: `${plural(total(job) - finished(job), partOf(job))} that are not finished are cancelled; those on nodes are ended. Retry runs them again.`,
       submit: "Cancel job",
       act: async () => {
         await cancelJob(job.id);

@@ -23,6 +23,7 @@ import {
   STATES,
   subtasksText,
   toneOf,
+  total,
 } from "@ui/views/jobs/names";
 import { asFresh, useFresh } from "@ui/views/jobs/fresh";
 import { GraphPanel } from "@ui/views/jobs/graph-view";
@@ -223,11 +224,17 @@ const traceback = ({ example, exampleIndex }: JobErrorGroup) =>
     </details>
   );
 
+/** "10, a graph", "10, a graph; 3 added" */
+function graphText(job: Job): string {
+  const added = total(job) - num(job.count);
+  return `${count(job.count)}, a graph${added ? `; ${count(added)} added` : ""}`;
+}
+
 function Facts({ job }: { job: Job }) {
   const { spec } = job;
   const rows: [string, preact.ComponentChildren][] = [
     isGraph(job)
-      ? ["Tasks", `${count(job.count)}, a graph`]
+      ? ["Tasks", graphText(job)]
       : ["Subtasks", subtasksText(job)],
     ["Created", <Ago time={job.createTime} />],
   ];

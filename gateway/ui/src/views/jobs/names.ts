@@ -90,21 +90,27 @@ export function finished({ counts }: Counted): number {
   return num(succeeded) + num(failed) + num(cancelled) + num(skipped);
 }
 
+/** Its subtasks or tasks, and those that they have added. */
+export function total(job: Counted): number {
+  const { running, pending, blocked } = job.counts ?? {};
+  return Math.max(num(job.count), finished(job) + num(running) + num(pending) + num(blocked));
+}
+
 /** 0 to 1; a job without subtasks is done when it is finished. */
 export function share(job: Counted): number {
-  const all = num(job.count);
+  const all = total(job);
   return all ? finished(job) / all : isFinal(job) ? 1 : 0;
 }
 
 /** "812 of 1,000", "812 of 1,000+" while more may follow */
 export function doneText(job: Counted): string {
   const more = "open" in job && job.open && !isFinal(job) ? "+" : "";
-  return `${count(finished(job))} of ${count(job.count)}${more}`;
+  return `${count(finished(job))} of ${count(total(job))}${more}`;
 }
 
-/** Milliseconds from its first subtask to its end, or until now; NaN before it began. */
+/** Milliseconds from its first subtask (of a graph: its creation) to its end, or until now; else NaN. */
 export function ranFor(job: Job, now: number): number {
-  const start = instant(job.startTime);
+  const start = instant(job.startTime ?? (isGraph(job) ? job.createTime : undefined));
   const end = instant(job.finishTime);
   return Math.max(0, (Number.isNaN(end) ? now : end) - start);
 }
@@ -117,7 +123,7 @@ export function speedText(job: Job, now: number): string {
   const speed = done / seconds;
   const text = `${rate(speed)}/s`;
   if (job.state !== "JOB_STATE_ACTIVE" || job.open) return text;
-  return `${text}, about ${span(((num(job.count) - done) / speed) * 1000)} left`;
+  return `${text}, about ${span(((total(job) - done) / speed) * 1000)} left`;
 }
 
 /** "1,000, indexes 1 to 1000", "500, indexes 0 to 998, every 2nd" */
