@@ -284,6 +284,7 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
         states: Sequence[str] = (),
         text: str = "",
         error_group: str = "",
+        job: str = "",
         page_size: int = 100,
     ) -> Iterator[task_pb2.Task]:
         """Tasks on record, newest first, page by page.
@@ -293,9 +294,10 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
             states: such as "failed"; in any when empty.
             text: words that must all be found in a task's name, work, labels, id or error.
             error_group: failed tasks of this group of `dead_letters`.
+            job: the id of a job: the tasks of a graph, and those that its tasks or subtasks added.
         """
         wanted = [state_of(name) for name in states]
-        queue, text = text_of("queue", queue), text_of("text", text)
+        queue, text, job = text_of("queue", queue), text_of("text", text), text_of("job", job)
         token = ""
         while True:
             request = scheduler_pb2.ListTasksRequest(
@@ -303,6 +305,7 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
                 states=wanted,
                 text=text,
                 error_group=error_group,
+                job_id=job,
                 page_size=page_size,
                 page_token=token,
             )

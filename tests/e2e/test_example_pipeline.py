@@ -130,6 +130,8 @@ def test_a_blocked_task_says_what_it_waits_for(run: Run, tmp_path: Path) -> None
     (tmp_path / "slow.toml").write_text(text)
     job = run("-m", "quorate", "submit", "--graph", "slow.toml", "--name", "slow").stdout.strip()
     [blocked] = json.loads(run("-m", "quorate", "tasks", "--state", "blocked", "--json").stdout)
+    listed = run("-m", "quorate", "tasks", "--job", job[-8:], "--json").stdout
+    assert {task["graphTask"] for task in json.loads(listed)} == {"slow", "next"}
     shown = run("-m", "quorate", "task", blocked["id"]).stdout
     assert f'{job}, where it is "next"' in shown
     assert "Waiting" in shown

@@ -16,6 +16,7 @@ from rich.table import Table
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, NOT_FOUND, OK, TIMED_OUT
 from quorate.cli.hints import command
+from quorate.cli.jobs.ids import job_id
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
@@ -52,8 +53,9 @@ def tasks(
         typer.Option(
             "--state",
             "-s",
-            help="State of the tasks: scheduled, pending, assigned, running (includes assigned "
-            "ones), succeeded, failed or cancelled; may be repeated. \\[default: all states]",
+            help="State of the tasks: blocked, scheduled, pending, assigned, running (includes "
+            "assigned ones), succeeded, failed or cancelled; may be repeated. "
+            "\\[default: all states]",
         ),
     ] = None,
     search: Annotated[
@@ -62,6 +64,14 @@ def tasks(
             "--search",
             help="Words that a task must have, all of them: in its name, program or function, "
             "labels, id or error. \\[default: none]",
+        ),
+    ] = "",
+    job: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Job of the tasks: those of a graph, and those that its tasks or subtasks added. "
+            "\\[default: all tasks]",
         ),
     ] = "",
     limit: Annotated[
@@ -79,7 +89,11 @@ def tasks(
     """
     wanted = states(state)
     pages = client.tasks(
-        queue=queue, states=asked(wanted), text=search, page_size=min(limit + 1, 1000)
+        queue=queue,
+        states=asked(wanted),
+        text=search,
+        job=job_id(client, job) if job else "",
+        page_size=min(limit + 1, 1000),
     )
     found = list(itertools.islice(picked(pages, wanted), limit + 1))
     shown, more = found[:limit], len(found) > limit
@@ -87,7 +101,7 @@ def tasks(
         render.print_messages(shown)
         return
     if not shown:
-        chosen = queue or state or search
+        chosen = queue or state or search or job
         hint(
             "No such tasks." if chosen else "No tasks yet. Try: quorate submit --wait -- echo hello"
         )
@@ -106,6 +120,7 @@ def tasks(
         chosen_by = [f"--queue {queue}"] if queue else []
         chosen_by += [f"--state {one}" for one in state or ()]
         chosen_by += [f"--search {shlex.quote(search)}"] if search else []
+        chosen_by += [f"--job {job}"] if job else []
         words = " ".join(["quorate tasks", *chosen_by, f"--limit {limit * 10}"])
         hint(f"There are more. Show them with: {words}")
 
