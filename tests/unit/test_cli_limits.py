@@ -119,3 +119,15 @@ def test_a_listed_task_that_a_limit_holds_back_says_so(quorate, cluster):
 def test_rates_are_read_as_they_are_shown(text, starts, period):
     assert rate("--rate", text) == (starts, period)
     assert rate_text(starts, period) == text
+
+
+def test_tasks_go_to_another_queue(quorate, cluster):
+    cluster.hold.clear()
+    task = quorate("submit", "--", "true")[1].strip()
+    assert quorate("update", task, "--to-queue", "other")[0] == 0
+    assert quorate("update", "--queue", "default", "--to-queue", "other", "--yes")[0] == 0
+    one, many = cluster.task_updates
+    for request in (one, many):
+        assert request.task.queue == "other"
+        assert list(request.update_mask.paths) == ["queue"]
+    assert "--to-queue" in quorate("update", task)[2]

@@ -114,3 +114,17 @@ def test_every_task_is_told_once_or_named_doubtful_in_any_order(bound, data):
         told_ids += [sink for sink, _ in ledger.settle(task_id, task_pb2.Task(id=task_id))]
     assert sorted(told_ids) == sorted(task_id for ids in todo for task_id in ids)
     assert len(ledger) == 0
+
+
+def test_a_task_that_left_the_queue_is_an_error_and_one_that_was_reported_is_not():
+    ledger = ledger_of()
+    ledger.claim(ledger.begin(), ["a", "b"], ["one", "two"])
+    gone = [
+        scheduler_pb2.TaskEvent(
+            kind=scheduler_pb2.TaskEvent.KIND_DELETED, task=task_pb2.Task(id=name, queue="mail")
+        )
+        for name in ("a", "stranger")
+    ]
+    ((sink, error),) = ledger.on_events(gone)
+    assert (sink, error.reason, error.metadata["task"]) == ("one", "TASK_MOVED", "a")
+    assert told(ledger.on_events([finished("b"), gone[0]])) == [("two", "b")]

@@ -30,8 +30,13 @@ def test_a_waiting_task_is_changed(open_page: Callable[..., Look], cluster: Loca
     assert found["state"] == "TASK_STATE_SCHEDULED"
     assert (found["spec"]["priority"], found["spec"]["labels"]) == (7, {"team": "web"})
 
+    ask_json(cluster, "v1/queues", {"queue": {"name": "elsewhere"}})
+    ask_json(cluster, "v1/queues/elsewhere:pause", {})
     look.button("Change").click()
+    dialog.get_by_label("Queue").select_option("elsewhere")
     dialog.get_by_label("May start now").check()
     dialog.get_by_role("button", name="Change", exact=True).click()
     expect(look.page.locator(".title .badge")).to_contain_text("pending")
+    expect(look.page.locator(".subtitle")).to_contain_text("elsewhere")
+    assert ask_json(cluster, f"v1/tasks/{task}")["task"]["queue"] == "elsewhere"
     ask_json(cluster, f"v1/tasks/{task}:cancel", {})

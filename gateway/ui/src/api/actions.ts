@@ -89,10 +89,10 @@ export const sendSignal = (id: string, signal: string) =>
 export const explainTask = (id: string, options?: Options) =>
   get<{ explanation: Explanation }>(`v1/tasks/${segment(id)}:explain`, options);
 /** `paths` name what is taken over of the spec, and cleared where it has nothing. */
-export const updateTask = (id: string, spec: TaskSpec, paths: readonly string[]) =>
+export const updateTask = (id: string, spec: TaskSpec, paths: readonly string[], queue = "") =>
   call<{ task: Task }>("PATCH", `v1/tasks/${segment(id)}`, {
-    query: { updateMask: paths.join(",") },
-    body: { spec },
+    query: { updateMask: [...paths, ...(queue ? ["queue"] : [])].join(",") },
+    body: queue ? { spec, queue } : { spec },
   });
 export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);

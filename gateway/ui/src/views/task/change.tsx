@@ -1,6 +1,7 @@
-// Changes a task that waits: priority, labels, and when it may start.
+// Changes a task that waits: queue, priority, labels, and when it may start.
 
 import { updateTask } from "@ui/api/actions";
+import { useQueues } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
 import { duration, pairs } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
@@ -18,6 +19,7 @@ export const canChange = ({ state }: Task) =>
 
 export function ChangeDialog({ task, onClose, onDone }: Props) {
   const { priority = 0, labels = {} } = task.spec ?? {};
+  const queues = [...(useQueues().value?.keys() ?? [task.queue])].sort();
   const submit = async (data: FormData) => {
     const read = (name: string) => String(data.get(name) ?? "").trim();
     const spec: TaskSpec = {
@@ -28,13 +30,23 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
     const delay = duration(read("delay"), "Start in");
     if (delay) spec.notBefore = new Date(Date.now() + Number.parseFloat(delay) * 1000).toISOString();
     if (delay || data.get("now")) paths.push("spec.notBefore");
-    await updateTask(task.id, spec, paths);
+    const queue = read("queue");
+    await updateTask(task.id, spec, paths, queue === task.queue ? "" : queue);
     tell(`${taskName(task)} was changed.`);
     onDone();
   };
   return (
     <FormDialog title="Change the task" submit="Change" onClose={onClose} onSubmit={submit}>
       <div class="fields">
+        <Field label="Queue">
+          <select name="queue" defaultValue={task.queue}>
+            {queues.map((name) => (
+              <option key={name} selected={name === task.queue}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </Field>
         <Field label="Priority" hint="Higher goes first.">
           <input name="priority" type="number" min={-1000} max={1000} defaultValue={String(priority)} />
         </Field>
