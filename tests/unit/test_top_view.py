@@ -113,6 +113,13 @@ def test_rates_are_of_the_time_between_samples_and_count_subtasks():
     )
 
 
+def test_tasks_of_a_graph_are_not_counted_twice():
+    before, after = sample(1.0, 7, 100, 10), sample(3.0, 7, 150, 30)
+    for one in (before, after):
+        one.jobs[0].spec.graph.SetInParent()
+    assert rates(before, after) == Rates({"mail": 25.0}, {"1": 10.0})
+
+
 def test_a_new_leader_counts_anew_so_nothing_is_known():
     nothing = Rates({}, {})
     assert rates(None, sample(3.0, 7, 150, 30)) == nothing

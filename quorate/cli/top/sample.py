@@ -116,8 +116,8 @@ def rates(before: Sample | None, after: Sample) -> Rates:
         if queue.counts.finished_total >= total.get(queue.name, _MOST)
     }
     for job in after.jobs:
-        # A queue's own count has no subtasks.
-        if job.queue in queues:
+        # A queue's own count has no subtasks. Of a graph these are tasks.
+        if job.queue in queues and not job.spec.HasField("graph"):
             queues[job.queue] += jobs.get(job.id, 0.0)
     return Rates(queues, jobs)
 

@@ -148,7 +148,8 @@ def _figures(sample: Sample, rates: Rates) -> list[str]:
         f"Tasks {sample.cluster.live_tasks:,}",
     ]
     if sample.jobs:
-        left = sum(job.counts.pending + job.counts.running for job in sample.jobs)
+        arrays = [job for job in sample.jobs if not job.spec.HasField("graph")]
+        left = sum(job.counts.pending + job.counts.running for job in arrays)
         figures.append(f"Subtasks {left:,}")
     if rates.queues:
         figures.append(f"Done {sum(rates.queues.values()):,.0f}/s")
