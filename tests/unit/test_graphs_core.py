@@ -8,6 +8,7 @@ from scheduler.core.model.answers import Rejection
 from scheduler.core.values import JobState, TaskState
 from tests.support.core import Cluster
 from tests.support.core_graphs import Graphs
+from tests.support.core_jobs import Jobs
 from tests.support.core_log import Log
 from tests.support.core_specs import spec
 from tests.support.same_state import differences
@@ -255,6 +256,21 @@ def test_retention_deletes_a_graph_as_a_whole(world):
     world.cluster.retain()
     assert [world.cluster.state_of(task) for task in tasks] == [None] * 4
     assert job not in world.cluster.state.jobs
+    world.check()
+
+
+def test_only_so_many_tasks_of_finished_graphs_are_kept(world):
+    world.cluster.queue("few", count=5)
+    array = Jobs(world.cluster).create(0, queue="few")
+    graphs = [world.graphs.create({"a": (), "b": ("a",)}, queue="few") for _ in range(4)]
+    for job in graphs[:3]:
+        for name in "ab":
+            world.run(job, name)
+    world.run(graphs[3], "a")
+    world.cluster.retain()
+    # Of one that is live every task is kept, and arrays have no part in this.
+    assert list(world.cluster.state.jobs) == [array, *graphs[1:]]
+    assert world.cluster.state_of(world.graphs.task(graphs[3], "a")) is TaskState.SUCCEEDED
     world.check()
 
 

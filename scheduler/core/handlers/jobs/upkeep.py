@@ -11,7 +11,7 @@ from scheduler.core.handlers.jobs.parts import begin_levels, cancel, dropped
 from scheduler.core.model.effects import Effects, NotifyJob, PurgeRun
 from scheduler.core.model.events.jobs import IdleJobsDue
 from scheduler.core.model.jobs import moves
-from scheduler.core.model.rows import QueueRow
+from scheduler.core.model.rows import JobRow, QueueRow
 from scheduler.core.model.state import State
 
 # Blocks whose subtasks come due in one step.
@@ -55,23 +55,56 @@ def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) 
     """Delete finished jobs of a queue that are too old or too many; how many."""
     retained = queue.retained_jobs
     gone = tasks = 0
-    while retained and gone < min(limit, _DELETED_AT_ONCE) and tasks < limit:
+    most = min(limit, _DELETED_AT_ONCE)
+    while retained and gone < most and tasks < limit:
         job = retained[0]
-        if state.jobs.get(job.id) is not job or not job.finished:
-            # Deleted, or retried by hand, since.
+        if not _is_retained(state, job):
             retained.popleft()
             continue
-        too_many = len(retained) > MOST_KEPT or queue.kept > queue.retention_count
-        if job.finish_time + queue.retention_age > now and not too_many:
+        if job.finish_time + queue.retention_age > now and len(retained) <= MOST_KEPT:
             break
         retained.popleft()
-        if (graph := drop_graph(state, job)) is not None:
-            out.purges.append(PurgeRun(*graph))
-            tasks += job.members.graph if job.members is not None else 0
-        moves.drop(state, job)
-        out.purged_jobs = (*out.purged_jobs, dropped(job))
+        tasks += _purge(state, job, out)
+        gone += 1
+    for job in _too_many(state, queue) if queue.kept > queue.retention_count else ():
+        if gone >= most or tasks >= limit:
+            break
+        tasks += _purge(state, job, out)
         gone += 1
     return gone
+
+
+def _is_retained(state: State, job: JobRow) -> bool:
+    """Whether it was neither deleted, nor retried by hand, since."""
+    return state.jobs.get(job.id) is job and job.finished
+
+
+def _too_many(state: State, queue: QueueRow) -> list[JobRow]:
+    """The oldest finished graphs, without which the others have no more tasks than are kept."""
+    graphs = [
+        job
+        for job in dict.fromkeys(queue.retained_jobs)
+        if job.members is not None and job.members.graph and _is_retained(state, job)
+    ]
+    tasks = sum(len(job.members.tasks) for job in graphs if job.members is not None)
+    found = []
+    for job in graphs:
+        if tasks <= queue.retention_count or job.members is None:
+            break
+        tasks -= len(job.members.tasks)
+        found.append(job)
+    return found
+
+
+def _purge(state: State, job: JobRow, out: Effects) -> int:
+    """Delete a finished job; how many tasks went with it."""
+    members = job.members
+    tasks = len(members.tasks) if members is not None else 0
+    if (graph := drop_graph(state, job)) is not None:
+        out.purges.append(PurgeRun(*graph))
+    moves.drop(state, job)
+    out.purged_jobs = (*out.purged_jobs, dropped(job))
+    return tasks
 
 
 def retain(effect: NotifyJob) -> None:
