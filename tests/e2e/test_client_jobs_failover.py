@@ -57,3 +57,17 @@ def test_results_are_whole_and_in_order_while_processes_are_killed(cluster: Loca
                 os.kill(process(cluster, "n2").pid, signal.SIGKILL)
         assert results == [hex(number) for number in range(ITEMS)]
         assert job.wait(10).counts.succeeded == ITEMS
+
+
+def test_maps_go_on_while_leaders_are_killed(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        seen = []
+        for value in client.map(hex, range(60_000)):
+            seen.append(value)
+            if len(seen) == 10_000:
+                kill_leader(client, cluster)
+        assert seen == [hex(number) for number in range(60_000)]
+        with quorate.Executor(client=client) as pool:
+            values = pool.map(pow, range(20_000), [2] * 20_000)
+            kill_leader(client, cluster)
+        assert list(values) == [number * number for number in range(20_000)]

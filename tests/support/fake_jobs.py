@@ -11,6 +11,7 @@ import json
 import pickle
 import subprocess
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -168,6 +169,7 @@ class JobServicer:
             state = FAILED
             error = task_pb2.TaskError(type=type(failure).__qualname__, message=str(failure))
             error.pickle = pickle.dumps(failure)
+            error.traceback = traceback.format_exc()
         with cluster.lock:
             found.states[position] = state
             if value:

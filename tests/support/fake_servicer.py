@@ -20,6 +20,7 @@ from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_controls import FakeControls
 from tests.support.fake_jobs import JobServicer
 from tests.support.fake_limits import FakeLimits
+from tests.support.fake_subtasks import as_task
 
 if TYPE_CHECKING:
     from tests.support.fake_scheduler import FakeServer
@@ -69,6 +70,10 @@ class Servicer(FakeControls, JobServicer, FakeLimits):
 
     def GetTask(self, request, context):
         with self._serving("GetTask", context):
+            job, _, index = request.id.partition(".")
+            if index:
+                task = as_task(self._job(job), int(index))
+                return scheduler_pb2.GetTaskResponse(task=task)
             return scheduler_pb2.GetTaskResponse(task=self._cluster.find(request.id))
 
     def ListTasks(self, request, context):

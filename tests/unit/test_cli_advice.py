@@ -70,7 +70,8 @@ def test_a_map_that_fails_names_the_task_and_shows_the_traceback(quorate, cluste
     items = tmp_path / "items"
     items.write_text("-1\n")
     code, _, err = quorate("map", "math:sqrt", "--items", str(items), "--json-items")
-    [task_id] = cluster.tasks
+    [job] = cluster.jobs
+    task_id = f"{job}.0"
     assert code == 1
     assert f"task {task_id} failed: ValueError: math domain error" in err
     assert "Traceback" in err

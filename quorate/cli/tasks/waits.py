@@ -95,11 +95,22 @@ def saying_why_none(
     """
 
     def why() -> str:
-        first = next(iter(client.tracker(queue).unfinished), "")
+        first = next(iter(client.tracker(queue).unfinished), "") or newest_subtask(client, queue)
         return why_not_started(client.get(first)) if first else ""
 
     with _later(why, say) as once:
         yield once
+
+
+def newest_subtask(client: Client, queue: str) -> str:
+    """The first subtask of the job that came last to a queue, such as a map that has just begun.
+
+    Empty where there is none, or the cluster does not say.
+    """
+    with suppress(QuorateError):
+        for job in client.jobs(queue=queue, states=["active", "paused"], page_size=1):
+            return f"{job.id}.{job.spec.first_index}"
+    return ""
 
 
 @contextmanager
