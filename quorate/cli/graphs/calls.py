@@ -80,7 +80,7 @@ def report_graph(calls: Calls, job: job_pb2.Job) -> None:
         error = calls.call(GET_TASK, request).task.error
         err.print(f'"{node.name}" failed: {error.type}: {error.message}', markup=False)
         hint(f"Output: {command(f'logs {node.task_id}')}")
-    hint(f"Run what failed, and what it held up, again: {command(f'job retry {job.id}')}")
+    hint(f"Run again what did not succeed: {command(f'job retry {job.id}')}")
 
 
 def why_nothing_starts(calls: Calls, job: job_pb2.Job) -> str:
@@ -91,5 +91,5 @@ def why_nothing_starts(calls: Calls, job: job_pb2.Job) -> str:
             if show.state_of(node) == state:
                 request = scheduler_pb2.ExplainTaskRequest(id=node.task_id)
                 found = calls.call(EXPLAIN_TASK, request).explanation
-                return f'"{node.name}" {found.sentence}'
+                return f'"{node.name}": {found.sentence}'
     raise not_found("task", "that waits")
