@@ -73,8 +73,8 @@ class _WhyNothing:
         if self._until is None or time.monotonic() < self._until:
             return
         self._until = None
-        begun = job.HasField("start_time") or job.counts.running or progress_of(job, 0.0).finished
-        if (job.counts.pending or job.counts.blocked) and not begun:
+        started = job.HasField("start_time") or job.counts.running or progress_of(job, 0.0).finished
+        if (job.counts.pending or job.counts.blocked) and not started:
             with suppress(QuorateError):
                 words = f"Waiting: {self._words(job)}"
                 self._console.print(words, style="dim", markup=False, soft_wrap=True)
