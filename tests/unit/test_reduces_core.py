@@ -9,10 +9,11 @@ from quorate.runtime.ids import offset_id
 from scheduler.core.arrays.levels import MOST_LEVELS, inputs, levels, size_of_next
 from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.jobs import moves
-from scheduler.core.values import JobState
+from scheduler.core.values import JobState, MemberOf
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, job_spec, refused
 from tests.support.core_log import Log
+from tests.support.core_specs import spec
 from tests.support.same_state import differences
 
 
@@ -306,3 +307,24 @@ def test_a_late_report_of_a_former_attempt_changes_no_level(cluster, jobs):
     jobs.end(node, chunk)
     jobs.finish(job, [node])
     assert len(_levels(jobs, job)) == 2
+
+
+def test_an_update_of_the_job_counts_for_its_live_level(cluster, jobs):
+    node, job, level = _in_level(cluster, jobs)
+    assert refused(jobs.update(level, max_parallel=3)) == "PART_OF_JOB"
+    assert jobs.update(job, max_parallel=3) == JobKnown(job)
+    assert jobs.row(level).spec.max_parallel == 3
+    jobs.finish(job, [node])
+
+
+def test_tasks_that_were_added_to_the_array_end_before_its_reduce_begins(cluster, jobs):
+    node = cluster.node("n1", credit=2, slots=2)
+    job = jobs.create(1, job_spec(reduce=True))
+    (chunk,) = jobs.chunks(job)
+    task = cluster.submit(spec()._replace(member=MemberOf(job)))
+    jobs.succeed(node, chunk)
+    assert not _levels(jobs, job)
+    node.succeed(task)
+    assert len(_levels(jobs, job)) == 1
+    jobs.finish(job, [node])
+    assert jobs.row(job).state is JobState.SUCCEEDED

@@ -63,6 +63,25 @@ def test_the_stamp_of_a_job_is_merged_into_its_spec() -> None:
     assert job_spec(read, made.spec.spec, items=False) == made.spec
 
 
+def test_a_run_has_the_reduce_of_its_job() -> None:
+    message = job_pb2.JobSpec(count=3)
+    message.template.command.argv.append("true")
+    message.reduce.template.python.entrypoint = "m:f"
+    message.reduce.fan_in = 2
+    kept = kept_spec(message)
+    reduce = message.reduce.template.SerializeToString()
+    template = JobTemplate(
+        job_spec(kept, kept.SerializeToString(), items=False), b"t", 3, reduce=reduce
+    )
+    made = stamped_job(template, ScheduleName("r"), at(60), Cause.TICK)
+    assert made.reduce == reduce
+    read = job_pb2.JobSpec.FromString(made.spec.spec)
+    # The levels are those that a standby reads from the record.
+    assert job_spec(read, made.spec.spec, items=False).reduce == made.spec.reduce
+    assert made.spec.reduce is not None
+    assert made.spec.reduce.fan_in == 2
+
+
 def test_a_job_is_live_until_it_has_finished_and_its_outcome_is_noted() -> None:
     s = schedules()
     s.create("r", every=60, subtasks=3)

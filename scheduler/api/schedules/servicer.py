@@ -41,7 +41,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import PLACEMENT
+from scheduler.storage.keys import PLACEMENT, REDUCE
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.
@@ -85,8 +85,11 @@ class ScheduleCalls:
         if request.schedule.spec.HasField("job"):
             await self._candidates.require("job")
         work = request.schedule.spec
-        if work.task.HasField("placement") or work.job.template.HasField("placement"):
+        templates = (work.task, work.job.template, work.job.reduce.template)
+        if any(template.HasField("placement") for template in templates):
             await self._candidates.require(PLACEMENT)
+        if work.job.HasField("reduce"):
+            await self._candidates.require(REDUCE)
         wall = self._clock.wall()
         message = request.schedule.spec
         changes = _changes(pb.ScheduleSpec(), message)

@@ -112,7 +112,7 @@ def _suits(state: State, node: NodeRow, row: TaskRow) -> bool:
     needs = row.needs
     return (
         usable(state, node)
-        and (row.job is None or node.takes_chunks)
+        and (row.job is None or (node.takes_reduces if row.job.level else node.takes_chunks))
         and needs.cpu <= node.cpu + CPU_ROUNDING
         and needs.memory <= node.memory
         and all(amount <= node.counters.get(name, 0) for name, amount in needs.counters)
