@@ -6,6 +6,8 @@ attempt, by the leader's clock. There are two neighbours:
     bursts    50 tasks of 10 ms at a time, and the next ones when all have ended
     one       a no-op task at a time, 15 ms after the end of the one before
 
+The cluster knows its callers by token, so that creating the flood has its share of the leader, too.
+
 A burst waits for itself: alone it has all slots, beside the flood half of them, so that twice the
 wait is what fair shares promise. One task at a time never waits for itself. Beside the flood it
 waits for whatever runs or is on its way to the node, at most some milliseconds of work; the figure
@@ -24,17 +26,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from benchmarks.cluster import DEADLINE, BenchCluster, Stub
+from benchmarks.cluster import DEADLINE
 from benchmarks.figures import Figure, Findings, at_most, percentile
-from benchmarks.load import warm_up
-from benchmarks.tasks.floods import step_back
+from benchmarks.tasks.floods import cluster, step_back
 from benchmarks.usage import load_average
-from quorate.v1 import scheduler_pb2, task_pb2
+from quorate.v1 import queue_pb2, scheduler_pb2, scheduler_pb2_grpc, task_pb2
 
 TARGET: Final = at_most(2.0)
 FLOOD: Final = 100_000
@@ -60,24 +61,26 @@ _SHORT: Final = ("time:sleep", "[0.01]")
 
 def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     """Both neighbours, alone and beside the flood, in turns."""
+    del nodes
     rounds, flood = (1, FLOOD // 10) if quick else (3, FLOOD)
-    kinds: dict[str, tuple[Callable[[Stub, str], list[float]], tuple[str, str]]] = {
+    kinds: dict[str, tuple[Callable[[Caller, str], list[float]], tuple[str, str]]] = {
         "bursts": (_bursts, _SHORT),
         "one": (_one_by_one, _NOOP),
     }
     alone: dict[str, list[float]] = {kind: [] for kind in kinds}
     beside: dict[str, list[float]] = {kind: [] for kind in kinds}
-    with BenchCluster(nodes=nodes, slots=slots) as cluster, cluster.channel() as channel:
-        warm_up(cluster)
-        stub = Stub(channel)
+    with cluster(slots) as (address, mine, theirs), grpc.insecure_channel(address) as channel:
+        stub = Caller(channel, mine)
+        _one_by_one(stub, "")
         for number in range(rounds):
             for kind, (measure, work) in kinds.items():
                 queue = f"{kind}{number}"
-                stub.make_queue(queue)
+                create = scheduler_pb2.CreateQueueRequest(queue=queue_pb2.Queue(name=queue))
+                stub.call("CreateQueue", create)
                 alone[kind] += measure(stub, queue)
-                with _flood(cluster.leader().address, queue, work, flood):
+                with _flood(address, theirs, queue, work, flood):
                     beside[kind] += measure(stub, queue)
-                stub.rpc.PauseQueue(scheduler_pb2.PauseQueueRequest(name=queue), timeout=DEADLINE)
+                stub.call("PauseQueue", scheduler_pb2.PauseQueueRequest(name=queue))
                 _drained(stub, queue)
     findings, load = Findings(), load_average()
     for kind in kinds:
@@ -93,18 +96,31 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     return findings
 
 
-def _one_by_one(stub: Stub, queue: str) -> list[float]:
+class Caller:
+    """Calls of somebody with a token, over one channel."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self.rpc: Any = scheduler_pb2_grpc.SchedulerStub(channel)
+        self.metadata = (("authorization", f"Bearer {token}"),)
+
+    def call(self, name: str, request: object) -> Any:
+        """The answer of one call."""
+        how = {"timeout": _PATIENCE + DEADLINE, "metadata": self.metadata}
+        return getattr(self.rpc, name)(request, **how)
+
+
+def _one_by_one(stub: Caller, queue: str) -> list[float]:
     """Seconds that tasks waited which come one after another."""
     request = scheduler_pb2.CreateTaskRequest(queue=queue, spec=_spec(_NEIGHBOUR, *_NOOP))
     waits, end = [], time.monotonic() + _SPAN
     while time.monotonic() < end:
-        task = stub.rpc.CreateTask(request, timeout=DEADLINE).task
+        task = stub.call("CreateTask", request).task
         waits.append(_waited(stub, task.id))
         time.sleep(_REST)
     return waits
 
 
-def _bursts(stub: Stub, queue: str) -> list[float]:
+def _bursts(stub: Caller, queue: str) -> list[float]:
     """Seconds that tasks waited which come many at a time."""
     specs = [_spec(_NEIGHBOUR, *_SHORT)] * _BURST
     waits, end = [], time.monotonic() + _SPAN
@@ -112,37 +128,48 @@ def _bursts(stub: Stub, queue: str) -> list[float]:
         request = scheduler_pb2.BatchCreateTasksRequest(
             queue=queue, specs=specs, request_id=secrets.token_hex(16)
         )
-        ids = stub.rpc.BatchCreateTasks(request, timeout=DEADLINE).ids
+        ids = stub.call("BatchCreateTasks", request).ids
         # From the last one on: the others have ended by then.
         waits += [_waited(stub, task) for task in reversed(ids)]
     return waits
 
 
-def _waited(stub: Stub, task: str) -> float:
+def _waited(stub: Caller, task: str) -> float:
     """From the creation of a task until its start, once it has ended."""
     wait = scheduler_pb2.WaitTaskRequest(id=task, timeout=Duration(seconds=int(_PATIENCE)))
-    done = stub.rpc.WaitTask(wait, timeout=_PATIENCE + DEADLINE).task
+    done = stub.call("WaitTask", wait).task
     if done.state != task_pb2.TASK_STATE_SUCCEEDED:
         raise RuntimeError(f"the task did not succeed: {done}")
     started, created = done.attempts[-1].start_time, done.create_time
     return float(started.ToNanoseconds() - created.ToNanoseconds()) / 1e9
 
 
-def _drained(stub: Stub, queue: str) -> None:
+def _drained(stub: Caller, queue: str) -> None:
     """Wait until nothing of a queue that is paused runs any more."""
     end = time.monotonic() + _PATIENCE
     request = scheduler_pb2.GetQueueRequest(name=queue)
-    while stub.rpc.GetQueue(request, timeout=DEADLINE).queue.counts.running:
+    while stub.call("GetQueue", request).queue.counts.running:
         if time.monotonic() > end:
             raise TimeoutError(f"tasks of {queue} go on")
         time.sleep(0.05)
 
 
 @contextmanager
-def _flood(address: str, queue: str, work: tuple[str, str], count: int) -> Iterator[None]:
+def _flood(
+    address: str, token: str, queue: str, work: tuple[str, str], count: int
+) -> Iterator[None]:
     """The flooder's process, from its first batch on."""
     process = subprocess.Popen(
-        (sys.executable, "-m", "benchmarks.tasks.fairness", address, queue, *work, str(count)),
+        (
+            sys.executable,
+            "-m",
+            "benchmarks.tasks.fairness",
+            address,
+            token,
+            queue,
+            *work,
+            str(count),
+        ),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -156,17 +183,19 @@ def _flood(address: str, queue: str, work: tuple[str, str], count: int) -> Itera
         process.wait()
 
 
-def _submit(address: str, queue: str, entrypoint: str, arguments: str, count: str) -> None:
+def _submit(
+    address: str, token: str, queue: str, entrypoint: str, arguments: str, count: str
+) -> None:
     """Create the flood, as fast as it goes, and then be there."""
     step_back()
     whole = [_spec(_FLOODER, entrypoint, arguments)] * _BATCH
     with grpc.insecure_channel(address) as channel:
-        stub, pending = Stub(channel), []
+        stub, pending = Caller(channel, token), []
         for number in range(int(count) // _BATCH):
             request = scheduler_pb2.BatchCreateTasksRequest(
                 queue=queue, specs=whole, request_id=secrets.token_hex(16)
             )
-            pending.append(stub.rpc.BatchCreateTasks.future(request, timeout=DEADLINE))
+            pending.append(_create(stub, request))
             if len(pending) >= _IN_FLIGHT:
                 pending.pop(0).result()
             if number == _IN_FLIGHT:
@@ -177,5 +206,10 @@ def _submit(address: str, queue: str, entrypoint: str, arguments: str, count: st
         time.sleep(60.0)
 
 
+def _create(stub: Caller, request: scheduler_pb2.BatchCreateTasksRequest) -> Any:
+    create = stub.rpc.BatchCreateTasks
+    return create.future(request, timeout=_PATIENCE + DEADLINE, metadata=stub.metadata)
+
+
 if __name__ == "__main__":
-    _submit(*sys.argv[1:6])
+    _submit(*sys.argv[1:7])

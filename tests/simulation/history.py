@@ -17,7 +17,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1.job_pb2 import JobSpec
 from quorate.v1.task_pb2 import TaskSpec
-from scheduler.core.values import FINISHED, RETRIABLE, TaskState
+from scheduler.core.values import FINISHED, RETRIABLE, WAITING, TaskState
 from tests.simulation.network import PREFIX
 from tests.simulation.promises.arrays import Arrays
 from tests.simulation.promises.graphs import Graphs
@@ -169,6 +169,8 @@ class History:
                 assert record.attempt >= before.attempt + started, f"{task}: {before}, {record}"
                 self.finals.pop(task, None)
             assert record.attempt >= before.attempt, f"{task}: {before}, and then {record}"
+            # Or ended and retried within one Txn.
+            again = again or (self._may_be_retried(task) and state in WAITING)
             still = again or record.cancel_requested >= before.cancelled
             assert still, f"{task} is cancelled no more"
             if before.state is TaskState.PAUSED and state is TaskState.RUNNING:
