@@ -46,3 +46,11 @@ test("a job keeps what it runs, and nothing else of an older version", () => {
   expect(shown.spec?.template?.priority).toBe(5);
   expect(asFresh(read, undefined)).toBe(read);
 });
+
+test("a job keeps its result until it ends again", () => {
+  const read = job("1", "SUCCEEDED", { finishTime: "2026-01-01T00:00:00Z", result: { json: "45" } });
+  const same = fresh(job("1", "SUCCEEDED", { finishTime: "2026-01-01T00:00:00Z" }));
+  expect(asFresh(read, same).result).toEqual({ json: "45" });
+  const later = fresh(job("1", "SUCCEEDED", { finishTime: "2026-01-02T00:00:00Z" }));
+  expect(asFresh(read, later).result).toBeUndefined();
+});

@@ -1,5 +1,6 @@
 // One job: how far it is, which subtasks failed and why, and what it runs; of a graph its tasks.
 
+import { useEffect } from "preact/hooks";
 import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
 import { now, useJobs } from "@ui/api/store";
 import { count, durationMs, num, percent, span } from "@ui/lib/format";
@@ -43,6 +44,11 @@ export function JobPage({ id }: { id: string }) {
   );
   const fresh = useJobs({ ids: [id] }).value;
   const shown = useFresh(value, fresh, (job) => asFresh(job, fresh));
+  const ended = fresh?.get(id)?.finishTime;
+  // Its result is to be read.
+  useEffect(() => {
+    if (ended && value && value.finishTime !== ended) refresh();
+  }, [ended]);
   if (gone) {
     return (
       <div class="view">

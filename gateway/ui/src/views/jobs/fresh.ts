@@ -28,12 +28,17 @@ export function withFresh(items: readonly Job[], fresh: Fresh, state: string): J
     .sort((one, other) => (one.id < other.id ? 1 : -1));
 }
 
-/** A job as it is now; what it runs is in the version that was read, and never changes. */
+/**
+ * A job as it is now. What it runs never changes, and what it came to does not until it ends again: live
+ * updates leave both out, the version that was read has them.
+ */
 export function asFresh(job: Job, fresh: Fresh): Job {
   const now = fresh?.get(job.id);
   if (!now) return job;
   const { command, python } = job.spec?.template ?? {};
-  return { ...now, spec: { ...now.spec, template: { ...now.spec?.template, command, python } } };
+  const template = { ...now.spec?.template, command, python };
+  const ended = job.result && job.finishTime === now.finishTime ? { result: job.result } : {};
+  return { ...now, ...ended, spec: { ...now.spec, template } };
 }
 
 /**
