@@ -37,6 +37,10 @@ def task(
         view.spec.CopyFrom(spec(task_record.spec, full=full))
         if view.spec.HasField("not_before"):
             not_before = view.spec.not_before.seconds + view.spec.not_before.nanos / 1e9
+    if run is None and task_record is not None and task_record.member.depends_on:
+        # As it was created: its status follows.
+        view.state = task_pb2.TASK_STATE_BLOCKED
+        return view
     if run is None:
         due = is_due(not_before, now)
         view.state = task_pb2.TASK_STATE_PENDING if due else task_pb2.TASK_STATE_SCHEDULED

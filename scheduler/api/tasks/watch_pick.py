@@ -24,7 +24,13 @@ from scheduler.core.graphs.members import MOST_NODES, graph_task
 EVENTS_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 256 << 10
 # In which a task can be before its first run record.
-_FIRST_STATES: Final = frozenset((task_pb2.TASK_STATE_SCHEDULED, task_pb2.TASK_STATE_PENDING))
+_FIRST_STATES: Final = frozenset(
+    (
+        task_pb2.TASK_STATE_SCHEDULED,
+        task_pb2.TASK_STATE_PENDING,
+        task_pb2.TASK_STATE_BLOCKED,
+    )
+)
 
 
 class Place(NamedTuple):
