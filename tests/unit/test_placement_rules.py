@@ -296,3 +296,33 @@ def test_a_score_from_outside_chooses_and_an_unknown_one_leaves_it_to_the_strate
     assert places(c, [c.submit() for _ in range(5)]) == {"n3"}
     with_filters(c, score="unknown")
     assert len(places(c, [c.submit() for _ in range(24)])) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "taints", "asked"),
+    [
+        ({"disk": "hdd"}, [], False),
+        ({"disk": "ssd"}, [Taint("gpu")], False),
+        ({"disk": "ssd"}, [], True),
+    ],
+)
+def test_a_chunk_is_recalled_for_a_slot_where_it_may_run(
+    labels: dict[str, str], taints: list[Taint], asked: bool
+):
+    jobs = Jobs(Cluster())
+    c = jobs.cluster
+    one = c.node("n1", credit=1, slots=1, labels={"disk": "ssd"})
+    job = jobs.create(200, job_spec()._replace(rules=placed(where="disk=ssd").rules))
+    (first,) = jobs.chunks(job)
+    jobs.succeed(one, first, 1e-6)
+    two = c.node("n2", credit=1, slots=1, labels={"disk": "ssd"})
+    while jobs.row(job).array.pending:
+        for chunk in list(two.has):
+            jobs.succeed(two, chunk, 1e-6)
+    c.control("n2", Control(cordoned=True))
+    for chunk in list(two.has):
+        jobs.succeed(two, chunk, 1e-6)
+    c.node("n3", credit=1, slots=1, labels=labels, taints=taints)
+    c.advance(0.5)
+    c.place()
+    assert bool(one.recalled) is asked

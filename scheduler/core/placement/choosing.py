@@ -41,19 +41,20 @@ def taints_of(state: State, node: NodeRow) -> tuple[Taint, ...]:
     return node.taints if control is None else node.taints + control.taints
 
 
-def may_run(state: State, node: NodeRow, row: TaskRow) -> bool:
-    """Whether no taint, rule or filter keeps a task away from a node; its room is not looked at."""
-    rules = row.rules
+def lets(state: State, node: NodeRow, rules: Rules | None) -> bool:
+    """Whether the labels and taints of a node allow tasks with these rules."""
     if not_tolerated(taints_of(state, node), rules) is not None:
         return False
-    if rules is not None:
-        running = node.allocation.labels
-        if (
-            broken_label(rules, node.name, node.labels) is not None
-            or broken_near(rules, running) is not None
-            or broken_apart(rules, running) is not None
-        ):
-            return False
+    return rules is None or broken_label(rules, node.name, node.labels) is None
+
+
+def may_run(state: State, node: NodeRow, row: TaskRow) -> bool:
+    """Whether no taint, rule or filter keeps a task away from a node; its room is not looked at."""
+    rules, running = row.rules, node.allocation.labels
+    if not lets(state, node, rules):
+        return False
+    if rules is not None and (broken_near(rules, running) or broken_apart(rules, running)):
+        return False
     return not (row.queue.place.filters and state.plugins.rejection(row, node))
 
 

@@ -32,7 +32,8 @@ from scheduler.core.model.effects import Effects
 from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
-from scheduler.core.placement.choosing import Choosing, may_run, strategy_of, taints_of
+from scheduler.core.place_rules import Rules
+from scheduler.core.placement.choosing import Choosing, lets, may_run, strategy_of
 from scheduler.core.placement.reservation import keeping, renew
 from scheduler.core.placement.room import (
     fits,
@@ -119,13 +120,22 @@ def _recall(state: State, now: float, out: Effects) -> None:
     """Where slots idle while chunks are long: ask for the rest of these."""
     # A look at each chunk: the more there are, the less often.
     state.recall_at = now + _RECALL_EVERY + _RECALL_EVERY * len(state.chunks) / 500
-    idle = sum(
-        max(0, node.slots - len(node.allocation.rows))
+    idle = [
+        node
         for node in state.nodes.values()
-        if node.takes_chunks and usable(state, node) and not taints_of(state, node)
-    )
-    if idle:
-        recall(state, now, idle, out)
+        if node.takes_chunks and len(node.allocation.rows) < node.slots and usable(state, node)
+    ]
+    if not idle:
+        return
+    free = sum(node.slots - len(node.allocation.rows) for node in idle)
+    known: dict[Rules | None, bool] = {}
+
+    def suits(rules: Rules | None) -> bool:
+        if rules not in known:
+            known[rules] = any(lets(state, node, rules) for node in idle)
+        return known[rules]
+
+    recall(state, now, free, suits, out)
 
 
 def _needed(state: State, now: float) -> NodeRow | None:

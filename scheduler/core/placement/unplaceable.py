@@ -12,8 +12,8 @@ from typing import NamedTuple
 from quorate.runtime.sizes import size_text
 from scheduler.core.model.rows import NodeRow
 from scheduler.core.model.state import State
-from scheduler.core.place_rules import Rules, broken_label, not_tolerated
-from scheduler.core.placement.choosing import taints_of
+from scheduler.core.place_rules import Rules, not_tolerated
+from scheduler.core.placement.choosing import lets, taints_of
 from scheduler.core.values import BLOB_STORE, NO_NEEDS, Needs
 
 
@@ -27,14 +27,14 @@ class Wanted(NamedTuple):
 def why_unplaceable(state: State, needs: Needs, rules: Rules | None = None) -> str:
     """A sentence for people; empty when a registered node could start it, were it free."""
     if any(
-        not node.stats.disk_error and _holds(node, needs) and _lets(state, node, rules)
+        not node.stats.disk_error and _holds(node, needs) and lets(state, node, rules)
         for node in state.nodes.values()
     ):
         return ""
     nodes = list(state.nodes.values())
     if not nodes:
         return "" if needs is NO_NEEDS and rules is None else "the cluster has no nodes"
-    allowed = [node for node in nodes if _lets(state, node, rules)]
+    allowed = [node for node in nodes if lets(state, node, rules)]
     if not allowed:
         return f"{_unlike(state, nodes, rules)}: the task waits until such a node joins"
     if unwritable := [node for node in allowed if _holds(node, needs)]:
@@ -43,13 +43,6 @@ def why_unplaceable(state: State, needs: Needs, rules: Rules | None = None) -> s
     if not lacks:
         lacks = ["no node has all that the task needs together"]
     return f"{'; '.join(lacks)}: the task waits until such a node joins"
-
-
-def _lets(state: State, node: NodeRow, rules: Rules | None) -> bool:
-    """Whether its labels and taints allow the task."""
-    if not_tolerated(taints_of(state, node), rules) is not None:
-        return False
-    return rules is None or broken_label(rules, node.name, node.labels) is None
 
 
 def _unlike(state: State, nodes: Sequence[NodeRow], rules: Rules | None) -> str:

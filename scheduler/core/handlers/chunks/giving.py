@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from quorate.runtime.ids import TaskId, offset_id
 from scheduler.core.handlers import start_limits
 from scheduler.core.model.effects import Effects, PutChunk, RecallChunk, StartAttempt
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow, NodeRow, TaskRow
 from scheduler.core.model.state import State
+from scheduler.core.place_rules import Rules
 
 # Work, in seconds, for which it is worth to ask for a chunk's rest; also how long a chunk must have
 # been silent for that where it is not known how long its subtasks take.
@@ -66,17 +69,20 @@ class ChunkIds:
         return offset_id(self._first, self._given - 1)
 
 
-def recall(state: State, now: float, free: int, out: Effects) -> None:
+def recall(
+    state: State, now: float, free: int, suits: Callable[[Rules | None], bool], out: Effects
+) -> None:
     """Slots are free and nothing waits for them: ask for the rest of the largest chunks.
 
     Args:
         free: slots; as many chunks are asked at most.
+        suits: whether one of the slots is where tasks with these rules may run.
     """
     wanted = min(free, _RECALLED_AT_ONCE)
     found = [
         (work, row.id)
         for row in state.chunks.values()
-        if (work := _worth_recalling(row, now)) > 0.0
+        if (work := _worth_recalling(row, now)) > 0.0 and row.job and suits(row.job.spec.rules)
     ]
     found.sort(reverse=True)
     for _, chunk_id in found[:wanted]:
@@ -92,9 +98,6 @@ def _worth_recalling(row: TaskRow, now: float) -> float:
     assert job is not None
     assert chunk is not None
     limit = job.spec.max_parallel
-    if job.spec.rules is not None:
-        # The slots that idle may be those where none of it may run.
-        return 0.0
     if chunk.recalled or row.cancel_requested or (limit and len(job.chunks) >= limit):
         return 0.0
     rest = chunk.size - 1
