@@ -162,6 +162,7 @@ async def run(settings: AgentSettings) -> None:
                 takes_chunks=True,
                 taints=settings.taint_list,
                 takes_signals=True,
+                takes_hooks=True,
                 takes_reduces=True,
             )
             registration = Registration(

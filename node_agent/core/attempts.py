@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 
 from node_agent.core.chunks.chunk import Chunk
 from node_agent.core.failure import Failure as Failure
+from node_agent.core.hooks import Hooks
 from node_agent.core.progress import Progress
 
 WAITING = -1
@@ -105,6 +106,9 @@ class Attempt:
     suspended: bool = False
     stopped_at: float = 0.0
     stood_still: float = 0.0
+    # What is run around it; and that only its clean-up is left, so nothing ends it any more.
+    hooks: Hooks | None = None
+    settled: bool = False
     # What it last said of itself.
     progress: Progress | None = None
 
@@ -118,8 +122,11 @@ class Attempt:
         if self.running_since:
             ran = (self.stopped_at or now) - self.running_since - self.stood_still
             return ran > self.timeout
-        if held > self.timeout + BEGIN_SECONDS:
-            self.why = f"it did not begin within {BEGIN_SECONDS:g} s"
+        wait = BEGIN_SECONDS
+        if self.hooks is not None and self.hooks.setup is not None:
+            wait += self.hooks.setup.timeout
+        if held > self.timeout + wait:
+            self.why = f"it did not begin within {wait:g} s"
             return True
         return False
 

@@ -287,7 +287,8 @@ class Machine(HeldControls):
             ):
                 head.announced = True
                 effects.started.append(head)
-            if head.timeout and head.killed is None and head.is_late(held, now):
+            late = head.timeout and head.killed is None and not head.settled
+            if late and head.is_late(held, now):
                 self._end(head, Reason.TIMEOUT)
             elif len(lane.attempts) > 1 and held > BLOCKED_SECONDS:
                 effects.recall.append(lane.index)

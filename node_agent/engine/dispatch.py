@@ -7,6 +7,7 @@ from collections.abc import Callable
 from node_agent.core.attempts import Attempt, Failure, Outcome
 from node_agent.core.machine import Machine
 from node_agent.executors.command import CommandExecutor
+from node_agent.executors.hooks import HookRunner
 from node_agent.executors.python import PythonExecutor
 from node_agent.services.replicas import Replicas
 from node_agent.task.work import ArrayCall, ArrayCommand, Call, Command, Replica, Unreadable
@@ -28,6 +29,7 @@ class Dispatch:
         replicas: Replicas,
         clock: Clock,
         on_exited: Callable[[Attempt, Outcome], None],
+        hooks: HookRunner,
     ) -> None:
         self._machine = machine
         self._python = python
@@ -35,9 +37,27 @@ class Dispatch:
         self._replicas = replicas
         self._clock = clock
         self._on_exited = on_exited
+        self._hooks = hooks
+        hooks.serve(self._run, on_exited)
 
     def start(self, attempt: Attempt) -> None:
-        """Run an attempt; its end follows."""
+        """Run an attempt, and what is to be run around it; its end follows."""
+        if attempt.hooks is not None:
+            self._hooks.start(attempt)
+        else:
+            self._run(attempt)
+
+    def cleans_up(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """An attempt ended; True when its clean-up is run first, and its end follows again."""
+        return attempt.hooks is not None and self._hooks.ended(attempt, outcome)
+
+    def on_tick(self, now: float) -> None:
+        """Escalate kills, look at times."""
+        self._commands.on_tick(now)
+        self._python.on_tick(now)
+        self._hooks.on_tick(now)
+
+    def _run(self, attempt: Attempt) -> None:
         work = attempt.work
         kind = type(work)
         if kind is Call or kind is ArrayCall:
@@ -78,7 +98,7 @@ class Dispatch:
 
     def kill(self, attempt: Attempt, now: float) -> None:
         """End an attempt; its end follows."""
-        if attempt.over:
+        if attempt.over or (attempt.hooks is not None and self._hooks.kill(attempt, now)):
             return
         if isinstance(attempt.work, Call):
             self._python.kill(attempt, now)

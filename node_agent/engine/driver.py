@@ -29,6 +29,7 @@ from node_agent.engine.dispatch import Dispatch
 from node_agent.engine.spans import AttemptSpans
 from node_agent.executors.command import GRACE_SECONDS, CommandExecutor
 from node_agent.executors.confinement import Confinement
+from node_agent.executors.hooks import HookRunner
 from node_agent.executors.link import SpawnerLink
 from node_agent.executors.python import PythonExecutor
 from node_agent.executors.worker_program import WorkerLimits
@@ -176,10 +177,9 @@ class Driver:
             on_exited=self.on_exited,
             on_unhealthy=self._on_unhealthy,
         )
-
-        self._dispatch = Dispatch(
-            self.machine, self._python, self._commands, self._replicas, clock, self.on_exited
-        )
+        hooks = HookRunner(self._link, logs, node, instance, data / "scratch", directory, secrets)
+        executors = self.machine, self._python, self._commands, self._replicas
+        self._dispatch = Dispatch(*executors, clock, self.on_exited, hooks)
 
     async def __aenter__(self) -> Driver:
         self._link.open()
@@ -272,6 +272,8 @@ class Driver:
 
     def on_exited(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt ended; `pump` follows."""
+        if self._dispatch.cleans_up(attempt, outcome):
+            return
         if attempt.replica:
             self._replicas.exited(attempt)
         self.metrics.exited(outcome)
@@ -386,8 +388,7 @@ class Driver:
         self._ticking = None
         now = self._clock.monotonic()
         self.machine.on_tick(now)
-        self._commands.on_tick(now)
-        self._python.on_tick(now)
+        self._dispatch.on_tick(now)
         self._ticks += 1
         if self._outgoing is not None and self._ticks % _FLUSH_TICKS == 0:
             self._outgoing.flush()

@@ -7,6 +7,7 @@ attempt instead of the session.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
+from node_agent.core.hooks import Hook, Hooks
 from node_agent.core.outbox import Report
 from node_agent.core.services.health import HealthTerms
 from node_agent.task.secrets import Reference
@@ -25,6 +27,9 @@ from quorate.v1 import queue_pb2, task_pb2
 
 # Seconds a replica has to finish its requests when its spec does not say.
 REPLICA_DRAIN_GRACE = 10.0
+# Seconds of a hook whose spec does not say.
+HOOK_TIMEOUT = 60.0
+_HOOK_PROGRAM = "node_agent.worker.hooks"
 # Of an HTTP request: nothing that could end the request line, or begin another request.
 _PATH = re.compile(r"/[!-~]{0,2047}")
 
@@ -76,6 +81,8 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
     if spec.HasField("timeout"):
         timeout = spec.timeout.seconds + spec.timeout.nanos / 1e9
     kind = spec.WhichOneof("work")
+    if spec.HasField("hooks") and kind in ("python", "command"):
+        return _attempt_with_hooks(assignment, spec, timeout, stop=stop)
     if kind == "python":
         call = _call(spec)
         profile = call.entrypoint or spec.name or "pickled"
@@ -97,6 +104,30 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         )
     work = Unreadable("this agent knows no such kind of work")
     return Attempt(task_id, number, work, stop_on_disconnect=stop)
+
+
+def _attempt_with_hooks(
+    assignment: pb.Assignment, spec: task_pb2.TaskSpec, timeout: float, *, stop: bool
+) -> Attempt:
+    """An attempt that is alone in its lane: nothing is queued behind it or ahead of it."""
+    warm = spec.HasField("python")
+    work = _call(spec) if warm else _command(spec.command, spec)
+    attempt = Attempt(assignment.task_id, assignment.attempt, work, "", warm, timeout, stop)
+    attempt.waited = True  # how long it takes says nothing about others
+    setup = _hook(spec.hooks.setup) if spec.hooks.HasField("setup") else None
+    cleanup = _hook(spec.hooks.cleanup) if spec.hooks.HasField("cleanup") else None
+    if (setup or cleanup) and not isinstance(work, Unreadable):
+        attempt.hooks = Hooks(setup, cleanup)
+    return attempt
+
+
+def _hook(message: task_pb2.Hook) -> Hook | None:
+    timeout = HOOK_TIMEOUT
+    if message.HasField("timeout"):
+        timeout = _within(message.timeout, 0.001, 3600.0)
+    if message.entrypoint:
+        return Hook((sys.executable, "-P", "-m", _HOOK_PROGRAM, message.entrypoint), timeout)
+    return Hook(tuple(message.argv), timeout) if message.argv else None
 
 
 def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command | Unreadable:

@@ -30,7 +30,7 @@ from quorate.client.transport.rpcs import (
     judge,
     new_request_id,
 )
-from quorate.client.work.signals import SignalName, signal_request
+from quorate.client.work.running.signals import SignalName, signal_request
 from quorate.client.work.updates import UpdateArgs, update_of
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, task_pb2

@@ -240,8 +240,26 @@ class UniqueKey(_message.Message):
     window: _duration_pb2.Duration
     def __init__(self, key: _Optional[str] = ..., on_conflict: _Optional[_Union[UniqueConflict, str]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
+class Hook(_message.Message):
+    __slots__ = ("argv", "entrypoint", "timeout")
+    ARGV_FIELD_NUMBER: _ClassVar[int]
+    ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    argv: _containers.RepeatedScalarFieldContainer[str]
+    entrypoint: str
+    timeout: _duration_pb2.Duration
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., entrypoint: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Hooks(_message.Message):
+    __slots__ = ("setup", "cleanup")
+    SETUP_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    setup: Hook
+    cleanup: Hook
+    def __init__(self, setup: _Optional[_Union[Hook, _Mapping]] = ..., cleanup: _Optional[_Union[Hook, _Mapping]] = ...) -> None: ...
+
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "placement")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "hooks", "placement")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +287,7 @@ class TaskSpec(_message.Message):
     UNIQUE_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BLOB_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
@@ -290,8 +309,9 @@ class TaskSpec(_message.Message):
     unique: UniqueKey
     schedule: ScheduledRun
     payload_blob: BlobRef
+    hooks: Hooks
     placement: _placement_pb2.PlacementRules
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ...) -> None: ...
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ...) -> None: ...
 
 class ScheduledRun(_message.Message):
     __slots__ = ("name", "tick_time", "cause")

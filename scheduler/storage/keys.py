@@ -73,6 +73,8 @@ QUEUE_PAUSE = "queue-pause"
 TASK_PAUSE = "task-pause"
 # A RUNNING task that is suspended.
 TASK_SUSPEND = "task-suspend"
+# Of tasks with hooks: an older scheduler would give them to nodes that leave the hooks out.
+TASK_HOOKS = "task-hooks"
 # A task has a start deadline: older leaders would let it wait for ever.
 START_DEADLINE = "start-deadline"
 # Ordering and unique keys of tasks.
@@ -108,6 +110,7 @@ RECORD_KINDS: tuple[str, ...] = (
     PAUSE,
     GRAPH,
     TASK_SUSPEND,
+    TASK_HOOKS,
     REDUCE,
 )
 

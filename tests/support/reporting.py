@@ -47,3 +47,12 @@ def snoozes(path: str) -> str:
 def cancels() -> None:
     """Give up for good."""
     raise quorate.Cancel("no such customer")
+
+
+def quiet_hook() -> None:
+    """A hook that does well."""
+
+
+def failing_hook() -> None:
+    """A hook that fails."""
+    raise ValueError("no licence")

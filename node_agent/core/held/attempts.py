@@ -121,6 +121,8 @@ class HeldAttempts:
 
     def _end(self, attempt: Attempt, reason: Reason) -> None:
         """End an attempt wherever it is. Repeating it changes nothing."""
+        if attempt.settled and reason not in SILENT:
+            return
         first = attempt.killed is None
         if first or reason in SILENT:
             attempt.killed = reason

@@ -10,7 +10,7 @@ from quorate.cli.common import with_client
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.client.client import Client
-from quorate.client.work.signals import SIGNALS
+from quorate.client.work.running.signals import SIGNALS
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks: each {WHICH}.")]
 

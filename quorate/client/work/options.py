@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypedDict
 
 from quorate.client.work import placing
+from quorate.client.work.running.hooks import HookOption, put_hooks
 from quorate.client.work.texts import checked_text, checked_texts, is_utf8
 from quorate.runtime.errors import invalid
 from quorate.telemetry.tracing import current_traceparent
@@ -23,7 +24,8 @@ Instant = dt.datetime | float
 """An aware datetime, or seconds since the Unix epoch."""
 
 
-_POSITIVE: Final = ("timeout", "start_deadline", "unique_for")
+_HOOK_TIMES: Final = ("set_up_timeout", "clean_up_timeout")
+_POSITIVE: Final = ("timeout", "start_deadline", "unique_for", *_HOOK_TIMES)
 
 
 class OptionArgs(TypedDict, total=False):
@@ -63,6 +65,10 @@ class OptionArgs(TypedDict, total=False):
     unique_replaces: bool
     unique_for: float | None
     secrets: Mapping[str, str]
+    set_up: HookOption
+    clean_up: HookOption
+    set_up_timeout: float | None
+    clean_up_timeout: float | None
     request_id: str
 
 
@@ -143,6 +149,16 @@ class TaskOptions:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Environment variables whose values the node has: {"DB_PASSWORD": "file:db/password"} for a
     file of its secrets directory, "env:NAME" for a variable that its agent allows."""
+    set_up: HookOption = ()
+    """Run before each attempt, in a process of its own: ["program", "argument"], a function of a
+    module, or its name "module:function". If it fails, the attempt has failed."""
+    clean_up: HookOption = ()
+    """As `set_up`, after each attempt, however it ended: also after a timeout, a cancel or a crash.
+    Its failure changes nothing."""
+    set_up_timeout: float | None = None
+    """Seconds; None: the cluster's default of 60 s."""
+    clean_up_timeout: float | None = None
+    """Seconds; None: the cluster's default of 60 s."""
     request_id: str = ""
     """Makes one submission repeatable, also by another process: the same id with the same work and
     options is the same task, with others an error. Remembered for 10 minutes, and as long as the
@@ -250,6 +266,7 @@ class TaskOptions:
             work = spec.command if spec.WhichOneof("work") == "command" else spec.python
             for name, reference in self.secrets.items():
                 work.secrets[name].CopyFrom(_secret(name, reference))
+        put_hooks(spec, self.set_up, self.set_up_timeout, self.clean_up, self.clean_up_timeout)
         # The task belongs to the span in which it is made, where there is one.
         if trace := current_traceparent():
             spec.trace_context = trace

@@ -38,7 +38,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_reduces")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class NodeRecord(_message.Message):
     TAKES_CHUNKS_FIELD_NUMBER: _ClassVar[int]
     TAINTS_FIELD_NUMBER: _ClassVar[int]
     TAKES_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_HOOKS_FIELD_NUMBER: _ClassVar[int]
     TAKES_REDUCES_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
@@ -69,8 +70,9 @@ class NodeRecord(_message.Message):
     takes_chunks: bool
     taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
     takes_signals: bool
+    takes_hooks: bool
     takes_reduces: bool
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
     __slots__ = ("cordoned", "draining", "drain_grace", "taints")

@@ -12,6 +12,7 @@ from quorate.runtime.errors import invalid, precondition
 from quorate.v1 import task_pb2
 from scheduler.api.specs import json as spec_json
 from scheduler.api.specs import placement
+from scheduler.api.specs.hooks import hooks
 from scheduler.api.validate import (
     DAY,
     MAX_AHEAD,
@@ -106,6 +107,8 @@ class SpecCheck:
             _command(spec.command, f"{field}.command")
         else:
             raise invalid(f"{field}.work", "is required: set command or python")
+        if spec.HasField("hooks"):
+            hooks(spec.hooks, ENTRYPOINT, f"{field}.hooks")
         if spec.HasField("payload_blob"):
             self._blob(spec, f"{field}.payload_blob")
         _options(spec, field, now)

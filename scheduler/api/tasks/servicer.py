@@ -50,13 +50,14 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, TaskCreated
 from scheduler.core.model.events import Request
 from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
-from scheduler.core.values import TaskSpec, TaskState
+from scheduler.core.values import HOOKS, TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.keys import (
     GRAPH,
     PLACEMENT,
     START_DEADLINE,
+    TASK_HOOKS,
     TASK_KEYS,
     TASK_MOVE,
     TASK_UPDATE,
@@ -187,7 +188,9 @@ class TaskCalls:
         return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
 
     async def _require_keys(self, specs: Sequence[TaskSpec]) -> None:
-        """No scheduler is older than the keys that tasks have."""
+        """No scheduler is older than the keys and hooks that tasks have."""
+        if any((HOOKS, 1) in spec.needs.counters for spec in specs):
+            await self._candidates.require(TASK_HOOKS)
         limits = [spec.limits for spec in specs if spec.limits is not None]
         if any(one.unique or one.ordering for one in limits):
             await self._candidates.require(TASK_KEYS)

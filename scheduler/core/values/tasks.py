@@ -162,6 +162,9 @@ NO_NEEDS = Needs()
 # The counter that an agent has when it can read and write large values, and tasks with a large
 # payload ask for: those wait for an agent that has it.
 BLOB_STORE: Final = COUNTER
+# As that: of agents that run hooks, and of tasks with hooks. No counter of an operator has such a
+# name; it is not shown.
+HOOKS: Final = "quorate:hooks"
 
 
 class Kind(NamedTuple):

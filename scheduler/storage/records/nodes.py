@@ -14,7 +14,7 @@ from scheduler.core.model.rows import (
     ScalingDown,
 )
 from scheduler.core.model.state import State
-from scheduler.core.values import MAX_TAINTS
+from scheduler.core.values import HOOKS, MAX_TAINTS
 from scheduler.storage.records.placement import taint_messages, taints
 from scheduler.storage.unknown_fields import unknown_fields
 
@@ -29,6 +29,8 @@ _MOST_LABELS = 64
 
 
 _NODE_BYTES = 64 << 10
+# More attempts than any node has.
+_ANY_NUMBER = 1_000_000
 
 
 def control_record(row: Control) -> r.NodeControlRecord:
@@ -81,6 +83,9 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         or any(one.instance == instance and one.name != name for one in state.nodes.values())
     ):
         return None
+    counters = {name: figures.amount(count) for name, count in record.capacity.counters.items()}
+    if record.takes_hooks:
+        counters[HOOKS] = _ANY_NUMBER
     return NodeRow(
         name,
         instance,
@@ -88,7 +93,7 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         figures.slots(record.slots),
         figures.offered(record.capacity.cpu),
         figures.amount(record.capacity.memory),
-        {name: figures.amount(count) for name, count in record.capacity.counters.items()},
+        counters,
         dict(record.labels),
         figures.instant(record.register_time),
         record.version,

@@ -14,6 +14,7 @@ from scheduler.core.model.indexes.texts import run_text, task_text
 from scheduler.core.values import (
     BLOB_STORE,
     DEFAULT_RETRY,
+    HOOKS,
     NO_NEEDS,
     Needs,
     Replica,
@@ -54,7 +55,9 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
     blob = None
     if spec.HasField("payload_blob"):
         blob = blob_of_message(spec.payload_blob)
-        needs = _with_store(needs)
+        needs = _with(needs, BLOB_STORE)
+    if spec.HasField("hooks"):
+        needs = _with(needs, HOOKS)
     return TaskSpec(
         data,
         spec.priority,
@@ -136,9 +139,9 @@ def _needs(data: bytes) -> Needs:
 
 
 @lru_cache(maxsize=1024)
-def _with_store(needs: Needs) -> Needs:
-    """The same on a node that has a blob store."""
-    counters = dict(needs.counters) | {BLOB_STORE: 1}
+def _with(needs: Needs, counter: str) -> Needs:
+    """The same on a node that has a blob store, or runs hooks."""
+    counters = dict(needs.counters) | {counter: 1}
     return needs._replace(counters=tuple(sorted(counters.items())))
 
 

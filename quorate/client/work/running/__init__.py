@@ -1,0 +1,1 @@
+"""What is asked of tasks that run, and what runs around them."""
