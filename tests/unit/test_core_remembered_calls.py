@@ -14,11 +14,11 @@ from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.rows import Control
-from scheduler.core.model.rows.pauses import PauseRow
 from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleName
 from scheduler.core.values import Change, Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
 from tests.support.core import DAY, Cluster
+from tests.support.core_calls import create_pause, delete_pause, signal_task
 from tests.support.core_jobs import Jobs, job_spec, updating
 from tests.support.core_schedules import Schedules, at, schedule_spec
 from tests.support.core_specs import START, service_spec, spec
@@ -176,25 +176,6 @@ def delete_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]
 def pause_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     task = c.submit()
     return lambda r, token: e.TaskPauseAsked(task, True, r, token)
-
-
-def signal_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    c.node(f"signalled-{number}")
-    task = c.submit()
-    row = c.row(task)
-    c.step(e.AttemptStarted(row.instance, task, row.attempt, c.now))
-    return lambda r, token: e.TaskSignalAsked(task, 10, r, token, "USR1")
-
-
-def create_pause(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    row = PauseRow(f"pause-{number}")
-    return lambda r, token: e.PauseSubmitted(row, r, token)
-
-
-def delete_pause(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    row = PauseRow(f"gone-{number}")
-    c.call(lambda token: e.PauseSubmitted(row, e.Request(), token))
-    return lambda r, token: e.PauseDeleteAsked(row.name, row.queue, r, token)
 
 
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
