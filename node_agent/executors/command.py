@@ -44,7 +44,7 @@ class CommandExecutor:
 
     Args:
         node: the node's name, which programs see as QUORATE_NODE.
-        instance: this process of the agent, which programs see as QUORATE_INSTANCE.
+        instance: this process of the agent, which programs see as QUORATE_AGENT_INSTANCE.
         scratch: directory of the private scratch directories; emptied here.
         grace: seconds between SIGTERM and SIGKILL.
         on_exited: called once for each attempt started and not recalled.
@@ -131,7 +131,7 @@ class CommandExecutor:
             "QUORATE_TASK_ID": task_id,
             "QUORATE_ATTEMPT": str(number),
             "QUORATE_NODE": self._node,
-            "QUORATE_INSTANCE": self._instance,
+            "QUORATE_AGENT_INSTANCE": self._instance,
         }
         if attempt.trace:
             env[TRACEPARENT] = attempt.trace

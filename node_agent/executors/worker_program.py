@@ -64,7 +64,7 @@ def worker_environment(directory: str, node: str, instance: str) -> dict[str, st
     return {
         "PYTHONPATH": os.pathsep.join(import_path(directory)),
         "QUORATE_NODE": node,
-        "QUORATE_INSTANCE": instance,
+        "QUORATE_AGENT_INSTANCE": instance,
     }
 
 

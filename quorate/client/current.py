@@ -123,7 +123,7 @@ def current() -> Current:
     """
     global _known
     task = os.environ.get("QUORATE_TASK_ID", "")
-    instance = os.environ.get("QUORATE_INSTANCE", "")
+    instance = os.environ.get("QUORATE_AGENT_INSTANCE", "")
     if not task or not instance:
         raise RuntimeError("no task of a cluster runs here")
     subtask = "." in task

@@ -57,7 +57,7 @@ def test_arguments_that_do_not_serialise_are_named(client: quorate.Client, argum
     for call, name in (
         (lambda: client.submit(anything, "fine", argument), "argument 2"),
         (lambda: client.submit(anything, key=argument), "argument 'key'"),
-        (lambda: list(client.map(len, ["fine", argument])), "argument 1"),
+        (lambda: list(client.map(len, ["fine", argument])), "item at position 1"),
     ):
         with pytest.raises(ArgumentNotSerialisable) as rejection:
             call()

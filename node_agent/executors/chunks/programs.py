@@ -104,7 +104,7 @@ class ProgramChunks:
         self._logs = logs
         self._kills = kills
         self._secrets = secrets
-        self._names = {"QUORATE_NODE": node, "QUORATE_INSTANCE": instance}
+        self._names = {"QUORATE_NODE": node, "QUORATE_AGENT_INSTANCE": instance}
         self._lanes: dict[int, RunningPrograms] = {}
         self._programs: dict[int, Program] = {}
 

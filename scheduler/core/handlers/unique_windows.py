@@ -46,7 +46,7 @@ def take(state: State, row: TaskRow, now: float, out: Effects) -> None:
     out.writes.append(PutUnique(*name, window))
 
 
-def move(state: State, row: TaskRow, queue: QueueRow, out: Effects) -> None:
+def follow(state: State, row: TaskRow, queue: QueueRow, out: Effects) -> None:
     """A task with a window goes to another queue, and its key with it."""
     assert row.limits is not None
     digest = digest_of(row.limits.unique)

@@ -193,7 +193,7 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         before.usage.live -= 1
         before.usage.units -= row.units
         queue.usage.began(row.units)
-        self.blobs.move(row.id, before.usage, queue.usage)
+        self.blobs.recharge(row.id, before.usage, queue.usage)
         before.index.discard(row.id)
         queue.index.add(row.id)
         row.queue = queue

@@ -87,7 +87,7 @@ def _update(
         if queue.limits is not NO_LIMITS:
             make_room(state, queue, now, out)
         if row.limits is not None and row.limits.window:
-            unique_windows.move(state, row, queue, out)
+            unique_windows.follow(state, row, queue, out)
     new = transitions.update(state, row, spec, until, expire_at, queue)
     creator, unknown = record.created_by, record.unknown_fields
     out.writes.append(PutTask(new, spec.spec, creator, unknown, begins=False))

@@ -56,7 +56,7 @@ class NamedBlobs:
             creator.blob_bytes -= blob.size
             queue.blob_bytes -= blob.size
 
-    def move(self, task: TaskId, before: Usage, queue: Usage) -> None:
+    def recharge(self, task: TaskId, before: Usage, queue: Usage) -> None:
         """A task goes to another queue."""
         size = sum(blob.size for blob in self._of_task.get(task, _NOTHING))
         before.blob_bytes -= size
