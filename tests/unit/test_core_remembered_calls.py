@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +13,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
-from scheduler.core.model.rows import Control, PauseRow
+from scheduler.core.model.rows import Control
 from scheduler.core.model.schedules import Backfill, Overlap, Pause, ScheduleName
 from scheduler.core.values import Change, Disconnect, Placement, QueueLimits, ServiceName
 from scheduler.storage import records
@@ -179,24 +178,6 @@ def pause_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]
     return lambda r, token: e.TaskPauseAsked(task, True, r, token)
 
 
-def signal_task(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    node = c.node(f"runs-{number}", credit=1)
-    task = c.submit()
-    node.start(task)
-    return lambda r, token: e.TaskSignalAsked(task, signal.SIGUSR1, r, token, "USR1")
-
-
-def create_pause(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    row = PauseRow(f"pause-{number}", labels=(("app", f"{number}"),))
-    return lambda r, token: e.PauseSubmitted(row, r, token)
-
-
-def delete_pause(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    row = PauseRow(f"over-{number}", labels=(("app", f"{number}"),))
-    c.call(lambda token: e.PauseSubmitted(row, e.Request(), token))
-    return lambda r, token: e.PauseDeleteAsked(row.name, QueueName(""), r, token)
-
-
 def delete_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"gone-{number}")
     c.service(name, outside=True)
@@ -266,9 +247,6 @@ ALL: list[Make] = [
     delete_limit,
     create_batch,
     pause_task,
-    signal_task,
-    create_pause,
-    delete_pause,
     cancel_tasks,
     create_schedule,
     update_schedule,
