@@ -31,7 +31,9 @@ def count(message: Message, name: str, above: str) -> int:
     value: int = getattr(message, name)
     field = f"{above}.{name}"
     if value == 0:
-        raise invalid(field, "0 would let nothing start; leave it out for no limit", value=0)
+        raise invalid(
+            field, "0 would let nothing start; leave it out for no limit", limit=1, value=0
+        )
     between(field, value, 1, MAX_COUNT)
     return value
 
@@ -46,6 +48,7 @@ def rate(message: Message, name: str, above: str) -> Rate | None:
         raise invalid(
             f"{field}.count",
             "0 would let nothing start; set a number, or leave the rate out for no limit",
+            limit=1,
             value=0,
         )
     between(f"{field}.count", value.count, 1, MAX_STARTS)
