@@ -160,9 +160,6 @@ def test_graphs_go_on_under_every_leader_and_standbys_know_them(
         history.schedules.delete(schedule)
     for queue in QUEUES:
         c.pause(queue, False)
-    for task, waiting in list(c.state.tasks.items()):
-        if waiting.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for row in list(c.state.jobs.values()):
         if row.loading:
             history.graphs.cancel(row.id)
@@ -170,6 +167,10 @@ def test_graphs_go_on_under_every_leader_and_standbys_know_them(
     last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
     for node in history.nodes.values():
         node.lose()
+    # Also what was suspended, on nodes that are lost.
+    for task, waiting in list(c.state.tasks.items()):
+        if waiting.state is TaskState.PAUSED:
+            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
     for _ in range(5_000):
         if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
             break

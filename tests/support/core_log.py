@@ -41,6 +41,7 @@ class Log:
         # The mod_revision of each key that was ever written.
         self._written: dict[bytes, int] = {}
         self.fold = Fold()
+        self.fold.at(1)
         self.revision = 0
 
     def append(self, ops: Sequence[Put | Delete]) -> None:
@@ -122,6 +123,8 @@ class Log:
     def followed(self) -> State:
         """The state of a standby that followed from the beginning: it leads from now on."""
         self.flush()
+        # As the replica does when all of a Txn is folded.
+        self.fold.at(self.revision)
         state = self.fold.state
         # Another one follows from here.
         self.fold = self.loaded()

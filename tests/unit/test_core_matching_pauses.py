@@ -14,6 +14,7 @@ from scheduler.core.placement.explain import Why, explain
 from scheduler.core.values import Origin, PauseScope, TaskState
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, job_spec
+from tests.support.core_log import Log
 from tests.support.core_placement import placed
 from tests.support.core_specs import spec
 
@@ -227,3 +228,12 @@ def test_no_reservation_for_a_task_that_is_paused():
     c.advance(10.0)
     c.place()
     assert c.state.reservation is None
+
+
+def test_whoever_leads_names_the_same_one_of_several():
+    log = Log()
+    c = Cluster(log=log)
+    for name in ("second", "first"):
+        pause(c, name, labels=MAIL)
+    assert [row.name for row in c.state.pauses.dispatch] == ["first", "second"]
+    assert log.loaded().state.pauses.dispatch == c.state.pauses.dispatch

@@ -12,6 +12,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone, Rejection
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import QUEUE, Quota
+from scheduler.core.model.rows import PauseRow
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import BulkAct, LengthPolicy, PauseScope, QueuePause, TaskState
 from tests.support.core import Cluster
@@ -190,3 +191,15 @@ def test_what_runs_stays_where_it_is() -> None:
     # To its own queue: nothing moves.
     waits = c.submit(spec(not_before=c.now + 9))
     assert move(c, waits, to=DEFAULT_QUEUE) == MOVED
+
+
+def test_a_pause_of_what_matches_refuses_it_as_if_it_were_created_there() -> None:
+    c = cluster()
+    c.pause()
+    task = c.submit()
+    row = PauseRow("p", OTHER, scope=PauseScope.ADMISSION)
+    c.call(lambda token: e.PauseSubmitted(row, e.Request(), token))
+    assert move(c, task) == REFUSED
+    assert c.row(task).queue.name == DEFAULT_QUEUE
+    c.call(lambda token: e.PauseDeleteAsked("p", OTHER, e.Request(), token))
+    assert move(c, task) == MOVED

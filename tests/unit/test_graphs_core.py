@@ -295,3 +295,17 @@ def test_a_new_leader_goes_on_with_what_was_left(world):
     world.cluster.lead(world.log.fold.state)
     assert list(world.graphs.states(job).values()).count("SKIPPED") == count
     assert world.graphs.row(job).state is JobState.FAILED
+
+
+def test_a_new_leader_ends_a_job_whose_last_task_ended_while_others_were_due(world):
+    job = world.graphs.create({"a": ()})
+    world.run(job, "a", error="ValueError")
+    world.cluster.hold_parts = True
+    world.graphs.retry(job)
+    world.graphs.retry_task(world.graphs.task(job, "a"))
+    world.node.succeed(world.graphs.task(job, "a"))
+    assert world.graphs.row(job).state is JobState.ACTIVE
+    world.cluster.hold_parts = False
+    world.cluster.lead(world.log.loaded().state)
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+    world.check()

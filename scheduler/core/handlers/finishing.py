@@ -183,7 +183,9 @@ def look_anew(job: JobRow, out: Effects) -> None:
         members.end_all()
     else:
         members.look_at(TaskState.BLOCKED, *_WAITS, *_ENDED)
-    go_on(job, out)
+    # The leader before may have had some to look at when the last task ended: then the job's end is
+    # not on record, and no outcome comes that would bring it.
+    go_on(job, out, anyway=not members.live)
 
 
 def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:

@@ -18,6 +18,7 @@ from scheduler.core.handlers import unique_windows
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.handlers.limits.length import make_room, refuse_longer
 from scheduler.core.handlers.limits.unique import refuse_duplicate
+from scheduler.core.handlers.queues.matching_pauses import refuse_matching
 from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_moved
 from scheduler.core.model import transitions
@@ -106,6 +107,7 @@ def refuse_move(
         return no_queue(queue.name)
     return (
         (refuse_paused(queue) if queue.pause else None)
+        or (refuse_matching(state, queue.name, (spec,)) if state.pauses.admission else None)
         or refuse_duplicate(state, queue, (spec,), retried=True)
         or (None if queue.limits is NO_LIMITS else refuse_longer(queue, 1))
         or refuse_moved(state, limits, queue.usage, row.units)

@@ -90,10 +90,14 @@ def _put(job: JobRow, out: Effects) -> None:
     out.writes.append(PutJob(job))
 
 
-def go_on(job: JobRow, out: Effects) -> None:
-    """Tasks of the job that are still to be looked at follow with an event of its own."""
+def go_on(job: JobRow, out: Effects, *, anyway: bool = False) -> None:
+    """Tasks of the job that are still to be looked at follow with an event of its own.
+
+    Args:
+        anyway: also when there are none, for the job's end alone.
+    """
     members = job.members
-    if members is None or members.continuing or not members.busy:
+    if members is None or members.continuing or not (members.busy or anyway):
         return
     members.continuing = True
     tasks = tuple(task for task, _ in zip(members.wanted, range(READ_AT_ONCE), strict=False))

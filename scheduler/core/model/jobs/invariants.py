@@ -33,7 +33,9 @@ def check_jobs(state: State) -> None:
             assert job.ending is None
             assert job.finish_time
         elif job.ending is not None:
-            live = job.members is not None and (job.members.live or job.members.busy)
+            of = job.members
+            # A new leader looks at it first; a standby does not know what is to be looked at.
+            live = of is not None and (of.live or of.busy or of.continuing or not of.led)
             parts = any(not child.finished for child in job.children.values())
             assert job.chunks or live or parts, f"{name} is to end, and nothing of it is on a node"
         if job.members is not None:

@@ -27,7 +27,8 @@ class Pauses:
     """The pauses by name."""
 
     rows: dict[str, PauseRow] = field(default_factory=dict)
-    # Those that keep tasks from starting, and from being accepted.
+    # Those that keep tasks from starting, and from being accepted, by name: whoever leads names the
+    # same one of several that hold for a task.
     dispatch: tuple[PauseRow, ...] = ()
     admission: tuple[PauseRow, ...] = ()
     # By pause, where tasks were set aside; and the pauses of these that are over.
@@ -47,8 +48,9 @@ class Pauses:
             self.over[name] = None
 
     def _sort(self) -> None:
-        self.dispatch = tuple(row for row in self.rows.values() if row.scope.dispatch)
-        self.admission = tuple(row for row in self.rows.values() if row.scope.admission)
+        rows = [row for _, row in sorted(self.rows.items())]
+        self.dispatch = tuple(row for row in rows if row.scope.dispatch)
+        self.admission = tuple(row for row in rows if row.scope.admission)
 
     def next_end(self) -> float | None:
         """When the next one ends by itself."""
