@@ -87,3 +87,14 @@ def test_ids_and_a_filter_or_neither_are_refused(quorate, cluster):
         assert code == 2
         assert f"--state {state}: " in err
     assert live(cluster) == 1
+
+
+def test_everything_is_cancelled_only_with_all(quorate, cluster):
+    submit(quorate, 3)
+    code, out, err = quorate("cancel", "--yes")
+    assert (code, out) == (2, "")
+    assert "all of them by --all" in err
+    assert quorate("cancel", "--all")[:2] == (1, "3 scheduled or pending\n")
+    assert live(cluster) == 3
+    assert quorate("cancel", "--all", "--yes")[:2] == (0, "3 cancelled\n")
+    assert live(cluster) == 0

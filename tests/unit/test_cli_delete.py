@@ -84,3 +84,16 @@ def test_what_cannot_be_meant_is_refused(
     code, out, err = quorate("delete", *words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_everything_is_deleted_only_with_all(quorate: Command, cluster: FakeCluster) -> None:
+    put(cluster, 2, task_pb2.TASK_STATE_SUCCEEDED)
+    put(cluster, 1, task_pb2.TASK_STATE_FAILED, "other")
+    [busy] = put(cluster, 1, task_pb2.TASK_STATE_RUNNING)
+    code, out, err = quorate("delete", "--yes")
+    assert (code, out) == (2, "")
+    assert "by --all" in err
+    assert quorate("delete", "--all")[:2] == (1, "3 finished tasks\n")
+    assert len(cluster.tasks) == 4
+    assert quorate("delete", "--all", "--yes")[:2] == (0, "3 deleted\n")
+    assert list(cluster.tasks) == [busy]

@@ -34,15 +34,18 @@ def delete(
         typer.Option(
             "--state",
             "-s",
-            help="With --queue: state of the tasks to delete: succeeded, failed or cancelled; may "
-            "be repeated. \\[default: all three]",
+            help="With --queue or --all: state of the tasks to delete: succeeded, failed or "
+            "cancelled; may be repeated. \\[default: all three]",
         ),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Finished tasks of all queues.")
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option(
             "--yes",
-            help="Delete the tasks of --queue. Without --yes the command only counts them.",
+            help="Delete the tasks of --queue or --all. Without --yes they are only counted.",
         ),
     ] = False,
 ) -> int:
@@ -53,10 +56,10 @@ def delete(
 
     [dim]quorate delete --queue mail --state failed --yes[/dim]
     """
-    if state and not queue:
-        raise invalid("--state", "needs --queue, whose finished tasks it chooses from")
-    if bool(ids) == bool(queue):
-        raise invalid("ID", "give either ids or --queue")
+    if state and not (queue or everything):
+        raise invalid("--state", "needs --queue, whose finished tasks it chooses from, or --all")
+    if [bool(ids), bool(queue), everything].count(True) != 1:
+        raise invalid("ID", "give either ids or --queue, or choose all finished tasks by --all")
     if ids:
         return each(ids, lambda id: _delete(client, task_id(client, id)))
     chosen = states(state) or FINISHED

@@ -22,6 +22,8 @@ from quorate.runtime.errors import QuorateError, invalid
 
 # Beyond, one call cancels all, and one line says what became of them.
 _ONE_BY_ONE = 10
+# A filter that matches everything has to name all states.
+_LIVE = ("scheduled", "pending", "running")
 
 
 @with_client
@@ -52,27 +54,31 @@ def cancel(
             "labels, id or error. \\[default: none]",
         ),
     ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All tasks that wait or run.")] = False,
     yes: Annotated[
         bool,
         typer.Option(
             "--yes",
-            help="Cancel the tasks of a filter. Without --yes the command only counts them.",
+            help="Cancel the tasks of a filter or of --all. Without --yes they are only counted.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> int:
     """Cancel tasks. Waiting tasks are cancelled at once. Running attempts are ended first.
 
-    Give either ids or a filter. The filter is --queue, --state and --search, of which you can
-    combine several:
+    Give either ids, or a filter, or --all. The filter is --queue, --state and --search, of which
+    you can combine several:
 
     [dim]quorate cancel --queue mail --state pending --yes[/dim]
     """
-    chosen = bool(queue or state or search)
+    chosen = bool(queue or state or search or everything)
     if ids and chosen:
-        raise invalid("ID", "give ids, or --queue, --state and --search, not both")
+        raise invalid("ID", "give ids, or --queue, --state and --search, or --all, not both")
     if not ids and not chosen:
-        raise invalid("ID", "give ids, or choose tasks by --queue, --state or --search")
+        raise invalid(
+            "ID",
+            "give ids, or choose tasks by --queue, --state or --search, or all of them by --all",
+        )
     if ids and len(ids) <= _ONE_BY_ONE and not as_json:
         return each(ids, lambda id: _cancel(client.get(task_id(client, id))))
     if ids:
@@ -82,7 +88,10 @@ def cancel(
             return NOT_FOUND
         return REFUSED if counts.finished else OK
     counts = client.cancel_tasks(
-        queue=queue, states=_cancellable(state), text=search, dry_run=not yes
+        queue=queue,
+        states=_cancellable(state) or (_LIVE if everything else ()),
+        text=search,
+        dry_run=not yes,
     )
     _show(counts, as_json, "cancelled" if yes else "scheduled or pending")
     if yes or not (counts.cancelled or counts.stopping):
