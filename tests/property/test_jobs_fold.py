@@ -281,6 +281,8 @@ def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
     for _ in range(20_000):
         if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
             break
+        if c.parts:
+            c.step(c.parts.popleft())
         if not last.has:
             c.advance(5.0)
             continue

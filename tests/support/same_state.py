@@ -243,6 +243,10 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (Chunk, "recalled"): (anything, MEMORY),
     (Chunk, "heard"): (anything, MEMORY),
     (Chunk, "reported"): (anything, MEMORY),
+    (Chunk, "suspect"): (
+        by(lambda chunk, _: bool(chunk.left) and chunk.suspect),
+        "of what is left: of nothing, nobody asks",
+    ),
 }
 
 # What is not made of fields that say something: these are compared by what they are for.

@@ -13,15 +13,17 @@ class Ticks:
         # The task or job of each tick that fired, by schedule.
         self.fired: dict[tuple[str, int], str] = {}
         self._cursors: dict[str, int] = {}
-        self._paused: dict[str, bool] = {}
+        # How it is paused; empty: it is not.
+        self._paused: dict[str, bytes] = {}
         # At the last revision.
-        self._paused_before: dict[str, bool] = {}
+        self._paused_before: dict[str, bytes] = {}
         self._fresh: list[tuple[str, int]] = []
 
     def schedule(self, record: r.ScheduleRecord) -> None:
         assert record.cursor >= self._cursors.get(record.name, 0), f"{record} goes back"
         self._cursors[record.name] = record.cursor
-        self._paused[record.name] = record.HasField("pause")
+        paused = record.HasField("pause")
+        self._paused[record.name] = record.pause.SerializeToString() if paused else b""
 
     def schedule_gone(self, name: str) -> None:
         for known in (self._cursors, self._paused, self._paused_before):
@@ -41,7 +43,9 @@ class Ticks:
         """A revision is over: the cursor of what fired was in the same Txn."""
         for name, tick in self._fresh:
             assert tick <= self._cursors[name], f"{name}: {tick} is not behind its cursor"
-            stands_still = self._paused.get(name) and self._paused_before.get(name)
+            paused = self._paused.get(name)
+            # By another pause: it was resumed, fired and was paused again within this Txn.
+            stands_still = paused and paused == self._paused_before.get(name)
             assert not stands_still, f"{name}: {tick} fired, and it is paused"
         self._fresh.clear()
         if self._paused_before != self._paused:
