@@ -335,3 +335,21 @@ def test_the_phase_of_a_job_says_where_its_reduces_are() -> None:
     assert show.state_line(job) == "ACTIVE (reducing)"
     job.state = job_pb2.JOB_STATE_SUCCEEDED
     assert show.state_line(job) == "SUCCEEDED"
+
+
+def test_results_of_a_job_that_runs_are_those_that_are_there(
+    quorate: Quorate, cluster: FakeCluster, client: Client
+) -> None:
+    cluster.hold.clear()
+    job = client.map_reduce("builtins:abs", [-1, -5], "builtins:max", as_json=True)
+    # As a scheduler says it from the start.
+    [running] = cluster.jobs.values()
+    running.job.reduce.levels = 1
+    code, out, err = quorate("job", "result", job.id)
+    assert (code, out) == (5, "")
+    assert f"job {job.id} is " in err
+    assert "wait for it" in err
+    code, out, _ = quorate("job", "results", job.id)
+    assert "\t5" not in out
+    cluster.hold.set()
+    assert quorate("job", "wait", job.id)[:2] == (0, "5\n")
