@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import TaskId
 from quorate.v1 import job_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.rows import PauseRow
 from scheduler.core.values import JobState
+from scheduler.storage.records import jobs as records
 from tests.support.core import Cluster
-from tests.support.core_jobs import Jobs, job_spec
+from tests.support.core_jobs import NO_REQUEST, Jobs, job_spec
 from tests.support.core_jobs import refused as rejection
 from tests.support.core_log import Log
 from tests.support.same_state import differences
@@ -43,6 +48,39 @@ def test_a_higher_priority_goes_before_what_was_there_first(cluster: Cluster, jo
     cluster.node("n1", credit=1)
     assert jobs.chunks(last)
     assert not jobs.chunks(first)
+
+
+def relabelled(**labels: str) -> Callable[[JobSpec], JobSpec]:
+    def make(old: JobSpec) -> JobSpec:
+        spec = job_pb2.JobSpec.FromString(old.spec)
+        spec.labels.clear()
+        spec.labels.update(labels)
+        return records.job_spec(spec, spec.SerializeToString(), items=old.items)
+
+    return make
+
+
+def test_pauses_and_neighbours_go_by_the_labels_that_it_has_now(
+    cluster: Cluster, jobs: Jobs
+) -> None:
+    pause = PauseRow("p", labels=(("app", "mail"),))
+    cluster.call(lambda token: e.PauseSubmitted(pause, NO_REQUEST, token))
+    job = jobs.create(1)
+
+    def update(job: TaskId, **labels: str) -> None:
+        make = relabelled(**labels)
+        cluster.call(lambda token: e.JobUpdateAsked(job, make, (), NO_REQUEST, token))
+
+    update(job, app="mail")
+    node = cluster.node("n1", credit=1)
+    assert not jobs.chunks(job)
+    update(job, app="web")
+    (running,) = jobs.chunks(job)
+    update(job, app="mail", rank="first")
+    allocation = cluster.state.allocations[node.instance]
+    assert allocation.labels == {("app", "mail"): 1, ("rank", "first"): 1}
+    jobs.succeed(node, running)
+    assert not allocation.labels
 
 
 def test_max_parallel_is_raised_and_lowered_for_what_starts_next(

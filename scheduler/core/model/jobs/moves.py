@@ -48,10 +48,11 @@ def add(state: State, job: JobRow) -> None:
 
 def respec(state: State, job: JobRow, spec: JobSpec) -> None:
     """A job has another spec from now on. `account` follows: it enters its queue's order anew."""
-    if spec.priority != job.spec.priority:
+    if (spec.priority, spec.labels) != (job.spec.priority, job.spec.labels):
         _leave_order(state, job)
         for row in job.chunks.values():
             row.priority = spec.priority
+            state.allocation(row.instance).relabel(row, spec.labels)
     job.spec = spec
 
 

@@ -31,7 +31,16 @@ class Allocation:
             self.chunks += 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, 1)
-        for label in row.labels:
+        self._label(row.labels)
+
+    def relabel(self, row: TaskRow, labels: tuple[Label, ...]) -> None:
+        """A task that is here has other labels."""
+        self._unlabel(row.labels)
+        row.labels = labels
+        self._label(labels)
+
+    def _label(self, labels: tuple[Label, ...]) -> None:
+        for label in labels:
             self.labels[label] = self.labels.get(label, 0) + 1
 
     def remove(self, row: TaskRow) -> None:
@@ -40,7 +49,10 @@ class Allocation:
             self.chunks -= 1
         if row.needs is not NO_NEEDS:
             self._count(row.needs, -1)
-        for label in row.labels:
+        self._unlabel(row.labels)
+
+    def _unlabel(self, labels: tuple[Label, ...]) -> None:
+        for label in labels:
             if left := self.labels[label] - 1:
                 self.labels[label] = left
             else:
