@@ -131,3 +131,12 @@ def test_tasks_go_to_another_queue(quorate, cluster):
         assert request.task.queue == "other"
         assert list(request.update_mask.paths) == ["queue"]
     assert "--to-queue" in quorate("update", task)[2]
+
+
+def test_a_listed_task_that_is_suspended_or_was_skipped_says_so(quorate, cluster):
+    quorate("submit", "--", "true")
+    [task] = cluster.tasks.values()
+    task.suspended = True
+    assert "(suspended)" in quorate("tasks")[1]
+    task.suspended, task.error.type = False, "SKIPPED"
+    assert "(skipped)" in quorate("tasks")[1]

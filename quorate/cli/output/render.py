@@ -241,7 +241,7 @@ def task_node(task: task_pb2.Task) -> str:
 
 
 def _state_cell(task: task_pb2.Task) -> Text:
-    """The state; and that no registered node can hold a task that waits."""
+    """The state; and why a task waits, that it is suspended, or that a graph left it out."""
     words = state_text(shown_state(task))
     if task.pending_reason:
         words = words.copy()
@@ -249,6 +249,12 @@ def _state_cell(task: task_pb2.Task) -> Text:
     elif task.limited_by:
         words = words.copy()
         words.append(" (limit)", style="yellow")
+    elif task.suspended:
+        words = words.copy()
+        words.append(" (suspended)", style="yellow")
+    elif task.error.type == "SKIPPED":
+        words = words.copy()
+        words.append(" (skipped)", style="dim")
     return words
 
 

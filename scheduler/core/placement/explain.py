@@ -264,12 +264,13 @@ def _nodes(filtered: list[Refused]) -> Iterator[Reason]:
     if busy:
         sentence = f"every node that could take the task is busy: {busy[0].sentence}"
         if len(busy) > 1:
-            sentence += f", and {plural(len(busy) - 1, 'more node')}"
+            more = len(busy) - 1
+            sentence += f"; {plural(more, 'more node')} {'is' if more == 1 else 'are'} busy too"
         yield Reason(Why.NODES_BUSY, sentence)
         return
     sentence = f"no registered node can take the task: {filtered[0].sentence}"
     if len(filtered) > 1:
-        sentence += f", and {plural(len(filtered) - 1, 'more node')}"
+        sentence += f"; {plural(len(filtered) - 1, 'more node')} cannot take it either"
     yield Reason(Why.NO_NODE_FITS, sentence)
 
 
