@@ -129,6 +129,7 @@ def test_a_watch_gets_what_its_filters_let_through():
     watches = [
         feed(c, ids=[one]),
         feed(c, queue="elsewhere"),
+        feed(c, job_id="f" * 32),
         feed(c, states=[task_pb2.TASK_STATE_FAILED]),
         feed(c, states=[task_pb2.TASK_STATE_RUNNING]),
     ]
@@ -136,4 +137,4 @@ def test_a_watch_gets_what_its_filters_let_through():
         n.start(task)
         say(n, task, 0.5)
     found = [{event.task.id for event in events(watch, 101.0)} for watch in watches]
-    assert found == [{one}, set(), set(), {one, other}]
+    assert found == [{one}, set(), set(), set(), {one, other}]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import explain_pb2, job_pb2, task_pb2
+from quorate.v1 import explain_pb2, job_pb2, queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from tests.unit.test_jobs_api import Api, leading, refused
 
@@ -69,6 +69,10 @@ async def test_a_graph_runs_and_is_read():
             pb.ListTasksRequest(job_id=job.id, page_size=3, page_token=listed.next_page_token),
         )
         assert [task.graph_task for task in rest.tasks] == ["a"]
+        await api.call("CreateQueue", pb.CreateQueueRequest(queue=queue_pb2.Queue(name="other")))
+        for queue, count in (("default", 4), ("other", 0)):
+            of = await api.call("ListTasks", pb.ListTasksRequest(job_id=job.id, queue=queue))
+            assert len(of.tasks) == count
         why = await api.call("ExplainTask", pb.ExplainTaskRequest(id=found.nodes[2].task_id))
         reason = why.explanation.reasons[0]
         assert reason.reason == explain_pb2.EXPLAIN_REASON_SKIPPED

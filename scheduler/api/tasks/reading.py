@@ -118,7 +118,7 @@ class TaskReader:
         else:
             queues = list(self._state.queues.values())
         if request.job_id:
-            page = self._of_job(request.job_id, states, before, size, words, group)
+            page = self._of_job(request, states, before, size, words, group)
         else:
             page = await reads.find(
                 self._lane, caller_name(), self._state, queues, states, before, size, words, group
@@ -148,15 +148,18 @@ class TaskReader:
 
     def _of_job(
         self,
-        job: str,
+        request: pb.ListTasksRequest,
         states: frozenset[int],
         before: str | None,
         size: int,
         words: Sequence[str],
         group: str,
     ) -> reads.Page:
-        """A page of the tasks that belong to a job."""
-        row = self._state.jobs.get(TaskId(job))
+        """A page of the tasks that belong to a job. Of another queue's there are none: who asks may
+        be bound to the queue that is named."""
+        row = self._state.jobs.get(TaskId(request.job_id))
+        if row is not None and request.queue and row.queue.name != request.queue:
+            row = None
         members = row.members if row is not None else None
         tasks = reversed(members.tasks) if members is not None else iter(())
         return reads.page_of(self._state, tasks, states, before, size, words, group)

@@ -96,6 +96,8 @@ class Pick:
         """Whether events of a running task are wanted."""
         if self._states and task_pb2.TASK_STATE_RUNNING not in self._states:
             return False
+        if self._span is not None and not self._span[0] <= task <= self._span[1]:
+            return False
         return (not self._ids or task in self._ids) and (not self.queue or queue == self.queue)
 
     def besides(self, response: pb.WatchTasksResponse) -> Answer:
