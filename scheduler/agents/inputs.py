@@ -52,6 +52,16 @@ def with_inputs(
             "results into the blob store or pass a path",
         )
     spec = task_pb2.TaskSpec.FromString(data)
+    try:
+        _put(spec, inputs)
+    except (ValueError, RecursionError) as error:
+        # A result is what an agent says it is: no JSON, or text that no program can be given. It is
+        # the task that fails, and not whoever sends it.
+        raise InputError(NOT_FOUND, f"an input cannot be passed: {error}") from None
+    return spec.SerializeToString()
+
+
+def _put(spec: task_pb2.TaskSpec, inputs: Sequence[Input]) -> None:
     if spec.HasField("command"):
         for parameter, kind, value in inputs:
             spec.command.env[parameter] = _variable(parameter, _json(parameter, kind, value))
@@ -61,7 +71,6 @@ def with_inputs(
         spec.python.json = _merged(
             spec.python.json, {name: _json(name, kind, value) for name, kind, value in inputs}
         )
-    return spec.SerializeToString()
 
 
 def _input(parameter: str, name: str, result: task_pb2.TaskResult | None) -> Input:

@@ -114,3 +114,11 @@ def test_an_input_beside_an_argument_of_its_name_is_a_problem_of_the_call():
     with pytest.raises(Problem) as problem:
         loaded(spec)
     assert problem.value.kind == "ARGUMENTS_NOT_READABLE"
+
+
+@pytest.mark.parametrize("text", [json.dumps("\ud800"), '"no end'])
+def test_a_result_that_no_program_can_be_given_fails_the_task_alone(text: str) -> None:
+    spec = task_pb2.TaskSpec()
+    spec.command.argv.append("env")
+    with pytest.raises(InputError, match="cannot be passed"):
+        with_inputs(spec.SerializeToString(), [("A", "a", task_pb2.TaskResult(json=text))])
