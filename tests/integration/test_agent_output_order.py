@@ -128,7 +128,8 @@ async def test_a_replay_has_both_outputs_in_the_order_of_writing_with_their_time
     assert [chunk.data.decode().strip() for chunk in chunks] == words
     times = [chunk.time.ToNanoseconds() for chunk in chunks]
     assert times == sorted(times)
-    assert times[-1] - times[0] >= 0.25e9
+    # Five pauses of 50 ms, and a piece has the time at which it was read: the first one a bit late.
+    assert times[-1] - times[0] >= 0.2e9
     # From an offset, and the last lines, as before.
     part = await run.chunks(task, offset=2)
     assert [chunk.data.decode().strip() for chunk in part] == words[2:]

@@ -73,7 +73,9 @@ class FakeJob:
 
     def reduce(self) -> bool:
         """Run the reduce; whether it succeeded."""
-        level = self.level = FakeJob(job_pb2.Job(id=f"{self.job.id[:-1]}f"), [b""], [SUCCEEDED])
+        other = "0" if self.job.id.endswith("f") else "f"
+        level_id = self.job.id[:-1] + other
+        level = self.level = FakeJob(job_pb2.Job(id=level_id), [b""], [SUCCEEDED])
         error = run_reduce(self.job, self.values)
         if error is not None:
             level.states, level.errors = [FAILED], {0: error}

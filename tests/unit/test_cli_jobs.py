@@ -312,7 +312,8 @@ def test_the_result_of_a_reduce_is_printed(quorate: Quorate, client: Client) -> 
     assert "1 succeeded" in shown
     pickled = client.map_reduce(abs, [-1], sum)
     pickled.wait(10)
-    assert quorate("job", "result", pickled.id)[1].startswith("a pickle of ")
+    code, out, err = quorate("job", "result", pickled.id)
+    assert (code, out[:12]) == (0, "a pickle of "), err
 
 
 def test_a_failed_reduce_is_shown_with_its_error(quorate: Quorate, client: Client) -> None:

@@ -190,7 +190,8 @@ def _live(client: Client, first: Sample, interval: float) -> None:
 def _wakes() -> Iterator[tuple[int, Callable[[], None]]]:
     """A descriptor that becomes readable, and what makes it so: also a new size of the terminal.
 
-    SIGTERM and SIGHUP quit like the key, so that the terminal is left as it was.
+    Signals that end a program quit like the key, so that the terminal is left as it was. So does
+    Ctrl-C where a shell had it ignored.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -202,9 +203,10 @@ def _wakes() -> Iterator[tuple[int, Callable[[], None]]]:
 
     def on_signal(number: int, frame: Any) -> None:
         del frame
-        wake(b"q" if number in (signal.SIGTERM, signal.SIGHUP) else b".")
+        wake(b"q" if number in ends else b".")
 
-    names = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTERM, signal.SIGHUP)
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    names = (signal.SIGWINCH, signal.SIGCONT, *ends)
     before = {name: signal.signal(name, on_signal) for name in names}
     try:
         yield reader, wake
