@@ -57,7 +57,7 @@ async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
         done = (await cluster.call(pb.WaitTaskRequest(id=made.id))).task
         assert done.attempts[-1].node == "n1"
         why = await cluster.call(pb.ExplainTaskRequest(id=held.id))
-        assert why.explanation.sentence.startswith("pause outage holds back tasks with app=mail")
+        assert "holds back tasks with app=mail" in why.explanation.sentence
         await cluster.call(pause_pb2.DeletePauseRequest(name="outage"))
         done = (await cluster.call(pb.WaitTaskRequest(id=held.id))).task
         assert done.state == t.TASK_STATE_SUCCEEDED
