@@ -93,7 +93,7 @@ async def test_the_alarm_stays_while_there_is_no_space(tmp_path):
         with pytest.raises(EtcdNoSpace):
             await fill(client, 128, keys=1_000)
         # How full etcd is when it refuses depends on how its file grew, by a quarter: what the
-        # command is told is a quota that leaves no room, and at most the real one.
+        # command gets is a quota that leaves no room, and at most the real one.
         full = min(one.db_size_in_use for one in (await members.health()).members)
         told = min(full // _MIB + 1, 64)
         runbook = Runbook(

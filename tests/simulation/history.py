@@ -215,7 +215,7 @@ class History:
         elif kind == b"service-specs":
             del self.services[rest.decode()]
 
-    # -- what must be on record when somebody is told of it
+    # -- what must be on record when somebody hears of it
 
     def starts(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         """An attempt is sent to a process."""

@@ -22,7 +22,7 @@ const node = (name: string, state: string, after: number[] = [], more: Partial<G
   ...more,
 });
 
-test("a graph is told from an array, and what was skipped is done", () => {
+test("a graph differs from an array, and what was skipped is done", () => {
   const job: Job = {
     id: "0199aabbccddeeff0011223344556677",
     queue: "default",

@@ -271,7 +271,7 @@ async def test_a_queue_with_a_running_job_is_not_deleted_and_the_job_goes_on() -
 async def test_results_that_are_read_while_the_job_runs_are_those_that_are_there() -> None:
     async with leading() as (api, agent):
         job = await begun(api, agent)
-        # None of them is told as a result that is not there yet.
+        # None of them is shown as a result that is not there yet.
         answers = await api.call("ReadJobResults", pb.ReadJobResultsRequest(id=job.id))
         assert not [run for answer in answers for run in answer.runs]
         others = [one.state for answer in answers for one in answer.others]

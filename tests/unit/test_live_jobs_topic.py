@@ -89,6 +89,6 @@ async def test_who_may_not_read_jobs_hears_of_queues_all_the_same(background):
     jobs, queues = Seat(), Seat()
     topics.subscribe(queues, "queues", NameFilter())
     topics.subscribe(jobs, "jobs", NameFilter())
-    await until(lambda: jobs.told and queues.told, "both are told")
+    await until(lambda: jobs.told and queues.told, "both have an answer")
     assert isinstance(jobs.told[0], QuorateError)
     assert queues.told[0]["kind"] == "snapshot"

@@ -153,7 +153,7 @@ class Arrays:
         assert job.state not in FINISHED_JOB or not job.chunks, f"{name} is over: {job.chunks}"
         job.out_before, job.state_before = out, job.state
 
-    # -- what must be on record when somebody is told of it
+    # -- what must be on record when somebody hears of it
 
     def sent(self, job: TaskId, chunk: TaskId, positions: Iterable[int]) -> None:
         """Subtasks are sent to a process: they are out with that chunk, and none was accepted."""

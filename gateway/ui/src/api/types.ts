@@ -159,7 +159,7 @@ export interface TaskProgress {
   updateTime?: string;
 }
 
-/** As it comes between versions of its task. */
+/** How the gateway sends it, between versions of its task. */
 export interface ProgressItem {
   id: string;
   attempt: number;
