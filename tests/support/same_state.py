@@ -177,6 +177,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (QueueRow, "coming_unique"): (anything, MEMORY),
     (Usage, "coming_tasks"): (anything, MEMORY),
     (Usage, "coming_units"): (anything, MEMORY),
+    (Usage, "coming_blobs"): (anything, MEMORY),
     (DedupRow, "waiters"): (anything, MEMORY),
     (NodeRow, "allocation"): (by(lambda n, _: sorted(n.allocation.rows)), REFERENCE),
     (NodeRow, "suspect_since"): (

@@ -7,17 +7,17 @@ import pytest
 from quorate.blobs.names import Blob, upload_id
 from quorate.v1 import task_pb2
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import Rejection
+from scheduler.core.model.answers import BulkDone, Rejection
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.limits.quotas import Quota
+from scheduler.core.model.limits.quotas import QUEUE, Quota
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.placement.unplaceable import why_unplaceable
-from scheduler.core.values import BLOB_STORE, TaskSpec, TaskState
+from scheduler.core.values import BLOB_STORE, BulkAct, TaskSpec, TaskState
 from scheduler.storage import records
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
-from tests.support.core_specs import START
+from tests.support.core_specs import START, spec_update
 from tests.support.same_state import differences
 
 HOUR = 3_600.0
@@ -143,6 +143,70 @@ def test_a_result_that_is_reported_too_late_is_a_failure(c: Cluster, log: Log, a
     succeed(c, node, task, late)
     assert c.state_of(task) is TaskState.FAILED
     assert late.name not in c.state.blobs
+    agree(c, log)
+
+
+CI = "submitter:ci"
+
+
+def test_two_batches_do_not_take_the_same_room_for_large_payloads() -> None:
+    c = Cluster(limits=Limits(caller_quota=Quota(blob_bytes=2_500), part_tasks=1))
+    c.hold_parts = True
+    c.batch([named(blob()), named(blob(digit="b"))], creator=CI)
+    assert len(c.state.tasks) == 1
+    token, _ = c.batch([named(blob(digit="c"))], creator=CI)
+    refused = c.reply(token)
+    assert isinstance(refused, Rejection)
+    assert dict(refused.metadata)["usage"] == "2000"
+    while c.parts:
+        c.step(c.parts.popleft())
+    usage = c.state.callers[CI]
+    assert (usage.blob_bytes, usage.coming_blobs) == (2_000, 0)
+    queue = c.state.queues[DEFAULT_QUEUE].usage
+    assert (queue.blob_bytes, queue.coming_blobs) == (2_000, 0)
+
+
+def test_an_edited_spec_of_a_retry_names_what_is_there_and_fits() -> None:
+    c = Cluster(limits=Limits(caller_quota=Quota(blob_bytes=2_500)))
+    task = c.submit(named(blob()), creator=CI)
+    c.cancel(task)
+
+    def retry(spec: TaskSpec, edited: bool = True) -> object:
+        record = e.TaskRecorded(spec, 0.0, CI)
+        return c.call(lambda token: e.TaskRetryAsked(task, record, e.Request(), token, edited))
+
+    for spec, reason in (
+        (named(blob(START - HOUR - 1, digit="b")), "BLOB_EXPIRED"),
+        (named(blob(size=2_501)), "TOO_MANY_BLOB_BYTES"),
+    ):
+        refused = retry(spec)
+        assert isinstance(refused, Rejection)
+        assert refused.reason == reason
+    assert not isinstance(retry(named(blob(size=2_500))), Rejection)
+    assert c.state.callers[CI].blob_bytes == 2_500
+
+
+def test_a_task_moves_only_to_a_queue_with_room_for_its_large_payload() -> None:
+    log = Log()
+    c = Cluster(log=log)
+    c.queue("there")
+    quota = Quota(blob_bytes=1_500)
+    c.call(lambda token: e.QuotaSubmitted(QUEUE, "there", quota, e.Request(), token))
+    tasks = [c.submit(named(blob(digit=digit))) for digit in "ab"]
+    plain = c.submit()
+    asked = e.BulkAsked(
+        [*tasks, plain],
+        frozenset(),
+        e.Request(),
+        c.token(),
+        act=BulkAct.UPDATE,
+        update=spec_update(to="there"),
+    )
+    answer = c.call(lambda token: asked._replace(token=token))
+    assert isinstance(answer, BulkDone)
+    # Moved, and refused.
+    assert (answer.counts[0], answer.counts[4]) == (2, 1)
+    assert [c.row(task).queue.name for task in (*tasks, plain)] == ["there", "default", "there"]
     agree(c, log)
 
 

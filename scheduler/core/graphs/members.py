@@ -145,7 +145,7 @@ class Members(Generic[Job]):
     due: OrderedDict[TaskId, None] = field(default_factory=OrderedDict)
     wanted: dict[TaskId, None] = field(default_factory=dict)
     continuing: bool = False
-    coming: tuple[int, int] = (0, 0)
+    coming: tuple[int, int, int] = (0, 0, 0)
     _dependents: list[list[int]] | None = None
 
     @property

@@ -110,7 +110,7 @@ def refuse_move(
         or (refuse_matching(state, queue.name, (spec,)) if state.pauses.admission else None)
         or refuse_duplicate(state, queue, (spec,), retried=True)
         or (None if queue.limits is NO_LIMITS else refuse_longer(queue, 1))
-        or refuse_moved(state, limits, queue.usage, row.units)
+        or refuse_moved(state, limits, queue.usage, row.units, state.blobs.size_of(row.id))
     )
 
 

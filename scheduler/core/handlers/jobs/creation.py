@@ -26,7 +26,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import Effects, PutJobItems, PutJobTemplate, Reply
 from scheduler.core.model.events.jobs import JobClosed, JobItemsAdded, JobSubmitted
-from scheduler.core.model.indexes.usage import tasks_units
+from scheduler.core.model.indexes.usage import tasks_blobs, tasks_units
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
@@ -78,7 +78,8 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         job.members = Members(graph=len(event.tasks), led=True)
     moves.add(state, job)
     if event.tasks:
-        expect(state, job, len(event.tasks), tasks_units(event.tasks))
+        specs = event.tasks
+        expect(state, job, len(specs), tasks_units(specs), tasks_blobs(specs))
     else:
         out.writes.append(PutJobTemplate(job.id, event.template, event.reduce))
     advance(state, job, now, out, write=True)

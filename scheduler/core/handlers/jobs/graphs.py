@@ -14,6 +14,7 @@ from scheduler.core.model import transitions
 from scheduler.core.model.answers import JobItemsKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects, PutRun, PutTask, Reply
 from scheduler.core.model.events.jobs import GraphTasksAdded, JobContinued
+from scheduler.core.model.indexes.usage import tasks_blobs
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
@@ -65,7 +66,7 @@ def _add(
         if blocked:
             out.writes.append(PutRun(row))
     if specs:
-        expect(state, job, -len(specs), -units)
+        expect(state, job, -len(specs), -units, -tasks_blobs(specs))
         job.append_time = now
         if not job.held:
             # Those that wait for nothing go on, and more where some were cancelled meanwhile.
@@ -79,25 +80,29 @@ def _add(
     return JobItemsKnown(job.id, len(members.nodes))
 
 
-def expect(state: State, job: JobRow, tasks: int, units: int) -> None:
+def expect(state: State, job: JobRow, tasks: int, units: int, blobs: int) -> None:
     """Count what an accepted graph still brings: another call must not take the same room.
 
     The leader's memory: a later leader expects nothing, and takes nothing back."""
     members = job.members
     assert members is not None
     known = members.coming
-    tasks, units = max(tasks, -known[0]), max(units, -known[1])
-    members.coming = known[0] + tasks, known[1] + units
+    tasks, units, blobs = (
+        max(more, -there) for more, there in zip((tasks, units, blobs), known, strict=True)
+    )
+    members.coming = known[0] + tasks, known[1] + units, known[2] + blobs
     for usage in (job.creator, job.queue.usage):
         usage.coming_tasks += tasks
         usage.coming_units += units
+        usage.coming_blobs += blobs
 
 
 def give_up(state: State, job: JobRow) -> None:
     """A graph that is not complete stays so."""
     job.loading = False
     if job.members is not None:
-        expect(state, job, -job.members.coming[0], -job.members.coming[1])
+        tasks, units, blobs = job.members.coming
+        expect(state, job, -tasks, -units, -blobs)
 
 
 def drop_graph(state: State, job: JobRow) -> tuple[QueueName, TaskId, TaskId] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from quorate.runtime.ids import ANONYMOUS
@@ -11,7 +11,6 @@ from scheduler.core.model.indexes.usage import UNIT, Usage
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import CALLER, QUEUE, in_force
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskSpec
 
 # Seconds until more tasks may be finished: nobody knows.
 _RETRY_LIVE: Final = 1.0
@@ -60,15 +59,21 @@ def refuse_created(
     return None
 
 
-def refuse_moved(state: State, limits: Limits, queue: Usage, units: int) -> Rejection | None:
-    """Whether a task of this weight, which waits in another queue, is too much for a queue."""
+def refuse_moved(
+    state: State, limits: Limits, queue: Usage, units: int, blobs: int
+) -> Rejection | None:
+    """Whether a task of this weight, which waits in another queue, is too much for a queue.
+
+    Args:
+        blobs: bytes of the large values that it names.
+    """
     most_tasks, most_bytes, _ = state.durable_quota(limits, QUEUE, queue.name)
     if most_tasks >= 0 and queue.tasks + 1 > most_tasks:
         return _rejection(QUEUE, queue, "live_tasks", most_tasks, queue.tasks, 1)
     size, used = units * UNIT, queue.stored_bytes
     if most_bytes >= 0 and used + size > most_bytes:
         return _rejection(QUEUE, queue, "stored_bytes", most_bytes, used, size)
-    return None
+    return _refuse_named(state, limits, QUEUE, queue, blobs) if blobs else None
 
 
 def refuse_subtasks(
@@ -98,21 +103,23 @@ def refuse_subtasks(
 
 
 def refuse_blobs(
-    state: State, limits: Limits, queue: Usage, creator: str, specs: Sequence[TaskSpec]
+    state: State, limits: Limits, queue: Usage, creator: str, size: int
 ) -> Rejection | None:
-    """Whether the large payloads of new tasks are too much for the caller or queue.
-
-    Those of batches that are not written yet are not counted: two at once may exceed it by one.
-    """
-    size = sum([spec.blob.size for spec in specs if spec.blob is not None])
-    if not size:
+    """Whether so many more bytes of large payloads are too much for the caller or queue."""
+    if size <= 0:
         return None
     caller = state.callers.get(creator) or Usage(creator)
-    for kind, usage in ((CALLER, caller), (QUEUE, queue)):
-        most = in_force(state.quotas, limits, kind, usage.name).blob_bytes
-        used = usage.blob_bytes
-        if most is not None and 0 <= most < used + size:
-            return _rejection(kind, usage, "blob_bytes", most, used, size)
+    return _refuse_named(state, limits, CALLER, caller, size) or _refuse_named(
+        state, limits, QUEUE, queue, size
+    )
+
+
+def _refuse_named(
+    state: State, limits: Limits, kind: str, usage: Usage, size: int
+) -> Rejection | None:
+    most = in_force(state.quotas, limits, kind, usage.name).blob_bytes
+    if most is not None and 0 <= most < usage.named_bytes + size:
+        return _rejection(kind, usage, "blob_bytes", most, usage.named_bytes, size)
     return None
 
 

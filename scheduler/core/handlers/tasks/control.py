@@ -9,8 +9,9 @@ from scheduler.core.handlers.finishing import cancel_live
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.limits.unique import refuse_duplicate
-from scheduler.core.handlers.quotas.check import refuse_created
+from scheduler.core.handlers.quotas.check import refuse_blobs, refuse_created
 from scheduler.core.handlers.requests import TASKS_SCOPE, Answer, Call
+from scheduler.core.handlers.tasks.blob_check import refuse_old_blobs
 from scheduler.core.model.answers import (
     Done,
     ErrorKind,
@@ -26,7 +27,7 @@ from scheduler.core.model.events import (
     TaskDeleteAsked,
     TaskRetryAsked,
 )
-from scheduler.core.model.indexes.usage import task_units
+from scheduler.core.model.indexes.usage import task_units, tasks_blobs
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
@@ -80,14 +81,18 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
         return _not_retriable(state, event)
     if (refused := refuse_member(done)) is not None:
         return refused
+    specs = (event.record.spec,)
     # It weighs as much as before, unless it was edited and is heavier now.
     units = task_units(len(event.record.spec.spec))
     more = units if units > done.units else 0
+    blobs = tasks_blobs(specs) - state.blobs.size_of(event.task)
     return (
-        refuse_unknown(state, event.record.spec.limits)
-        or refuse_duplicate(state, done.queue, (event.record.spec,), retried=True)
+        (refuse_old_blobs(state, specs) if event.edited else None)
+        or refuse_unknown(state, event.record.spec.limits)
+        or refuse_duplicate(state, done.queue, specs, retried=True)
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, more)
+        or refuse_blobs(state, limits, done.queue.usage, done.creator.name, blobs)
     )
 
 

@@ -32,7 +32,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.effects import Effects, PutRun, PutTask
 from scheduler.core.model.events import BatchContinued, BatchSubmitted, TaskSubmitted
-from scheduler.core.model.indexes.usage import task_units, tasks_units
+from scheduler.core.model.indexes.usage import task_units, tasks_blobs, tasks_units
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow, TaskRow
 from scheduler.core.model.state import State
@@ -112,7 +112,8 @@ def _begin_batch(
     for place, spec in enumerate(missing, progress):
         if spec.limits is not None and spec.limits.unique:
             state.queues[queue].coming_unique[spec.limits.unique] = offset_id(first, place)
-    _expect(state, state.queues[queue], event.created_by, len(missing), tasks_units(missing))
+    coming = len(missing), tasks_units(missing), tasks_blobs(missing)
+    _expect(state, state.queues[queue], event.created_by, *coming)
     part = BatchContinued(
         queue, first, event.specs, request, event.token, progress, event.created_by, event.small
     )
@@ -134,17 +135,19 @@ def on_batch_continued(
     if queue is None:
         # Deleted between two parts: only possible while all tasks made so far are gone.
         missing = event.specs[event.progress :]
-        _expect(state, None, event.created_by, -len(missing), -tasks_units(missing))
+        coming = -len(missing), -tasks_units(missing), -tasks_blobs(missing)
+        _expect(state, None, event.created_by, *coming)
         requests.answer_all(out, event.token, known, no_queue(event.queue))
         return
     end = _part_end(event, limits, drops=queue.limits.max_length > 0)
     units, creator = 0, event.created_by
-    tasks = offset_ids(event.first, event.progress, end)
-    for task, spec in zip(tasks, event.specs[event.progress : end], strict=True):
+    tasks, specs = offset_ids(event.first, event.progress, end), event.specs[event.progress : end]
+    for task, spec in zip(tasks, specs, strict=True):
         units += create(state, queue, task, spec, now, out, creator).units
         if spec.limits is not None and queue.coming_unique:
             queue.coming_unique.pop(spec.limits.unique, None)
-    _expect(state, queue, creator, -len(tasks), -units)
+    blobs = tasks_blobs(specs) if queue.usage.coming_blobs else 0
+    _expect(state, queue, creator, -len(tasks), -units, -blobs)
     if known is not None:
         known.progress = end
         requests.came_further(state, out, event.queue, event.request, known)
@@ -233,13 +236,16 @@ def _part_end(event: BatchContinued, limits: Limits, *, drops: bool) -> int:
     return place
 
 
-def _expect(state: State, queue: QueueRow | None, creator: str, tasks: int, units: int) -> None:
+def _expect(
+    state: State, queue: QueueRow | None, creator: str, tasks: int, units: int, blobs: int
+) -> None:
     """Count what an accepted batch still brings (below 0: no longer brings): another batch must not
     take the same room."""
     caller = state.usage_of(creator)
     for usage in (caller, queue.usage) if queue is not None else (caller,):
         usage.coming_tasks += tasks
         usage.coming_units += units
+        usage.coming_blobs += blobs
     if queue is None:
         state.drop_unused(caller)
 
@@ -266,5 +272,5 @@ def refuse_tasks(
         or refuse_old_blobs(state, specs)
         or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)
-        or refuse_blobs(state, limits, row.usage, creator, specs)
+        or refuse_blobs(state, limits, row.usage, creator, tasks_blobs(specs))
     )

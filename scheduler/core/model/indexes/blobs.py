@@ -56,9 +56,13 @@ class NamedBlobs:
             creator.blob_bytes -= blob.size
             queue.blob_bytes -= blob.size
 
+    def size_of(self, task: TaskId) -> int:
+        """Bytes of the values that a task names."""
+        return sum(blob.size for blob in self._of_task.get(task, _NOTHING))
+
     def recharge(self, task: TaskId, before: Usage, queue: Usage) -> None:
         """A task goes to another queue."""
-        size = sum(blob.size for blob in self._of_task.get(task, _NOTHING))
+        size = self.size_of(task)
         before.blob_bytes -= size
         queue.blob_bytes += size
 

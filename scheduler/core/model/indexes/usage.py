@@ -40,6 +40,7 @@ class Usage:
     # Of batches that are accepted and not written yet. Memory of the leader only.
     coming_tasks: int = 0
     coming_units: int = 0
+    coming_blobs: int = 0
     # Jobs on record, and their subtasks that are not finished.
     jobs: int = 0
     subtasks: int = 0
@@ -58,6 +59,11 @@ class Usage:
     def stored_bytes(self) -> int:
         """Bytes on record, those of accepted batches included."""
         return (self.units + self.coming_units) * UNIT
+
+    @property
+    def named_bytes(self) -> int:
+        """Bytes of large values, those of accepted batches included."""
+        return self.blob_bytes + self.coming_blobs
 
     def began(self, units: int) -> None:
         """A task is live from now on."""
@@ -85,6 +91,11 @@ def tasks_units(specs: Iterable[TaskSpec]) -> int:
     """The weight of tasks together: `task_units` written out, for tens of thousands."""
     beside = _RECORDS + UNIT - 1
     return sum([(len(spec.spec) + beside) // UNIT for spec in specs])
+
+
+def tasks_blobs(specs: Iterable[TaskSpec]) -> int:
+    """Bytes of the large payloads of tasks, each counted for each task that names it."""
+    return sum([spec.blob.size for spec in specs if spec.blob is not None])
 
 
 def outcome_units(outcome: Sized | None) -> int:
