@@ -86,7 +86,7 @@ def results(
             raise invalid("--index", "is for arrays; the tasks of a graph have names")
         print_results(client, handle.id, follow=follow, as_json=as_json)
         return OK
-    write = _result_json if as_json else _result_line
+    write = _result_json if as_json else result_line
     if index is not None:
         if follow:
             raise invalid("--index", "cannot be used with --follow")
@@ -112,7 +112,8 @@ def _say_error(details: job_pb2.Subtask | None) -> int:
     return FAILED
 
 
-def _result_line(raw: Raw) -> str:
+def result_line(raw: Raw) -> str:
+    """One result: the index, a tab, and the value as JSON or the state."""
     if raw.state != job_pb2.SUBTASK_STATE_SUCCEEDED or not raw.data:
         return f"{raw.index}\t{subtask_state_name(raw.state)}"
     if raw.kind == job_pb2.ResultRun.KIND_PICKLE:

@@ -18,6 +18,7 @@ from quorate.cli.graphs import calls as graphs
 from quorate.cli.graphs import show as graph_show
 from quorate.cli.hints import command
 from quorate.cli.jobs import inside, show
+from quorate.cli.jobs.appending import append
 from quorate.cli.jobs.ids import WHICH, Id, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
 from quorate.cli.output import render
@@ -135,6 +136,7 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
 
 
 for name, act in (
+    ("append", append),
     ("errors", inside.errors),
     ("result", inside.result),
     ("results", inside.results),
@@ -225,6 +227,25 @@ def update(
             min=-1,
         ),
     ] = None,
+    max_failure_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Maximum share of failed subtasks, such as 0.05; more end the job. 0 for no "
+            "limit.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None,
+    close_after_idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time without new items after which an open job is closed, in seconds. 0 for the "
+            "default, 24 hours.",
+            min=0.0,
+        ),
+    ] = None,
 ) -> int:
     """Change jobs that are not finished. Subtasks on nodes go on.
 
@@ -241,10 +262,15 @@ def update(
         changes["max_parallel"] = max_parallel
     if max_failures is not None:
         changes["max_failures"] = max_failures if max_failures >= 0 else None
+    if max_failure_share is not None:
+        changes["max_failure_share"] = max_failure_share or None
+    if close_after_idle is not None:
+        changes["close_after_idle"] = close_after_idle or None
     if not changes:
         raise invalid(
             "--name",
-            "give at least one of --name, --label, --priority, --max-parallel, --max-failures",
+            "give at least one of --name, --label, --priority, --max-parallel, --max-failures, "
+            "--max-failure-share, --close-after-idle",
         )
     return _each(client, ids, _saying(lambda handle: handle.update(**changes), "updated"))
 

@@ -15,9 +15,10 @@ import typer
 from quorate.cli.common import Json, with_client
 from quorate.cli.graphs import submitting as g
 from quorate.cli.hints import command
+from quorate.cli.jobs import creating
+from quorate.cli.jobs.options import NO_JOB, JobOptions, with_job_options
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
-from quorate.cli.tasks import arrays as a
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
@@ -29,6 +30,7 @@ from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
 from quorate.client.unplaceable import UnplaceableWarning
 from quorate.client.work.specs import command_spec
+from quorate.runtime.errors import invalid
 from quorate.runtime.visible import visible_json
 from quorate.v1 import task_pb2
 
@@ -66,6 +68,7 @@ def _warned(command: Callable[P, R]) -> Callable[P, R]:
 
 @with_client
 @_warned
+@with_job_options
 def submit(
     client: Client,
     context: typer.Context,
@@ -122,10 +125,7 @@ def submit(
     ] = "",
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
-    array: a.Array = "",
-    each_line: a.EachLine = "",
-    max_parallel: a.MaxParallel = 0,
-    max_failures: a.MaxFailures = None,
+    jobs: JobOptions = NO_JOB,
     graph: g.Graph = "",
     as_json: Json = False,
 ) -> int:
@@ -141,6 +141,8 @@ def submit(
 
     [dim]quorate submit --array 1-1000 -- ./simulate --seed {index}[/dim]
 
+    With --reduce a Python function is called at the end of that job.
+
     Tasks that wait for one another, described by a file, as one job:
 
     [dim]quorate submit --graph pipeline.toml --wait[/dim]
@@ -149,18 +151,14 @@ def submit(
         raise typer.BadParameter("--wait-timeout needs --wait")
     if graph:
         job = g.submit(client, context, graph)
-        return a.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
+        return creating.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
     if not argv:
         context.fail("Missing argument 'COMMAND...'.")
-    is_job = a.is_wanted(
-        array,
-        each_line,
-        max_parallel=max_parallel or None,
-        max_failures=max_failures,
-        times=None if times == 1 else times,
-        delay=delay or None,
-        stdin=stdin,
+    is_job = creating.check(
+        jobs, times=None if times == 1 else times, delay=delay or None, stdin=stdin
     )
+    if wait and jobs.open:
+        raise invalid("--wait", "an open job waits for items; use: quorate job wait ID")
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
         *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
@@ -179,8 +177,8 @@ def submit(
         secrets=o.secrets(secret),
     )
     if is_job:
-        job = a.submit(bound, spec, array, each_line, max_parallel, max_failures)
-        return a.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
+        job = creating.submit(bound, spec, jobs)
+        return creating.conclude(job, wait=wait, timeout=wait_timeout, as_json=as_json)
     handles = bound.submit_batch([spec] * times) if times > 1 else [bound.submit_spec(spec)]
     if not wait:
         _print_ids(handles, as_json)
@@ -192,6 +190,7 @@ def submit(
 
 @with_client
 @_warned
+@with_job_options
 def call(
     client: Client,
     function: Function,
@@ -227,6 +226,15 @@ def call(
     secret: o.Secret = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
+    jobs: JobOptions = NO_JOB,
+    json_items: Annotated[
+        bool,
+        typer.Option(
+            "--json-items",
+            help="Read each line of --each-line as a JSON value, not as a string.",
+            rich_help_panel="Jobs",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Call a Python function on the cluster and print its result as JSON.
@@ -238,6 +246,10 @@ def call(
     [dim]quorate call builtins:sorted '{"args": [[2, 1]], "kwargs": {"reverse": true}}'[/dim]
 
     Write a string as '"text"', and a negative number as '[-1]'.
+
+    Map-reduce: once for each line of a file, as one job, and then a function of all results:
+
+    [dim]quorate call --each-line words.txt --reduce builtins:sum builtins:len[/dim]
     """
     options = o.option_args(
         *(queue, name, priority, retries, timeout, delay, start_deadline, label),
@@ -248,7 +260,16 @@ def call(
     options.update(p.place_args(where, tolerate=tolerate))
     options["secrets"] = o.secrets(secret)
     options["request_id"] = request_id
-    handle = client.options(**options).submit_json(function, arguments_of(arguments))
+    bound = client.options(**options)
+    if creating.check(jobs, delay=delay or None):
+        job = creating.call(bound, function, arguments, jobs, json_items=json_items)
+        wait = not (no_wait or jobs.open)
+        return creating.conclude(
+            job, wait=wait, timeout=wait_timeout, as_json=as_json, values=not jobs.reduce
+        )
+    if json_items:
+        raise invalid("--json-items", "needs --each-line")
+    handle = bound.submit_json(function, arguments_of(arguments))
     if no_wait:
         _print_ids([handle], as_json)
         return 0
