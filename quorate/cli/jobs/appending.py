@@ -19,10 +19,10 @@ from quorate.cli.common import Json
 from quorate.cli.exits import OK
 from quorate.cli.graphs.show import is_graph
 from quorate.cli.hints import command
+from quorate.cli.inputs import item
 from quorate.cli.jobs.creating import lines_of
 from quorate.cli.jobs.ids import Id, job_id
 from quorate.cli.output.render import hint, print_json
-from quorate.cli.tasks.inputs import item
 from quorate.client.client import Client
 from quorate.client.jobs.create import append as append_items
 from quorate.client.jobs.specs import encoder_of

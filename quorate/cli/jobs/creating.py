@@ -13,11 +13,11 @@ from typing import Any, Final
 import typer
 
 from quorate.cli.exits import OK
+from quorate.cli.inputs import arguments_of, item
 from quorate.cli.jobs.inside import result_line
 from quorate.cli.jobs.options import JobOptions
 from quorate.cli.jobs.waiting import finish
 from quorate.cli.output.render import hint, print_json
-from quorate.cli.tasks.inputs import arguments_of, item
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.specs import MOST_SUBTASKS, ArrayOptions, template_of

@@ -15,6 +15,7 @@ import typer
 from quorate.cli.common import Json, with_client
 from quorate.cli.graphs import submitting as g
 from quorate.cli.hints import command
+from quorate.cli.inputs import arguments_of, item, lines, read
 from quorate.cli.jobs import creating
 from quorate.cli.jobs.options import NO_JOB, JobOptions, with_job_options
 from quorate.cli.output.progress import map_progress
@@ -22,7 +23,6 @@ from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
-from quorate.cli.tasks.inputs import arguments_of, item, lines, read
 from quorate.cli.tasks.waits import saying_why, saying_why_none
 from quorate.cli.words import pairs
 from quorate.client.client import Client
