@@ -46,8 +46,8 @@ def append(
         typer.Option(
             "--each-line",
             metavar="FILE",
-            help="Each line of a file is an item; '-' is standard input: lines are sent as they "
-            "come.",
+            help="Each line of a file is an item; '-' is standard input, whose lines are sent at "
+            "once.",
             show_default=False,
         ),
     ] = "",
