@@ -316,8 +316,8 @@ async def reservation(cluster: Cluster) -> AsyncIterator[None]:
     await wait(cluster, large, *stream)
     gates[1].open()
     (first,) = await succeeded(cluster, large)
-    for task in await succeeded(cluster, *stream):
-        assert begin(first) < begin(task)
+    for smaller in await succeeded(cluster, *stream):
+        assert begin(first) < begin(smaller)
 
 
 async def test_what_holds_back_tasks_holds_through_a_killed_leader(cluster: Cluster):
@@ -352,7 +352,7 @@ async def test_a_task_of_low_priority_starts_under_a_stream_of_high_ones(cluster
         queue = (await cluster.call(pb.GetQueueRequest(name="aged"))).queue
         if queue.counts.pending < 4:
             stream.extend(await submit(cluster, "aged", *[work] * 3))
-        return (await cluster.task(low)).HasField("finish_time")
+        return bool((await cluster.task(low)).HasField("finish_time"))
 
     await until(is_finished, "the task of low priority has had its turn")
     (aged,) = await succeeded(cluster, low)
