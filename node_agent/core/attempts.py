@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 from node_agent.core.chunks.chunk import Chunk
 from node_agent.core.failure import Failure as Failure
-from node_agent.core.hooks import Hooks
+from node_agent.core.hooks import HookEnds, Hooks
 from node_agent.core.progress import Progress
 
 WAITING = -1
@@ -153,6 +153,8 @@ class Outcome:
     start: float = 0.0
     # Seconds it ran.
     seconds: float = 0.0
+    # How its hooks ended, if any ran.
+    hooks: HookEnds | None = None
 
     @property
     def size(self) -> int:
@@ -177,11 +179,11 @@ def outcome_of_kill(attempt: Attempt, natural: Outcome) -> Outcome:
     if reason in RETURNED:
         if isinstance(natural.value, Result) and not attempt.replica:
             return natural
-        return Outcome(None, natural.start, natural.seconds)
+        return Outcome(None, natural.start, natural.seconds, natural.hooks)
     message = reason.value
     if reason is Reason.TIMEOUT:
         message = f"{message} of {attempt.timeout:g} s"
     if attempt.why:
         message = f"{message}: {attempt.why}"
     failure = Failure(type=reason.name, message=message)
-    return Outcome(failure, natural.start, natural.seconds)
+    return Outcome(failure, natural.start, natural.seconds, natural.hooks)

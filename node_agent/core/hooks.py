@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,20 @@ class Hook:
 
     argv: tuple[str, ...]
     timeout: float
+
+
+class HookEnd(NamedTuple):
+    """How a hook ended, and after how many seconds. `error` is empty where it succeeded."""
+
+    error: str
+    seconds: float
+
+
+class HookEnds(NamedTuple):
+    """Of the hooks of an attempt; None for one that did not run."""
+
+    setup: HookEnd | None = None
+    cleanup: HookEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)

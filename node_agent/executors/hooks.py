@@ -24,7 +24,7 @@ from pathlib import Path
 import structlog
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
-from node_agent.core.hooks import Hook
+from node_agent.core.hooks import Hook, HookEnd, HookEnds
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
 from node_agent.executors.outcomes import why
@@ -38,6 +38,8 @@ _log = structlog.get_logger("node_agent.hooks")
 SETUP_FAILED = "SETUP_FAILED"
 # Seconds between SIGTERM and SIGKILL of a hook whose time is over.
 GRACE_SECONDS = 5.0
+# Characters of why a hook failed that are reported.
+MOST_SAID = 256
 
 
 @dataclass(slots=True)
@@ -55,8 +57,9 @@ class _Around:
     late: bool = False
     # The set-up or the attempt itself has begun.
     started: bool = False
-    # How the attempt ended, once it has.
+    # How the attempt ended, once it has; and its hooks, as far as they ran.
     outcome: Outcome | None = None
+    ends: HookEnds | None = None
 
 
 class HookRunner:
@@ -218,6 +221,7 @@ class HookRunner:
 
     def _on_setup(self, around: _Around, exit_: Exit | None) -> None:
         attempt = around.attempt
+        around.ends = HookEnds(setup=_end_of("set-up", around, exit_))
         around.started = exit_ is not None and not exit_.failure
         if attempt.killed is not None or (exit_ is not None and exit_.lost):
             self._over(attempt, Outcome(None))
@@ -233,9 +237,10 @@ class HookRunner:
             self._on_exited(attempt, outcome)
 
     def _on_cleanup(self, around: _Around, exit_: Exit | None) -> None:
-        if exit_ is None or exit_.failure or exit_.status:
-            text = _said("clean-up", around, exit_)
-            _log.warning("cleanup_failed", task=around.attempt.task_id, why=text)
+        end = _end_of("clean-up", around, exit_)
+        if end.error:
+            _log.warning("cleanup_failed", task=around.attempt.task_id, why=end.error)
+        around.ends = (around.ends or HookEnds())._replace(cleanup=end)
         outcome = around.outcome
         assert outcome is not None
         self._leave(around)
@@ -243,6 +248,8 @@ class HookRunner:
 
     def _leave(self, around: _Around) -> None:
         del self._around[around.attempt]
+        if around.outcome is not None:
+            around.outcome.hooks = around.ends
         if around.directory:
             threading.Thread(
                 target=shutil.rmtree,
@@ -250,6 +257,12 @@ class HookRunner:
                 kwargs={"ignore_errors": True},
                 daemon=True,
             ).start()
+
+
+def _end_of(what: str, around: _Around, exit_: Exit | None) -> HookEnd:
+    if exit_ is not None and not (exit_.failure or exit_.status or exit_.lost):
+        return HookEnd("", exit_.seconds)
+    return HookEnd(_said(what, around, exit_)[:MOST_SAID], exit_.seconds if exit_ else 0.0)
 
 
 def _said(what: str, around: _Around, exit_: Exit | None) -> str:

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
-from node_agent.core.hooks import Hook, Hooks
+from node_agent.core.hooks import Hook, HookEnd, Hooks
 from node_agent.core.outbox import Report
 from node_agent.core.services.health import HealthTerms
 from node_agent.task.secrets import Reference
@@ -278,8 +278,19 @@ def _put_large(message: task_pb2.TaskResult, kind: str, text: str) -> None:
         message.pickle = b""
 
 
+def _put_hook(message: task_pb2.HookResult, end: HookEnd) -> None:
+    message.error = end.error
+    message.duration.FromMicroseconds(int(end.seconds * 1e6))
+
+
 def put_outcome(message: pb.AttemptFinished, outcome: Outcome) -> None:
     """Write how an attempt ended."""
+    if outcome.hooks is not None:
+        message.hooks.SetInParent()
+        if outcome.hooks.setup is not None:
+            _put_hook(message.hooks.setup, outcome.hooks.setup)
+        if outcome.hooks.cleanup is not None:
+            _put_hook(message.hooks.cleanup, outcome.hooks.cleanup)
     value = outcome.value
     if value is None:
         message.handed_back = True

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
+from typing import Final
 
 import typer
 
+# Of a hook, a function of a module. No program's name looks so by accident: write ./a:b for one.
+HOOK_FUNCTION: Final = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 _AGO = re.compile(r"(\d{1,9})([smhd])")
 _RATE = re.compile(r"(\d{1,9})/(\d{0,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

@@ -290,7 +290,7 @@ class AttemptStarted(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AttemptFinished(_message.Message):
-    __slots__ = ("task_id", "attempt", "start_time", "finish_time", "result", "error", "handed_back", "snooze")
+    __slots__ = ("task_id", "attempt", "start_time", "finish_time", "result", "error", "handed_back", "snooze", "hooks")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -299,6 +299,7 @@ class AttemptFinished(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     HANDED_BACK_FIELD_NUMBER: _ClassVar[int]
     SNOOZE_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     start_time: _timestamp_pb2.Timestamp
@@ -307,7 +308,8 @@ class AttemptFinished(_message.Message):
     error: _task_pb2.TaskError
     handed_back: bool
     snooze: _duration_pb2.Duration
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ..., snooze: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    hooks: _task_pb2.HookResults
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ..., snooze: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hooks: _Optional[_Union[_task_pb2.HookResults, _Mapping]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
     __slots__ = ("task_id", "attempt", "follow", "offset", "tail_lines")

@@ -258,6 +258,22 @@ class Hooks(_message.Message):
     cleanup: Hook
     def __init__(self, setup: _Optional[_Union[Hook, _Mapping]] = ..., cleanup: _Optional[_Union[Hook, _Mapping]] = ...) -> None: ...
 
+class HookResult(_message.Message):
+    __slots__ = ("error", "duration")
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    duration: _duration_pb2.Duration
+    def __init__(self, error: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class HookResults(_message.Message):
+    __slots__ = ("setup", "cleanup")
+    SETUP_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    setup: HookResult
+    cleanup: HookResult
+    def __init__(self, setup: _Optional[_Union[HookResult, _Mapping]] = ..., cleanup: _Optional[_Union[HookResult, _Mapping]] = ...) -> None: ...
+
 class TaskSpec(_message.Message):
     __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "hooks", "placement")
     class LabelsEntry(_message.Message):
@@ -352,7 +368,7 @@ class TaskError(_message.Message):
     def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., code: _Optional[int] = ..., pickle: _Optional[bytes] = ..., base_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error")
+    __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error", "hooks")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -360,6 +376,7 @@ class Attempt(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
     number: int
     node: str
     instance: str
@@ -367,7 +384,8 @@ class Attempt(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     finish_time: _timestamp_pb2.Timestamp
     error: TaskError
-    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ...) -> None: ...
+    hooks: HookResults
+    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., hooks: _Optional[_Union[HookResults, _Mapping]] = ...) -> None: ...
 
 class TaskPause(_message.Message):
     __slots__ = ("paused_by", "reason", "pause_time")
@@ -390,7 +408,7 @@ class TaskProgress(_message.Message):
     def __init__(self, fraction: _Optional[float] = ..., text: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested", "created_by", "pending_reason", "limited_by", "pause", "progress", "job_id", "graph_task", "suspended")
+    __slots__ = ("id", "queue", "spec", "state", "attempt", "failures", "crashes", "create_time", "schedule_time", "finish_time", "result", "error", "attempts", "cancel_requested", "created_by", "pending_reason", "limited_by", "pause", "progress", "job_id", "graph_task", "suspended", "snoozes", "expire_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -413,6 +431,8 @@ class Task(_message.Message):
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     GRAPH_TASK_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    SNOOZES_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     queue: str
     spec: TaskSpec
@@ -435,4 +455,6 @@ class Task(_message.Message):
     job_id: str
     graph_task: str
     suspended: bool
-    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ..., created_by: _Optional[str] = ..., pending_reason: _Optional[str] = ..., limited_by: _Optional[str] = ..., pause: _Optional[_Union[TaskPause, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., job_id: _Optional[str] = ..., graph_task: _Optional[str] = ..., suspended: _Optional[bool] = ...) -> None: ...
+    snoozes: int
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedule_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[TaskResult, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., cancel_requested: _Optional[bool] = ..., created_by: _Optional[str] = ..., pending_reason: _Optional[str] = ..., limited_by: _Optional[str] = ..., pause: _Optional[_Union[TaskPause, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., job_id: _Optional[str] = ..., graph_task: _Optional[str] = ..., suspended: _Optional[bool] = ..., snoozes: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

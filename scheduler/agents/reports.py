@@ -22,7 +22,7 @@ from scheduler.core.arrays.positions import Range, merged
 from scheduler.core.arrays.sizes import LARGEST
 from scheduler.core.model import events as e
 from scheduler.core.model import node_figures as figures
-from scheduler.storage.records import blob_of_message, seconds
+from scheduler.storage.records import blob_of_message, hook_ends, seconds
 
 # An outcome larger than this fits into no Txn. Agents keep to 1 MiB for the result itself.
 _OUTCOME_BYTES: Final = (1 << 20) + (128 << 10)
@@ -91,6 +91,7 @@ def events_of(
                 seconds(item.finish_time),
                 item.result,
                 _blob(item.result.blob) if item.result.HasField("blob") else None,
+                hook_ends(item.hooks) if item.HasField("hooks") else None,
             )
         elif outcome == "error":
             failed = _failed(item, instance, item.error)
@@ -182,4 +183,5 @@ def _failed(
         error.message,
         error,
         bases,
+        hooks=hook_ends(item.hooks) if item.HasField("hooks") else None,
     )

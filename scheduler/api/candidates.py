@@ -12,7 +12,7 @@ records alone, and the next leader that understands them goes on from what they 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -21,7 +21,10 @@ from quorate.etcd.api import Etcd, EtcdError, KeyValue
 from quorate.etcd.election import Election
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import precondition, unavailable
+from quorate.v1 import task_pb2
+from scheduler.core.values import HOOKS, TaskSpec
 from scheduler.storage import keys
+from scheduler.storage.records import task_spec
 
 # The kind of shared limits, and of queues that have limits.
 LIMIT_GROUP: Final = "limit-group"
@@ -69,6 +72,53 @@ class Candidates:
         if older:
             raise _too_old(kind, older)
         self._understood[kind] = now
+
+    async def require_for(self, specs: Collection[TaskSpec]) -> None:
+        """Return when every candidate understands what the specs of one call have.
+
+        Raises QuorateError, as `require`.
+        """
+        is_batch = len(specs) > 1
+        if is_batch:
+            # Of the many specs of a batch most have nothing of the kind.
+            specs = [spec for spec in specs if not _is_plain(spec)]
+        for kind in dict.fromkeys(kind for spec in specs for kind in _kinds(spec)):
+            await self.require(kind)
+        # A unique key of a batch is checked by a rule that came later than unique keys.
+        if is_batch and any(spec.limits and spec.limits.unique for spec in specs):
+            await self.require(keys.UNIQUE_WINDOW)
+
+    async def require_for_templates(self, *templates: task_pb2.TaskSpec) -> None:
+        """As `require_for`, of what schedules and jobs make tasks of."""
+        await self.require_for([task_spec(template, b"") for template in templates])
+
+
+def _is_plain(spec: TaskSpec) -> bool:
+    """Whether `_kinds` has nothing for it."""
+    return not (
+        spec.limits is not None
+        or spec.needs.counters
+        or spec.start_deadline
+        or spec.rules is not None
+        or spec.blob is not None
+    )
+
+
+def _kinds(spec: TaskSpec) -> Iterator[str]:
+    """What a scheduler must understand to keep a task of this spec."""
+    if spec.start_deadline:
+        yield keys.START_DEADLINE
+    if spec.blob is not None:
+        yield BLOB
+    if spec.rules is not None:
+        yield keys.PLACEMENT
+    if (HOOKS, 1) in spec.needs.counters:
+        yield keys.TASK_HOOKS
+    limits = spec.limits
+    if limits is not None and (limits.unique or limits.ordering):
+        yield keys.TASK_KEYS
+        if limits.window or limits.replaces:
+            yield keys.UNIQUE_WINDOW
 
 
 def _read(kv: KeyValue) -> tuple[str, str, tuple[str, ...]]:

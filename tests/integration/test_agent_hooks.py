@@ -65,6 +65,8 @@ async def test_they_share_directory_environment_and_log_with_the_program(
     spec.command.env["GREETING"] = "hello"
     report = await session.run(spec)
     assert report.result.exit_code == 0, report
+    assert report.hooks.setup.error == report.hooks.cleanup.error == ""
+    assert report.hooks.cleanup.duration.ToMicroseconds() > 0
     lines = (await leader.logs(report.task_id))["stdout"].decode().splitlines()
     directory = lines.pop(3)
     assert lines == ["from set-up 1", "hello", "work", f"hello {report.task_id}"]
@@ -79,6 +81,8 @@ async def test_a_set_up_that_fails_ends_the_attempt_and_is_cleaned_up(
     report = await session.run(spec)
     assert report.error.type == "SETUP_FAILED"
     assert "exited with code 3" in report.error.message
+    assert report.hooks.setup.error == report.error.message
+    assert report.hooks.HasField("cleanup")
     assert cleaned.exists()
     assert not began.exists()
 
@@ -86,9 +90,12 @@ async def test_a_set_up_that_fails_ends_the_attempt_and_is_cleaned_up(
 async def test_a_clean_up_that_fails_or_hangs_changes_nothing(session: Session) -> None:
     report = await session.run(around(command("true"), cleanup="exit 9"))
     assert report.result.exit_code == 0
+    assert "exited with code 9" in report.hooks.cleanup.error
+    assert not report.hooks.HasField("setup")
     hangs = around(command("sh", "-c", "exit 4"), cleanup="sleep 600", seconds=0.3)
     report = await session.run(hangs)
     assert (report.error.type, report.error.code) == ("EXIT_CODE", 4)
+    assert report.hooks.cleanup.error == "the clean-up ran longer than its timeout"
     # The lane goes on.
     assert (await session.run(command("true"))).result.exit_code == 0
 
@@ -98,7 +105,9 @@ async def test_it_is_cleaned_up_after_a_timeout_and_a_cancel(
 ) -> None:
     late, cancelled = tmp_path / "late", tmp_path / "cancelled"
     spec = around(command("sleep", "600", timeout=0.3), cleanup=f"touch {late}")
-    assert (await session.run(spec)).error.type == "TIMEOUT"
+    report = await session.run(spec)
+    assert report.error.type == "TIMEOUT"
+    assert report.hooks.HasField("cleanup")
     assert late.exists()
     task = task_id()
     await session.assign(task, around(command("sleep", "600"), cleanup=f"touch {cancelled}"))

@@ -54,6 +54,24 @@ def test_submit_and_call_name_secrets_and_do_not_repeat_a_mistaken_one(quorate, 
     assert "hunter2" not in err
 
 
+def test_submit_and_call_take_hooks(quorate, cluster):
+    hooks = ("--set-up", "mkdir -p 'a b'", "--clean-up", "m.sub:f", "--clean-up-timeout", "5")
+    assert quorate("submit", *hooks, "--", "ls")[0] == 0
+    assert quorate("call", "--no-wait", *hooks, "math:sqrt", "4")[0] == 0
+    for task in cluster.tasks.values():
+        assert list(task.spec.hooks.setup.argv) == ["mkdir", "-p", "a b"]
+        assert task.spec.hooks.cleanup.entrypoint == "m.sub:f"
+        assert task.spec.hooks.cleanup.timeout.seconds == 5
+    for wrong, said in (
+        (("--set-up", "echo 'a"), "--set-up"),
+        (("--set-up", " "), "has no program"),
+        (("--clean-up-timeout", "5"), "needs --clean-up"),
+    ):
+        code, _, err = quorate("submit", *wrong, "--", "ls")
+        assert code == 2
+        assert said in err
+
+
 def test_submit_wait_shows_the_output_and_the_exit_code_of_failure(quorate):
     assert quorate("submit", "--wait", "--", "echo", "hello")[:2] == (0, "hello\n")
     code, _, err = quorate("submit", "--wait", "--", "sh", "-c", "echo oops >&2; exit 3")

@@ -50,6 +50,23 @@ def graph(text: str, name: str = "g.toml") -> GraphFile:
     return graph_of(name, text.encode(), 0.0)
 
 
+def test_a_task_of_a_file_has_hooks() -> None:
+    found = graph(
+        """
+        [tasks.a]
+        command = ["true"]
+        set_up = ["sh", "-c", "mkdir x"]
+        clean_up = "m:f"
+        clean_up_timeout = 5
+        """
+    )
+    hooks = found.spec.graph.tasks[0].task.hooks
+    assert list(hooks.setup.argv) == ["sh", "-c", "mkdir x"]
+    assert (hooks.cleanup.entrypoint, hooks.cleanup.timeout.seconds) == ("m:f", 5)
+    with pytest.raises(QuorateError, match=r"set_up.*must be a list of strings"):
+        graph('[tasks.a]\ncommand = ["true"]\nset_up = "mkdir x"')
+
+
 def test_a_file_has_the_whole_graph() -> None:
     found = graph_of("etl.toml", ETL, 0.0)
     spec = found.spec

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from quorate.cli.words import size_in_bytes
+from quorate.cli.words import HOOK_FUNCTION, size_in_bytes
 
 Check = Callable[[Any], Any]
 
@@ -77,6 +77,18 @@ def words(value: Any) -> list[str]:
         if not isinstance(one, str | int | float) or isinstance(one, bool):
             raise WrongValue(f"must be a list of strings; {named(one)} is none")
     return [str(one) for one in value]
+
+
+def hook(value: Any) -> str | list[str]:
+    """A program and its arguments, or the name of a function."""
+    if not isinstance(value, str):
+        return words(value)
+    if not HOOK_FUNCTION.fullmatch(value):
+        raise WrongValue(
+            f'must be a list of strings, such as ["sh", "-c", "..."], or "module:function"; it is '
+            f"{named(value)}"
+        )
+    return value
 
 
 def anything(value: Any) -> list[Any]:
@@ -149,6 +161,10 @@ OPTIONS: Final[Mapping[str, Check]] = {
     "fairness_key": text,
     "ordering_key": text,
     "secrets": table_of(text),
+    "set_up": hook,
+    "clean_up": hook,
+    "set_up_timeout": number,
+    "clean_up_timeout": number,
 }
 WORK: Final[Mapping[str, Check]] = {
     "command": words,

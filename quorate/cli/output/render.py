@@ -20,7 +20,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from quorate.cli.output.listing import Listing
-from quorate.client.tracking.outcome import shown_state, value_name
+from quorate.client.tracking.outcome import is_snoozed, shown_state, value_name
 from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.generation import split
 from quorate.runtime.visible import deceives, visible, visible_json
@@ -49,6 +49,8 @@ _SHORT_ID = 8
 # Stands before them.
 SHORTENED = "\N{HORIZONTAL ELLIPSIS}"
 
+# Seconds before its start deadline from which a list says that a task is about to expire.
+_SOON = 300.0
 # Characters; tables that are not read in a terminal may be as wide as this.
 _PIPED_WIDTH = 1_000
 
@@ -240,6 +242,15 @@ def task_node(task: task_pb2.Task) -> str:
     return task.attempts[-1].node if task.attempts else "-"
 
 
+def _until_expiry(task: task_pb2.Task) -> float:
+    return max(0.0, stamp(task.expire_time) - time.time())
+
+
+def expires_soon(task: task_pb2.Task) -> bool:
+    """Whether its start deadline is about to pass."""
+    return task.HasField("expire_time") and _until_expiry(task) < _SOON
+
+
 def _state_cell(task: task_pb2.Task) -> Text:
     """The state; and why a task waits, that it is suspended, or that a graph left it out."""
     words = state_text(shown_state(task))
@@ -252,6 +263,12 @@ def _state_cell(task: task_pb2.Task) -> Text:
     elif task.suspended:
         words = words.copy()
         words.append(" (suspended)", style="yellow")
+    elif is_snoozed(task):
+        words = words.copy()
+        words.append(" (snoozed)", style="yellow")
+    elif expires_soon(task):
+        words = words.copy()
+        words.append(f" (expires in {seconds(_until_expiry(task))})", style="red")
     elif task.error.type == "SKIPPED":
         words = words.copy()
         words.append(" (skipped)", style="dim")

@@ -10,6 +10,14 @@ from quorate.v1 import task_pb2
 _MOST_SHOWN = 4_000
 
 
+def hook_text(hook: task_pb2.Hook) -> str:
+    """What a hook runs, and its timeout where it has one of its own."""
+    what = hook.entrypoint or shlex.join(hook.argv)
+    if not hook.HasField("timeout"):
+        return what
+    return f"{what} (timeout {hook.timeout.ToMilliseconds() / 1e3:g} s)"
+
+
 def work_text(spec: task_pb2.TaskSpec) -> str:
     """The command line, or the function with its arguments; a pickle only by its size."""
     if spec.WhichOneof("work") == "command":

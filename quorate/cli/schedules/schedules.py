@@ -115,6 +115,10 @@ def create(
         typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
     ] = None,
     secret: task_options.Secret = None,
+    set_up: task_options.SetUp = "",
+    clean_up: task_options.CleanUp = "",
+    set_up_timeout: task_options.SetUpTimeout = None,
+    clean_up_timeout: task_options.CleanUpTimeout = None,
     array: Annotated[
         int,
         typer.Option(
@@ -139,7 +143,7 @@ def create(
             *(queue, "", priority, retries, timeout, 0.0, start_deadline, label),
             *(cpu, memory, resource, limit_key, limit),
         )
-    )
+    ).options(**task_options.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout))
     if call and secret:
         bound = bound.options(secrets=task_options.secrets(secret))
     task = _work(bound, argv, call, arguments, env, secret)

@@ -21,8 +21,8 @@ from quorate.cli.jobs.options import NO_JOB, JobOptions, with_job_options
 from quorate.cli.output.progress import map_progress
 from quorate.cli.output.render import as_dict, err, hint, print_json, warn
 from quorate.cli.tasks import options as o
-from quorate.cli.tasks import placing as p
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
+from quorate.cli.tasks.options import placing as p
 from quorate.cli.tasks.waits import saying_why, saying_why_none
 from quorate.cli.words import pairs
 from quorate.client.client import Client
@@ -108,6 +108,10 @@ def submit(
     placement: p.Strategy = "",
     env: o.Env = None,
     secret: o.Secret = None,
+    set_up: o.SetUp = "",
+    clean_up: o.CleanUp = "",
+    set_up_timeout: o.SetUpTimeout = None,
+    clean_up_timeout: o.CleanUpTimeout = None,
     cwd: Annotated[
         str,
         typer.Option(
@@ -165,6 +169,7 @@ def submit(
     )
     options.update(o.unique_args(unique_key, on_conflict, unique_for))
     options.update(p.place_args(where, prefer, tolerate, near, apart, distinct, spread, placement))
+    options.update(o.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout))
     options["request_id"] = request_id
     bound = client.options(**options)
     spec = command_spec(
@@ -224,6 +229,10 @@ def call(
     where: p.Where = None,
     tolerate: p.Tolerate = None,
     secret: o.Secret = None,
+    set_up: o.SetUp = "",
+    clean_up: o.CleanUp = "",
+    set_up_timeout: o.SetUpTimeout = None,
+    clean_up_timeout: o.CleanUpTimeout = None,
     request_id: o.RequestId = "",
     wait_timeout: o.WaitTimeout = None,
     jobs: JobOptions = NO_JOB,
@@ -259,6 +268,7 @@ def call(
         raise typer.BadParameter("--wait-timeout and --no-wait exclude each other")
     options.update(p.place_args(where, tolerate=tolerate))
     options["secrets"] = o.secrets(secret)
+    options.update(o.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout))
     options["request_id"] = request_id
     bound = client.options(**options)
     if creating.check(jobs, delay=delay or None):

@@ -10,33 +10,25 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
-from rich.table import Table
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, NOT_FOUND, OK, TIMED_OUT
 from quorate.cli.hints import command
 from quorate.cli.jobs.ids import job_id
 from quorate.cli.output import render
-from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.render import err, hint
-from quorate.cli.output.waiting import needs
-from quorate.cli.output.work import work_text
 from quorate.cli.tasks.cancel import cancel
+from quorate.cli.tasks.details import attempts_of, details_of, hook_errors, traceback_of
 from quorate.cli.tasks.ids import WHICH, task_id
-from quorate.cli.tasks.progress import progress_text, showing_progress
+from quorate.cli.tasks.progress import showing_progress
 from quorate.cli.tasks.states import asked, picked, states
 from quorate.cli.tasks.waits import MAY_WAIT, say_no_attempt, saying_why, stored_attempts, waits_for
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
-from quorate.client.tracking.outcome import is_finished, shown_state, state_name
+from quorate.client.tracking.outcome import state_name
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.sizes import plural, size_text
+from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2, task_pb2
-
-_MOST_SHOWN = 4_000
-_RETURNED = "returned before it started"
-_UNKNOWN = "not stored"
 
 Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the task: {WHICH}.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks. Of each: {WHICH}.")]
@@ -136,16 +128,18 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
     if as_json:
         render.print_json(render.as_dict(found))
         return
-    details = _details(found)
+    details = details_of(found)
     if found.state in MAY_WAIT:
         details.add_row("Waiting", waits_for(client.calls, found))
     render.show(details)
     if found.attempts:
         render.show("")
-        render.show(_attempts(found))
+        render.show(attempts_of(found))
+        for line in hook_errors(found):
+            render.out.print(line, markup=False, style="yellow")
         if found.attempts[0].number > 1:
             hint("Not stored: attempts older than the last 10, and attempts that a node returned.")
-    if traceback := _traceback(found.error):
+    if traceback := traceback_of(found.error):
         render.show("")
         render.out.print(traceback, markup=False, style="dim")
     if found.attempt:
@@ -263,129 +257,6 @@ def write_chunks(chunks: Iterable[scheduler_pb2.LogChunk]) -> bool:
         target.flush()
         wrote = True
     return wrote
-
-
-def _details(found: task_pb2.Task) -> Table:
-    table = Details()
-    table.add_row("Task", found.id)
-    table.add_row("State", render.state_text(_state_line(found)))
-    table.add_row("Name", one_line(found.spec.name) or "-")
-    table.add_row("Queue", found.queue)
-    if found.job_id:
-        called = f', where it is "{one_line(found.graph_task)}"' if found.graph_task else ""
-        table.add_row("Job", found.job_id + called)
-    label = "Command" if found.spec.WhichOneof("work") != "python" else "Function"
-    table.add_row(label, work_text(found.spec))
-    if wanted := needs(found.spec.resources):
-        table.add_row("Needs", ", ".join(wanted))
-    if found.spec.labels:
-        table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
-    creator = f" by {found.created_by}" if found.created_by else ""
-    table.add_row("Created", render.zoned(found.create_time) + creator)
-    if found.spec.HasField("schedule"):
-        run = found.spec.schedule
-        table.add_row("Schedule", f"{one_line(run.name)}, for {render.zoned(run.tick_time)}")
-    if found.state == task_pb2.TASK_STATE_SCHEDULED:
-        table.add_row("Waits until", render.zoned(found.schedule_time))
-    if found.HasField("progress"):
-        ago = render.seconds(max(0.0, time.time() - render.stamp(found.progress.update_time)))
-        table.add_row("Progress", f"{progress_text(found.progress)} ({ago} ago)")
-    first = found.attempts[0] if found.attempts else task_pb2.Attempt()
-    if first.number == 1 and first.HasField("start_time"):
-        # Of what is shown, so that the difference is that of the two lines.
-        after = _shown(first.start_time) - _shown(found.create_time)
-        waited = render.seconds(max(0, after) / 1000)
-        when = f"{render.zoned(first.start_time)}, {waited} after it was created"
-        table.add_row("First started" if found.attempt > 1 else "Started", when)
-    if is_finished(found):
-        table.add_row("Finished", render.zoned(found.finish_time))
-    if found.failures or found.crashes:
-        counts = ((found.failures, "failed attempt"), (found.crashes, "lost node"))
-        words = [plural(count, what) for count, what in counts if count]
-        failed = sum(bool(attempt.error.type) for attempt in found.attempts)
-        since = " since the last retry by hand" if failed > found.failures + found.crashes else ""
-        table.add_row("Failures", ", ".join(words) + since)
-    if found.state == task_pb2.TASK_STATE_SUCCEEDED:
-        table.add_row("Result", _result(found.result))
-    if found.error.type:
-        table.add_row("Error", f"{found.error.type}: {found.error.message}")
-    return table
-
-
-def _shown(value: Timestamp) -> int:
-    """Milliseconds, cut as `render.moment` cuts them."""
-    return value.seconds * 1000 + value.nanos // 1_000_000
-
-
-def _traceback(error: task_pb2.TaskError) -> str:
-    """The traceback without a last line that repeats what stands above it."""
-    text = error.traceback.rstrip()
-    rest, _, last = text.rpartition("\n")
-    return rest if rest and last == f"{error.type}: {error.message}" else text
-
-
-def _state_line(found: task_pb2.Task) -> str:
-    state = shown_state(found)
-    if found.cancel_requested and not is_finished(found):
-        return f"{state} (cancelling)"
-    return f"{state} (suspended)" if found.suspended else state
-
-
-def _attempts(found: task_pb2.Task) -> Table:
-    table = render.table(
-        *("ATTEMPT", "NODE", "ASSIGNED", "STARTUP", "RAN", "OUTCOME"),
-        right=("ATTEMPT",),
-        # Without the year.
-        short={"ASSIGNED": lambda text: text[5:] or text},
-        drop=("STARTUP", "ASSIGNED", "RAN", "NODE"),
-    )
-    first = found.attempts[0].number
-    _add_missing(table, 1, first - 1, _UNKNOWN)
-    known = first
-    for attempt in found.attempts:
-        # A node returned the attempts whose numbers are missing: that is no failure.
-        _add_missing(table, known, attempt.number - 1, _RETURNED)
-        known = attempt.number + 1
-        assigned, began, ended = (
-            render.stamp(value)
-            for value in (attempt.assign_time, attempt.start_time, attempt.finish_time)
-        )
-        table.add_row(
-            str(attempt.number),
-            attempt.node,
-            render.moment(attempt.assign_time),
-            # From the assignment to the start, on the node.
-            render.seconds(began - assigned) if began and assigned else "-",
-            render.seconds(max(0.0, (ended or time.time()) - began)) if began else "-",
-            _outcome(attempt.error) or ("ok" if ended else "running" if began else "assigned"),
-        )
-    _add_missing(table, known, found.attempt, _RETURNED)
-    return table
-
-
-def _outcome(error: task_pb2.TaskError) -> str:
-    """The error's type; of a program that ended, its message. (Past attempts have no code.)"""
-    ended = error.type in ("EXIT_CODE", "SIGNAL")
-    return (one_line(error.message) if ended else "") or error.type
-
-
-def _add_missing(table: Table, first: int, last: int, why: str) -> None:
-    if first <= last:
-        numbers = str(last) if first == last else f"{first}-{last}"
-        table.add_row(numbers, "-", "-", "-", "-", why)
-
-
-def _result(result: task_pb2.TaskResult) -> str:
-    kind = result.WhichOneof("value")
-    if result.HasField("blob"):
-        what = "a pickle" if kind == "pickle" else "JSON"
-        return f"{what} of {size_text(result.blob.size)}, in the blob store: {result.blob.sha256}"
-    if kind == "json":
-        return result.json[:_MOST_SHOWN]
-    if kind == "pickle":
-        # Not unpickled: that would run code which came from elsewhere.
-        return f"a pickle of {size_text(len(result.pickle))}"
-    return f"exit code {result.exit_code}"
 
 
 def register(app: typer.Typer) -> None:

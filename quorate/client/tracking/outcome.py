@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 from google.protobuf.descriptor import EnumDescriptor
 
 from quorate.client.errors import TaskCancelled, TaskFailed
+from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
@@ -53,6 +54,12 @@ def shown_state(task: task_pb2.Task) -> str:
     if task.state == task_pb2.TASK_STATE_RUNNING and not has_started(task):
         return "ASSIGNED"
     return state_name(task)
+
+
+def is_snoozed(task: task_pb2.Task) -> bool:
+    """Whether it waits because its last attempt asked to run again later."""
+    waits = task.state == task_pb2.TASK_STATE_SCHEDULED and bool(task.attempts)
+    return waits and task.attempts[-1].error.type == SNOOZED
 
 
 def value_name(enum: EnumDescriptor, number: int, prefix: str) -> str:

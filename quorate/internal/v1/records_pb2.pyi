@@ -269,7 +269,7 @@ class InputRecord(_message.Message):
     def __init__(self, parameter: _Optional[str] = ..., place: _Optional[int] = ...) -> None: ...
 
 class RunRecord(_message.Message):
-    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged", "pause", "job_round")
+    __slots__ = ("state", "attempt", "failures", "crashes", "node", "instance", "assign_time", "start_time", "finish_time", "not_before", "cancel_requested", "result", "error", "past", "charged", "expire_time", "share_charged", "pause", "job_round", "hooks", "snoozes")
     STATE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +289,8 @@ class RunRecord(_message.Message):
     SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     JOB_ROUND_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
+    SNOOZES_FIELD_NUMBER: _ClassVar[int]
     state: _task_pb2.TaskState
     attempt: int
     failures: int
@@ -308,10 +310,12 @@ class RunRecord(_message.Message):
     share_charged: float
     pause: TaskPauseRecord
     job_round: int
-    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ..., pause: _Optional[_Union[TaskPauseRecord, _Mapping]] = ..., job_round: _Optional[int] = ...) -> None: ...
+    hooks: _task_pb2.HookResults
+    snoozes: int
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., attempt: _Optional[int] = ..., failures: _Optional[int] = ..., crashes: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., not_before: _Optional[float] = ..., cancel_requested: _Optional[bool] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., past: _Optional[_Iterable[_Union[PastAttempt, _Mapping]]] = ..., charged: _Optional[int] = ..., expire_time: _Optional[float] = ..., share_charged: _Optional[float] = ..., pause: _Optional[_Union[TaskPauseRecord, _Mapping]] = ..., job_round: _Optional[int] = ..., hooks: _Optional[_Union[_task_pb2.HookResults, _Mapping]] = ..., snoozes: _Optional[int] = ...) -> None: ...
 
 class PastAttempt(_message.Message):
-    __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message")
+    __slots__ = ("number", "node", "instance", "assign_time", "start_time", "finish_time", "error_type", "error_message", "hooks")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -320,6 +324,7 @@ class PastAttempt(_message.Message):
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     ERROR_TYPE_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
     number: int
     node: str
     instance: str
@@ -328,7 +333,8 @@ class PastAttempt(_message.Message):
     finish_time: float
     error_type: str
     error_message: str
-    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
+    hooks: _task_pb2.HookResults
+    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ..., hooks: _Optional[_Union[_task_pb2.HookResults, _Mapping]] = ...) -> None: ...
 
 class DedupRecord(_message.Message):
     __slots__ = ("digest", "create_time", "queue", "first_id", "count", "progress", "caller", "counts", "last_id")

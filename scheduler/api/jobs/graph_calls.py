@@ -11,7 +11,7 @@ from quorate.runtime.errors import precondition
 from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, refused
-from scheduler.api.candidates import BLOB, Candidates
+from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import graphs, validate, views
 from scheduler.api.origin import caller_name
 from scheduler.api.specs.check import SpecCheck
@@ -23,7 +23,7 @@ from scheduler.core.model.rows import JobRow
 from scheduler.core.values import TaskSpec
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import GRAPH, TASK_KEYS
+from scheduler.storage.keys import GRAPH
 from scheduler.storage.records import jobs as records
 
 # Of one part: two writes a task, in one Txn with the job's record.
@@ -60,10 +60,7 @@ class GraphCalls:
         refuse_when_full(asked, weight)
         await self._candidates.require("job")
         await self._candidates.require(GRAPH)
-        if any(one.blob is not None for one in specs):
-            await self._candidates.require(BLOB)
-        if any(one.limits is not None and one.limits.ordering for one in specs):
-            await self._candidates.require(TASK_KEYS)
+        await self._candidates.require_for(specs)
         kept = records.kept_spec(spec)
         what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=False)
         creator = caller_name()

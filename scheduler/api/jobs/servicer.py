@@ -49,7 +49,7 @@ from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues, ValuesMissing, reduces_name, template_name
-from scheduler.storage.keys import JOB_UPDATE, PLACEMENT, REDUCE
+from scheduler.storage.keys import JOB_UPDATE, REDUCE
 from scheduler.storage.records import jobs as records
 
 DEFAULT_WAIT: Final = 60.0
@@ -112,8 +112,7 @@ class JobCalls:
         weight = request.ByteSize()
         self._refuse_when_full(asked, weight)
         await self._candidates.require("job")
-        if spec.template.HasField("placement") or spec.reduce.template.HasField("placement"):
-            await self._candidates.require(PLACEMENT)
+        await self._candidates.require_for_templates(spec.template, spec.reduce.template)
         if spec.HasField("reduce"):
             await self._candidates.require(REDUCE)
         items = list(spec.items)

@@ -41,7 +41,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import PLACEMENT, REDUCE
+from scheduler.storage.keys import REDUCE
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.
@@ -82,18 +82,11 @@ class ScheduleCalls:
         asked = audited("CreateSchedule", request, context)
         name = validate.name("schedule.name", request.schedule.name)
         await self._candidates.require(KIND)
-        if request.schedule.spec.HasField("job"):
-            await self._candidates.require("job")
-        work = request.schedule.spec
-        templates = (work.task, work.job.template, work.job.reduce.template)
-        if any(template.HasField("placement") for template in templates):
-            await self._candidates.require(PLACEMENT)
-        if work.job.HasField("reduce"):
-            await self._candidates.require(REDUCE)
         wall = self._clock.wall()
         message = request.schedule.spec
         changes = _changes(pb.ScheduleSpec(), message)
         spec = self._checked(name, message, wall)
+        await self._require_for(message)
         self._refuse_full(message.ByteSize())
         creator = caller_name()
         answer = await ask(
@@ -152,6 +145,7 @@ class ScheduleCalls:
             changes = _changes(old, new)
             wall = self._clock.wall()
             spec = self._checked(name, new, wall)
+            await self._require_for(new)
             _refuse_foreign(spec)
             # Version 0, which is nobody's, when the etag is another one.
             version = 0 if etag and etag != views.etag(row) else row.version
@@ -218,6 +212,18 @@ class ScheduleCalls:
             lambda token: e.SchedulePauseAsked(name, pause, wall, asked, token),
         )
         return self._view(answer)
+
+    async def _require_for(self, message: pb.ScheduleSpec) -> None:
+        """Return when every scheduler understands what the runs have. Raises QuorateError."""
+        job = message.job
+        if message.HasField("job"):
+            await self._candidates.require("job")
+        if job.HasField("reduce"):
+            await self._candidates.require(REDUCE)
+        templates = (message.task, job.template, job.reduce.template)
+        await self._candidates.require_for_templates(
+            *templates, *(one.task for one in job.graph.tasks)
+        )
 
     def _checked(self, name: ScheduleName, message: pb.ScheduleSpec, wall: float) -> ScheduleSpec:
         now = self._driver.clock.now()

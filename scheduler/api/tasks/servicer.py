@@ -21,7 +21,7 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.agents.sessions import Sessions
 from scheduler.api.asking import ask, audited, identified
-from scheduler.api.candidates import BLOB, Candidates
+from scheduler.api.candidates import Candidates
 from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
@@ -50,19 +50,10 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, TaskCreated
 from scheduler.core.model.events import Request
 from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
-from scheduler.core.values import HOOKS, TaskSpec, TaskState
+from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import (
-    GRAPH,
-    PLACEMENT,
-    START_DEADLINE,
-    TASK_HOOKS,
-    TASK_KEYS,
-    TASK_MOVE,
-    TASK_UPDATE,
-    UNIQUE_WINDOW,
-)
+from scheduler.storage.keys import GRAPH, TASK_MOVE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -126,16 +117,10 @@ class TaskCalls:
             async with self._lane.turn(caller_name()):
                 for _ in self._check.large_json(request.spec, "spec"):
                     await self._lane.pause()
-        if spec.start_deadline:
-            await self._candidates.require(START_DEADLINE)
-        if spec.blob is not None:
-            await self._candidates.require(BLOB)
-        if spec.rules is not None:
-            await self._candidates.require(PLACEMENT)
         if member is not None:
             await self._candidates.require(GRAPH)
             spec = spec._replace(member=member)
-        await self._require_keys((spec,))
+        await self._candidates.require_for((spec,))
         weight = len(spec.spec)
         self._refuse_when_full(queue, asked, weight)
         task, creator = self._ids.next(now), caller_name()
@@ -167,13 +152,7 @@ class TaskCalls:
                 specs = await self._checked(request, self._lane.pause)
         else:
             specs = await self._checked(request, partial(asyncio.sleep, 0))
-        if any(spec.start_deadline for spec in specs):
-            await self._candidates.require(START_DEADLINE)
-        if any(spec.blob is not None for spec in specs):
-            await self._candidates.require(BLOB)
-        if any(spec.rules is not None for spec in specs):
-            await self._candidates.require(PLACEMENT)
-        await self._require_keys(specs)
+        await self._candidates.require_for(specs)
         self._refuse_when_full(queue, asked, weight)
         first, creator = self._ids.next(self._driver.clock.now()), caller_name()
         answer = await ask(
@@ -186,16 +165,6 @@ class TaskCalls:
         assert isinstance(answer, BatchCreated)
         made = offset_ids(answer.first, 0, answer.size)
         return pb.BatchCreateTasksResponse(ids=made, warnings=self._warnings(specs))
-
-    async def _require_keys(self, specs: Sequence[TaskSpec]) -> None:
-        """No scheduler is older than the keys and hooks that tasks have."""
-        if any((HOOKS, 1) in spec.needs.counters for spec in specs):
-            await self._candidates.require(TASK_HOOKS)
-        limits = [spec.limits for spec in specs if spec.limits is not None]
-        if any(one.unique or one.ordering for one in limits):
-            await self._candidates.require(TASK_KEYS)
-            if any(one.window or one.replaces or (one.unique and len(specs) > 1) for one in limits):
-                await self._candidates.require(UNIQUE_WINDOW)
 
     def _warnings(self, specs: Sequence[TaskSpec]) -> list[str]:
         """What no node can start, of the first kinds of needs in a batch."""
@@ -368,6 +337,7 @@ class TaskCalls:
             record = recorded(await self._stored.task(queue, task))
             if edited is not None:
                 record = record._replace(spec=edited)
+            await self._candidates.require_for((record.spec,))
         except QuorateError as error:
             # Retried by this very call before, and deleted since: it gets its first answer.
             repeated = known_to(self._state, TASKS_SCOPE, asked)

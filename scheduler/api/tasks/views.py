@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import task_pb2
 from scheduler.api.views import instant
 from scheduler.core.values import is_due
+from scheduler.storage.records import seconds
+
+_WAITS: Final = (
+    task_pb2.TASK_STATE_PENDING,
+    task_pb2.TASK_STATE_SCHEDULED,
+    task_pb2.TASK_STATE_PAUSED,
+)
 
 
 def task(
@@ -46,6 +55,9 @@ def task(
         view.state = task_pb2.TASK_STATE_PENDING if due else task_pb2.TASK_STATE_SCHEDULED
         if not due:
             view.schedule_time.CopyFrom(instant(not_before))
+        if view.spec.HasField("start_deadline"):
+            begin = max(task_record.create_time if task_record else 0.0, not_before)
+            view.expire_time.CopyFrom(instant(begin + seconds(view.spec.start_deadline)))
         return view
     _status(view, run, now)
     return view
@@ -59,9 +71,13 @@ def _status(view: task_pb2.Task, run: r.RunRecord, now: float) -> None:
     view.attempt = run.attempt
     view.failures = run.failures
     view.crashes = run.crashes
+    view.snoozes = run.snoozes
     view.cancel_requested = run.cancel_requested
     if state == task_pb2.TASK_STATE_SCHEDULED:
         view.schedule_time.CopyFrom(instant(run.not_before))
+    waits = state in _WAITS and not (run.failures or run.crashes)
+    if run.expire_time and waits:
+        view.expire_time.CopyFrom(instant(run.expire_time))
     suspended = state == task_pb2.TASK_STATE_RUNNING and run.HasField("pause")
     view.suspended = suspended
     if run.HasField("pause") and (suspended or state == task_pb2.TASK_STATE_PAUSED):
@@ -81,11 +97,15 @@ def _status(view: task_pb2.Task, run: r.RunRecord, now: float) -> None:
         _times(attempt, past.assign_time, past.start_time, past.finish_time)
         attempt.error.type = past.error_type
         attempt.error.message = past.error_message
+        if past.HasField("hooks"):
+            attempt.hooks.CopyFrom(past.hooks)
     if run.node and (not run.past or run.past[-1].number != run.attempt):
         attempt = view.attempts.add(number=run.attempt, node=run.node, instance=run.instance)
         _times(attempt, run.assign_time, run.start_time, run.finish_time)
         if run.HasField("error"):
             attempt.error.CopyFrom(run.error)
+        if run.HasField("hooks"):
+            attempt.hooks.CopyFrom(run.hooks)
 
 
 def _times(attempt: task_pb2.Attempt, assign: float, start: float, finish: float) -> None:

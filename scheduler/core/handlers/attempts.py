@@ -42,7 +42,14 @@ from scheduler.core.model.indexes.texts import error_text
 from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.rows import NodeRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.values import MAX_PAST, NO_LIMITS, PAST_TEXT, PastAttempt, TaskState
+from scheduler.core.values import (
+    MAX_PAST,
+    NO_LIMITS,
+    PAST_TEXT,
+    HookEnds,
+    PastAttempt,
+    TaskState,
+)
 
 NODE_LOST = "NODE_LOST"
 BLOB_NOT_FOUND = "BLOB_NOT_FOUND"
@@ -126,7 +133,7 @@ def on_attempt_succeeded(state: State, event: AttemptSucceeded, now: float, out:
             why = "the agent ended a chunk without a word of this subtask"
             chunks.ended(state, row, now, out, failed=SubtaskFailed(0, NOT_REPORTED, why, None))
         elif row.replica is None:
-            put = PutRun(row, now, event.result)
+            put = PutRun(row, now, event.result, hooks=event.hooks)
             finish(state, row, TaskState.SUCCEEDED, now, out, put, blob=blob)
         elif row.cancel_requested:
             message = "ended when asked to, with exit code 0"
@@ -154,7 +161,7 @@ def _reported_late(event: AttemptSucceeded) -> AttemptFailed:
         BLOB_NOT_FOUND,
         message,
         None,
-        (),
+        hooks=event.hooks,
     )
 
 
@@ -162,7 +169,8 @@ def on_attempt_failed(state: State, event: AttemptFailed, now: float, out: Effec
     row = _current(state, event.task, event.attempt, event.instance)
     if row is not None:
         row.start_time = _began(row, event.start_time, event.finish_time, now)
-        put = PutRun(row, now, None, event.error, event.error_type, event.error_message)
+        error, hooks = event.error, event.hooks
+        put = PutRun(row, now, None, error, event.error_type, event.error_message, hooks)
         if row.chunk is not None:
             failed = SubtaskFailed(
                 0, event.error_type, event.error_message, event.error, event.base_types
@@ -303,7 +311,7 @@ def _back_off(
     draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
     if row.share:
         shares.correct(state, row, now, out)
-    _remember_past(row, now, error_type, message)
+    _remember_past(row, now, error_type, message, put.hooks)
     transitions.requeue(state, row, now + row.retry.backoff(row.failures, draw))
     if row.member is not None:
         held_back(state, row)
@@ -314,8 +322,8 @@ def _snooze(state: State, row: TaskRow, event: AttemptFailed, now: float, out: E
     """SCHEDULED until the time that it asked for: no failure, and its start deadline is met."""
     if row.share:
         shares.correct(state, row, now, out)
-    _remember_past(row, now, SNOOZED, event.error_message)
-    row.expire_at = 0.0
+    _remember_past(row, now, SNOOZED, event.error_message, event.hooks)
+    row.expire_at, row.snoozes = 0.0, row.snoozes + 1
     transitions.requeue(state, row, now + event.snooze)
     if row.member is not None:
         held_back(state, row)
@@ -335,7 +343,9 @@ def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
     out.writes.append(PutRun(row))
 
 
-def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> None:
+def _remember_past(
+    row: TaskRow, now: float, error_type: str, message: str, hooks: HookEnds | None = None
+) -> None:
     past = PastAttempt(
         row.attempt,
         row.node,
@@ -345,5 +355,6 @@ def _remember_past(row: TaskRow, now: float, error_type: str, message: str) -> N
         max(now, row.assign_time, row.start_time),
         error_type[:PAST_TEXT],
         message[:PAST_TEXT],
+        hooks=hooks,
     )
     row.past = (*row.past[-(MAX_PAST - 1) :], past)

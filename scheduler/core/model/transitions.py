@@ -113,6 +113,7 @@ class Status(NamedTuple):
     unknown_fields: bytes
     charged: int = 0
     share: float = 0.0
+    snoozes: int = 0
 
 
 class FinalStatus(NamedTuple):
@@ -360,6 +361,7 @@ def apply_status(state: State, row: TaskRow, status: Status) -> None:
         row.unknown_fields,
         row.charged,
         row.share,
+        row.snoozes,
     ) = status
     state.observe(row.assign_time)
     state.enter(row)

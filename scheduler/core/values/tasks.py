@@ -187,6 +187,20 @@ class Kind(NamedTuple):
 DEFAULT_RETRY = RetryPolicy()
 
 
+class HookEnd(NamedTuple):
+    """How a hook ended, and after how many seconds. `error` is empty where it succeeded."""
+
+    error: str = ""
+    seconds: float = 0.0
+
+
+class HookEnds(NamedTuple):
+    """Of the hooks of an attempt; None for one that did not run."""
+
+    setup: HookEnd | None = None
+    cleanup: HookEnd | None = None
+
+
 class PastAttempt(NamedTuple):
     """An attempt that ended without finishing its task. Times in seconds since the epoch."""
 
@@ -200,6 +214,7 @@ class PastAttempt(NamedTuple):
     error_message: str
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
+    hooks: HookEnds | None = None
 
 
 # The most that one task, or a node, may ask for or have: cores, kinds of counters, labels.

@@ -30,6 +30,7 @@ from scheduler.storage.records.tasks.specs import (
 )
 from scheduler.storage.records.tasks.tasks import (
     NewerRecord,
+    hook_ends,
     past_attempts,
     run_record,
     run_status,
@@ -44,6 +45,7 @@ __all__ = [
     "blob_of_message",
     "control",
     "dedup_row",
+    "hook_ends",
     "instance_row",
     "limit_row",
     "node_row",

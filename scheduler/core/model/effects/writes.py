@@ -20,7 +20,7 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.schedules import ScheduleName, ScheduleRow
-from scheduler.core.values import Change, Origin, ServiceName
+from scheduler.core.values import Change, HookEnds, Origin, ServiceName
 
 
 class PutTask(NamedTuple):
@@ -46,6 +46,7 @@ class PutRun(NamedTuple):
     # Where the error is ours and not an agent's.
     error_type: str = ""
     error_message: str = ""
+    hooks: HookEnds | None = None
 
 
 class DropTask(NamedTuple):

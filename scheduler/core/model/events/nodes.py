@@ -9,9 +9,7 @@ from quorate.blobs.names import Blob
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.model.rows import InstanceRow, NodeRow, NodeStats
-from scheduler.core.values import (
-    ServiceName,
-)
+from scheduler.core.values import HookEnds, ServiceName
 
 
 class NodeRegistered(NamedTuple):
@@ -135,6 +133,7 @@ class AttemptSucceeded(NamedTuple):
     result: Sized | None
     # Its value, where that is large.
     blob: Blob | None = None
+    hooks: HookEnds | None = None
 
 
 class AttemptFailed(NamedTuple):
@@ -152,6 +151,7 @@ class AttemptFailed(NamedTuple):
     base_types: tuple[str, ...] = ()
     # Seconds after which the task asks to run again: then it is no failure. 0.0: it does not.
     snooze: float = 0.0
+    hooks: HookEnds | None = None
 
 
 class AttemptReturned(NamedTuple):

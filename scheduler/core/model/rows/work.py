@@ -111,6 +111,8 @@ class TaskRow:
     labels: tuple[Label, ...] = ()
     # What it is in the job that it belongs to; None as a rule.
     member: Member[JobRow] | None = None
+    # Attempts that asked to run again later, since the last retry by hand.
+    snoozes: int = 0
 
     @property
     def snoozed(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import task_pb2
 from scheduler.core.model import effects as fx
 from scheduler.core.model.indexes.texts import error_text
 from scheduler.core.model.indexes.usage import UNIT, outcome_units
@@ -18,6 +19,8 @@ from scheduler.core.values import (
     MAX_PAST,
     PAST_TEXT,
     SKIPPED,
+    HookEnd,
+    HookEnds,
     MemberOf,
     PastAttempt,
     TaskPause,
@@ -106,6 +109,8 @@ def run_value(write: fx.PutRun) -> bytes:
         elif write.error_type:
             rest.error.type = write.error_type
             rest.error.message = write.error_message
+        if write.hooks is not None:
+            rest.hooks.CopyFrom(_hooks_record(write.hooks))
         if row.member is not None:
             rest.job_round = row.member.round
     if history:
@@ -116,6 +121,7 @@ def run_value(write: fx.PutRun) -> bytes:
         rest.past.extend(map(_past_record, row.past))
         rest.charged = row.charged
         rest.share_charged = row.share
+        rest.snoozes = row.snoozes
     if expires:
         rest.expire_time = row.expire_at
     if row.pause is not None and row.state in (TaskState.PAUSED, TaskState.RUNNING):
@@ -153,8 +159,33 @@ def _past_record(past: PastAttempt) -> r.PastAttempt:
         error_type=past.error_type,
         error_message=past.error_message,
     )
+    if past.hooks is not None:
+        record.hooks.CopyFrom(_hooks_record(past.hooks))
     record.MergeFromString(past.unknown_fields)
     return record
+
+
+def _hooks_record(ends: HookEnds) -> task_pb2.HookResults:
+    record = task_pb2.HookResults()
+    for message, end in ((record.setup, ends.setup), (record.cleanup, ends.cleanup)):
+        if end is not None:
+            message.error = end.error
+            message.duration.FromMicroseconds(round(end.seconds * 1e6))
+    return record
+
+
+def hook_ends(record: task_pb2.HookResults) -> HookEnds:
+    """How hooks ended, as an agent or a record says."""
+    return HookEnds(
+        _hook_end(record.setup) if record.HasField("setup") else None,
+        _hook_end(record.cleanup) if record.HasField("cleanup") else None,
+    )
+
+
+def _hook_end(record: task_pb2.HookResult) -> HookEnd:
+    # An agent may say anything.
+    micros = min(max(record.duration.ToMicroseconds(), 0), _MOST_MICROS)
+    return HookEnd(record.error[:PAST_TEXT], micros / 1e6)
 
 
 # Looked up in a twentieth of the time that `TaskState(number)` takes.
@@ -213,6 +244,7 @@ def _status(state: TaskState, record: r.RunRecord) -> Status:
         unknown_fields(record),
         record.charged,
         record.share_charged,
+        record.snoozes,
     )
 
 
@@ -256,6 +288,7 @@ def _past_attempt(past: r.PastAttempt) -> PastAttempt:
         past.error_type,
         past.error_message,
         unknown_fields(past),
+        hook_ends(past.hooks) if past.HasField("hooks") else None,
     )
 
 
@@ -273,10 +306,13 @@ def past_attempts(record: r.RunRecord) -> tuple[PastAttempt, ...]:
             record.finish_time,
             record.error.type[:PAST_TEXT],
             record.error.message[:PAST_TEXT],
+            hooks=hook_ends(record.hooks) if record.HasField("hooks") else None,
         )
         past = (*past, last)
     return past[-MAX_PAST:]
 
 
+# Of a hook.
+_MOST_MICROS: Final = 10**12
 # Bytes of the shortest record that names a large result, at most.
 _WITH_BLOB: Final = 100
