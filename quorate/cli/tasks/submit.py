@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-import warnings
-from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 import typer
 
@@ -19,23 +16,20 @@ from quorate.cli.inputs import arguments_of, item, lines, read
 from quorate.cli.jobs import creating
 from quorate.cli.jobs.options import NO_JOB, JobOptions, with_job_options
 from quorate.cli.output.progress import map_progress
-from quorate.cli.output.render import as_dict, err, hint, print_json, warn
+from quorate.cli.output.render import as_dict, err, hint, print_json
 from quorate.cli.tasks import options as o
 from quorate.cli.tasks.ending import goes_on, report, report_failure, wait_many, wait_one
 from quorate.cli.tasks.options import placing as p
 from quorate.cli.tasks.waits import saying_why, saying_why_none
+from quorate.cli.tasks.warned import warned
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed
 from quorate.client.handle import TaskHandle
-from quorate.client.unplaceable import UnplaceableWarning
 from quorate.client.work.specs import command_spec
 from quorate.runtime.errors import invalid
 from quorate.runtime.visible import visible_json
 from quorate.v1 import task_pb2
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 Function = Annotated[
     str,
@@ -46,28 +40,8 @@ Function = Annotated[
 ]
 
 
-def _warned(command: Callable[P, R]) -> Callable[P, R]:
-    """Have the SDK's warnings on standard error, each sentence once."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        reported: set[str] = set()
-
-        def report(message: Warning | str, *_: object, **__: object) -> None:
-            if str(message) not in reported:
-                reported.add(str(message))
-                warn(str(message))
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", UnplaceableWarning)
-            warnings.showwarning = report
-            return command(*args, **kwargs)
-
-    return run
-
-
 @with_client
-@_warned
+@warned
 @with_job_options
 def submit(
     client: Client,
@@ -194,7 +168,7 @@ def submit(
 
 
 @with_client
-@_warned
+@warned
 @with_job_options
 def call(
     client: Client,
@@ -307,7 +281,7 @@ def _json_of(client: Client, result: task_pb2.TaskResult) -> str:
 
 
 @with_client
-@_warned
+@warned
 def map_(
     client: Client,
     function: Function,
