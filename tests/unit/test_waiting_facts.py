@@ -19,7 +19,11 @@ from quorate.v1 import task_pb2
 from scheduler.api.tasks import views
 from tests.support.one_leader import Leader, leading
 
-WAITS = ("TASK_STATE_SCHEDULED", "TASK_STATE_PENDING", "TASK_STATE_PAUSED")
+WAITS = (
+    task_pb2.TASK_STATE_SCHEDULED,
+    task_pb2.TASK_STATE_PENDING,
+    task_pb2.TASK_STATE_PAUSED,
+)
 
 
 def text_of(shown: Any) -> str:
@@ -75,9 +79,8 @@ async def test_a_task_that_waits_has_its_deadline(leader: Leader) -> None:
 
 
 @pytest.mark.parametrize("state", WAITS)
-def test_one_that_has_started_has_none(state: str) -> None:
-    number = task_pb2.TaskState.Value(state)
-    run = r.RunRecord(state=number, expire_time=2e9, not_before=1.9e9)
+def test_one_that_has_started_has_none(state: task_pb2.TaskState) -> None:
+    run = r.RunRecord(state=state, expire_time=2e9, not_before=1.9e9)
     task = "0" * 32
     assert views.task("q", task, None, run, now=0.0, full=False).HasField("expire_time")
     for started in ("failures", "crashes"):
