@@ -26,6 +26,7 @@ from typing import IO, Any, ParamSpec, TypeVar, Unpack, overload
 import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
+from quorate.client.cluster.methods import AsyncClusterMethods
 from quorate.client.control.amany import AsyncManyTasks
 from quorate.client.errors import PayloadTooLarge
 from quorate.client.graphs.methods import AsyncGraphMethods
@@ -75,7 +76,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods):
+class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClusterMethods):
     """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
 
     def __init__(

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from quorate.client.cluster.methods import ClusterMethods
 from quorate.client.control.many import ManyTasks
 from quorate.client.graphs.methods import GraphMethods
 from quorate.client.handle import TaskHandle
@@ -82,7 +83,7 @@ class _Shared:
         self.calls.close()
 
 
-class Client(ManyTasks, MapMethods, JobMethods, GraphMethods):
+class Client(ManyTasks, MapMethods, JobMethods, GraphMethods, ClusterMethods):
     """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
 
     What `submit` and `command` return is durable: it survives any process of the cluster. Every

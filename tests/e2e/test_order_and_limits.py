@@ -17,9 +17,10 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from quorate.client.aio import AsyncClient
 from quorate.client.errors import QuorateError
 from quorate.runtime.errors import from_rpc_error
-from quorate.v1 import explain_pb2, pause_pb2
+from quorate.v1 import explain_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from tests.support import forked
@@ -74,10 +75,13 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
             yield cluster
 
 
+def addresses(cluster: Cluster) -> str:
+    return ",".join(server.address for server in cluster.schedulers.values())
+
+
 def quorate(cluster: Cluster, *arguments: str) -> None:
     """Run the command line."""
-    addresses = ",".join(server.address for server in cluster.schedulers.values())
-    done = forked.run("quorate", *arguments, QUORATE_ADDRESS=addresses)
+    done = forked.run("quorate", *arguments, QUORATE_ADDRESS=addresses(cluster))
     assert done.code == 0, done.err
 
 
@@ -262,14 +266,16 @@ async def full_queue_that_drops(cluster: Cluster) -> AsyncIterator[None]:
 @asynccontextmanager
 async def pause_of_a_tenant(cluster: Cluster) -> AsyncIterator[None]:
     """Its tasks wait, also new ones, and those of others do not."""
-    pause = pause_pb2.Pause(name="unpaid", fairness_key="acme")
-    await cluster.call(pause_pb2.CreatePauseRequest(pause=pause))
+    async with AsyncClient(addresses(cluster)) as client:
+        await client.pauses.create("unpaid", fairness_key="acme", reason="see invoice 7")
     tasks = await submit(cluster, "default", spec(fairness_key="acme"))
     yield
     tasks += await submit(cluster, "default", spec(fairness_key="acme"))
     await succeeded(cluster, *await submit(cluster, "default", spec(fairness_key="globex")))
     await wait(cluster, *tasks)
-    await cluster.call(pause_pb2.DeletePauseRequest(name="unpaid"))
+    async with AsyncClient(addresses(cluster)) as client:
+        assert [one.reason async for one in client.pauses.list()] == ["see invoice 7"]
+        await client.pauses.end("unpaid")
     await succeeded(cluster, *tasks)
 
 

@@ -14,8 +14,7 @@ from quorate.cli.common import Json, with_client
 from quorate.cli.output import render
 from quorate.cli.words import pairs
 from quorate.client.client import Client
-from quorate.client.pages import list_pauses
-from quorate.client.transport.rpcs import CREATE_PAUSE, DELETE_PAUSE, new_request_id
+from quorate.client.transport.rpcs import CREATE_PAUSE, new_request_id
 from quorate.v1 import pause_pb2 as pb
 from quorate.v1 import queue_pb2
 
@@ -31,7 +30,7 @@ group = typer.Typer(
 @with_client
 def list_(client: Client, as_json: Json = False) -> None:
     """List the pauses by name."""
-    found = list(list_pauses(client.calls))
+    found = list(client.pauses.list())
     if as_json:
         render.print_messages(found)
         return
@@ -116,9 +115,7 @@ def create(
 @with_client
 def end(client: Client, name: Name) -> None:
     """End a pause: what waited for it may start."""
-    queue = next((one.queue for one in list_pauses(client.calls) if one.name == name), "")
-    request = pb.DeletePauseRequest(name=name, queue=queue, request_id=new_request_id())
-    client.calls.call(DELETE_PAUSE, request)
+    client.pauses.end(name)
     sys.stdout.write(f"{name} ended\n")
 
 

@@ -1,0 +1,1 @@
+"""What operators do from programs: pauses of all tasks that match, and taints of nodes."""
