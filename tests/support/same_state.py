@@ -206,6 +206,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         "what a pause holds back waits apart once a leader has met it",
     ),
     (State, "reserve_at"): (anything, MEMORY),
+    (State, "slot_time"): (anything, MEMORY),
     (State, "to_merge"): (anything, MEMORY),
     (QueueRow, "jobs"): (by(lambda q, _: sorted(q.jobs)), REFERENCE),
     (QueueRow, "entries"): (by(lambda q, _: sorted(q.entries)), REFERENCE),

@@ -103,7 +103,7 @@ class JobWait(_message.Message):
     def __init__(self, due: _Optional[int] = ..., subtasks: _Optional[bytes] = ...) -> None: ...
 
 class ChunkRecord(_message.Message):
-    __slots__ = ("left", "queue", "node", "instance", "attempt", "assign_time", "start_time", "charged")
+    __slots__ = ("left", "queue", "node", "instance", "attempt", "assign_time", "start_time", "charged", "share_charged")
     LEFT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class ChunkRecord(_message.Message):
     ASSIGN_TIME_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     CHARGED_FIELD_NUMBER: _ClassVar[int]
+    SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
     left: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
     queue: str
     node: str
@@ -120,7 +121,8 @@ class ChunkRecord(_message.Message):
     assign_time: float
     start_time: float
     charged: int
-    def __init__(self, left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., queue: _Optional[str] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., attempt: _Optional[int] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., charged: _Optional[int] = ...) -> None: ...
+    share_charged: float
+    def __init__(self, left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., queue: _Optional[str] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., attempt: _Optional[int] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., charged: _Optional[int] = ..., share_charged: _Optional[float] = ...) -> None: ...
 
 class JobItemsRecord(_message.Message):
     __slots__ = ("items",)

@@ -72,6 +72,8 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) 
         start_limits.charge(state, row, now, out)
     if row.tenant or row.queue.pending.tenants:
         shares.charge(state, row, out)
+    if state.slot_time.on:
+        shares.charge_queue(state, row)
     out.writes.append(PutRun(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
 
@@ -192,12 +194,12 @@ def on_attempt_returned(state: State, event: AttemptReturned, now: float, out: E
     if row is not None:
         if row.charged and not row.start_time:
             start_limits.refund(state, row, out)
-        if row.share:
-            shares.correct(state, row, now, out, began=bool(row.start_time))
         if row.chunk is not None:
             chunks.ended(state, row, now, out)
             out.after.append(Acknowledge(event.instance, event.task, event.attempt))
             return
+        if row.share or state.slot_time.on:
+            shares.correct(state, row, now, out, began=bool(row.start_time))
         _give_back(state, row, now, out)
     out.after.append(Acknowledge(event.instance, event.task, event.attempt))
 
@@ -309,7 +311,7 @@ def _back_off(
 ) -> None:
     """SCHEDULED until the backoff is over."""
     draw = crc32(f"{row.id}:{row.attempt}".encode()) / 2**32
-    if row.share:
+    if row.share or state.slot_time.on:
         shares.correct(state, row, now, out)
     _remember_past(row, now, error_type, message, put.hooks)
     transitions.requeue(state, row, now + row.retry.backoff(row.failures, draw))
@@ -320,7 +322,7 @@ def _back_off(
 
 def _snooze(state: State, row: TaskRow, event: AttemptFailed, now: float, out: Effects) -> None:
     """SCHEDULED until the time that it asked for: no failure, and its start deadline is met."""
-    if row.share:
+    if row.share or state.slot_time.on:
         shares.correct(state, row, now, out)
     _remember_past(row, now, SNOOZED, event.error_message, event.hooks)
     row.expire_at, row.snoozes = 0.0, row.snoozes + 1
@@ -335,7 +337,7 @@ def _give_back(state: State, row: TaskRow, now: float, out: Effects) -> None:
     if row.cancel_requested:
         cancel_now(state, row, now, out)
         return
-    if row.share:
+    if row.share or state.slot_time.on:
         shares.correct(state, row, now, out)
     transitions.requeue(state, row)
     if row.member is not None:

@@ -112,7 +112,7 @@ def _end(
         # The leader before was ahead of time.
         end = max(row.create_time, row.assign_time, row.start_time)
         put = put._replace(finish_time=end)
-    if row.share:
+    if row.share or state.slot_time.on:
         shares.correct(state, row, now, out)
     out.writes.append(put)
     outcome = outcome_units(put.result if put.result is not None else put.error)

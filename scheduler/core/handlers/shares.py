@@ -1,8 +1,10 @@
-"""What tenants of a queue are charged: see `scheduler.core.queues.shares`.
+"""What tenants of a queue, and queues, are charged: see `scheduler.core.queues.shares` and
+`slot_time` there.
 
 A task is charged the mean run time of its tenant when it is assigned, and the difference to what it
-took when its attempt ends. Both are on record in the Txn of the change, so that a new leader goes
-on with the same shares.
+took when its attempt ends; a chunk of an array is charged the mean of its job for each subtask, and
+the difference with each report. Of tenants both are on record in the Txn of the change, so that a
+new leader goes on with the same shares. Of queues nothing is: a new leader begins anew.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from scheduler.core.model.effects import Effects, PutRate
 from scheduler.core.model.limits.permits import SHARE, RateName, of_share
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
+
+# What a subtask is charged at least: a chunk's `share` says that it was charged.
+_LEAST = 1e-6
 
 
 def admit(state: State, queue: QueueRow) -> None:
@@ -36,19 +41,67 @@ def charge(state: State, row: TaskRow, out: Effects) -> None:
     out.took(_move(state, row, row.share))
 
 
-def charge_chunk(state: State, job: TaskRow, out: Effects) -> None:
-    """A chunk of an array is given to a node: as a task without a key; it is not corrected."""
-    out.took(_move(state, job, job.queue.pending.turns.mean(job.tenant)))
+def charge_queue(state: State, row: TaskRow) -> None:
+    """A task is assigned, and queues take turns."""
+    if row.replica is None:
+        state.slot_time.charge(row.queue.name, row.id)
+    else:
+        # It takes no slot, and others have their turns all the same.
+        state.slot_time.moved_on(row.queue.name)
 
 
 def correct(state: State, row: TaskRow, now: float, out: Effects, *, began: bool = True) -> None:
-    """The attempt of a task that was charged ends; `began`: unless it certainly never did."""
+    """The attempt of a task that may have been charged ends; `began`: unless it certainly never
+    did."""
     seconds = max(0.0, now - (row.start_time or row.assign_time)) if began else 0.0
-    name = _move(state, row, seconds - row.share)
-    out.writes.append(PutRate(name, state.permits.arrivals[name]))
+    if state.slot_time.on:
+        state.slot_time.correct(row.queue.name, row.id, seconds)
+    if not row.share:
+        return
+    _put(state, _move(state, row, seconds - row.share), out)
     if began:
         row.queue.pending.turns.ran(row.tenant, seconds)
     row.share = 0.0
+
+
+# -- chunks of arrays: in a queue that tenants share they are as tasks without a key
+
+
+def charge_chunk(state: State, row: TaskRow, out: Effects) -> None:
+    """A chunk is given to a node. Its `share` is what each of its subtasks was charged."""
+    job, chunk, slot_time = row.job, row.chunk, state.slot_time
+    assert job is not None
+    assert chunk is not None
+    each = job.durations.seconds
+    if slot_time.on:
+        slot_time.charge(row.queue.name, row.id, each, chunk.size)
+    if row.queue.pending.tenants:
+        row.share = row.queue.pending.turns.mean(row.tenant) if each < 0.0 else max(_LEAST, each)
+        out.took(_move(state, row, row.share * chunk.size))
+
+
+def correct_chunk(
+    state: State,
+    row: TaskRow,
+    seconds: float,
+    count: int,
+    now: float,
+    out: Effects,
+    *,
+    over: bool = False,
+) -> None:
+    """`count` subtasks of a chunk that may have been charged took so long together, or were
+    returned; `over`: the chunk has ended with them."""
+    # A chunk runs in one slot, whatever its agent says.
+    seconds = max(0.0, min(seconds, now - row.assign_time))
+    if state.slot_time.on:
+        state.slot_time.correct_chunk(row.queue.name, row.id, seconds, count, over=over)
+    if row.share:
+        _put(state, _move(state, row, seconds - row.share * count), out)
+
+
+def _put(state: State, name: RateName, out: Effects) -> None:
+    out.writes.append(PutRate(name, state.permits.arrivals[name]))
 
 
 def _move(state: State, row: TaskRow, seconds: float) -> RateName:

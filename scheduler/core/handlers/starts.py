@@ -37,11 +37,11 @@ def start_chunk(
     now: float,
     out: Effects,
 ) -> None:
-    """Give some pending subtasks of the job of `entry` to a node, and charge its tenant.
+    """Give some pending subtasks of the job of `entry` to a node, and charge tenant and queue.
 
     Args:
         slots: of all nodes that may take some of it.
     """
-    give(state, entry, node, slots, chunk_id, now, out)
-    if entry.queue.pending.tenants:
-        charge_chunk(state, entry, out)
+    row = give(state, entry, node, slots, chunk_id, now, out)
+    if state.slot_time.on or entry.queue.pending.tenants:
+        charge_chunk(state, row, out)

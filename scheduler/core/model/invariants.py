@@ -121,6 +121,10 @@ def _check_permits(state: State) -> None:
         if runs and row.limits.key:
             key = row.queue.name, row.limits.key
             by_key[key] = by_key.get(key, 0) + 1
+    for attempt in state.slot_time.charged:
+        task = state.tasks.get(attempt)
+        runs = task is not None and task.state is TaskState.RUNNING
+        assert runs or attempt in state.chunks, f"{attempt} does not run, and is charged"
     _check_turns(state)
     permits = state.permits
     assert permits.running == running, f"kept {permits.running}, counted {running}"

@@ -32,6 +32,7 @@ from scheduler.core.model.state_parts.queues import QueueState
 from scheduler.core.model.state_parts.services import ServiceState
 from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.queues.deadlines import Deadlines
+from scheduler.core.queues.slot_time import SlotTime
 from scheduler.core.values import FINISHED, Kind, TaskSpec, TaskState, is_due, kind_of_spec
 
 DEFAULT_QUEUE = QueueName("default")
@@ -67,6 +68,8 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         # Shared limits, and what is used of all limits.
         self.permits = Permits()
         self.deadlines = Deadlines[TaskRow]()
+        # Whose turn it is among queues: the leader's memory.
+        self.slot_time = SlotTime()
         # What running attempts say of themselves.
         self.progress = TaskProgress()
         # Filters and scores from outside: of this process, not of the log.

@@ -48,6 +48,7 @@ from scheduler.core.placement.room import (
     usable,
 )
 from scheduler.core.placement.strategies.strategy import Room, Strategy
+from scheduler.core.placement.turns import turns_of
 from scheduler.core.queues.lanes import KeyedLanes, Lane
 from scheduler.core.queues.pending import PendingOrder
 from scheduler.core.values import NO_LIMITS, NO_NEEDS
@@ -64,9 +65,6 @@ _LANES_TRIED = 1_000
 _PARKED_AT_ONCE = 1_000
 # Seconds between two looks for chunks to be recalled, at least.
 _RECALL_EVERY = 0.01
-# Tasks of one queue placed before the next queue has its turn.
-_TURN = 16
-
 
 _Lanes = Lane[TaskRow] | KeyedLanes[TaskRow]
 
@@ -163,50 +161,42 @@ def _needed(state: State, now: float) -> NodeRow | None:
 
 def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None) -> int:
     """One pass over what waits; how many more may be assigned."""
-    waiting = [queue for queue in state.waiting.values() if not queue.paused]
-    if not waiting or limit <= 0:
+    turns = turns_of(state, now)
+    if turns is None or limit <= 0:
         return limit
     open_nodes = [node for node in state.nodes.values() if usable(state, node)]
     nodes = [node for node in open_nodes if len(node.allocation.rows) < node.credit]
     free = sum(node.credit - len(node.allocation.rows) for node in nodes)
     left = limit
-    first = waiting[0].name
     strategies: dict[QueueName, Strategy] = {}
     choosing = Choosing(state, open_nodes, nodes)
     chunk_slots = sum(node.slots for node in open_nodes if node.takes_chunks) if chunk_ids else 0
-    while waiting and left > 0:
-        again = []
-        for queue in waiting:
-            # Replicas take no credit: their queue goes on when the others have to wait.
-            replicas = queue.name == SERVICES_QUEUE
-            among, room = (open_nodes, left) if replicas else (nodes, min(left, free))
-            wanted = min(room, _TURN)
-            if queue.limits is not NO_LIMITS:
-                wanted = room_of(state, queue, wanted, now)
-            if not among or wanted <= 0:
-                continue
-            strategy = strategies.get(queue.name)
-            if strategy is None:
-                among = choosing.open_nodes if replicas else choosing.nodes
-                strategy = strategy_of(queue, among, state.plugins)
-                strategies[queue.name] = strategy
-            with_what = _With(strategy, choosing, now, out, chunk_ids, chunk_slots)
-            placed = _place_some(state, queue, wanted, with_what)
-            left -= placed
-            if not replicas:
-                free -= placed
-            if placed == wanted and queue.pending.size:
-                again.append(queue)
-            if left <= 0:
-                break
-        if len(again) < len(waiting) or left <= 0:
-            waiting = again
+    while left > 0 and (turn := turns.next()) is not None:
+        queue, most = turn
+        # Replicas take no credit: their queue goes on when the others have to wait.
+        replicas = queue.name == SERVICES_QUEUE
+        among, room = (open_nodes, left) if replicas else (nodes, min(left, free))
+        wanted = min(room, most)
+        if queue.limits is not NO_LIMITS:
+            wanted = room_of(state, queue, wanted, now)
+        if not among or wanted <= 0:
+            turns.set_aside(queue)
+            continue
+        strategy = strategies.get(queue.name)
+        if strategy is None:
+            among = choosing.open_nodes if replicas else choosing.nodes
+            strategy = strategy_of(queue, among, state.plugins)
+            strategies[queue.name] = strategy
+        with_what = _With(strategy, choosing, now, out, chunk_ids, chunk_slots)
+        placed = _place_some(state, queue, wanted, with_what)
+        left -= placed
+        if not replicas:
+            free -= placed
+        if placed < wanted or not queue.pending.size:
+            turns.set_aside(queue)
     if choosing.near_waits and choosing.labels_came:
         # It may be what others have to be near: they may have been looked at before it.
         out.more = True
-    if first in state.waiting:
-        # The queue that was first this time is last next time.
-        state.waiting[first] = state.waiting.pop(first)
     return left
 
 

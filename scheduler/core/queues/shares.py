@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
+from math import inf
 
 _CLEAR_ABOVE = 64
 # Tenants whose run times are remembered.
@@ -24,7 +25,7 @@ _MOST_MEANS = 10_000
 # Seconds that a task is charged where nothing is known: little, since those who come meanwhile
 # begin where the others are, and still enough to have the tenants take turns. The weight of the
 # latest run in the mean.
-_USUAL = 0.01
+USUAL = 0.01
 _LATEST = 0.2
 
 
@@ -91,16 +92,21 @@ class Turns:
         self._entries.pop(tenant, None)
         self._aside.append(tenant)
 
-    def bring_back(self) -> None:
-        """Those that were set aside are tried again."""
+    def bring_back(self, behind: float = inf) -> None:
+        """Those that were set aside are tried again.
+
+        Args:
+            behind: what they have to catch up at most.
+        """
         aside, self._aside = self._aside, []
+        least = (self.floor or 0.0) - behind
         for tenant in aside:
             if tenant in self._time and tenant not in self._entries:
-                self._set(tenant, self._time[tenant])
+                self._set(tenant, max(least, self._time[tenant]))
 
     def mean(self, tenant: str) -> float:
         """Seconds that a task of it probably takes."""
-        return self._means.get(tenant, _USUAL if self._mean is None else self._mean)
+        return self._means.get(tenant, USUAL if self._mean is None else self._mean)
 
     def ran(self, tenant: str, seconds: float) -> None:
         """A task of it took so long."""

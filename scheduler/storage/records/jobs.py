@@ -257,6 +257,7 @@ def chunk_value(row: TaskRow) -> bytes:
         assign_time=row.assign_time,
         start_time=row.start_time,
         charged=row.charged,
+        share_charged=row.share,
     )
     for first, last in row.chunk.ranges:
         record.left.add(first=first, last=last)
@@ -278,7 +279,7 @@ class ChunkStatus:
         self.attempt = record.attempt
         self.assign_time = record.assign_time
         self.start_time = record.start_time
-        self.charged = record.charged
+        self.charged, self.share = record.charged, record.share_charged
         self.unknown_fields = unknown_fields(record)
 
 

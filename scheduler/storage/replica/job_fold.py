@@ -97,6 +97,7 @@ class JobFold:
         else:
             moves.chunk_left(row, status.left)
         row.start_time, row.charged = status.start_time, status.charged
+        row.share = status.share
         assert row.chunk is not None
         row.chunk.unknown_fields = status.unknown_fields
         moves.account(state, job)

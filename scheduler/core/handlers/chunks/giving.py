@@ -27,11 +27,13 @@ def give(
     chunk_id: TaskId,
     now: float,
     out: Effects,
-) -> None:
+) -> TaskRow:
     """Give some pending subtasks of the job of `entry` to a node.
 
     Args:
         slots: of all nodes that may take some of it.
+
+    Returns: the chunk.
     """
     job = entry.job
     assert job is not None
@@ -52,6 +54,7 @@ def give(
     out.writes.append(PutChunk(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
     moves.account(state, job)
+    return row
 
 
 class ChunkIds:

@@ -17,6 +17,7 @@ from zlib import crc32
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK, lowest, within
+from scheduler.core.handlers import shares
 from scheduler.core.handlers.chunks import merging
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.chunks.outcomes import Failure, store_errors, store_results
@@ -69,8 +70,12 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         touched[number] = None
         _leave(job, chunk, number, 1 << place)
         _failed(state, job, number, place, failure, now, failures)
+    returned = 0
     for number, mask in _out_with(chunk, event.returned):
+        returned += mask.bit_count()
         _leave(job, chunk, number, mask)
+    if row.share or state.slot_time.on:
+        shares.correct_chunk(state, row, event.seconds, ended + returned, now, out)
     if ended:
         seconds = max(0.0, event.seconds)
         job.array.ran(next(iter(touched)), seconds, ended)
@@ -168,6 +173,8 @@ def ended(
         failed = None
     failures: dict[int, list[Failure]] = {}
     touched: int | None = None
+    if row.share or state.slot_time.on:
+        shares.correct_chunk(state, row, 0.0, chunk.size, now, out, over=True)
     if chunk.left and job.ending is None:
         number = min(chunk.left)
         place = lowest(chunk.left[number])
