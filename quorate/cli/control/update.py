@@ -7,15 +7,21 @@ from typing import Annotated
 import typer
 
 from quorate.cli.common import Json, with_client
+from quorate.cli.control.changes import (
+    basic_changes,
+    hook_changes,
+    placement_changes,
+    refuse_none,
+)
 from quorate.cli.control.many import Ids, Queue, Search, again, chosen, show
 from quorate.cli.exits import NOT_FOUND, OK, REFUSED
+from quorate.cli.tasks import options as o
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import task_id
+from quorate.cli.tasks.options import placing as p
 from quorate.cli.tasks.states import states
-from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.updates import UpdateArgs
-from quorate.runtime.errors import invalid
 
 # Beyond, one call updates all, and one line says what became of them.
 _ONE_BY_ONE = 10
@@ -79,6 +85,14 @@ def update(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    start_deadline: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="New time in which the task must start, counted from now, in seconds.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     to_queue: Annotated[
         str,
         typer.Option(
@@ -88,6 +102,26 @@ def update(
             rich_help_panel=_PANEL,
         ),
     ] = "",
+    where: p.Where = None,
+    prefer: p.Prefer = None,
+    tolerate: p.Tolerate = None,
+    near: p.Near = None,
+    apart: p.Apart = None,
+    distinct: p.Distinct = None,
+    spread: p.Spread = "",
+    placement: p.Strategy = "",
+    any_node: Annotated[
+        bool,
+        typer.Option(
+            "--any-node",
+            help="Remove all placement rules that the tasks have.",
+            rich_help_panel="Placement",
+        ),
+    ] = False,
+    set_up: o.SetUp = "",
+    clean_up: o.CleanUp = "",
+    set_up_timeout: o.SetUpTimeout = None,
+    clean_up_timeout: o.CleanUpTimeout = None,
     yes: Annotated[
         bool,
         typer.Option(
@@ -102,8 +136,21 @@ def update(
     Either ids, or a filter of --queue, --state and --search, which must all apply, or --all:
 
     [dim]quorate update --queue mail --search report --priority 5 --yes[/dim]
+
+    Placement rules replace those of the same kind: --where and --prefer are one kind, and so are
+    --placement and --spread.
+
+    [dim]quorate update ID --where disk=ssd --tolerate gpu[/dim]
     """
-    changes = _changes(priority, label, delay, timeout, retries, to_queue)
+    changes = basic_changes(priority, label, delay, timeout, retries, start_deadline, to_queue)
+    changes.update(
+        placement_changes(
+            p.place_args(where, prefer, tolerate, near, apart, distinct, spread, placement),
+            any_node=any_node,
+        )
+    )
+    changes.update(hook_changes(o.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout)))
+    refuse_none(changes)
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
@@ -139,35 +186,6 @@ def update(
     if counts.not_found:
         return NOT_FOUND
     return REFUSED if counts.updated < len(ids) else OK
-
-
-def _changes(
-    priority: int | None,
-    label: list[str] | None,
-    delay: float | None,
-    timeout: float | None,
-    retries: int | None,
-    to_queue: str,
-) -> UpdateArgs:
-    changes = UpdateArgs()
-    if priority is not None:
-        changes["priority"] = priority
-    if label:
-        changes["labels"] = pairs("--label", label)
-    if delay is not None:
-        changes["delay"] = delay
-    if timeout is not None:
-        changes["timeout"] = timeout
-    if retries is not None:
-        changes["retries"] = retries
-    if to_queue:
-        changes["to_queue"] = to_queue
-    if not changes:
-        raise invalid(
-            "--priority",
-            "give at least one of --priority, --label, --delay, --timeout, --retries, --to-queue",
-        )
-    return changes
 
 
 def _one(client: Client, id: str, changes: UpdateArgs) -> str:

@@ -23,6 +23,11 @@ def hooks(message: task_pb2.Hooks, entrypoint: re.Pattern[str], field: str) -> N
     """
     if not (message.HasField("setup") or message.HasField("cleanup")):
         raise invalid(field, "is empty: set setup or cleanup, or leave it out")
+    each(message, entrypoint, field)
+
+
+def each(message: task_pb2.Hooks, entrypoint: re.Pattern[str], field: str) -> None:
+    """As `hooks`, of those that are set."""
     for name in ("setup", "cleanup"):
         if message.HasField(name):
             _hook(getattr(message, name), entrypoint, f"{field}.{name}")

@@ -305,6 +305,7 @@ class TaskCalls:
         await self._candidates.require(TASK_UPDATE)
         if request.task.queue:
             await self._candidates.require(TASK_MOVE)
+        await self._candidates.require_for_templates(request.task.spec)
         await refuse_subtask(self._subtasks, request.task.id, "UpdateJob changes its job {job!r}")
         await update_task(self._driver, self._lane, self._check, request, context)
         return pb.UpdateTaskResponse(task=await self._tasks.task(request.task.id, full=False))
@@ -313,6 +314,7 @@ class TaskCalls:
         await self._candidates.require(TASK_UPDATE)
         if request.task.queue:
             await self._candidates.require(TASK_MOVE)
+        await self._candidates.require_for_templates(request.task.spec)
         return await update_tasks(self._driver, self._lane, self._check, request, context)
 
     async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> Message:

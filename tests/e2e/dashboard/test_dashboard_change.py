@@ -30,6 +30,16 @@ def test_a_waiting_task_is_changed(open_page: Callable[..., Look], cluster: Loca
     assert found["state"] == "TASK_STATE_SCHEDULED"
     assert (found["spec"]["priority"], found["spec"]["labels"]) == (7, {"team": "web"})
 
+    look.button("Change").click()
+    dialog.get_by_text("Placement").click()
+    dialog.get_by_label("Only on nodes with").fill("disk in ssd,nvme\n!gpu")
+    dialog.get_by_label("Tolerates taints").fill("dedicated=ml")
+    dialog.get_by_role("button", name="Change", exact=True).click()
+    expect(look.page.locator("dd").filter(has_text="disk in ssd,nvme, !gpu")).to_be_visible()
+    rules = ask_json(cluster, f"v1/tasks/{task}")["task"]["spec"]["placement"]
+    assert [rule["label"] for rule in rules["nodes"]] == ["disk", "gpu"]
+    assert rules["tolerations"] == [{"key": "dedicated", "value": "ml"}]
+
     ask_json(cluster, "v1/queues", {"queue": {"name": "elsewhere"}})
     ask_json(cluster, "v1/queues/elsewhere:pause", {})
     look.button("Change").click()

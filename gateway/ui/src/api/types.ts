@@ -64,6 +64,20 @@ export interface TaskSpec {
   fairnessKey?: string;
   limits?: string[];
   placement?: PlacementRules;
+  hooks?: { setup?: Hook; cleanup?: Hook };
+}
+
+/** A program, or a function by its name. */
+export interface Hook {
+  argv?: string[];
+  entrypoint?: string;
+  timeout?: string;
+}
+
+/** `error`: why it failed; without one it succeeded. */
+export interface HookResult {
+  error?: string;
+  duration?: string;
 }
 
 export interface PlacementRules {
@@ -122,6 +136,8 @@ export interface Attempt {
   startTime?: string;
   finishTime?: string;
   error?: TaskError;
+  /** How its hooks ended. */
+  hooks?: { setup?: HookResult; cleanup?: HookResult };
 }
 
 export interface Task {
@@ -150,6 +166,10 @@ export interface Task {
   /** Of a task of a graph: its job, and its name there. */
   jobId?: string;
   graphTask?: string;
+  /** How often it asked to run again later. */
+  snoozes?: number;
+  /** When it expires unless it starts. */
+  expireTime?: string;
 }
 
 /** What a running attempt says of itself. */

@@ -120,10 +120,15 @@ export function plain(value: string | undefined, prefix: string): string {
   return value.replace(prefix, "").replaceAll("_", " ").toLowerCase();
 }
 
+/** Whether it waits because its last attempt asked to run again later. */
+export const isSnoozed = ({ state, attempts }: Task): boolean =>
+  state === "TASK_STATE_SCHEDULED" && attempts?.at(-1)?.error?.type === "SNOOZED";
+
 /** A task's state for people: "assigned" is running on the wire, but its attempt has not started. */
 export function shownState(task: Task): string {
   const started = task.attempts?.at(-1)?.startTime;
   if (task.suspended) return "suspended";
+  if (isSnoozed(task)) return "snoozed";
   return task.state === "TASK_STATE_RUNNING" && !started ? "assigned" : plain(task.state, "TASK_STATE_");
 }
 

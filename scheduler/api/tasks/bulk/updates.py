@@ -12,20 +12,31 @@ from quorate.runtime.ids import QueueName
 from quorate.security.identity import current_caller
 from quorate.security.permissions import denied
 from quorate.security.policy import holds
-from quorate.v1 import task_pb2
-from scheduler.api.specs.check import SpecCheck, serialize
+from quorate.v1 import placement_pb2, task_pb2
+from scheduler.api.specs import hooks
+from scheduler.api.specs.check import ENTRYPOINT, SpecCheck, serialize
 from scheduler.api.validate import at_most, queue_name
 from scheduler.core.model.events import SpecUpdate
 from scheduler.core.values import Change, TaskSpec
 from scheduler.storage.records import task_spec
 
 # Fields of a spec that can be changed while the task waits.
-UPDATABLE: Final = ("priority", "labels", "not_before", "timeout", "start_deadline", "retry")
-_OF_RETRY: Final = frozenset(task_pb2.RetryPolicy.DESCRIPTOR.fields_by_name)
+UPDATABLE: Final = (
+    *("priority", "labels", "not_before", "timeout", "start_deadline"),
+    *("retry", "placement", "hooks"),
+)
+# Those of them whose fields can be changed one by one.
+_PARTS: Final = {
+    "retry": frozenset(task_pb2.RetryPolicy.DESCRIPTOR.fields_by_name),
+    "placement": frozenset(placement_pb2.PlacementRules.DESCRIPTOR.fields_by_name),
+    "hooks": frozenset(task_pb2.Hooks.DESCRIPTOR.fields_by_name),
+}
+# Those that mean nothing when they are empty.
+_NOT_EMPTY: Final = ("placement", "hooks")
 _QUEUE: Final = "queue"
 # What it takes to put a task into a queue.
 _SUBMIT: Final = "tasks.submit"
-_MOST_PATHS: Final = 20
+_MOST_PATHS: Final = 32
 # Characters of a value in the audit log.
 _SHOWN: Final = 200
 
@@ -45,20 +56,43 @@ def spec_update(
         queue = QueueName(queue_name("task.queue", task.queue))
         _check_target(queue)
         names.remove(_QUEUE)
-    check.options(spec, "task.spec", now)
+    check.options(_with_own_labels(spec, names), "task.spec", now)
+    hooks.each(spec.hooks, ENTRYPOINT, "task.spec.hooks")
     mask = FieldMask(paths=names)
+    given = task_pb2.TaskSpec()
+    given.CopyFrom(spec)
+    for name in names:
+        if "." in name:
+            # Without it the mask would leave alone what it names there.
+            getattr(given, name.partition(".")[0]).SetInParent()
 
-    def make(old: TaskSpec) -> TaskSpec:
+    def make(old: TaskSpec) -> TaskSpec | None:
         merged = task_pb2.TaskSpec.FromString(old.spec)
-        # Leaves a retry policy that was not there as it is, unless one of its fields is named.
-        mask.MergeMessage(spec, merged, True, True)
+        mask.MergeMessage(given, merged, True, True)
+        for name in _NOT_EMPTY:
+            if merged.HasField(name) and not getattr(merged, name).ByteSize():
+                merged.ClearField(name)
+        if any(key not in merged.labels for key in merged.placement.distinct):
+            return None
         return task_spec(merged, serialize(merged))
 
     moves, expires = "not_before" in names, "start_deadline" in names
     changes = [_change(spec, name) for name in names]
     if queue:
         changes.append(Change(_QUEUE, "", queue))
-    return SpecUpdate(make, moves, expires, queue), tuple(changes)
+    return SpecUpdate(make, moves, expires, queue, spec.ByteSize()), tuple(changes)
+
+
+def _with_own_labels(spec: task_pb2.TaskSpec, names: Sequence[str]) -> task_pb2.TaskSpec:
+    """The fields to check: a task that is `distinct` by labels has them, as far as is known."""
+    if "labels" in names or not spec.placement.distinct:
+        return spec
+    found = task_pb2.TaskSpec()
+    found.CopyFrom(spec)
+    for key in spec.placement.distinct:
+        if key not in found.labels:
+            found.labels[key] = ""
+    return found
 
 
 def _check_target(queue: QueueName) -> None:
@@ -90,7 +124,7 @@ def _names(task: task_pb2.Task, paths: Sequence[str]) -> list[str]:
         top, _, below = name.partition(".")
         known = first == "spec" and top in UPDATABLE
         if below:
-            known = known and top == "retry" and below in _OF_RETRY
+            known = known and below in _PARTS.get(top, ())
         if not known:
             raise invalid(
                 "update_mask",
@@ -108,6 +142,9 @@ def _names(task: task_pb2.Task, paths: Sequence[str]) -> list[str]:
 
 
 def _change(spec: task_pb2.TaskSpec, name: str) -> Change:
+    if name.startswith("hooks"):
+        # Their arguments may be long, and no business of whoever reads the log.
+        return Change(name, "", "set" if spec.hooks.ByteSize() else "none")
     value: Any = spec
     for part in name.split("."):
         value = getattr(value, part)

@@ -11,9 +11,9 @@ from scheduler.core.model.events import BulkContinued, TaskRecorded
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 
-# Bytes of a task's new status beside its past attempts, and of one of those.
+# Bytes of a task's new status beside its past attempts, and of one of those with its hooks.
 WRITE_BYTES = 500
-PAST_BYTES = 700
+PAST_BYTES = 1_300
 
 
 @dataclass(frozen=True, slots=True)

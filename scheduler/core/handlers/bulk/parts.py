@@ -106,6 +106,8 @@ def on_bulk_continued(
         task = asked.tasks[place]
         record = found.get(task)
         size += act.weigh(state, task, record)
+        if asked.update is not None:
+            size += asked.update.size
         if size > most_bytes and place > event.place:
             break
         sums[act.perform(state, limits, event, task, record, sums, now, out)] += 1

@@ -64,6 +64,8 @@ def _update(
     if record is None:
         return NOT_FOUND
     spec = change.make(record.spec)
+    if spec is None:
+        return SKIPPED
     spent = row.failures >= spec.retry.max_attempts or row.crashes >= spec.retry.crash_limit
     if spent or row.replica is not None:
         return SKIPPED

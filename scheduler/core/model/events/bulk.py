@@ -14,13 +14,15 @@ class SpecUpdate(NamedTuple):
     """What becomes of a spec: `make` gives the new one, whatever the old one was.
 
     `moves`: its `not_before` is meant too; the task then waits until that, or no longer. `expires`:
-    its start deadline is meant. `queue`: where the tasks go; empty: they stay.
+    its start deadline is meant. `queue`: where the tasks go; empty: they stay. `size`: bytes that a
+    spec may grow by. A task for which there is no new spec is left alone.
     """
 
-    make: Callable[[TaskSpec], TaskSpec]
+    make: Callable[[TaskSpec], TaskSpec | None]
     moves: bool = False
     expires: bool = False
     queue: QueueName = QueueName("")
+    size: int = 0
 
 
 class BulkAsked(NamedTuple):

@@ -1,8 +1,9 @@
-// Changes a task that waits: queue, priority, labels, and when it may start.
+// Changes a task that waits: queue, priority, labels, when it may start, and where.
 
 import { updateTask } from "@ui/api/actions";
 import { useQueues } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
+import { placingChange, placingForm, type PlacingForm } from "@ui/lib/placing";
 import { duration, pairs } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
@@ -19,6 +20,7 @@ export const canChange = ({ state }: Task) =>
 
 export function ChangeDialog({ task, onClose, onDone }: Props) {
   const { priority = 0, labels = {} } = task.spec ?? {};
+  const placed = placingForm(task.spec?.placement);
   const queues = [...(useQueues().value?.keys() ?? [task.queue])].sort();
   const submit = async (data: FormData) => {
     const read = (name: string) => String(data.get(name) ?? "").trim();
@@ -30,6 +32,17 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
     const delay = duration(read("delay"), "Start in");
     if (delay) spec.notBefore = new Date(Date.now() + Number.parseFloat(delay) * 1000).toISOString();
     if (delay || data.get("now")) paths.push("spec.notBefore");
+    const deadline = duration(read("startDeadline"), "Must start within");
+    if (deadline) {
+      spec.startDeadline = deadline;
+      paths.push("spec.startDeadline");
+    }
+    const wanted = Object.fromEntries(PLACING.map(([name]) => [name, read(name)]));
+    const placing = placingChange(placed, { ...placed, ...wanted });
+    if (placing.paths.length) {
+      spec.placement = placing.rules;
+      paths.push(...placing.paths.map((path) => `spec.${path}`));
+    }
     const queue = read("queue");
     await updateTask(task.id, spec, paths, queue === task.queue ? "" : queue);
     tell(`${taskName(task)} was changed.`);
@@ -53,6 +66,9 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
         <Field label="Start in" hint="Empty: as it is.">
           <input name="delay" placeholder="such as 10m" autocomplete="off" />
         </Field>
+        <Field label="Must start within" hint="Empty: as it is.">
+          <input name="startDeadline" placeholder="such as 10m" autocomplete="off" />
+        </Field>
       </div>
       {task.state === "TASK_STATE_SCHEDULED" && (
         <label class="check">
@@ -69,6 +85,22 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
             .join("\n")}
         />
       </Field>
+      <details>
+        <summary>Placement</summary>
+        {PLACING.map(([name, label, hint]) => (
+          <Field key={name} label={label} hint={hint}>
+            <textarea name={name} class="mono" rows={2} defaultValue={placed[name]} />
+          </Field>
+        ))}
+      </details>
     </FormDialog>
   );
 }
+
+const PLACING: readonly [keyof PlacingForm, string, string][] = [
+  ["where", "Only on nodes with", "One rule on each line, such as disk=ssd, zone in a,b or !gpu."],
+  ["prefer", "Rather on nodes with", "One rule on each line."],
+  ["tolerate", "Tolerates taints", "One KEY or KEY=VALUE on each line; * is all."],
+  ["near", "Near tasks with the label", "One key=value on each line."],
+  ["apart", "Apart from tasks with the label", "One key=value on each line."],
+];

@@ -9,12 +9,19 @@ import { ruleRows } from "@ui/lib/placing";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
 import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
-import { attemptOf, lastAttempt, ranFor } from "@ui/views/task/names";
+import { attemptOf, hooksText, hookText, lastAttempt, ranFor, snoozeText } from "@ui/views/task/names";
 
+const DEADLINE = "Its start deadline: it is expired then, if no attempt of it has started.";
 const UNCOUNTED =
   "Attempts before a manual retry, and those lost with a node or returned by it, are not counted as tries.";
 
-export function Facts({ task }: { task: Task }) {
+interface FactsProps {
+  task: Task;
+  /** Shows the log of an attempt. */
+  onShow?: (number: number) => void;
+}
+
+export function Facts({ task, onShow }: FactsProps) {
   const attempt = lastAttempt(task);
   const first = task.attempts?.[0];
   const waited = instant(first?.startTime) - instant(task.createTime);
@@ -34,6 +41,11 @@ export function Facts({ task }: { task: Task }) {
     rows.push(["For", clock(tickTime)]);
   }
   if (task.state === "TASK_STATE_SCHEDULED") rows.push(["Starts", <Ago time={task.scheduleTime} />]);
+  const snoozed = snoozeText(task);
+  if (snoozed) rows.push(["Snoozed", snoozed]);
+  if (task.expireTime) {
+    rows.push(["Expires", <span title={DEADLINE}><Ago time={task.expireTime} />, unless it starts</span>]);
+  }
   if (task.pendingReason) {
     rows.push(["Waits", <span class="error-line">{sentence({ detail: task.pendingReason })}</span>]);
   }
@@ -45,6 +57,8 @@ export function Facts({ task }: { task: Task }) {
   rows.push(["Attempt", <span title={UNCOUNTED}>{attemptOf(task)}</span>]);
   if (task.failures) rows.push(["Failures", count(task.failures)]);
   if (task.crashes) rows.push(["Nodes lost", count(task.crashes)]);
+  const ended = hooksRow(task, onShow);
+  if (ended) rows.push(["Hooks", ended]);
   return (
     <Panel title="Facts">
       <dl class="facts">
@@ -56,6 +70,24 @@ export function Facts({ task }: { task: Task }) {
         ))}
       </dl>
     </Panel>
+  );
+}
+
+/** How the hooks of the last attempt ended that has any; what they wrote is in its log. */
+function hooksRow(task: Task, onShow?: (number: number) => void) {
+  const attempt = task.attempts?.findLast((one) => hooksText(one));
+  if (!attempt) return undefined;
+  const { hooks, number = 0 } = attempt;
+  const failed = hooks?.setup?.error || hooks?.cleanup?.error;
+  return (
+    <>
+      <span class={failed ? "error-line" : ""}>{hooksText(attempt)}</span>
+      {onShow && (
+        <button type="button" class="link" onClick={() => onShow(number)}>
+          Log of attempt {number}
+        </button>
+      )}
+    </>
   );
 }
 
@@ -71,6 +103,12 @@ export function SpecPanel({ spec }: { spec: TaskSpec }) {
   if (command?.stdin) rows.push(["Input", bytes(base64Size(command.stdin))]);
   if (spec.priority) rows.push(["Priority", spec.priority]);
   if (spec.labels) rows.push(["Labels", <Labels labels={spec.labels} />]);
+  for (const [name, hook] of [["Set-up", spec.hooks?.setup], ["Clean-up", spec.hooks?.cleanup]] as const) {
+    if (!hook) continue;
+    const most = hook.timeout ? `, at most ${span(durationMs(hook.timeout))}` : "";
+    rows.push([name, <><span class="mono">{hookText(hook)}</span>{most}</>]);
+  }
+  if (spec.startDeadline) rows.push(["Start deadline", span(durationMs(spec.startDeadline))]);
   if (spec.timeout) rows.push(["Timeout", span(durationMs(spec.timeout))]);
   if (spec.notBefore) rows.push(["Not before", clock(spec.notBefore)]);
   if (resources?.cpu) rows.push(["Cores", resources.cpu]);

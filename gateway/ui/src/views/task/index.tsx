@@ -81,7 +81,7 @@ export function TaskPage({ id }: { id: string }) {
         </div>
         <div>
           <ExplainPanel task={task} />
-          <Facts task={task} />
+          <Facts task={task} onShow={setShown} />
           {task.spec && <SpecPanel spec={task.spec} />}
         </div>
       </div>

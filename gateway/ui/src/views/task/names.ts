@@ -1,7 +1,8 @@
 // Short texts about a task. Pure.
 
-import type { Attempt, Task, TaskSpec } from "@ui/api/types";
-import { instant, shortId } from "@ui/lib/format";
+import type { Attempt, Hook, HookResult, Task, TaskSpec } from "@ui/api/types";
+import { durationMs, instant, isSnoozed, plural, shortId, span } from "@ui/lib/format";
+import { joinWords } from "@ui/lib/words";
 
 /** Its name, or what it runs, or its id. */
 export function taskName(task: Task): string {
@@ -44,6 +45,36 @@ export function attemptOf(task: Task): string {
   const last = lastAttempt(task);
   const tries = Math.min(most, failures + (last && !last.error ? 1 : 0));
   return tries === attempt ? `${attempt} of ${most}` : `${attempt} (try ${tries} of ${most})`;
+}
+
+/** "3 times; not packed yet": how often a task put itself off, and why it waits now; empty: never. */
+export function snoozeText(task: Task): string {
+  const { snoozes = 0 } = task;
+  if (!snoozes) return "";
+  const times = plural(snoozes, "time");
+  const why = isSnoozed(task) ? lastAttempt(task)?.error?.message : "";
+  return why ? `${times}; ${why}` : times;
+}
+
+// Of a list: a deadline that is farther away is not said.
+const SOON_MS = 300_000;
+
+/** Milliseconds until a task expires unless it starts; NaN: it has no deadline, or a far one. */
+export function expiresIn({ expireTime }: Task, now: number): number {
+  const left = instant(expireTime) - now;
+  return left < SOON_MS ? Math.max(0, left) : Number.NaN;
+}
+
+/** "mkdir -p data", or "module:function". */
+export const hookText = ({ argv = [], entrypoint }: Hook): string => entrypoint || joinWords(argv);
+
+/** "set-up ok in 20 ms, clean-up failed: exited with code 9"; empty when none ran. */
+export function hooksText({ hooks }: Attempt): string {
+  const said = (name: string, end: HookResult | undefined) => {
+    if (!end) return "";
+    return `${name} ${end.error ? `failed: ${end.error}` : `ok in ${span(durationMs(end.duration))}`}`;
+  };
+  return [said("set-up", hooks?.setup), said("clean-up", hooks?.cleanup)].filter(Boolean).join(", ");
 }
 
 /** "40 % epoch 4 of 10"; empty when the task says nothing. */

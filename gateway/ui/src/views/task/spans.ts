@@ -1,6 +1,6 @@
 // A task's times as stretches on one axis. Pure.
 
-import type { Task } from "@ui/api/types";
+import type { Attempt, Task } from "@ui/api/types";
 import { instant, plain, span } from "@ui/lib/format";
 
 export interface Stretch {
@@ -59,14 +59,20 @@ export function spans(task: Task, now: number): Spans {
       where: attempt.node ?? "",
       stretches,
       length: Number.isNaN(start) ? undefined : end - start,
-      error: attempt.error ? `${attempt.error.type}: ${attempt.error.message}` : "",
+      error: [attempt.error && `${attempt.error.type}: ${attempt.error.message}`, cleanUpOf(attempt)]
+        .filter(Boolean)
+        .join("; "),
     });
   });
   return { from, to, rows };
 }
 
-function toneOf(task: Task, attempt: { error?: unknown; finishTime?: string }, last: boolean) {
-  if (attempt.error) return "failed";
+/** A set-up that failed is the error of its attempt; of a clean-up nothing else is said. */
+const cleanUpOf = ({ hooks }: Attempt): string =>
+  hooks?.cleanup?.error ? `clean-up failed: ${hooks.cleanup.error}` : "";
+
+function toneOf(task: Task, attempt: Attempt, last: boolean) {
+  if (attempt.error) return attempt.error.type === "SNOOZED" ? "scheduled" : "failed";
   return last ? plain(task.state, "TASK_STATE_") : "failed";
 }
 

@@ -5,11 +5,11 @@ import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { now } from "@ui/api/store";
 import type { Task } from "@ui/api/types";
-import { count, shortId, span } from "@ui/lib/format";
+import { clock, count, isSnoozed, shortId, span } from "@ui/lib/format";
 import { go, href } from "@ui/lib/router";
 import { reveal, slice } from "@ui/lib/virtual";
 import { Ago, Button, TaskBadge } from "@ui/parts/basics";
-import { lastAttempt, progressText, ranFor, taskName } from "@ui/views/task/names";
+import { expiresIn, lastAttempt, progressText, ranFor, snoozeText, taskName } from "@ui/views/task/names";
 import type { Pager } from "@ui/views/tasks/pager";
 
 const ROW = 36;
@@ -198,6 +198,12 @@ function Row({ task, row, active, selected, onToggle }: RowProps) {
             {task.error.type}: {task.error.message}
           </small>
         )}
+        {isSnoozed(task) && (
+          <small title={snoozeText(task)}>
+            until {clock(task.scheduleTime)}; {snoozeText(task)}
+          </small>
+        )}
+        <Expires task={task} />
         {task.progress && task.state === "TASK_STATE_RUNNING" && (
           <small class="progress" title={progressText(task)}>
             {progressText(task)}
@@ -231,6 +237,11 @@ function attemptText(task: Task): string {
   const most = task.spec?.retry?.maxAttempts ?? 1;
   const attempt = task.attempt ?? 0;
   return most > 1 && attempt <= most ? `${attempt} of ${most}` : String(attempt);
+}
+
+function Expires({ task }: { task: Task }) {
+  const left = task.expireTime ? expiresIn(task, now.value) : Number.NaN;
+  return Number.isNaN(left) ? null : <small class="error-line">expires in {span(Math.floor(left / 1000) * 1000)}</small>;
 }
 
 function Ran({ task, clock }: { task: Task; clock: Signal<number> }) {

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { createTask } from "@ui/api/actions";
-import type { TaskSpec } from "@ui/api/types";
+import type { Hook, TaskSpec } from "@ui/api/types";
 import { href } from "@ui/lib/router";
 import { base64, duration, pairs, splitWords, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
@@ -87,6 +87,17 @@ export function SubmitDialog({ queues, queue, onClose, onSubmitted }: SubmitProp
           <Field label="Start in">
             <input name="delay" placeholder="now; such as 10m" />
           </Field>
+          <Field label="Must start within">
+            <input name="startDeadline" placeholder="no limit; such as 10m" />
+          </Field>
+        </div>
+        <div class="fields">
+          <Field label="Set-up" hint="Before each attempt: a program and its arguments, or module:name.">
+            <input name="setup" class="mono" placeholder="mkdir -p data" autocomplete="off" />
+          </Field>
+          <Field label="Clean-up" hint="The same after each attempt, however it ended.">
+            <input name="cleanup" class="mono" autocomplete="off" />
+          </Field>
         </div>
         <Field label="Labels" hint="One key=value on each line.">
           <textarea name="labels" class="mono" rows={2} placeholder="team=mail" />
@@ -117,9 +128,24 @@ export function specOf(kind: Kind, read: (name: string) => string, now = Date.no
   if (read("attempts")) spec.retry = { maxAttempts: Number(read("attempts")) };
   const timeout = duration(read("timeout"), "Timeout");
   if (timeout) spec.timeout = timeout;
+  const deadline = duration(read("startDeadline"), "Must start within");
+  if (deadline) spec.startDeadline = deadline;
+  const setup = hookOf(read("setup"), "Set-up");
+  const cleanup = hookOf(read("cleanup"), "Clean-up");
+  if (setup || cleanup) spec.hooks = { ...(setup && { setup }), ...(cleanup && { cleanup }) };
   const delay = duration(read("delay"), "Start in");
   if (delay) spec.notBefore = new Date(now + Number.parseFloat(delay) * 1000).toISOString();
   return spec;
+}
+
+/** A function by its name, or a command line. */
+export function hookOf(text: string, field: string): Hook | undefined {
+  const line = text.trim();
+  if (!line) return undefined;
+  if (/^[\w.]+:[\w.]+$/.test(line)) return { entrypoint: line };
+  const argv = splitWords(line);
+  if (!argv.length) throw new Unreadable(`${field}: the command line is empty.`);
+  return { argv };
 }
 
 function commandOf(read: (name: string) => string): TaskSpec {
