@@ -105,4 +105,4 @@ async def test_hooks_snoozes_and_deadlines_hold_through_a_killed_leader(tmp_path
 
 async def works(log: Path) -> bool:
     """Whether the script itself has begun."""
-    return "work" in await asyncio.to_thread(lambda: log.exists() and log.read_text() or "")
+    return "work" in await asyncio.to_thread(lambda: (log.exists() and log.read_text()) or "")
