@@ -738,18 +738,20 @@ class ListJobErrorsResponse(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[_job_pb2.JobErrorGroup, _Mapping]]] = ..., others: _Optional[int] = ...) -> None: ...
 
 class ListSubtasksRequest(_message.Message):
-    __slots__ = ("id", "states", "details", "page_size", "page_token")
+    __slots__ = ("id", "states", "details", "page_size", "page_token", "first_position")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
     id: str
     states: _containers.RepeatedScalarFieldContainer[_job_pb2.SubtaskState]
     details: bool
     page_size: int
     page_token: str
-    def __init__(self, id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.SubtaskState, str]]] = ..., details: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    first_position: int
+    def __init__(self, id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.SubtaskState, str]]] = ..., details: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., first_position: _Optional[int] = ...) -> None: ...
 
 class ListSubtasksResponse(_message.Message):
     __slots__ = ("ranges", "subtasks", "next_page_token")

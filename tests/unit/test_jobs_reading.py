@@ -76,6 +76,29 @@ async def test_details_of_subtasks_are_cut_into_pages_of_bounded_size(
                 assert json.loads(one.result.json) == [one.index] * 20
 
 
+async def test_subtasks_are_listed_from_a_position_on() -> None:
+    async with leading(work) as (api, _):
+        job = await api.create(count=10, first_index=5, index_step=2)
+        await api.wait(job.id)
+        ask = pb.ListSubtasksRequest(id=job.id, details=True, page_size=2, first_position=7)
+        answer = await api.call("ListSubtasks", ask)
+        assert [one.index for one in answer.subtasks] == [19, 21]
+        # The token says where its page begins.
+        ask.page_token = answer.next_page_token
+        answer = await api.call("ListSubtasks", ask)
+        assert [one.index for one in answer.subtasks] == [23]
+        assert not answer.next_page_token
+        beyond = pb.ListSubtasksRequest(id=job.id, details=True, first_position=5_000)
+        answer = await api.call("ListSubtasks", beyond)
+        assert not answer.subtasks
+        assert not answer.next_page_token
+        beyond.first_position = -1
+        with pytest.raises(QuorateError) as error:
+            await api.call("ListSubtasks", beyond)
+        assert refused(error)[0] == "INVALID_ARGUMENT"
+        assert error.value.field == "first_position"
+
+
 async def test_large_examples_of_many_errors_fit_into_one_answer() -> None:
     def fail(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
         return task_pb2.TaskError(type=f"Error{position}", traceback="x" * 300_000)

@@ -65,6 +65,7 @@ class JobReader:
     ) -> pb.ListSubtasksResponse:
         """A page of subtasks, as ranges or with details."""
         size = page_size(request.page_size)
+        between("first_position", request.first_position, 0, 10**9)
         wanted = frozenset(
             known_enum("states", state, range(1, views.CANCELLED + 1)) for state in request.states
         )
@@ -72,7 +73,7 @@ class JobReader:
         token = page_tokens.decode("subtasks", filters, request.page_token)
         if token is not None and not (token.isascii() and token.isdecimal() and len(token) < 16):
             raise page_tokens.stale("is malformed; begin again without it")
-        begin = int(token) if token else 0
+        begin = int(token) if token else request.first_position
         most = size if request.details else 0
         found, after = _page(row, begin, wanted, size, most)
         answer = pb.ListSubtasksResponse()

@@ -63,6 +63,26 @@ export interface CancelCounts {
 export const cancelTasks = (request: CancelRequest & { pageToken?: string; validateOnly?: boolean }) =>
   post<CancelCounts>("v1/tasks:cancel", request);
 
+export type UpdateRequest = CancelRequest;
+
+/** `updateMask` names what is taken over of `task`, and cleared where it has nothing. */
+export const updateTasks = (
+  request: UpdateRequest & {
+    task: { spec?: TaskSpec; queue?: string };
+    updateMask: string;
+    pageToken?: string;
+    validateOnly?: boolean;
+  },
+) =>
+  post<{
+    updated?: number;
+    notWaiting?: number;
+    skipped?: number;
+    notFound?: number;
+    refused?: number;
+    nextPageToken?: string;
+  }>("v1/tasks:update", request);
+
 export interface BulkFilter {
   queue?: string;
   states?: readonly string[];

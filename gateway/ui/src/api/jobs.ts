@@ -6,6 +6,8 @@ import type { Int64, TaskError, TaskSpec } from "@ui/api/types";
 export interface JobSpec {
   template?: TaskSpec;
   count?: Int64;
+  /** Of a job to create; in base64. */
+  items?: string[];
   open?: boolean;
   closeAfterIdle?: string;
   firstIndex?: Int64;
@@ -70,6 +72,17 @@ export interface SubtaskRange {
   count?: Int64;
 }
 
+/** What became of one. */
+export interface Subtask {
+  id: string;
+  index?: Int64;
+  state: string;
+  attempt?: number;
+  result?: { json?: string; pickle?: string; exitCode?: number };
+  error?: TaskError;
+  node?: string;
+}
+
 export interface JobErrorGroup {
   type?: string;
   message?: string;
@@ -121,6 +134,22 @@ export const listRanges = (
     query: page,
   });
 
+export const listSubtasks = (
+  id: string,
+  page: { states?: readonly string[]; firstPosition?: number; pageSize: number; pageToken?: string },
+  options?: Options,
+) =>
+  get<{ subtasks?: Subtask[]; nextPageToken?: string }>(`${path(id)}/subtasks`, {
+    ...options,
+    query: { ...page, details: "true" },
+  });
+
+export const createJob = (queue: string, spec: JobSpec) =>
+  post<{ job: Job }>(`v1/queues/${segment(queue)}/jobs`, { spec });
+/** `first`: how many items the job has; a repeat is recognised by it. */
+export const appendItems = (id: string, first: number, items: readonly string[]) =>
+  post<{ count?: Int64 }>(`${path(id)}:appendItems`, { firstPosition: first, items });
+export const closeJob = (id: string) => post(`${path(id)}:close`);
 export const cancelJob = (id: string) => post(`${path(id)}:cancel`);
 export const pauseJob = (id: string) => post(`${path(id)}:pause`);
 export const resumeJob = (id: string) => post(`${path(id)}:resume`);

@@ -1,14 +1,18 @@
 // What can be done with a job: the same buttons in the list and on its page.
 
 import { useState } from "preact/hooks";
-import { cancelJob, deleteJob, pauseJob, resumeJob, retryJob, type Job } from "@ui/api/jobs";
-import { plain, plural } from "@ui/lib/format";
+import type { May } from "@ui/api/caller";
+import { cancelJob, closeJob, deleteJob, pauseJob, resumeJob, retryJob, type Job } from "@ui/api/jobs";
+import { num, plain, plural } from "@ui/lib/format";
 import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import type { IconName } from "@ui/parts/icons";
 import { attempt, tell } from "@ui/parts/toasts";
+import { AppendItems } from "@ui/views/jobs/append";
+import { takesLines } from "@ui/views/jobs/array-spec";
 import {
   canCancel,
+  canClose,
   canDelete,
   canPause,
   canResume,
@@ -22,6 +26,8 @@ import { ChangeJob } from "@ui/views/jobs/change";
 
 interface ActionsProps {
   job: Job;
+  /** What the caller may not do is left out. */
+  may: May;
   /** Icons only. */
   small?: boolean;
   /** Something was done. */
@@ -30,9 +36,12 @@ interface ActionsProps {
   onDeleted: () => void;
 }
 
-export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
+export function JobActions({ job, may, small, onDone, onDeleted }: ActionsProps) {
   const name = jobName(job);
   const [changing, setChanging] = useState(false);
+  const [appending, setAppending] = useState(false);
+  const open = may("tasks.submit") && canClose(job);
+  const control = may("tasks.control");
   const button = (icon: IconName, word: string, act: () => void, kind?: "primary" | "danger") =>
     small ? (
       <Button kind="quiet" icon={icon} title={`${word} ${name}`} onClick={act} />
@@ -54,6 +63,18 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
         onDone();
       },
     });
+  const close = () =>
+    confirm({
+      title: `Close ${name}?`,
+      text: `It has ${plural(num(job.count), "item")} and accepts no more. It ends when all its subtasks have.`,
+      submit: "Close job",
+      danger: false,
+      act: async () => {
+        await closeJob(job.id);
+        tell(`${name} is closed.`);
+        onDone();
+      },
+    });
   const remove = () =>
     confirm({
       title: `Delete ${name}?`,
@@ -67,15 +88,20 @@ export function JobActions({ job, small, onDone, onDeleted }: ActionsProps) {
     });
   return (
     <>
-      {!small && canCancel(job) && button("edit", "Change", () => setChanging(true))}
+      {!small && open && takesLines(job.spec?.template) &&
+        button("plus", "Append", () => setAppending(true), "primary")}
+      {appending && <AppendItems job={job} onClose={() => setAppending(false)} onDone={onDone} />}
+      {!small && open && button("check", "Close", close)}
+      {control && !small && canCancel(job) && button("edit", "Change", () => setChanging(true))}
       {changing && <ChangeJob job={job} onClose={() => setChanging(false)} onDone={onDone} />}
-      {canPause(job) &&
+      {control && canPause(job) &&
         button("pause", "Pause", run(pauseJob, `${name} is paused: nothing new starts.`))}
-      {canResume(job) && button("play", "Resume", run(resumeJob, `${name} goes on.`), "primary")}
-      {canCancel(job) && button("cancel", "Cancel", cancel)}
-      {canRetry(job) &&
+      {control && canResume(job) &&
+        button("play", "Resume", run(resumeJob, `${name} goes on.`), "primary")}
+      {control && canCancel(job) && button("cancel", "Cancel", cancel)}
+      {control && canRetry(job) &&
         button("retry", "Retry", run(retryJob, `What failed of ${name} runs again.`), "primary")}
-      {canDelete(job) && button("trash", "Delete", remove, "danger")}
+      {control && canDelete(job) && button("trash", "Delete", remove, "danger")}
     </>
   );
 }

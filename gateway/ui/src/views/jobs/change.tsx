@@ -1,8 +1,8 @@
 // Changes a job that is not finished: its name, labels, limits, and the priority of its subtasks.
 
 import { updateJob, type Job, type JobSpec } from "@ui/api/jobs";
-import { num } from "@ui/lib/format";
-import { pairs } from "@ui/lib/words";
+import { durationMs, num, span } from "@ui/lib/format";
+import { duration, pairs, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 import { isGraph, jobName } from "@ui/views/jobs/names";
@@ -13,9 +13,26 @@ interface Props {
   onDone: () => void;
 }
 
+/** A duration as it is typed: rounded only where that is the same. */
+export function idleText(idle: string | undefined): string {
+  if (!idle) return "";
+  const text = span(durationMs(idle));
+  return duration(text, "") === duration(idle, "") ? text : idle;
+}
+
+/** Percent as a share; 0: no limit. Throws Unreadable. */
+export function readShare(text: string): number {
+  const typed = text.trim().replace(/\s*%$/, "");
+  const percent = Number(typed);
+  if (!(percent >= 0 && percent <= 100)) {
+    throw new Unreadable(`Failures in %: “${text.trim()}” is not a number from 0 to 100.`);
+  }
+  return percent / 100;
+}
+
 export function ChangeJob({ job, onClose, onDone }: Props) {
   const graph = isGraph(job);
-  const { template, maxParallel, maxFailures, labels = {} } = job.spec ?? {};
+  const { template, maxParallel, maxFailures, maxFailureShare, closeAfterIdle, labels = {} } = job.spec ?? {};
   const submit = async (data: FormData) => {
     const read = (name: string) => String(data.get(name) ?? "").trim();
     const spec: JobSpec = { name: read("name"), labels: pairs(read("labels"), "Labels") };
@@ -23,7 +40,13 @@ export function ChangeJob({ job, onClose, onDone }: Props) {
     if (!graph) {
       spec.template = { priority: Number(read("priority") || 0) };
       spec.maxParallel = read("parallel") || "0";
-      fields.push("spec.template.priority", "spec.maxParallel");
+      spec.maxFailureShare = readShare(read("share"));
+      fields.push("spec.template.priority", "spec.maxParallel", "spec.maxFailureShare");
+    }
+    if (job.open) {
+      const idle = duration(read("idle"), "Closes after");
+      if (idle) spec.closeAfterIdle = idle;
+      fields.push("spec.closeAfterIdle");
     }
     // Empty: no limit.
     if (read("failures")) spec.maxFailures = read("failures");
@@ -66,6 +89,26 @@ export function ChangeJob({ job, onClose, onDone }: Props) {
             defaultValue={maxFailures === undefined ? "" : String(num(maxFailures))}
           />
         </Field>
+        {!graph && (
+          <Field label="Failures in %" hint="More of all subtasks end the job. Empty: no limit.">
+            <input
+              name="share"
+              inputMode="decimal"
+              autocomplete="off"
+              defaultValue={maxFailureShare ? String(Number((maxFailureShare * 100).toFixed(6))) : ""}
+            />
+          </Field>
+        )}
+        {job.open && (
+          <Field label="Closes after" hint="Without new items. Empty: 24 h.">
+            <input
+              name="idle"
+              placeholder="such as 1h"
+              autocomplete="off"
+              defaultValue={idleText(closeAfterIdle)}
+            />
+          </Field>
+        )}
       </div>
       <Field label="Labels" hint="One key=value on each line.">
         <textarea

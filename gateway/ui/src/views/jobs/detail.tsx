@@ -2,6 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
+import { useMay } from "@ui/api/caller";
 import { now, useJobs } from "@ui/api/store";
 import { count, durationMs, num, percent, span } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
@@ -29,6 +30,7 @@ import {
 import { asFresh, useFresh } from "@ui/views/jobs/fresh";
 import { GraphPanel } from "@ui/views/jobs/graph-view";
 import { Levels } from "@ui/views/jobs/levels";
+import { Results } from "@ui/views/jobs/results";
 import { Strip } from "@ui/views/jobs/strip-view";
 import { SpecPanel } from "@ui/views/task/facts";
 
@@ -43,6 +45,7 @@ export function JobPage({ id }: { id: string }) {
     id,
   );
   const fresh = useJobs({ ids: [id] }).value;
+  const may = useMay();
   const shown = useFresh(value, fresh, (job) => asFresh(job, fresh));
   const ended = fresh?.get(id)?.finishTime;
   // Its result is to be read.
@@ -78,7 +81,7 @@ export function JobPage({ id }: { id: string }) {
         <h1>{jobName(job)}</h1>
         <Badge tone={toneOf(job)}>{stateName(job)}</Badge>
         <span class="push row">
-          <JobActions job={job} onDone={refresh} onDeleted={() => go(href("jobs"))} />
+          <JobActions job={job} may={may} onDone={refresh} onDeleted={() => go(href("jobs"))} />
         </span>
       </div>
       <p class="subtitle">
@@ -116,6 +119,7 @@ export function JobPage({ id }: { id: string }) {
           </Panel>
           {job.spec?.reduce && <Levels job={job} />}
           {!graph && hasFailed(job) && <Errors job={job} />}
+          {!graph && <Results job={job} />}
         </div>
         <div>
           <Facts job={job} />

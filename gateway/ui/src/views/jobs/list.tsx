@@ -1,5 +1,7 @@
 // The jobs, newest first: how far each is, and what can be done with it.
 
+import { useState } from "preact/hooks";
+import { useMay, type May } from "@ui/api/caller";
 import { listJobs, type Job } from "@ui/api/jobs";
 import { now, useJobs } from "@ui/api/store";
 import { token } from "@ui/api/token";
@@ -10,6 +12,7 @@ import { Ago, Badge, Bar, Button, Count, Empty, Failure, Loading, Panel } from "
 import { Segments } from "@ui/parts/segments";
 import { Table, type Column } from "@ui/parts/table";
 import { JobActions } from "@ui/views/jobs/actions";
+import { CreateArray } from "@ui/views/jobs/create";
 import { useFresh, withFresh } from "@ui/views/jobs/fresh";
 import { doneText, jobName, ranFor, share, stateName, toneOf } from "@ui/views/jobs/names";
 
@@ -25,6 +28,8 @@ const STATES = [
 
 export function JobList({ query }: { query: URLSearchParams }) {
   const state = query.get("state") ?? "";
+  const [creating, setCreating] = useState(false);
+  const may = useMay();
   const fresh = useJobs();
   const { items: read, more, failure, busy, refresh, next } = usePages<Job>(
     async (pageToken, signal) => {
@@ -40,11 +45,19 @@ export function JobList({ query }: { query: URLSearchParams }) {
     (shown) => withFresh(shown, fresh.value, state),
     read && read.length > PAGE,
   );
+  const create = may("tasks.submit") && (
+    <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+      Create job
+    </Button>
+  );
   return (
     <div class="view">
       <div class="title">
         <h1>Jobs</h1>
         {items && <span class="muted">{`${count(items.length)}${more ? "+" : ""}`}</span>}
+        <span class="push" data-create>
+          {create}
+        </span>
       </div>
       <Segments
         label="State"
@@ -61,17 +74,19 @@ export function JobList({ query }: { query: URLSearchParams }) {
               A job runs one thing many times:{" "}
               <code>quorate submit --array 1-1000 -- echo {"{index}"}</code>
             </p>
+            {!state && create}
           </Empty>
         )}
         {items && items.length > 0 && (
           <Table
             label="Jobs"
-            columns={columns(() => void refresh())}
+            columns={columns(may, () => void refresh())}
             items={items}
             keyOf={(job) => job.id}
           />
         )}
       </Panel>
+      {creating && <CreateArray onClose={() => setCreating(false)} />}
       {more && (
         <Button busy={busy} onClick={() => void next()}>
           Show older
@@ -81,7 +96,7 @@ export function JobList({ query }: { query: URLSearchParams }) {
   );
 }
 
-const columns = (refresh: () => void): Column<Job>[] => [
+const columns = (may: May, refresh: () => void): Column<Job>[] => [
   {
     name: "Job",
     wide: true,
@@ -121,7 +136,7 @@ const columns = (refresh: () => void): Column<Job>[] => [
     right: true,
     cell: (job) => (
       <span class="actions">
-        <JobActions job={job} small onDone={refresh} onDeleted={refresh} />
+        <JobActions job={job} may={may} small onDone={refresh} onDeleted={refresh} />
       </span>
     ),
   },

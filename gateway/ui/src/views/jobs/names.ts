@@ -45,6 +45,8 @@ export const canCancel = (job: Job): boolean => !isFinal(job) && !job.cancelRequ
 export const canDelete = (job: Job): boolean => isFinal(job) && !job.parent;
 export const canPause = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_ACTIVE";
 export const canResume = (job: Job): boolean => canCancel(job) && job.state === "JOB_STATE_PAUSED";
+/** Items may be appended to it. */
+export const canClose = (job: Job): boolean => canCancel(job) && Boolean(job.open);
 export const canRetry = (job: Job): boolean =>
   isFinal(job) && !job.parent && (unsuccessful(job) || reduceFailed(job));
 

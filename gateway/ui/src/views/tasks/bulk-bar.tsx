@@ -1,9 +1,11 @@
 // What can be done with the selected tasks, or with all that the filter lets through.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { cancelTask, deleteTask, listTasks, retryTask } from "@ui/api/actions";
+import { cancelTask, deleteTask, listTasks, retryTask, type UpdateRequest } from "@ui/api/actions";
+import { useMay } from "@ui/api/caller";
 import type { Task } from "@ui/api/types";
 import { count, plural } from "@ui/lib/format";
+import { Unreadable } from "@ui/lib/words";
 import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
@@ -13,6 +15,8 @@ import { bulk, type Progress } from "@ui/views/tasks/bulk";
 import { cancelMany, countMany, ofFilter, ofIds } from "@ui/views/tasks/cancel-many";
 import type { Filter } from "@ui/views/tasks/filter";
 import { matcher } from "@ui/views/tasks/pager";
+import { UpdateDialog } from "@ui/views/tasks/update-dialog";
+import { preview, requestsOf, updateMany, type Change } from "@ui/views/tasks/update-many";
 
 interface BulkBarProps {
   selected: ReadonlySet<string>;
@@ -31,6 +35,8 @@ type Verb = keyof typeof VERBS;
 export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
   const [everything, setEverything] = useState(false);
   const [progress, setProgress] = useState<Progress>();
+  const [changing, setChanging] = useState(false);
+  const may = useMay();
   const stop = useRef<AbortController | undefined>(undefined);
   useEffect(() => setEverything(false), [selected]);
   useEffect(() => () => stop.current?.abort(), []);
@@ -71,8 +77,41 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
     onClear();
   };
   const requests = () => (everything ? ofFilter(filter) : ofIds([...selected]));
+  const all = everything ? "all matching tasks" : plural(selected.size, "task");
+  const change = async (made: Change) => {
+    const calls = requestsOf(everything ? undefined : [...selected], filter);
+    const found = await updateMany(calls, made, true, () => {}, new AbortController().signal);
+    if (!found.updated) throw new Unreadable(`${preview(found)} Nothing is to be done.`);
+    const title = `Change ${plural(found.updated, "task")}`;
+    confirm({
+      title: `${title}?`,
+      text: preview(found),
+      submit: title,
+      danger: false,
+      act: async () => {
+        void update(calls, made);
+      },
+    });
+  };
+  const update = async (calls: readonly UpdateRequest[], made: Change) => {
+    const control = new AbortController();
+    stop.current = control;
+    setProgress({ done: 0, skipped: 0, failed: 0, message: "" });
+    try {
+      const { updated, notWaiting, others, refused } = await updateMany(
+        calls, made, false, setProgress, control.signal,
+      );
+      const message = "the other queue did not accept them";
+      const end = { done: updated, skipped: notWaiting + others, failed: refused, message };
+      tell(summary(end, "changed"), { failed: refused > 0 });
+    } catch (error) {
+      tell((error as Error).message, { failed: true });
+    }
+    setProgress(undefined);
+    onClear();
+  };
   const ask = async (verb: Verb) => {
-    let what = everything ? "all matching tasks" : plural(selected.size, "task");
+    let what = all;
     let text = CONSEQUENCES[verb];
     if (verb === "cancel" && everything) {
       try {
@@ -122,6 +161,14 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
             </button>
           )}
           <span class="push" />
+          {may("tasks.control") && (
+            <Button icon="edit" onClick={() => setChanging(true)}>
+              Change
+            </Button>
+          )}
+          {changing && (
+            <UpdateDialog what={all} onClose={() => setChanging(false)} onChange={change} />
+          )}
           <Button icon="retry" onClick={() => void ask("retry")}>
             Retry
           </Button>

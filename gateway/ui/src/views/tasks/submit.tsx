@@ -10,8 +10,8 @@ import { Segments } from "@ui/parts/segments";
 import { tell } from "@ui/parts/toasts";
 import { taskName } from "@ui/views/task/names";
 
-type Kind = "command" | "python";
-const KINDS: { value: Kind; label: string }[] = [
+export type Kind = "command" | "python";
+export const KINDS: { value: Kind; label: string }[] = [
   { value: "command", label: "Command" },
   { value: "python", label: "Python function" },
 ];
@@ -37,27 +37,7 @@ export function SubmitDialog({ queues, queue, onClose, onSubmitted }: SubmitProp
   return (
     <FormDialog title="Submit a task" submit="Submit" wide onClose={onClose} onSubmit={submit}>
       <Segments label="What to run" options={KINDS} value={kind} onChange={setKind} />
-      {kind === "command" ? (
-        <Field label="Command line" hint="Split like a shell does; not given to one.">
-          <input name="command" class="mono" placeholder="echo hello" autofocus required />
-        </Field>
-      ) : (
-        <>
-          <Field label="Function" hint="Importable on the nodes, as module:name.">
-            <input name="entrypoint" class="mono" placeholder="math:hypot" autofocus required />
-          </Field>
-          <Field
-            label="Arguments (JSON)"
-            hint={
-              <>
-                A list, or <code>{'{"args": [...], "kwargs": {...}}'}</code>.
-              </>
-            }
-          >
-            <textarea name="arguments" class="mono" rows={3} placeholder="[3, 4]" />
-          </Field>
-        </>
-      )}
+      <WorkFields kind={kind} />
       <div class="fields">
         <Field label="Queue">
           <select name="queue" defaultValue={queue || "default"}>
@@ -114,6 +94,42 @@ export function SubmitDialog({ queues, queue, onClose, onSubmitted }: SubmitProp
         )}
       </details>
     </FormDialog>
+  );
+}
+
+interface WorkProps {
+  kind: Kind;
+  /** Of the command line, and of the function. */
+  commandHint?: string;
+  functionHint?: string;
+}
+
+/** What is to run: a command line, or a function with its arguments. */
+export function WorkFields({
+  kind,
+  commandHint = "Split like a shell does; not given to one.",
+  functionHint = "Importable on the nodes, as module:name.",
+}: WorkProps) {
+  return kind === "command" ? (
+    <Field label="Command line" hint={commandHint}>
+      <input name="command" class="mono" placeholder="echo hello" autofocus required />
+    </Field>
+  ) : (
+    <>
+      <Field label="Function" hint={functionHint}>
+        <input name="entrypoint" class="mono" placeholder="math:hypot" autofocus required />
+      </Field>
+      <Field
+        label="Arguments (JSON)"
+        hint={
+          <>
+            A list, or <code>{'{"args": [...], "kwargs": {...}}'}</code>.
+          </>
+        }
+      >
+        <textarea name="arguments" class="mono" rows={3} placeholder="[3, 4]" />
+      </Field>
+    </>
   );
 }
 
