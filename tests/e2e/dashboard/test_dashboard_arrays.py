@@ -92,7 +92,7 @@ def test_an_open_array_is_created_grows_and_shows_its_results(
 def test_results_are_turned_over_page_by_page(open_page: OpenPage, cluster: LocalCluster) -> None:
     script = "test {index} != 30; exit $(({index} == 31))"
     body = {"spec": {"template": {"command": {"argv": ["sh", "-c", script]}}, "count": "45"}}
-    body["spec"]["firstIndex"] = "10"  # type: ignore[assignment]
+    body["spec"]["firstIndex"] = "10"
     job = ask_json(cluster, "v1/queues/default/jobs", body)["job"]["id"]
     ask_json(cluster, f"v1/jobs/{job}:wait?timeout=20s")
     look = open_page(f"jobs/{job}")
