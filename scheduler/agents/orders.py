@@ -41,6 +41,9 @@ _SPECS_AT_ONCE: Final = 48
 _RESULTS_AT_ONCE: Final = 16
 # Seconds until specs are read again that could not be read.
 READ_AGAIN: Final = 0.5
+# Seconds that an acknowledgement waits for another message to go with: a node that runs one task
+# after the other gets it with the next assignment, which saves a message for each task.
+ACKNOWLEDGED_WITHIN: Final = 0.005
 
 
 class Orders:
@@ -55,6 +58,8 @@ class Orders:
         self._without_spec: list[tuple[TaskRow, int]] = []
         self._cancel: list[tuple[TaskId, int]] = []
         self._acknowledged: list[tuple[TaskId, int]] = []
+        # Whether a timer runs that sends them if nothing else does.
+        self._acknowledges_soon = False
         self._drain: pb.DrainOrder | None = None
         # To be sent; None when the process knows.
         self._scaling_down: bool | None = None
@@ -85,7 +90,16 @@ class Orders:
 
     def acknowledge(self, task: TaskId, attempt: int) -> None:
         self._acknowledged.append((task, attempt))
-        self.wake.set()
+        if len(self._acknowledged) >= _MESSAGE_ITEMS:
+            self.wake.set()
+        elif not self._acknowledges_soon:
+            self._acknowledges_soon = True
+            asyncio.get_running_loop().call_later(ACKNOWLEDGED_WITHIN, self._acknowledge_now)
+
+    def _acknowledge_now(self) -> None:
+        self._acknowledges_soon = False
+        if self._acknowledged:
+            self.wake.set()
 
     def acknowledge_report(self, chunk: TaskId, attempt: int, number: int) -> None:
         self.chunks.acknowledge(chunk, attempt, number)

@@ -111,6 +111,28 @@ async def test_a_cancel_waits_for_a_spec_that_is_read_back() -> None:
     assert len(message.assign) == len(message.cancel) == 1
 
 
+async def test_an_acknowledgement_goes_with_the_next_assignment() -> None:
+    """It asks for no message of its own as long as something else may soon be sent."""
+    fixture = Fixture()
+    orders, row = fixture.link.orders, fixture.running(1)
+    fixture.links.acknowledge(INSTANCE, TaskId("done"), 1)
+    assert not orders.wake.is_set()
+    fixture.links.start(INSTANCE, row, 1)
+    assert orders.wake.is_set()
+    (message,) = fixture.messages()
+    assert [item.task_id for item in message.assign] == [row.id]
+    assert [item.task_id for item in message.acknowledge] == ["done"]
+
+
+async def test_an_acknowledgement_is_sent_also_when_nothing_else_is() -> None:
+    fixture = Fixture()
+    fixture.links.acknowledge(INSTANCE, TaskId("done"), 1)
+    async with asyncio.timeout(10):
+        await fixture.link.orders.wake.wait()
+    (message,) = fixture.messages()
+    assert [item.task_id for item in message.acknowledge] == ["done"]
+
+
 async def test_many_specs_are_read_back_in_txns_that_etcd_takes() -> None:
     fixture = Fixture()
     rows = [fixture.running(number, cached=False) for number in range(20)]

@@ -257,6 +257,24 @@ async def test_a_leader_goes_on_with_what_it_heard_as_a_standby() -> None:
     assert etcd.watched == [PREFIX]
 
 
+async def test_a_new_leader_looks_at_changes_only_once_somebody_watches() -> None:
+    etcd = Counted()
+    elected = await write(etcd, created("a", IDS[0]))
+    recent = Recent(PREFIX)
+    recent.restart(elected)
+    served = watches.Watches(etcd, recent, lambda: elected, _confirmed)
+    async with asyncio.timeout(10), running(served):
+        change = await write(etcd, ran("a", IDS[0]))
+        while recent.revision < change:
+            await asyncio.sleep(0.005)
+        assert len(recent) > 0
+        assert recent.at == elected
+        events = await told(served, change, queue="a", resume_token=_at(elected))
+        assert [event[3] for event in events] == [change]
+        assert recent.at == change
+    assert etcd.watched == [PREFIX]
+
+
 @pytest.mark.parametrize("awaited", [0.02, 60.0])
 async def test_the_first_watch_of_a_busy_leader_makes_etcd_read_no_history(
     awaited: float, monkeypatch: pytest.MonkeyPatch

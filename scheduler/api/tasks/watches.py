@@ -94,6 +94,8 @@ class Watches:
         self._answering = _Answering()
         self._open = 0
         self._wanted = asyncio.Event()
+        # Indexes what came while nobody watched.
+        self._catching_up: asyncio.Task[None] | None = None
         # Whether the ring goes on from where it is: a standby's does for a while.
         self._live = bool(recent.revision)
         # Those that wait for a change of a queue.
@@ -149,10 +151,13 @@ class Watches:
                 async with self._etcd.watch(
                     prefix, end, start_revision=recent.revision + 1
                 ) as batches:
-                    await self._index()
                     async for batch in batches:
-                        recent.take(batch, indexed_next=True)
-                        await self._index()
+                        if self._open:
+                            recent.take(batch, indexed_next=True)
+                            await self._index()
+                        else:
+                            # Kept as it came: the first watch has it looked at.
+                            recent.take(batch)
             except Compacted as error:
                 # It fell behind by more than etcd keeps: what was missed is gone for all.
                 log.warning("watches_compacted", at=recent.revision, first=error.revision)
@@ -246,6 +251,8 @@ class Watches:
             self._live = True
         self._open += 1
         self._wanted.set()
+        if self._open == 1:
+            self._catching_up = asyncio.create_task(self._index(), name="task changes kept")
         try:
             yield
         finally:
