@@ -20,6 +20,8 @@ from quorate.v1 import node_agent_pb2 as pb
 
 # Missing from the stubs of grpc.aio.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+# Above it a report is sent, and another one begun.
+_REPORT_BYTES = 512 << 10
 # What becomes of a subtask: its result (b"" for none), or why it failed.
 Outcome = bytes | task_pb2.TaskError
 Work = Callable[[pb.Chunk, int, bytes], Outcome]
@@ -169,9 +171,12 @@ class ChunkAgent:
             if self.hold.is_set() or (self.hold_reduces and item.HasField("reduce")):
                 await asyncio.sleep(0.005)
             else:
-                size = min(len(left), self._batch)
-                report = pb.ChunkReport(task_id=name, attempt=1, seconds=self.each * size)
+                report = pb.ChunkReport(task_id=name, attempt=1)
+                size = 0
                 for position in left[: self._batch]:
+                    if report.ByteSize() > _REPORT_BYTES:
+                        break
+                    size += 1
                     self.ran.setdefault(chunk.job_id, []).append(position)
                     outcome = self._work(chunk, position, items.get(position, b""))
                     if isinstance(outcome, task_pb2.TaskError):
@@ -183,7 +188,8 @@ class ChunkAgent:
                             first=position, kind=job_pb2.ResultRun.KIND_JSON, values=[outcome]
                         )
                         assert run.values
-                del left[: self._batch]
+                report.seconds = self.each * size
+                del left[:size]
                 await self._report(report)
         if left:
             done.error.type = "CANCELLED"

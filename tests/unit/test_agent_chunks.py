@@ -114,6 +114,27 @@ def test_reports_grow_while_the_leader_is_slow_and_feeding_stops_in_the_end() ->
     assert not node.machine.may_feed(attempt)
 
 
+def test_a_chunk_that_runs_for_far_too_long_gives_back_what_has_not_begun() -> None:
+    node, attempt = Node(1), chunk_of()
+    chunk = start(node, attempt)
+    chunk.feed()
+    node.machine.on_began(attempt, node.now)
+    assert not node.tick(held_chunks.RUNS_SECONDS).recall_chunks
+    assert node.tick().recall_chunks == [attempt]
+    chunk.give_up(1)
+    assert not node.tick().recall_chunks
+    assert chunk.left == Ranges.span(0, 1)
+
+
+def test_without_a_leader_a_chunk_is_not_given_back() -> None:
+    node, attempt = Node(1), chunk_of()
+    start(node, attempt).feed()
+    node.machine.on_began(attempt, node.now)
+    node.machine.on_session_closed()
+    node.tick(2.0 * held_chunks.RUNS_SECONDS)
+    assert not node.tick().recall_chunks
+
+
 def test_a_waiting_chunk_that_is_recalled_is_returned_as_a_whole() -> None:
     node, first, second = Node(1), chunk_of(), chunk_of(task="d")
     start(node, first)

@@ -38,12 +38,12 @@ def test_chunks_grow_with_what_is_measured(cluster, jobs):
     node = cluster.node("n1", credit=1, slots=1)
     job = jobs.create(1_000_000)
     sizes = []
-    for _ in range(6):
+    for _ in range(4):
         (chunk,) = jobs.chunks(job)
         sizes.append(jobs.row(job).array.out)
         jobs.succeed(node, chunk, sizes[-1] * 1e-6)
     # The last one ends with its eighth block.
-    assert sizes == [1, 8, 64, 512, 4_096, 8 * 4_096 - 585]
+    assert sizes == [1, 32, 1_024, 8 * 4_096 - 33 - 1_024]
     jobs.finish(job, [node], each=1e-6)
 
 
@@ -137,9 +137,9 @@ def test_what_is_returned_or_not_reported_is_given_out_again(cluster, jobs):
     job = jobs.create(200)
     jobs.succeed(node, *jobs.chunks(job), 1e-6)
     (chunk,) = jobs.chunks(job)
-    assert jobs.left(chunk) == [(1, 8)]
+    assert jobs.left(chunk) == [(1, 32)]
     node.credit(0)
-    jobs.report(node, chunk, succeeded=[(1, 2)], returned=[(6, 8)])
+    jobs.report(node, chunk, succeeded=[(1, 2)], returned=[(6, 32)])
     assert jobs.left(chunk) == [(3, 5)]
     jobs.end(node, chunk)
     assert jobs.states(job)[:10] == "SSSPPPPPPP"
@@ -219,7 +219,7 @@ def test_an_agent_that_knows_a_chunk_goes_on_and_another_gets_what_is_left(clust
     node.has.clear()
     node.open()
     assert node.started[-1] == (chunk, 1)
-    assert jobs.left(chunk) == [(3, 8)]
+    assert jobs.left(chunk) == [(3, 32)]
     jobs.succeed(node, chunk)
 
 

@@ -119,9 +119,14 @@ class Chunk:
         return not self.pieces and self._cursor >= self.end
 
     @property
+    def under_way(self) -> int:
+        """Positions that are not over, and were not returned."""
+        return self.end - (self.pieces[0].base if self.pieces else self._cursor)
+
+    @property
     def ends_soon(self) -> bool:
         """Whether its lane is expected to be free after SOON_SECONDS."""
-        under_way = self.end - (self.pieces[0].base if self.pieces else self._cursor)
+        under_way = self.under_way
         return 0.0 < under_way * self.average <= SOON_SECONDS or under_way <= 0
 
     def feed(self, most: int = MAX_PIECE) -> Piece | None:

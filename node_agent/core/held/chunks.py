@@ -25,6 +25,9 @@ AHEAD_STAYS_SECONDS = 0.5
 # repeated when a node is lost.
 PATIENCE_SECONDS = 0.070
 LONG_SECONDS = 0.010
+# A chunk that runs for longer than this returns what it has not begun: its subtasks take far longer
+# than expected, and others may have a turn before them.
+RUNS_SECONDS = 1.0
 
 
 class HeldChunks(HeldAttempts):
@@ -135,6 +138,9 @@ class HeldChunks(HeldAttempts):
             patience = PATIENCE_SECONDS if chunk.average < LONG_SECONDS else 0.0
             if chunk.reports.wanted(now, patience):
                 self._report_progress(attempt)
+            began = attempt.running_since
+            if began and now - began > RUNS_SECONDS and chunk.under_way > 1 and not chunk.given_up:
+                self._effects.recall_chunks.append(attempt)
 
     def _report_progress(self, attempt: Attempt) -> None:
         assert attempt.chunk is not None

@@ -15,6 +15,13 @@ from scheduler.engine.driver import Driver
 # Items of one record, and their bytes unless it is one.
 ITEMS_AT_ONCE: Final = 4_096
 ITEM_BYTES_AT_ONCE: Final = 256 << 10
+# Bytes of the items that are on record together with their job and its template.
+_FEW_BYTES: Final = 64 << 10
+
+
+def are_few(items: Sequence[bytes]) -> bool:
+    """Whether items are created together with their job, in one Txn."""
+    return 0 < len(items) <= ITEMS_AT_ONCE and sum(map(len, items)) <= _FEW_BYTES
 
 
 async def load(driver: Driver, job: TaskId, items: Sequence[bytes]) -> None:

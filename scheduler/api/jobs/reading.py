@@ -40,9 +40,9 @@ RANGES_AT_ONCE: Final = 20_000
 HELD_BYTES: Final = 32 << 20
 # Seconds between two looks at a job whose results are followed: at first, and at most. Who follows
 # a job of short subtasks is not to wait for long, and a look at a block takes some 20 us.
-_FIRST_LOOK: Final = 0.002
+_FIRST_LOOK: Final = 0.001
 _LOOK: Final = 0.1
-_SLOWER: Final = 1.25
+_SLOWER: Final = 1.1
 
 
 class JobReader:

@@ -23,7 +23,7 @@ from scheduler.api.asking import PAGE_BYTES, ask, audited, identified
 from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import updates, validate, views
 from scheduler.api.jobs.graph_calls import GraphCalls, is_graph, refuse_graph
-from scheduler.api.jobs.items import append, load
+from scheduler.api.jobs.items import append, are_few, load
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.jobs.subtasks import JobSubtasks
 from scheduler.api.jobs.watches import watch
@@ -120,7 +120,8 @@ class JobCalls:
         data = kept.SerializeToString(deterministic=True)
         what = records.job_spec(kept, data, items=bool(items) or spec.open)
         job, creator = self._ids.next(now), caller_name()
-        loading = bool(items)
+        together = are_few(items)
+        loading = bool(items) and not together
         self._values.put_template(job, *templates)
         answer = await ask(
             self._driver,
@@ -130,19 +131,20 @@ class JobCalls:
                 job,
                 what,
                 templates.subtask,
-                0 if loading else spec.count,
+                0 if loading else len(items) or spec.count,
                 spec.open,
                 loading,
                 asked,
                 token,
                 creator,
                 reduce=templates.reduce,
+                items=items if together else (),
             ),
             weight,
             JOBS_SCOPE,
         )
         assert isinstance(answer, JobKnown)
-        if loading:
+        if items:
             await load(self._driver, answer.job, items)
         why = why_unplaceable(self._state, what.needs)
         return pb.CreateJobResponse(

@@ -2,15 +2,17 @@
 
 A chunk is `TARGET` seconds of work, so that what a chunk costs (a commit, a message) is little
 beside it, and never more than half of an even share of what is pending, so that the last chunks are
-small (Polychronopoulos and Kuck, 1987). While nobody knows how long a subtask takes a chunk is one;
-it grows by `GROWTH` with each report of as many."""
+small (Polychronopoulos and Kuck, 1987); but not less than `LEAST` seconds of work, which is what a
+chunk costs. While nobody knows how long a subtask takes a chunk is one; it grows by `GROWTH` with
+each report of as many. Agents return what they have not begun of a chunk that takes far longer."""
 
 from __future__ import annotations
 
 from typing import Final
 
 TARGET: Final = 0.1
-GROWTH: Final = 8
+LEAST: Final = 0.003
+GROWTH: Final = 32
 LARGEST: Final = 32_768
 # Weight of the newest report in the average.
 _NEWEST: Final = 0.3
@@ -18,8 +20,7 @@ _NEWEST: Final = 0.3
 
 class Durations:
     """How long the subtasks of a job take. The leader's memory: a new leader begins with the
-    average
-    that is on record."""
+    average that is on record."""
 
     __slots__ = ("_most", "seconds")
 
@@ -52,5 +53,5 @@ class Durations:
         if self.seconds < 0.0:
             return 1
         each = max(self.seconds, 1e-7)
-        wanted = min(int(TARGET / each), self._most, LARGEST, pending // (2 * max(1, slots)))
-        return max(1, wanted)
+        share = max(pending // (2 * max(1, slots)), int(LEAST / each))
+        return max(1, min(int(TARGET / each), self._most, LARGEST, share))

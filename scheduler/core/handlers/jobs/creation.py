@@ -1,8 +1,9 @@
 """Creating jobs, and appending items to them.
 
-A job is one put. Its items follow in parts, each a Txn with the job's record, whose `count` is the
-progress: who repeats a part that is there is answered, and nothing is written twice. Nothing of a
-job starts before the items that it was created with are all on record."""
+A job is one put, with its items where they are few. More of them follow in parts, each a Txn with
+the job's record, whose `count` is the progress: who repeats a part that is there is answered, and
+nothing is written twice. Nothing of a job starts before the items that it was created with are all
+on record."""
 
 from __future__ import annotations
 
@@ -53,6 +54,7 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
         units = tasks_units(event.tasks)
         return refuse_tasks(state, limits, event.queue, event.tasks, units, event.created_by)
     size = len(event.template) + len(event.reduce) + len(event.spec.spec)
+    size += sum(map(len, event.items))
     return (
         refuse_paused(queue)
         or refuse_one(state, event.queue, event.spec.labels)
@@ -72,6 +74,7 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         loading=event.loading,
         append_time=now,
         template_bytes=len(event.template) + len(event.reduce),
+        item_bytes=sum(map(len, event.items)),
     )
     job.array.grow(event.size)
     if event.tasks:
@@ -82,6 +85,8 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         expect(state, job, len(specs), tasks_units(specs), tasks_blobs(specs))
     else:
         out.writes.append(PutJobTemplate(job.id, event.template, event.reduce))
+    if event.items:
+        out.writes.append(PutJobItems(job.id, 0, event.items))
     advance(state, job, now, out, write=True)
     return Answer(JobKnown(job.id), event.queue, job.id, 1, 1)
 

@@ -16,9 +16,8 @@ Ranges = Sequence[tuple[int, int]]
 
 
 class JobSubmitted(NamedTuple):
-    """CreateJob. Of an array with items these follow with `JobItemsAdded`; it is `loading` until
-    the
-    last of them."""
+    """CreateJob. Of an array with many items these follow with `JobItemsAdded`; it is `loading`
+    until the last of them."""
 
     queue: QueueName
     job: TaskId
@@ -34,6 +33,8 @@ class JobSubmitted(NamedTuple):
     tasks: Sequence[TaskSpec] = ()
     # The template of its reduces.
     reduce: bytes = b""
+    # All `size` items of an array, where they are few: they are on record with it.
+    items: Sequence[bytes] = ()
 
 
 class JobItemsAdded(NamedTuple):
