@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quorate import errors
+    from quorate.client.acurrent import async_current
     from quorate.client.ahandle import AsyncTaskHandle
     from quorate.client.aio import AsyncClient
     from quorate.client.client import Client
@@ -51,6 +52,7 @@ __all__ = [
     "TaskOptions",
     "__version__",
     "as_completed",
+    "async_current",
     "current",
     "errors",
     "progress",
@@ -72,6 +74,7 @@ _HOMES = {
     "Snooze": "quorate.runtime.attempts.outcomes",
     "TaskHandle": "quorate.client.handle",
     "TaskOptions": "quorate.client.work.options",
+    "async_current": "quorate.client.acurrent",
     "current": "quorate.client.current",
     "as_completed": "quorate.client.futures.completed",
     "progress": "quorate.client.tracking.progress",

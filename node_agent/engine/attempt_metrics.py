@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from prometheus_client.core import Metric
 
@@ -21,6 +22,8 @@ class AttemptMetrics:
         # Subtasks of chunks that ended, and those of them that failed.
         self.subtasks = self.subtasks_failed = 0
         self.seconds = Buckets(LONG_SECONDS)
+        # By hook and outcome.
+        self.hooks = dict.fromkeys(product(("setup", "cleanup"), ("succeeded", "failed")), 0)
 
     def exited(self, outcome: Outcome) -> None:
         """An attempt ended."""
@@ -33,6 +36,10 @@ class AttemptMetrics:
             self.failed += 1
         if outcome.start:
             self.seconds.add(outcome.seconds)
+        if outcome.hooks is not None:
+            for hook, end in zip(("setup", "cleanup"), outcome.hooks, strict=True):
+                if end is not None:
+                    self.hooks[hook, "failed" if end.error else "succeeded"] += 1
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
@@ -41,6 +48,12 @@ class AttemptMetrics:
             "Attempts that ended here.",
             ("outcome",),
             {"succeeded": self.succeeded, "failed": self.failed, "returned": self.returned},
+        )
+        yield counters(
+            "quorate_agent_hooks_ended",
+            "Set-ups and clean-ups that ended here.",
+            ("hook", "outcome"),
+            self.hooks,
         )
         yield histogram(
             "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds

@@ -97,6 +97,7 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
         self._trackers: dict[str, AsyncTracker] = {}
         self._limit = payload_limit
         self._options = TaskOptions()
+        self._parent: scheduler_pb2.ParentTask | None = None
 
     def options(self, **changes: Unpack[OptionArgs]) -> AsyncClient:
         """This client with other task options (see `TaskOptions`); connections are shared."""
@@ -105,6 +106,13 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
         other._trackers = self._trackers
         other._limit = self._limit
         other._options = self._options.but(changes)
+        other._parent = self._parent
+        return other
+
+    def adding_to(self, parent: scheduler_pb2.ParentTask) -> AsyncClient:
+        """As `Client.adding_to`; see `quorate.async_current`."""
+        other = self.options()
+        other._parent = parent
         return other
 
     @property
@@ -213,6 +221,7 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
             queue=self._options.queue,
             spec=spec,
             request_id=self._options.request_id or new_request_id(),
+            parent=self._parent,
         )
         answer = await self._calls.call(CREATE_TASK, request)
         warn_unplaceable((answer.task.pending_reason,))

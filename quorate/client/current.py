@@ -18,9 +18,10 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
 
 from quorate.client.shared import process_client
+from quorate.client.tracking.progress import progress
 from quorate.client.work.options import OptionArgs
 from quorate.v1 import scheduler_pb2 as pb
 
@@ -53,7 +54,8 @@ class Current:
         self.chunk = chunk
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._queue = ""
+        # Of its job; empty until it is asked for.
+        self.queue = ""
 
     def __repr__(self) -> str:
         return f"Current({self.task_id!r}, attempt={self.attempt})"
@@ -81,23 +83,36 @@ class Current:
         """The same with options for what is added, such as `retries=3`."""
         return CurrentOptions(self, options)
 
-    def _client(self, options: OptionArgs) -> Client:
-        client = process_client()
-        with self._lock:
-            if not self._queue:
-                job, dot, _ = self.task_id.partition(".")
-                found = client.job(job).job() if dot else client.get(job).task()
-                self._queue = found.queue
-            given: dict[str, Any] = {"request_id": f"{self.task_id}:{next(self._numbers)}"}
-        given.update(options)
-        given["queue"] = self._queue
-        parent = pb.ParentTask(
+    def progress(self, fraction: float | None, text: str = "") -> None:
+        """As `quorate.progress`."""
+        progress(fraction, text)
+
+    @property
+    def parent(self) -> pb.ParentTask:
+        """What names this attempt in calls that add tasks."""
+        return pb.ParentTask(
             task_id=self.task_id,
             attempt=self.attempt,
             instance=self._instance,
             chunk=self.chunk,
         )
-        return client.options(**given).adding_to(parent)
+
+    def numbered(self) -> OptionArgs:
+        """The options of the next task that it adds: its request id."""
+        with self._lock:
+            return {"request_id": f"{self.task_id}:{next(self._numbers)}"}
+
+    def _client(self, options: OptionArgs) -> Client:
+        client = process_client()
+        given = self.numbered()
+        with self._lock:
+            if not self.queue:
+                job, dot, _ = self.task_id.partition(".")
+                found = client.job(job).job() if dot else client.get(job).task()
+                self.queue = found.queue
+        given.update(options)
+        given["queue"] = self.queue
+        return client.options(**given).adding_to(self.parent)
 
 
 class CurrentOptions:

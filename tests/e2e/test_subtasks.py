@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,24 @@ def grow_with(number: int, marker: str) -> int:
         Path(marker).touch()
         raise OSError("once")
     return number
+
+
+async def branches(number: int) -> int:
+    """As `grow_with`, without waiting for one call before the next."""
+    here = quorate.async_current()
+    await here.progress(0.5, "adding")
+    added = [here.options(name="async").submit(branches, below) for below in range(number)]
+    await asyncio.gather(*added)
+    return number
+
+
+def test_coroutines_add_tasks_to_their_job(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        job = client.array(branches, [2, 3])
+        assert job.wait(60).counts.succeeded == 2
+        states = [task.state for task in client.tasks(text="async", page_size=100)]
+        assert len(states) == 3 + 7
+        assert set(states) == {task_pb2.TASK_STATE_SUCCEEDED}
 
 
 def test_subtasks_add_tasks_to_their_job_and_a_second_run_doubles_none(

@@ -67,6 +67,8 @@ class FakeCluster:
         self.audit: list[audit_pb2.AuditEntry] = []
         self.audit_requests: list[scheduler_pb2.ListAuditEntriesRequest] = []
         self.requests: dict[str, list[str]] = {}
+        # Of calls that add a task to the job of another one.
+        self.parents: list[scheduler_pb2.ParentTask] = []
         self.calls: list[tuple[str, str]] = []
         self.bulk_cancels: list[scheduler_pb2.CancelTasksRequest] = []
         self.dead_letters: list[dead_letter_pb2.DeadLetterGroup] = []

@@ -58,6 +58,8 @@ class Servicer(FakeControls, JobServicer, FakeLimits):
 
     def CreateTask(self, request, context):
         with self._serving("CreateTask", context):
+            if request.HasField("parent"):
+                self._cluster.parents.append(request.parent)
             ids = self._cluster.create(request.queue, [request.spec], request.request_id)
             return scheduler_pb2.CreateTaskResponse(task=self._cluster.tasks[ids[0]])
 

@@ -59,6 +59,14 @@ test("a form is a schedule", () => {
   });
 });
 
+test("a run has hooks", () => {
+  const fields = { name: "n", command: "true", setup: "make ready", cleanup: "m:f", every: "5m" };
+  expect(scheduleOf(reader(fields)).spec.task).toEqual({
+    command: { argv: ["true"] },
+    hooks: { setup: { argv: ["make", "ready"] }, cleanup: { entrypoint: "m:f" } },
+  });
+});
+
 test.each([{}, { cron: "@daily", every: "5m" }, { every: "often" }])("%j does not say when", (fields) => {
   expect(() => timingOf(reader(fields as Record<string, string>))).toThrow(Unreadable);
 });

@@ -1,9 +1,10 @@
 import type { Task } from "@ui/api/types";
 import { isSnoozed, shownState } from "@ui/lib/format";
+import { hookOf, hookText } from "@ui/lib/hooks";
 import { Unreadable } from "@ui/lib/words";
-import { expiresIn, hooksText, hookText, snoozeText } from "@ui/views/task/names";
+import { expiresIn, hooksText, snoozeText } from "@ui/views/task/names";
 import { spans } from "@ui/views/task/spans";
-import { hookOf, specOf } from "@ui/views/tasks/submit";
+import { specOf } from "@ui/views/tasks/submit";
 
 const snoozed: Task = {
   id: "a",

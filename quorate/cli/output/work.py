@@ -10,6 +10,17 @@ from quorate.v1 import task_pb2
 _MOST_SHOWN = 4_000
 
 
+def hook_rows(spec: task_pb2.TaskSpec) -> list[tuple[str, str]]:
+    """The hooks of a task: what each is, and what it runs."""
+    hooks = spec.hooks
+    found = []
+    if hooks.HasField("setup"):
+        found.append(("Set-up", hook_text(hooks.setup)))
+    if hooks.HasField("cleanup"):
+        found.append(("Clean-up", hook_text(hooks.cleanup)))
+    return found
+
+
 def hook_text(hook: task_pb2.Hook) -> str:
     """What a hook runs, and its timeout where it has one of its own."""
     what = hook.entrypoint or shlex.join(hook.argv)

@@ -14,6 +14,7 @@ from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.render import hint
+from quorate.cli.output.work import hook_rows
 from quorate.client.tracking.outcome import value_name
 from quorate.v1 import schedule_pb2 as pb
 from quorate.v1 import task_pb2
@@ -93,6 +94,8 @@ def _details(schedule: pb.Schedule) -> Table:
         details.add_row("Job", f"{count:,} subtasks of {_work(spec.job.template)}")
     else:
         details.add_row("Task", _work(spec.task))
+        for name, hook in hook_rows(spec.task):
+            details.add_row(name, hook)
     details.add_row("Queue", spec.queue or "default")
     details.add_row(
         "Overlap", _word(pb.OverlapPolicy.DESCRIPTOR, spec.overlap, "skip").replace("_", "-")

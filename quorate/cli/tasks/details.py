@@ -11,7 +11,7 @@ from rich.table import Table
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
 from quorate.cli.output.waiting import needs
-from quorate.cli.output.work import hook_text, work_text
+from quorate.cli.output.work import hook_rows, work_text
 from quorate.cli.tasks.progress import progress_text
 from quorate.client.tracking.outcome import is_finished, is_snoozed, shown_state
 from quorate.runtime.sizes import plural, size_text
@@ -34,9 +34,8 @@ def details_of(found: task_pb2.Task) -> Table:
         table.add_row("Job", found.job_id + called)
     label = "Command" if found.spec.WhichOneof("work") != "python" else "Function"
     table.add_row(label, work_text(found.spec))
-    for field, name in _HOOKS:
-        if found.spec.hooks.HasField(field):
-            table.add_row(name.capitalize(), hook_text(getattr(found.spec.hooks, field)))
+    for name, hook in hook_rows(found.spec):
+        table.add_row(name, hook)
     if wanted := needs(found.spec.resources):
         table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:

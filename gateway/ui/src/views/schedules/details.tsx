@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { getSchedule } from "@ui/api/actions";
 import type { Schedule } from "@ui/api/types";
 import { clock, count, durationMs, num, plain, shortId, span } from "@ui/lib/format";
+import { hookText } from "@ui/lib/hooks";
 import { Ago, Badge, Failure, Loading } from "@ui/parts/basics";
 import { catchUp, hrefOf, workOf } from "@ui/views/schedules/when";
 
@@ -62,6 +63,7 @@ export function Details({ name, version }: { name: string; version: unknown }) {
 
 function Facts({ schedule }: { schedule: Schedule }) {
   const { spec = {}, pauseUntil } = schedule;
+  const { setup, cleanup } = spec.task?.hooks ?? {};
   const paused = [
     schedule.pausedBy && `by ${schedule.pausedBy}`,
     pauseUntil && `until ${clock(pauseUntil).slice(0, 19)}`,
@@ -70,6 +72,8 @@ function Facts({ schedule }: { schedule: Schedule }) {
   const facts: [string, string | undefined][] = [
     ["Paused", paused.join(", ")],
     ["Task", workOf(spec)],
+    ["Set-up", setup && hookText(setup)],
+    ["Clean-up", cleanup && hookText(cleanup)],
     ["Overlap", plain(spec.overlap, "OVERLAP_POLICY_") || "skip"],
     ["Catch-up", catchUp(spec)],
     ["Jitter", spec.jitter && `up to ${span(durationMs(spec.jitter))}`],

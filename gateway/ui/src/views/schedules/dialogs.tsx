@@ -79,6 +79,14 @@ export function CreateDialog({ onClose, onDone }: Props) {
       <Field label="Command" hint="As in a shell, without pipes and variables.">
         <input name="command" required placeholder="/srv/report --all" autocomplete="off" />
       </Field>
+      <div class="fields">
+        <Field label="Set-up" hint="Before each attempt: a program and its arguments, or module:name.">
+          <input name="setup" placeholder="none" autocomplete="off" />
+        </Field>
+        <Field label="Clean-up" hint="The same after each attempt, however it ended.">
+          <input name="cleanup" placeholder="none" autocomplete="off" />
+        </Field>
+      </div>
       <Timing />
       <div class="fields">
         <Field label="While a run is not finished">

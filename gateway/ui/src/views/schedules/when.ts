@@ -2,6 +2,7 @@
 
 import type { Schedule, ScheduleSpec } from "@ui/api/types";
 import { clock, durationMs, num, plain, plural, span } from "@ui/lib/format";
+import { hookOf } from "@ui/lib/hooks";
 import { href } from "@ui/lib/router";
 import { duration, joinWords, splitWords, Unreadable } from "@ui/lib/words";
 
@@ -59,9 +60,12 @@ export function scheduleOf(read: (name: string) => string): { name: string; spec
   const argv = splitWords(read("command"));
   if (!argv.length) throw new Unreadable("Type the program that is to run.");
   const jitter = duration(read("jitter"), "Jitter");
+  const setup = hookOf(read("setup"), "Set-up");
+  const cleanup = hookOf(read("cleanup"), "Clean-up");
+  const hooks = { ...(setup && { setup }), ...(cleanup && { cleanup }) };
   const spec = {
     ...timingOf(read),
-    task: { command: { argv } },
+    task: { command: { argv }, ...(setup || cleanup ? { hooks } : {}) },
     queue: read("queue"),
     overlap: read("overlap"),
     ...(jitter ? { jitter } : {}),

@@ -4,12 +4,13 @@ import { sentence } from "@ui/api/rest";
 import { now } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
 import { bytes, clock, count, durationMs, instant, num, shortId, span } from "@ui/lib/format";
+import { hookText } from "@ui/lib/hooks";
 import { pretty } from "@ui/lib/json";
 import { ruleRows } from "@ui/lib/placing";
 import { href } from "@ui/lib/router";
 import { base64Size, joinWords } from "@ui/lib/words";
 import { Ago, Copy, Labels, Panel } from "@ui/parts/basics";
-import { attemptOf, hooksText, hookText, lastAttempt, ranFor, snoozeText } from "@ui/views/task/names";
+import { attemptOf, hooksText, lastAttempt, ranFor, snoozeText } from "@ui/views/task/names";
 
 const DEADLINE = "Its start deadline: it is expired then, if no attempt of it has started.";
 const UNCOUNTED =

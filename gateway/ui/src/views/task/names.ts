@@ -1,8 +1,7 @@
 // Short texts about a task. Pure.
 
-import type { Attempt, Hook, HookResult, Task, TaskSpec } from "@ui/api/types";
+import type { Attempt, HookResult, Task, TaskSpec } from "@ui/api/types";
 import { durationMs, instant, isSnoozed, plural, shortId, span } from "@ui/lib/format";
-import { joinWords } from "@ui/lib/words";
 
 /** Its name, or what it runs, or its id. */
 export function taskName(task: Task): string {
@@ -64,9 +63,6 @@ export function expiresIn({ expireTime }: Task, now: number): number {
   const left = instant(expireTime) - now;
   return left < SOON_MS ? Math.max(0, left) : Number.NaN;
 }
-
-/** "mkdir -p data", or "module:function". */
-export const hookText = ({ argv = [], entrypoint }: Hook): string => entrypoint || joinWords(argv);
 
 /** "set-up ok in 20 ms, clean-up failed: exited with code 9"; empty when none ran. */
 export function hooksText({ hooks }: Attempt): string {

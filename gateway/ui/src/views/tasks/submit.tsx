@@ -2,7 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { createTask } from "@ui/api/actions";
-import type { Hook, TaskSpec } from "@ui/api/types";
+import type { TaskSpec } from "@ui/api/types";
+import { hookOf } from "@ui/lib/hooks";
 import { href } from "@ui/lib/router";
 import { base64, duration, pairs, splitWords, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
@@ -152,16 +153,6 @@ export function specOf(kind: Kind, read: (name: string) => string, now = Date.no
   const delay = duration(read("delay"), "Start in");
   if (delay) spec.notBefore = new Date(now + Number.parseFloat(delay) * 1000).toISOString();
   return spec;
-}
-
-/** A function by its name, or a command line. */
-export function hookOf(text: string, field: string): Hook | undefined {
-  const line = text.trim();
-  if (!line) return undefined;
-  if (/^[\w.]+:[\w.]+$/.test(line)) return { entrypoint: line };
-  const argv = splitWords(line);
-  if (!argv.length) throw new Unreadable(`${field}: the command line is empty.`);
-  return { argv };
 }
 
 function commandOf(read: (name: string) => string): TaskSpec {
