@@ -79,9 +79,7 @@ class Candidates:
         Raises QuorateError, as `require`.
         """
         is_batch = len(specs) > 1
-        if is_batch:
-            # Of the many specs of a batch most have nothing of the kind.
-            specs = [spec for spec in specs if not _is_plain(spec)]
+        specs = [spec for spec in specs if not _is_plain(spec)]
         for kind in dict.fromkeys(kind for spec in specs for kind in _kinds(spec)):
             await self.require(kind)
         # A unique key of a batch is checked by a rule that came later than unique keys.
