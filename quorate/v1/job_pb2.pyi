@@ -36,6 +36,7 @@ class DependencyCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEPENDENCY_CONDITION_ON_SUCCESS: _ClassVar[DependencyCondition]
     DEPENDENCY_CONDITION_ON_FAILURE: _ClassVar[DependencyCondition]
     DEPENDENCY_CONDITION_ALWAYS: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_EACH: _ClassVar[DependencyCondition]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_ACTIVE: JobState
 JOB_STATE_PAUSED: JobState
@@ -52,6 +53,7 @@ DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition
 DEPENDENCY_CONDITION_ON_SUCCESS: DependencyCondition
 DEPENDENCY_CONDITION_ON_FAILURE: DependencyCondition
 DEPENDENCY_CONDITION_ALWAYS: DependencyCondition
+DEPENDENCY_CONDITION_EACH: DependencyCondition
 
 class IndexRange(_message.Message):
     __slots__ = ("first", "last")
@@ -137,7 +139,7 @@ class JobGraph(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[GraphTask, _Mapping]]] = ...) -> None: ...
 
 class GraphTask(_message.Message):
-    __slots__ = ("name", "task", "depends_on", "inputs")
+    __slots__ = ("name", "task", "depends_on", "inputs", "array")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -149,11 +151,31 @@ class GraphTask(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
     name: str
     task: _task_pb2.TaskSpec
     depends_on: _containers.RepeatedCompositeFieldContainer[Dependency]
     inputs: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., inputs: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    array: GraphArray
+    def __init__(self, name: _Optional[str] = ..., task: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., inputs: _Optional[_Mapping[str, str]] = ..., array: _Optional[_Union[GraphArray, _Mapping]] = ...) -> None: ...
+
+class GraphArray(_message.Message):
+    __slots__ = ("count", "items", "first_index", "index_step", "max_parallel", "max_failures", "max_failure_share")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_STEP_FIELD_NUMBER: _ClassVar[int]
+    MAX_PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    first_index: int
+    index_step: int
+    max_parallel: int
+    max_failures: int
+    max_failure_share: float
+    def __init__(self, count: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., first_index: _Optional[int] = ..., index_step: _Optional[int] = ..., max_parallel: _Optional[int] = ..., max_failures: _Optional[int] = ..., max_failure_share: _Optional[float] = ...) -> None: ...
 
 class Dependency(_message.Message):
     __slots__ = ("task", "condition", "cleanup")
@@ -166,7 +188,7 @@ class Dependency(_message.Message):
     def __init__(self, task: _Optional[str] = ..., condition: _Optional[_Union[DependencyCondition, str]] = ..., cleanup: _Optional[bool] = ...) -> None: ...
 
 class GraphNode(_message.Message):
-    __slots__ = ("name", "task_id", "state", "skipped", "depends_on", "inputs", "node", "cleanup")
+    __slots__ = ("name", "task_id", "state", "skipped", "depends_on", "inputs", "node", "cleanup", "job_id", "counts", "count")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +197,9 @@ class GraphNode(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
     task_id: str
     state: _task_pb2.TaskState
@@ -183,7 +208,10 @@ class GraphNode(_message.Message):
     inputs: _containers.RepeatedCompositeFieldContainer[GraphInput]
     node: str
     cleanup: bool
-    def __init__(self, name: _Optional[str] = ..., task_id: _Optional[str] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., skipped: _Optional[bool] = ..., depends_on: _Optional[_Iterable[_Union[GraphEdge, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[GraphInput, _Mapping]]] = ..., node: _Optional[str] = ..., cleanup: _Optional[bool] = ...) -> None: ...
+    job_id: str
+    counts: JobCounts
+    count: int
+    def __init__(self, name: _Optional[str] = ..., task_id: _Optional[str] = ..., state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., skipped: _Optional[bool] = ..., depends_on: _Optional[_Iterable[_Union[GraphEdge, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[GraphInput, _Mapping]]] = ..., node: _Optional[str] = ..., cleanup: _Optional[bool] = ..., job_id: _Optional[str] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class GraphEdge(_message.Message):
     __slots__ = ("node", "condition", "cleanup")
@@ -222,7 +250,7 @@ class JobCounts(_message.Message):
     def __init__(self, pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., blocked: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round", "reduce", "result", "parent")
+    __slots__ = ("id", "queue", "spec", "state", "counts", "count", "open", "create_time", "start_time", "finish_time", "cancel_requested", "reason", "average_duration", "created_by", "round", "reduce", "result", "parent", "graph_task", "skipped")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +269,8 @@ class Job(_message.Message):
     REDUCE_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_TASK_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     id: str
     queue: str
     spec: JobSpec
@@ -259,7 +289,9 @@ class Job(_message.Message):
     reduce: JobReducePhase
     result: _task_pb2.TaskResult
     parent: str
-    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ..., reduce: _Optional[_Union[JobReducePhase, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., parent: _Optional[str] = ...) -> None: ...
+    graph_task: str
+    skipped: bool
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., counts: _Optional[_Union[JobCounts, _Mapping]] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., reason: _Optional[str] = ..., average_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_by: _Optional[str] = ..., round: _Optional[int] = ..., reduce: _Optional[_Union[JobReducePhase, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., parent: _Optional[str] = ..., graph_task: _Optional[str] = ..., skipped: _Optional[bool] = ...) -> None: ...
 
 class Subtask(_message.Message):
     __slots__ = ("id", "index", "state", "attempt", "result", "error", "node", "item")

@@ -89,6 +89,8 @@ GRAPH = "graph"
 UNIQUE_WINDOW = "unique-window"
 # Levels of reduces: jobs that are part of another one.
 REDUCE = "reduce"
+# Arrays that are tasks of a graph: jobs that wait for others.
+GRAPH_ARRAY = "graph-array"
 # A task goes to another queue: older standbys would take it for cancelled and new.
 TASK_MOVE = "task-move"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
@@ -112,6 +114,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_SUSPEND,
     TASK_HOOKS,
     REDUCE,
+    GRAPH_ARRAY,
 )
 
 

@@ -3,9 +3,11 @@ for is there, and gets it."""
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,32 @@ async def test_an_asyncio_program_builds_the_same(cluster: LocalCluster) -> None
         with pytest.raises(QuorateError) as error:
             await cycle.submit()
         assert error.value.reason == "GRAPH_CYCLE"
+
+
+def test_arrays_of_a_graph_go_on_at_the_next_leader(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        graph = client.options(crash_limit=10).graph("arrays")
+        begin = graph.add(len, "ab")
+        first = graph.add_array(time.sleep, [0.01] * 400, after=begin, name="first")
+        second = graph.add_array(abs, range(-400, 0), after=first, on="each", name="second")
+        logs = graph.add_array(math.log, [1, 0, 2], name="logs")
+        after = graph.add_array(["echo", "{index}"], count=3, after=logs, on="each")
+        handler = graph.add(str, "seen", after=after, on="failure")
+        end = graph.add(len, "abc", after=second)
+        job = graph.submit()
+        array = job.array(second)
+        while array.job().counts.succeeded < 50:
+            time.sleep(0.01)
+        kill_leader(client, cluster)
+        done = job.wait(60)
+        assert (job.status(), done.counts.succeeded, done.counts.failed) == ("FAILED", 5, 2)
+        assert list(array.results()) == list(range(400, 0, -1))
+        assert (job.result(handler), job.result(end)) == ("seen", 3)
+        skipped = job.array(after).job()
+        assert (skipped.counts.succeeded, skipped.counts.cancelled) == (2, 1)
+        assert 'the same ones of "logs" did not succeed' in skipped.reason
+        with pytest.raises(QuorateError, match="is part of job"):
+            array.retry()
 
 
 def test_a_graph_is_whole_while_leaders_and_a_node_are_killed(cluster: LocalCluster) -> None:

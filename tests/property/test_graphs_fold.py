@@ -10,7 +10,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.rows import JobRow
 from scheduler.core.values import MemberOf, TaskSpec, TaskState
-from tests.support.core_graphs import CONDITIONS, Graphs
+from tests.support.core_graphs import Graphs
 from tests.support.core_history import History
 from tests.support.core_history_base import CALLERS, QUEUES
 from tests.support.core_specs import spec
@@ -47,7 +47,7 @@ class GraphsHistory(History):
             tasks[name] = [
                 (
                     other,
-                    rng.choice([*CONDITIONS, "success", "success"]),
+                    rng.choice(["success", "success", "success", "failure", "always"]),
                     *rng.choice([(), (), ("cleanup",)]),
                 )
                 for other in before

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1 import job_pb2
+from scheduler.core.arrays.spec import GraphArray, JobSpec
 from scheduler.core.graphs.members import Condition, Members, edge, graph_task
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown, Rejection
@@ -30,8 +31,12 @@ CONDITIONS = {
     "success": Condition.ON_SUCCESS,
     "failure": Condition.ON_FAILURE,
     "always": Condition.ALWAYS,
+    "each": Condition.EACH,
 }
 NO_REQUEST = e.Request()
+# An array: its size, and its spec.
+Shape = tuple[int, JobSpec]
+NO_ARRAYS: Mapping[str, Shape] = {}
 
 
 class Graphs:
@@ -51,11 +56,13 @@ class Graphs:
         request: e.Request = NO_REQUEST,
         what: TaskSpec | None = None,
         max_failures: int | None = None,
+        arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> TaskId:
         """Create a graph, in parts of so many tasks; the id of the job.
 
         Args:
             parts: how many of them; None: all.
+            arrays: those of the tasks that are arrays: what they are beside their size.
         """
         answer = self.ask(
             tasks,
@@ -64,9 +71,10 @@ class Graphs:
             request=request,
             what=what,
             max_failures=max_failures,
+            arrays=arrays,
         )
         assert isinstance(answer, JobKnown), answer
-        self.add(answer.job, tasks, part=part, parts=parts, what=what)
+        self.add(answer.job, tasks, part=part, parts=parts, what=what, arrays=arrays)
         return answer.job
 
     def ask(
@@ -78,13 +86,14 @@ class Graphs:
         request: e.Request = NO_REQUEST,
         what: TaskSpec | None = None,
         max_failures: int | None = None,
+        arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> object:
         """Create the job alone."""
         job = self.cluster.new_id()
         message = job_pb2.JobSpec(name="g", max_failures=max_failures)
         message.graph.SetInParent()
         found = records.job_spec(message, message.SerializeToString(), items=False)
-        specs = self._specs(job, tasks, what)
+        specs = self.specs(job, tasks, what, arrays)
         return self.cluster.call(
             lambda token: e.JobSubmitted(
                 QueueName(queue), job, found, b"", 0, False, True, request, token, creator, specs
@@ -100,9 +109,10 @@ class Graphs:
         part: int = 40,
         parts: int | None = None,
         what: TaskSpec | None = None,
+        arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> None:
         """Add the tasks from one on."""
-        specs = self._specs(job, tasks, what)
+        specs = self.specs(job, tasks, what, arrays)
         places = list(range(first, len(specs), part))
         for place in places[:parts]:
             last = place + part >= len(specs)
@@ -115,22 +125,26 @@ class Graphs:
             assert not isinstance(answer, Rejection), answer
 
     @staticmethod
-    def _specs(
-        job: TaskId, tasks: Mapping[str, Sequence[Needs]], what: TaskSpec | None
-    ) -> list[TaskSpec]:
+    def specs(
+        job: TaskId,
+        tasks: Mapping[str, Sequence[Needs]],
+        what: TaskSpec | None,
+        arrays: Mapping[str, Shape],
+    ) -> list[TaskSpec | GraphArray]:
         places = {name: place for place, name in enumerate(tasks)}
-        found = []
+        found: list[TaskSpec | GraphArray] = []
         for name, needs in tasks.items():
             edges = []
             for need in needs:
                 other, *rest = (need,) if isinstance(need, str) else need
-                condition = next((CONDITIONS[r] for r in rest if r in CONDITIONS), None)
-                edges.append(
-                    edge(
-                        places[other], condition or Condition.ON_SUCCESS, cleanup="cleanup" in rest
-                    )
-                )
+                found_in = [CONDITIONS[word] for word in rest if word in CONDITIONS]
+                condition = found_in[0] if found_in else Condition.ON_SUCCESS
+                edges.append(edge(places[other], condition, cleanup="cleanup" in rest))
             of = MemberOf(job, name, True, tuple(edges))
+            if name in arrays:
+                size, made = arrays[name]
+                found.append(GraphArray(of, made, b"template", size))
+                continue
             found.append((what or spec())._replace(member=of))
         return found
 

@@ -227,6 +227,12 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
         lambda sides: sides.leader.live or sides.leader.round == sides.standby.round,
         "it is on record with the end of the task",
     ),
+    (Member, "part"): (by(lambda member, _: member.part.id if member.part else ""), REFERENCE),
+    (Members, "arrays"): (by(lambda members, _: sorted(members.arrays)), REFERENCE),
+    (Members, "each"): (
+        by(lambda members, _: {n: sorted(places) for n, places in members.each.items()}),
+        "the order is by which array came first",
+    ),
     (Members, "nodes"): (by(lambda members, _: [node.task for node in members.nodes]), REFERENCE),
     (Members, "led"): (anything, MEMORY),
     (Members, "due"): (anything, MEMORY),
@@ -237,6 +243,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (JobRow, "queue"): (by(lambda job, _: job.queue.name), REFERENCE),
     (JobRow, "creator"): (by(lambda job, _: job.creator.name), REFERENCE),
     (JobRow, "parent"): (by(lambda job, _: job.parent.id if job.parent else ""), REFERENCE),
+    (JobRow, "member"): (by(lambda job, _: job.member and job.member.task), REFERENCE),
     (JobRow, "children"): (by(lambda job, _: list(job.children)), REFERENCE),
     (JobRow, "chunks"): (by(lambda job, _: sorted(job.chunks)), REFERENCE),
     (JobRow, "entry"): (by(lambda job, _: job.entry is not None), REFERENCE),
@@ -258,6 +265,8 @@ RENDERED: Mapping[type, Callable[[Any, State], object]] = {
         {number: _block(block) for number, block in array.blocks.items() if _block(block)},
         round(array.run_seconds, 3),
         array.stored_bytes,
+        array.gated,
+        array.shut_out,
     ),
     # The greatest id ever given is in no record once all entries are gone.
     AuditIndex: lambda audit, _: (

@@ -134,7 +134,7 @@ def test_json_has_the_same_names() -> None:
         ("[tasks.a]\ncommand = ['ls']\nafter = {on = 'x'}", 'task "a": after: task: is required'),
         (
             "[tasks.a]\ncommand = ['ls']\nafter = ['a', {task = 'a', on = 'x'}]",
-            "task \"a\": after[1]: on: must be success, failure, always; it is 'x'",
+            "task \"a\": after[1]: on: must be success, failure, always, each; it is 'x'",
         ),
         (
             "[tasks.a]\ncommand = ['ls']\ninputs = {N = 'aa'}",
@@ -231,3 +231,43 @@ def test_graphs_fit_into_80_columns() -> None:
     assert "6 of 10 (60 %)" in plain
     assert "3 blocked, 1 running, 6 succeeded" in plain
     assert "(graph)" in plain
+
+
+def test_a_file_has_arrays() -> None:
+    found = graph(
+        "[tasks.a]\nfunction = 'm:f'\nitems = [1, 'x']\nmax_parallel = 2\n"
+        "[tasks.b]\ncommand = ['echo', '{index}']\ncount = 2\nfirst_index = 1\n"
+        "after = {task = 'a', on = 'each'}\n"
+    ).spec.graph.tasks
+    assert list(found[0].array.items) == [b"1", b'"x"']
+    assert found[0].array.max_parallel == 2
+    assert (found[1].array.count, found[1].array.first_index) == (2, 1)
+    assert found[1].depends_on[0].condition == job_pb2.DEPENDENCY_CONDITION_EACH
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("max_parallel = 2", "max_parallel: is for arrays: give either count or items, too"),
+        ("count = 2\nitems = ['a']", "is for arrays: give either count or items, too"),
+        ("count = -99999999999999999999", "count: -99999999999999999999 is out of range"),
+        ("items = [[1]]", "items: "),
+        ("items = 'abc'", "items: must be a list"),
+    ],
+)
+def test_a_mistake_in_an_array_is_named(fields: str, message: str) -> None:
+    with pytest.raises(QuorateError) as caught:
+        graph(f"[tasks.a]\ncommand = ['ls']\n{fields}")
+    assert message in caught.value.message
+
+
+def test_arrays_of_a_graph_show_how_far_they_are() -> None:
+    counts = job_pb2.JobCounts(succeeded=3, failed=1)
+    node = job_pb2.GraphNode(
+        name="b", job_id="f" * 32, count=10, counts=counts, state=task_pb2.TASK_STATE_RUNNING
+    )
+    assert (show.done_of(node), show.id_of(node)) == (" [4/10]", "f" * 32)
+    assert show.why_failed(node) == "1 of 10 subtasks failed"
+    node.counts.failed, node.counts.cancelled = 0, 2
+    assert show.why_failed(node) == "2 subtasks skipped"
+    assert show.done_of(job_pb2.GraphNode(name="a", task_id="e" * 32)) == ""

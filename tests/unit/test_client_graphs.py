@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from quorate.client.errors import ArgumentNotSerialisable
+from quorate.client.graphs import outcomes
 from quorate.client.graphs.plan import Plan
 from quorate.client.work.inputs import WithInputs
 from quorate.client.work.options import TaskOptions
@@ -63,7 +64,7 @@ def test_what_a_task_waits_for_has_conditions():
     assert needs(graph.spec, 3) == [("a", 2, True), ("b", 3, True)]
     assert needs(graph.spec, 4) == [("a", 2, False)]
     assert dict(graph.spec.graph.tasks[4].inputs) == {"B": "b"}
-    with pytest.raises(QuorateError, match="on: 'done' must be one of success, failure, always"):
+    with pytest.raises(QuorateError, match="on: 'done' must be one of success, failure"):
         graph.add(len, "z", after=a, on="done")  # type: ignore[arg-type]
 
 
@@ -96,3 +97,33 @@ def test_large_arguments_beside_inputs_are_refused():
     assert list(graph.held) == [1]
     with pytest.raises(QuorateError, match="too large beside results"):
         graph.add(max, a, "x" * 2_000)
+
+
+def test_arrays_are_tasks_too():
+    graph = plan()
+    paths = ["a", "b", "c"]
+    parts = graph.add_array(len, paths, max_parallel=2, max_failures=0, retries=1, name="parts")
+    sums = graph.add_array(["sum", "{index}"], count=3, after=parts, on="each")
+    graph.add(len, "x", after=[parts, (sums, "always")])
+    first, second = graph.spec.graph.tasks[0], graph.spec.graph.tasks[1]
+    assert [pickle.loads(item) for item in first.array.items] == paths
+    assert (first.array.max_parallel, first.array.HasField("max_failures")) == (2, True)
+    assert first.task.retry.max_attempts == 2
+    assert (second.array.count, second.array.HasField("max_failures")) == (3, False)
+    assert needs(graph.spec, 1) == [("parts", job_pb2.DEPENDENCY_CONDITION_EACH, False)]
+    assert not graph.spec.graph.tasks[2].HasField("array")
+    with pytest.raises(ArgumentNotSerialisable, match="is an array, whose results are no argument"):
+        graph.add(len, parts)
+    with pytest.raises(QuorateError, match="'parts' is an array, whose results are no input"):
+        graph.add_json("m:f", inputs={"x": parts})
+    with pytest.raises(QuorateError, match="open: is not of arrays in a graph"):
+        graph.add_array(len, paths, open=True)
+    with pytest.raises(QuorateError, match="queue: is of the whole graph"):
+        graph.add_array(len, paths, queue="other")
+    with pytest.raises(QuorateError, match="give items, a count"):
+        graph.add_array(len)
+    assert outcomes.array_id_of("0" * 32, sums) == f"{2:032x}"
+    with pytest.raises(QuorateError, match="'parts' is an array"):
+        outcomes.id_of("0" * 32, parts)
+    with pytest.raises(QuorateError, match="'len' is no array"):
+        outcomes.array_id_of("0" * 32, graph.tasks[2])

@@ -13,7 +13,7 @@ from quorate.client.client import Client
 from quorate.client.jobs.create import call_with_room
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.transport.calls import Calls
-from quorate.client.transport.job_rpcs import CREATE_JOB, GET_JOB_GRAPH
+from quorate.client.transport.job_rpcs import CREATE_JOB, GET_JOB, GET_JOB_GRAPH
 from quorate.client.transport.rpcs import EXPLAIN_TASK, GET_TASK, new_request_id
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import job_pb2, scheduler_pb2, task_pb2
@@ -63,6 +63,9 @@ def _show_errors(calls: Calls, nodes: show.Nodes) -> None:
         "TASK", "ERROR", "MESSAGE", elastic=("MESSAGE", "TASK"), wrapped=("MESSAGE",)
     )
     for node in bad[:_ERRORS]:
+        if node.job_id:
+            listing.add_row(node.name, "", show.why_failed(node))
+            continue
         request = scheduler_pb2.GetTaskRequest(id=node.task_id)
         error = calls.call(GET_TASK, request).task.error
         listing.add_row(node.name, error.type, error.message)
@@ -76,6 +79,10 @@ def report_graph(calls: Calls, job: job_pb2.Job) -> None:
     """Say on standard error which tasks failed, and what to do."""
     nodes = nodes_of(calls, job.id)
     for node in [node for node in nodes if node.state == task_pb2.TASK_STATE_FAILED][:_ERRORS]:
+        if node.job_id:
+            err.print(f'"{node.name}" failed: {show.why_failed(node)}', markup=False)
+            hint(f"Errors: {command(f'job errors {node.job_id}')}")
+            continue
         request = scheduler_pb2.GetTaskRequest(id=node.task_id)
         error = calls.call(GET_TASK, request).task.error
         err.print(f'"{node.name}" failed: {error.type}: {error.message}', markup=False)
@@ -89,7 +96,15 @@ def why_nothing_starts(calls: Calls, job: job_pb2.Job) -> str:
     for state in _WAITING:
         for node in nodes:
             if show.state_of(node) == state:
-                request = scheduler_pb2.ExplainTaskRequest(id=node.task_id)
+                request = scheduler_pb2.ExplainTaskRequest(id=_explained(calls, node))
                 found = calls.call(EXPLAIN_TASK, request).explanation
                 return f'"{node.name}": {found.sentence}'
     raise not_found("task", "that waits")
+
+
+def _explained(calls: Calls, node: job_pb2.GraphNode) -> str:
+    """The id of what stands for a task of a graph: of an array its first subtask."""
+    if not node.job_id:
+        return node.task_id
+    array = calls.call(GET_JOB, scheduler_pb2.GetJobRequest(id=node.job_id)).job
+    return f"{array.id}.{array.spec.first_index}"

@@ -176,6 +176,16 @@ WORK: Final[Mapping[str, Check]] = {
     "kwargs": table,
     "inputs": table_of(text),
 }
+# Of a task that is an array; `count` or `items` makes it one.
+ARRAY: Final[Mapping[str, Check]] = {
+    "count": whole,
+    "items": anything,
+    "first_index": whole,
+    "index_step": whole,
+    "max_parallel": whole,
+    "max_failures": whole,
+    "max_failure_share": number,
+}
 GRAPH: Final[Mapping[str, Check]] = {
     "name": text,
     "queue": text,

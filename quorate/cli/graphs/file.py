@@ -29,8 +29,9 @@ from typing import Any, Final
 import typer
 
 from quorate.cli.graphs import fields as f
+from quorate.client.jobs.specs import encoder_of
 from quorate.client.work.options import OptionArgs, TaskOptions
-from quorate.client.work.specs import command_spec, json_spec
+from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT, command_spec, json_spec
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import job_pb2, task_pb2
 
@@ -40,12 +41,13 @@ _CONDITIONS: Final = {
     "success": job_pb2.DEPENDENCY_CONDITION_ON_SUCCESS,
     "failure": job_pb2.DEPENDENCY_CONDITION_ON_FAILURE,
     "always": job_pb2.DEPENDENCY_CONDITION_ALWAYS,
+    "each": job_pb2.DEPENDENCY_CONDITION_EACH,
 }
 _OF_COMMANDS: Final = ("env", "cwd", "stdin")
 _OF_FUNCTIONS: Final = ("args", "kwargs")
-_TASK: Final = {**f.WORK, "after": lambda value: value, **f.OPTIONS}
+_TASK: Final = {**f.WORK, **f.ARRAY, "after": lambda value: value, **f.OPTIONS}
 # What the scheduler calls a task of the graph, and a field of it.
-_PLACE: Final = re.compile(r"\bspec\.graph\.tasks\[(\d+)\]\.(?:task\.)?")
+_PLACE: Final = re.compile(r"\bspec\.graph\.tasks\[(\d+)\]\.(?:task\.|array\.)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def graph_of(source: str, data: bytes, now: float) -> GraphFile:
         given = _checked(here, fields, _TASK)
         task = spec.graph.tasks.add(name=name)
         task.task.CopyFrom(_work(here, name, given, defaults, now))
+        if (array := _array(here, given, task.task)) is not None:
+            task.array.CopyFrom(array)
         task.depends_on.extend(_after(here, given.get("after", []), tasks))
         for parameter, other in given.get("inputs", {}).items():
             _known(f"{here}: inputs: {parameter}", other, tasks)
@@ -185,6 +189,31 @@ def _work(
     except (TypeError, ValueError) as error:
         # Such as a date among the arguments, which JSON does not have.
         raise invalid(f"{here}: {kind}", str(error)) from None
+
+
+def _array(
+    here: str, given: Mapping[str, Any], template: task_pb2.TaskSpec
+) -> job_pb2.GraphArray | None:
+    """What makes a task an array: `count` or `items`, and the fields that go with them."""
+    fields = [name for name in f.ARRAY if name in given]
+    if not fields:
+        return None
+    if ("count" in given) == ("items" in given):
+        raise invalid(f"{here}: {fields[0]}", "is for arrays: give either count or items, too")
+    made = job_pb2.GraphArray()
+    encode = encoder_of(template, GREATEST_PAYLOAD_LIMIT)
+    for name in fields:
+        if name == "items":
+            continue
+        try:
+            setattr(made, name, given[name])
+        except ValueError:
+            raise invalid(f"{here}: {name}", f"{given[name]} is out of range") from None
+    try:
+        made.items.extend(encode(one, place) for place, one in enumerate(given.get("items", [])))
+    except (QuorateError, TypeError, ValueError) as error:
+        raise invalid(f"{here}: items", str(error)) from None
+    return made
 
 
 def _after(here: str, given: Any, tasks: Iterable[str]) -> Iterable[job_pb2.Dependency]:

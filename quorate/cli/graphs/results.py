@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from quorate.cli.graphs.show import state_of
+from quorate.cli.graphs.show import id_of, state_of
 from quorate.client.client import Client
 from quorate.client.graphs import outcomes
 from quorate.client.transport.rpcs import LIST_TASKS
@@ -36,6 +36,10 @@ def print_results(client: Client, job_id: str, *, follow: bool, as_json: bool) -
         token = answer.next_page_token
         if not token:
             break
+    for name, node in nodes.items():
+        if node.job_id:
+            # An array: its results are those of its subtasks.
+            lines[name] = write(node, task_pb2.TaskResult())
     sys.stdout.writelines(f"{lines[name]}\n" for name in nodes if name in lines)
 
 
@@ -52,7 +56,7 @@ def _as_line(node: job_pb2.GraphNode, result: task_pb2.TaskResult) -> str:
 
 
 def _as_json(node: job_pb2.GraphNode, result: task_pb2.TaskResult) -> str:
-    document: dict[str, Any] = {"task": node.name, "id": node.task_id, "state": state_of(node)}
+    document: dict[str, Any] = {"task": node.name, "id": id_of(node), "state": state_of(node)}
     match None if result.HasField("blob") else result.WhichOneof("value"):
         case "json":
             document["value"] = json.loads(result.json)

@@ -16,6 +16,7 @@ from rich.text import Text
 from quorate.cli.output import render
 from quorate.cli.output.listing import Listing, one_line
 from quorate.client.tracking.outcome import value_name
+from quorate.runtime.sizes import plural
 from quorate.v1 import job_pb2, task_pb2
 
 # Tasks of a graph that are shown without being asked for.
@@ -26,6 +27,7 @@ _NAMED: Final = 3
 _WORDS: Final = {
     job_pb2.DEPENDENCY_CONDITION_ON_FAILURE: " (to fail)",
     job_pb2.DEPENDENCY_CONDITION_ALWAYS: " (to end)",
+    job_pb2.DEPENDENCY_CONDITION_EACH: " (each)",
 }
 _FINISHED: Final = frozenset(
     (
@@ -79,6 +81,8 @@ def _unmet(edge: job_pb2.GraphEdge, nodes: Nodes) -> str:
     state = other.state
     if edge.condition == job_pb2.DEPENDENCY_CONDITION_ALWAYS or state not in _FINISHED:
         return ""
+    if edge.condition == job_pb2.DEPENDENCY_CONDITION_EACH and other.counts.succeeded:
+        return ""
     if edge.condition == job_pb2.DEPENDENCY_CONDITION_ON_FAILURE:
         holds = state in (task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_EXPIRED)
     else:
@@ -120,13 +124,34 @@ def table_of(shown: Nodes, nodes: Nodes) -> Listing:
         state = state_of(node)
         style = "dim" if state == SKIPPED else render.state_text(state).style
         listing.add_row(
-            one_line(node.name) + (" *" if node.cleanup else ""),
+            one_line(node.name) + done_of(node) + (" *" if node.cleanup else ""),
             Text(state, style=style),
             waits_for(node, nodes),
             *([node.node or "-"] if on_nodes else []),
-            node.task_id,
+            id_of(node),
         )
     return listing
+
+
+def id_of(node: job_pb2.GraphNode) -> str:
+    """The id of a task; of an array, as a job."""
+    return node.job_id or node.task_id
+
+
+def done_of(node: job_pb2.GraphNode) -> str:
+    """` [3/10]` of an array: how many of its subtasks are finished; else nothing."""
+    if not node.job_id:
+        return ""
+    counts = node.counts
+    return f" [{counts.succeeded + counts.failed + counts.cancelled:,}/{node.count:,}]"
+
+
+def why_failed(node: job_pb2.GraphNode) -> str:
+    """One phrase about an array that failed."""
+    failed, skipped = node.counts.failed, node.counts.cancelled
+    if not failed:
+        return f"{plural(skipped, 'subtask')} skipped"
+    return f"{failed:,} of {plural(node.count, 'subtask')} failed"
 
 
 def counted(nodes: Nodes) -> str:

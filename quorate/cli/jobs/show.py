@@ -111,7 +111,8 @@ def details_of(job: job_pb2.Job) -> Details:
     if job.HasField("reduce"):
         _add_reduce(table, job)
     if job.parent:
-        table.add_row("Part of", f"job {job.parent}")
+        called = f', where it is "{one_line(job.graph_task)}"' if job.graph_task else ""
+        table.add_row("Part of", f"job {job.parent}{called}")
     if limits := _limits(spec):
         table.add_row("Limits", ", ".join(limits))
     creator = f" by {job.created_by}" if job.created_by else ""

@@ -34,6 +34,15 @@ class AsyncGraphHandle(AsyncJobHandle[Any]):
         name = outcomes.id_by_name(await self._graph(), task)
         return AsyncTaskHandle(self._calls, name, pickled=self._pickled)
 
+    async def array(self, task: GraphTask | str) -> AsyncJobHandle[Any]:
+        """As `GraphHandle.array`."""
+        if isinstance(task, GraphTask):
+            pickled = task.plan.pickled[task.place]
+            job_id = outcomes.array_id_of(self.id, task)
+            return AsyncJobHandle(self._calls, job_id, pickled=pickled, limit=self._limit)
+        job_id = outcomes.array_id_by_name(await self._graph(), task)
+        return AsyncJobHandle(self._calls, job_id, pickled=self._pickled, limit=self._limit)
+
     # Of a graph each task has one.
     async def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:  # type: ignore[override]
         """As `GraphHandle.result`."""

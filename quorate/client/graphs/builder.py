@@ -51,7 +51,8 @@ class Graph(Plan):
         Raises PayloadTooLarge, and QuorateError (INVALID_ARGUMENT) such as for a cycle.
         """
         for place, task in enumerate(self.spec.graph.tasks):
-            self._calls.large.fit(task.task, self._limit, self.held.get(place))
+            if not task.HasField("array"):
+                self._calls.large.fit(task.task, self._limit, self.held.get(place))
         request = _request(self, self._options)
         job = create.call_with_room(self._calls, CREATE_JOB, request).job
         return GraphHandle(self._calls, job.id, limit=self._limit)
@@ -75,7 +76,8 @@ class AsyncGraph(Plan):
     async def submit(self) -> AsyncGraphHandle:
         """As `Graph.submit`."""
         for place, task in enumerate(self.spec.graph.tasks):
-            await self._calls.large.fit(task.task, self._limit, self.held.get(place))
+            if not task.HasField("array"):
+                await self._calls.large.fit(task.task, self._limit, self.held.get(place))
         request = _request(self, self._options)
         job = (await acreate.call_with_room(self._calls, CREATE_JOB, request)).job
         return AsyncGraphHandle(self._calls, job.id, limit=self._limit)

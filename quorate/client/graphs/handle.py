@@ -43,6 +43,16 @@ class GraphHandle(JobHandle[Any]):
             self.calls, outcomes.id_by_name(self._graph(), task), pickled=self._pickled
         )
 
+    def array(self, task: GraphTask | str) -> JobHandle[Any]:
+        """A handle of one of its arrays, for its subtasks, results and errors. It is cancelled,
+        paused, retried and deleted with the graph alone."""
+        if isinstance(task, GraphTask):
+            pickled = task.plan.pickled[task.place]
+            job_id = outcomes.array_id_of(self.id, task)
+            return JobHandle(self.calls, job_id, pickled=pickled, limit=self._limit)
+        job_id = outcomes.array_id_by_name(self._graph(), task)
+        return JobHandle(self.calls, job_id, pickled=self._pickled, limit=self._limit)
+
     # Of a graph each task has one.
     def result(self, task: GraphTask | str, timeout: float | None = None) -> Any:  # type: ignore[override]
         """Wait for the value of one of its tasks; as `TaskHandle.result`."""
@@ -55,7 +65,8 @@ class GraphHandle(JobHandle[Any]):
     def values(self, *, wait: bool = True, failures: Failures = "raise") -> dict[str, Any]:
         """The values of its tasks by name, in the order of the graph.
 
-        Tasks that were skipped, and without `wait` those that are not finished, are left out.
+        Arrays, tasks that were skipped, and without `wait` those that are not finished, are left
+        out.
 
         Args:
             wait: wait until the whole graph is finished.

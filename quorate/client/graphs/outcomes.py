@@ -8,7 +8,7 @@ from quorate.client.errors import TaskFailed
 from quorate.client.graphs.plan import GraphTask
 from quorate.client.jobs.values import Failures
 from quorate.client.tracking.outcome import error_of
-from quorate.runtime.errors import not_found
+from quorate.runtime.errors import QuorateError, invalid, not_found
 from quorate.runtime.ids import TaskId, offset_id
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
@@ -21,6 +21,8 @@ _FIRST = 1
 
 def id_of(job_id: str, task: GraphTask) -> str:
     """The id of a task that was added to the graph that became this job."""
+    if task.is_array:
+        raise _is_array(task.name)
     return offset_id(TaskId(job_id), _FIRST + task.place)
 
 
@@ -28,8 +30,35 @@ def id_by_name(answer: pb.GetJobGraphResponse, name: str) -> str:
     """The id of the task of this name. Raises QuorateError (NOT_FOUND)."""
     for node in answer.nodes:
         if node.name == name:
+            if node.job_id:
+                raise _is_array(name)
             return node.task_id
     raise not_found("task", name)
+
+
+def array_id_of(job_id: str, task: GraphTask) -> str:
+    """The id, as a job, of an array that was added to the graph that became this job."""
+    if not task.is_array:
+        raise _is_no_array(task.name)
+    return offset_id(TaskId(job_id), _FIRST + task.place)
+
+
+def array_id_by_name(answer: pb.GetJobGraphResponse, name: str) -> str:
+    """The id, as a job, of the array of this name. Raises QuorateError."""
+    for node in answer.nodes:
+        if node.name == name:
+            if not node.job_id:
+                raise _is_no_array(name)
+            return node.job_id
+    raise not_found("task", name)
+
+
+def _is_array(name: str) -> QuorateError:
+    return invalid("task", f"{name!r} is an array; its subtasks and results are those of array()")
+
+
+def _is_no_array(name: str) -> QuorateError:
+    return invalid("task", f"{name!r} is no array; use task()")
 
 
 def page(job_id: str, token: str) -> pb.ListTasksRequest:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Literal, Unpack
+from typing import Any, Final, Literal, Unpack, cast
 
+from quorate.client.jobs.specs import ArrayOptions, ArrayWork, array_of, split, template_of
 from quorate.client.tracking.outcome import is_pickled
 from quorate.client.transport.large import Held
 from quorate.client.work.inputs import result_of
@@ -21,14 +22,18 @@ from quorate.client.work.texts import checked_texts, text_of
 from quorate.runtime.errors import invalid
 from quorate.v1 import job_pb2, task_pb2
 
-On = Literal["success", "failure", "always"]
-"""How the other task has to end: "success", "failure", or "always" (in whatever way)."""
+On = Literal["success", "failure", "always", "each"]
+"""How the other task has to end: "success", "failure", or "always" (in whatever way). "each" is
+between two arrays of the same size: each subtask waits for the same one of the other."""
 
 MOST_TASKS: Final = 10_000
+# Options of arrays that those of a graph do not have.
+_NOT_IN_GRAPHS: Final = ("open", "close_after_idle", "reduce", "reduce_args", "fan_in")
 _CONDITIONS: Final = {
     "success": job_pb2.DEPENDENCY_CONDITION_ON_SUCCESS,
     "failure": job_pb2.DEPENDENCY_CONDITION_ON_FAILURE,
     "always": job_pb2.DEPENDENCY_CONDITION_ALWAYS,
+    "each": job_pb2.DEPENDENCY_CONDITION_EACH,
 }
 
 
@@ -36,16 +41,22 @@ class GraphTask:
     """A task of a graph that is being built. As an argument of another one it stands for its
     result."""
 
-    def __init__(self, plan: Plan, name: str, place: int) -> None:
+    def __init__(self, plan: Plan, name: str, place: int, *, is_array: bool = False) -> None:
         self.plan = plan
         self.name = name
         self.place = place
+        self.is_array = is_array
 
     def __repr__(self) -> str:
         return f"GraphTask({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         using = _using.get()
+        if self.is_array:
+            raise TypeError(
+                f"{self!r} is an array, whose results are no argument; let the task wait for it "
+                "with after=, and read job.array(task).results() where it runs"
+            )
         if using is None or using.plan is not self.plan:
             raise TypeError(
                 f"{self!r} can be an argument of tasks of its own graph only; elsewhere pass "
@@ -199,6 +210,53 @@ class Plan:
         """Add a task as it is; as `add`, with inputs by the names of their parameters."""
         return self._add(spec, Held(self._limit), name, after, on, cleanup, inputs or {})
 
+    def add_array(
+        self,
+        work: ArrayWork,
+        items: Iterable[Any] | None = None,
+        *,
+        count: int | None = None,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        as_json: bool = False,
+        after: After | Iterable[After] = (),
+        on: On = "success",
+        cleanup: bool = False,
+        **options: Unpack[ArrayOptions],
+    ) -> GraphTask:
+        """Add an array: `work` runs once for each item, or `count` times, as in `Client.array`.
+
+        To the other tasks it is one task, which succeeds when all of its subtasks do. With
+        `on="each"` after another array of the same size, a subtask starts as soon as the same one
+        of the other has succeeded, and is skipped where that one fails.
+
+            parts = graph.add_array(convert, paths, max_parallel=50)
+            checked = graph.add_array(check, paths, after=parts, on="each")
+            graph.add(publish, after=checked)
+
+        Args:
+            options: as of `Client.array`, but for `open`, `close_after_idle` and a reduce.
+                `max_failures`: the array has failed once more of its subtasks have.
+
+        Raises ArgumentNotSerialisable and PayloadTooLarge, QuorateError (INVALID_ARGUMENT).
+        """
+        for field in _NOT_IN_GRAPHS:
+            if field in options:
+                raise invalid(field, "is not of arrays in a graph; leave it out")
+        given, _ = split(options, self._options)
+        name, chosen = self._chosen(_of_tasks(options))
+        template = template_of(work, args, kwargs or {}, chosen, time.time(), as_json=as_json)
+        array = array_of(template, items, count, given, limit=self._limit)
+        part = job_pb2.GraphArray(count=array.spec.count)
+        for number, item in enumerate(array.items if array.items is not None else ()):
+            part.items.append(array.encode(item, number))
+        for field in ("max_parallel", "first_index", "index_step", "max_failure_share"):
+            setattr(part, field, getattr(array.spec, field))
+        if array.spec.HasField("max_failures"):
+            part.max_failures = array.spec.max_failures
+        held = Held(self._limit)
+        return self._add(template, held, name, after, on, cleanup, {}, part)
+
     def _chosen(self, options: OptionArgs) -> tuple[str, TaskOptions]:
         """The name that was given, and the options."""
         for field in ("queue", "request_id"):
@@ -224,17 +282,21 @@ class Plan:
         on: On,
         cleanup: bool,
         inputs: Mapping[str, GraphTask],
+        array: job_pb2.GraphArray | None = None,
     ) -> GraphTask:
         if len(self.tasks) >= MOST_TASKS:
             raise invalid("tasks", f"are more than {MOST_TASKS:,}", limit=MOST_TASKS)
-        task = GraphTask(self, self._unique(name, spec.name), len(self.tasks))
-        added = job_pb2.GraphTask(name=task.name, task=spec)
+        chosen, is_array = self._unique(name, spec.name), array is not None
+        task = GraphTask(self, chosen, len(self.tasks), is_array=is_array)
+        added = job_pb2.GraphTask(name=task.name, task=spec, array=array)
         for other, condition in _pairs(after, on):
             self._own(other)
             need = added.depends_on.add(task=other.name, cleanup=cleanup)
             need.condition = _condition(condition)
         for parameter, other in inputs.items():
             self._own(other)
+            if other.is_array:
+                raise invalid("inputs", f"{other.name!r} is an array, whose results are no input")
             added.inputs[parameter] = other.name
         self.spec.graph.tasks.append(added)
         self.tasks.append(task)
@@ -260,6 +322,12 @@ class Plan:
     def _own(self, task: GraphTask) -> None:
         if not isinstance(task, GraphTask) or task.plan is not self:
             raise invalid("after", f"{task!r} is no task of this graph")
+
+
+def _of_tasks(options: ArrayOptions) -> OptionArgs:
+    """Those of each subtask."""
+    known = OptionArgs.__annotations__
+    return cast(OptionArgs, {name: value for name, value in options.items() if name in known})
 
 
 def _pairs(after: After | Iterable[After], on: On) -> Iterator[tuple[GraphTask, On]]:

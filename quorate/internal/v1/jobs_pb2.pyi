@@ -1,3 +1,4 @@
+from quorate.internal.v1 import records_pb2 as _records_pb2
 from quorate.v1 import job_pb2 as _job_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobRecord(_message.Message):
-    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks", "parent", "level")
+    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks", "parent", "level", "member", "blocked", "skipped")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +31,9 @@ class JobRecord(_message.Message):
     CREATED_TASKS_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     state: _job_pb2.JobState
     create_time: float
@@ -50,7 +54,10 @@ class JobRecord(_message.Message):
     created_tasks: int
     parent: str
     level: int
-    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ..., parent: _Optional[str] = ..., level: _Optional[int] = ...) -> None: ...
+    member: _records_pb2.MemberRecord
+    blocked: bool
+    skipped: bool
+    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ..., parent: _Optional[str] = ..., level: _Optional[int] = ..., member: _Optional[_Union[_records_pb2.MemberRecord, _Mapping]] = ..., blocked: _Optional[bool] = ..., skipped: _Optional[bool] = ...) -> None: ...
 
 class JobTemplateRecord(_message.Message):
     __slots__ = ("template", "reduce")

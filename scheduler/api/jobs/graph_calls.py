@@ -13,17 +13,19 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, refused
 from scheduler.api.candidates import Candidates
 from scheduler.api.jobs import graphs, validate, views
+from scheduler.api.jobs.items import load
 from scheduler.api.origin import caller_name
 from scheduler.api.specs.check import SpecCheck
+from scheduler.core.arrays.spec import GraphArray
+from scheduler.core.graphs.members import graph_task
 from scheduler.core.handlers.requests import JOBS_SCOPE
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown, Rejection
 from scheduler.core.model.events import Request
 from scheduler.core.model.rows import JobRow
-from scheduler.core.values import TaskSpec
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import GRAPH
+from scheduler.storage.keys import GRAPH, GRAPH_ARRAY
 from scheduler.storage.records import jobs as records
 
 # Of one part: two writes a task, in one Txn with the job's record.
@@ -60,7 +62,12 @@ class GraphCalls:
         refuse_when_full(asked, weight)
         await self._candidates.require("job")
         await self._candidates.require(GRAPH)
-        await self._candidates.require_for(specs)
+        tasks = [one for one in specs if not isinstance(one, GraphArray)]
+        if len(tasks) < len(specs):
+            await self._candidates.require(GRAPH_ARRAY)
+        await self._candidates.require_for(tasks)
+        arrays = (task.task for task in spec.graph.tasks if task.HasField("array"))
+        await self._candidates.require_for_templates(*arrays)
         kept = records.kept_spec(spec)
         what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=False)
         creator = caller_name()
@@ -74,10 +81,11 @@ class GraphCalls:
             JOBS_SCOPE,
         )
         assert isinstance(answer, JobKnown)
-        await self._load(answer.job, specs)
+        items = [(place, list(task.array.items)) for place, task in enumerate(spec.graph.tasks)]
+        await self._load(answer.job, specs, [one for one in items if one[1]])
         return answer.job
 
-    async def _checked(self, request: pb.CreateJobRequest, job: TaskId) -> list[TaskSpec]:
+    async def _checked(self, request: pb.CreateJobRequest, job: TaskId) -> list[graphs.Spec]:
         now = self._driver.clock.now()
         if request.ByteSize() > _LARGE:
             async with self._lane.turn(caller_name()):
@@ -85,24 +93,35 @@ class GraphCalls:
         pause = partial(asyncio.sleep, 0)
         return await graphs.checked(request.spec, job, self._check, now, pause)
 
-    async def _load(self, job: TaskId, specs: list[TaskSpec]) -> None:
-        """Write the tasks of a graph, from where an earlier try has come."""
+    async def _load(
+        self, job: TaskId, specs: list[graphs.Spec], items: list[tuple[int, list[bytes]]]
+    ) -> None:
+        """Write the tasks of a graph, from where an earlier try has come.
+
+        Args:
+            items: of arrays, by place. The graph is complete once they are on record.
+        """
         row = self._driver.state.jobs.get(job)
         if row is None or not row.loading:
             return
         for begin, end in graphs.parts(
             specs, graphs.count(row.members), _TASKS_AT_ONCE, _BYTES_AT_ONCE
         ):
-            part = [_of_job(spec, job) for spec in specs[begin:end]]
-            answer = await self._driver.call(
-                lambda token, begin=begin, end=end, part=part: e.GraphTasksAdded(  # type: ignore[misc]
-                    job, begin, part, end == len(specs), token
-                ),
-                sum(len(spec.spec) for spec in part),
-                caller_name(),
-            )
-            if isinstance(answer, Rejection):
-                raise refused(answer)
+            await self._add(job, begin, specs[begin:end], last=end == len(specs) and not items)
+        for place, some in items:
+            await load(self._driver, graph_task(job, place), some)
+        if items:
+            await self._add(job, len(specs), [], last=True)
+
+    async def _add(self, job: TaskId, begin: int, specs: list[graphs.Spec], *, last: bool) -> None:
+        part = [_of_job(spec, job) for spec in specs]
+        answer = await self._driver.call(
+            lambda token: e.GraphTasksAdded(job, begin, part, last, token),
+            sum(map(graphs.size_of, part)),
+            caller_name(),
+        )
+        if isinstance(answer, Rejection):
+            raise refused(answer)
 
     async def nodes(self, row: JobRow) -> pb.GetJobGraphResponse:
         """The tasks of a graph."""
@@ -131,6 +150,5 @@ def refuse_graph(row: JobRow) -> None:
         )
 
 
-def _of_job(spec: TaskSpec, job: TaskId) -> TaskSpec:
-    assert spec.member is not None
-    return spec._replace(member=spec.member._replace(job=job))
+def _of_job(spec: graphs.Spec, job: TaskId) -> graphs.Spec:
+    return spec._replace(member=graphs.of(spec)._replace(job=job))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
@@ -17,10 +17,13 @@ from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.ids import TaskId
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api.jobs import validate, views
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
 from scheduler.api.specs.check import LARGE_JSON, MAX_NAME, SpecCheck, serialize
 from scheduler.api.validate import at_most, known_enum
+from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import (
+    MOST_ARRAYS,
     MOST_EDGES,
     MOST_NODES,
     Condition,
@@ -30,9 +33,11 @@ from scheduler.core.graphs.members import (
     is_cleanup,
     place_of,
 )
+from scheduler.core.handlers.jobs.creation import MOST_SUBTASKS
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import MemberOf, TaskSpec
+from scheduler.storage.records import jobs as records
 
 MAX_INPUTS: Final = 64
 MAX_PARAMETER: Final = 128
@@ -50,13 +55,25 @@ _OF_ARRAYS: Final = (
     *("max_parallel", "max_failure_share"),
 )
 _NOT_IN_GRAPHS: Final = ("unique", "start_deadline")
+# Why an array takes no input, and is none.
+ARRAY_INPUT: Final = "ARRAY_INPUT"
+# Conditions as callers name them.
+_CONDITIONS: Final[Mapping[int, Condition]] = {
+    job_pb2.DEPENDENCY_CONDITION_UNSPECIFIED: Condition.ON_SUCCESS,
+    job_pb2.DEPENDENCY_CONDITION_ON_SUCCESS: Condition.ON_SUCCESS,
+    job_pb2.DEPENDENCY_CONDITION_ON_FAILURE: Condition.ON_FAILURE,
+    job_pb2.DEPENDENCY_CONDITION_ALWAYS: Condition.ALWAYS,
+    job_pb2.DEPENDENCY_CONDITION_EACH: Condition.EACH,
+}
+_NAMES: Final = {condition: kind for kind, condition in _CONDITIONS.items()}
 
 Pause = Callable[[], Awaitable[None]]
+Spec = TaskSpec | GraphArray
 
 
 async def checked(
     spec: job_pb2.JobSpec, job: TaskId, check: SpecCheck, now: float, pause: Pause
-) -> list[TaskSpec]:
+) -> list[Spec]:
     """What the core must know of the tasks of a valid graph.
 
     Args:
@@ -82,7 +99,7 @@ async def checked(
         await asyncio.to_thread(_no_cycle, found)
     else:
         _no_cycle(found)
-    specs = []
+    specs: list[Spec] = []
     for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
         specs.append(await _spec(task, f"spec.graph.tasks[{place}]", of, check, now, pause))
         if place % _SLICE == _SLICE - 1:
@@ -94,6 +111,10 @@ def _sizes(tasks: Sequence[job_pb2.GraphTask], size: int) -> None:
     if not tasks:
         raise invalid("spec.graph.tasks", "at least one is required")
     at_most("spec.graph.tasks", len(tasks), MOST_NODES, "tasks")
+    arrays = [task.array for task in tasks if task.HasField("array")]
+    at_most("spec.graph.tasks", len(arrays), MOST_ARRAYS, "arrays")
+    subtasks = sum(map(_count, arrays))
+    at_most("spec.graph.tasks", subtasks, MOST_SUBTASKS, "subtasks together")
     edges = sum(len(task.depends_on) + len(task.inputs) for task in tasks)
     at_most("spec.graph.tasks", edges, MOST_EDGES, "dependencies")
     if size > MAX_BATCH_BYTES:
@@ -137,16 +158,27 @@ def _member(
     for number, need in enumerate(task.depends_on):
         here = f"{field}.depends_on[{number}]"
         other = _place(places, need.task, f"{here}.task")
-        kind = known_enum(f"{here}.condition", need.condition, range(4))
-        condition = Condition(kind or Condition.ON_SUCCESS)
+        kind = known_enum(f"{here}.condition", need.condition, range(len(_CONDITIONS)))
+        condition = _CONDITIONS[kind]
+        if condition is Condition.EACH:
+            _each(task, tasks[other], edges, f"{here}.condition")
         edges[edge(other, condition, cleanup=need.cleanup)] = None
         if condition is not Condition.ON_SUCCESS:
             otherwise[other] = None
     at_most(f"{field}.inputs", len(task.inputs), MAX_INPUTS, "inputs")
+    if task.inputs and task.HasField("array"):
+        raise invalid(f"{field}.inputs", "must not be set for an array", reason=ARRAY_INPUT)
     inputs = []
     for parameter, name in sorted(task.inputs.items()):
         here = f"{field}.inputs[{parameter[:MAX_PARAMETER]}]"
         other = _place(places, name, here)
+        if tasks[other].HasField("array"):
+            raise invalid(
+                here,
+                f"{name!r} is an array, whose results are no input; let the task read them by the "
+                "array's id",
+                reason=ARRAY_INPUT,
+            )
         _input(task.task, parameter, tasks[other].task, here)
         if other in otherwise:
             raise invalid(
@@ -158,6 +190,33 @@ def _member(
             edges[edge(other, Condition.ON_SUCCESS)] = None
         inputs.append((parameter, other))
     return MemberOf(job, task.name, True, tuple(edges), tuple(inputs))
+
+
+def _each(
+    task: job_pb2.GraphTask, other: job_pb2.GraphTask, edges: Iterable[int], field: str
+) -> None:
+    """Whether the subtasks of a task may wait each for one of another."""
+    if not (task.HasField("array") and other.HasField("array")):
+        one = task if not task.HasField("array") else other
+        raise invalid(
+            field,
+            f"EACH is between two arrays, and {one.name!r} is none",
+            reason="EACH_NEEDS_ARRAYS",
+        )
+    mine, there = _count(task.array), _count(other.array)
+    if mine != there:
+        raise invalid(
+            field,
+            f"EACH is between arrays of the same size: {task.name!r} has {mine} subtasks, "
+            f"{other.name!r} has {there}",
+            reason="EACH_COUNTS_DIFFER",
+        )
+    if any(condition_of(code) is Condition.EACH for code in edges):
+        raise invalid(field, "an array has at most one dependency with EACH", limit=1)
+
+
+def _count(array: job_pb2.GraphArray) -> int:
+    return len(array.items) or max(0, array.count)
 
 
 def _place(places: dict[str, int], name: str, field: str) -> int:
@@ -220,7 +279,7 @@ def _cycle(found: Sequence[MemberOf], places: Sequence[int]) -> QuorateError:
 
 async def _spec(
     task: job_pb2.GraphTask, field: str, of: MemberOf, check: SpecCheck, now: float, pause: Pause
-) -> TaskSpec:
+) -> Spec:
     if not task.HasField("task"):
         raise invalid(f"{field}.task", "is required")
     spec = task.task
@@ -231,12 +290,26 @@ async def _spec(
         raise invalid(f"{field}.task.payload_blob", "cannot be set together with inputs")
     if not spec.name:
         spec.name = task.name
+    if task.HasField("array"):
+        validate.part_of_graph(task.array, spec, f"{field}.array", f"{field}.task")
     data = serialize(spec)
     what = check.serialized(spec, data, f"{field}.task", now)
     if len(data) > LARGE_JSON:
         for _ in check.large_json(spec, f"{field}.task"):
             await pause()
-    return what._replace(member=of)
+    return _array(task, data, of) if task.HasField("array") else what._replace(member=of)
+
+
+def _array(task: job_pb2.GraphTask, template: bytes, of: MemberOf) -> GraphArray:
+    array = task.array
+    spec = job_pb2.JobSpec(template=task.task, name=task.name)
+    for field, value in array.ListFields():
+        if field.name != "items":
+            setattr(spec, field.name, value)
+    kept = records.kept_spec(spec)
+    items = bool(array.items)
+    what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=items)
+    return GraphArray(of, what, template, 0 if items else array.count, loading=items)
 
 
 async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:
@@ -246,7 +319,12 @@ async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:
     if members is None:
         return answer
     for place, member in enumerate(list(members.nodes)):
-        node = answer.nodes.add(name=member.of.name, task_id=member.task)
+        node = answer.nodes.add(name=member.of.name)
+        if member.part is None:
+            node.task_id = member.task
+        else:
+            node.job_id, node.count = member.task, member.part.array.count
+            views.add_counts(node.counts, member.part)
         node.state = int(member.state)  # type: ignore[assignment]
         node.skipped, node.cleanup = member.skipped, member.cleanup
         live = state.tasks.get(member.task)
@@ -255,7 +333,7 @@ async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:
         for code in member.of.edges:
             node.depends_on.add(
                 node=place_of(code),
-                condition=int(condition_of(code)),
+                condition=_NAMES[condition_of(code)],
                 cleanup=is_cleanup(code),
             )
         for parameter, other in member.of.inputs:
@@ -265,13 +343,13 @@ async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:
     return answer
 
 
-def parts(specs: Sequence[TaskSpec], first: int, most: int, size: int) -> Iterable[tuple[int, int]]:
+def parts(specs: Sequence[Spec], first: int, most: int, size: int) -> Iterable[tuple[int, int]]:
     """Cut the tasks from `first` on into parts of so many tasks and about so many bytes."""
     begin = first
     while begin < len(specs):
         end, weight = begin, 0
         while end < len(specs) and end - begin < most:
-            weight += len(specs[end].spec) + 300 + 8 * len(_of(specs[end]).edges)
+            weight += size_of(specs[end]) + 300 + 8 * len(of(specs[end]).edges)
             if weight > size and end > begin:
                 break
             end += 1
@@ -279,7 +357,13 @@ def parts(specs: Sequence[TaskSpec], first: int, most: int, size: int) -> Iterab
         begin = end
 
 
-def _of(spec: TaskSpec) -> MemberOf:
+def size_of(spec: Spec) -> int:
+    """Its bytes, about."""
+    return len(spec.template) if isinstance(spec, GraphArray) else len(spec.spec)
+
+
+def of(spec: Spec) -> MemberOf:
+    """What it is in its graph."""
     assert spec.member is not None
     return spec.member
 

@@ -49,19 +49,13 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> Templates:
         )
     template = check.spec(spec.template, "spec.template", now)
     _template(spec.template, "spec.template")
-    between("spec.count", spec.count, 0, MOST_SUBTASKS)
     items = len(spec.items)
-    if items and spec.count and spec.count != items:
-        raise invalid(
-            "spec.count", f"is {spec.count}, but there are {items} items; leave it out", value=items
-        )
+    _sizes(spec, items, "spec")
     if spec.open and spec.count and not items:
         raise invalid("spec.count", "must be 0 in an open job: its items are counted")
-    between("spec.first_index", spec.first_index, 0, MAX_INDEX)
-    between("spec.index_step", spec.index_step, 0, MAX_STEP)
     changeable(spec, "spec")
     if not items and not spec.open:
-        _no_item_field(spec.template)
+        _no_item_field(spec.template, "spec.template")
     job_items("spec.items", list(spec.items), spec.template)
     reduce = b""
     if spec.HasField("reduce"):
@@ -113,6 +107,42 @@ def _reduce(reduce: job_pb2.JobReduce, check: SpecCheck, now: float) -> bytes:
     return checked.spec
 
 
+def part_of_graph(
+    array: job_pb2.GraphArray, template: task_pb2.TaskSpec, field: str, path: str
+) -> None:
+    """The bounds of an array that is a task of a graph, its template apart. Raises QuorateError as
+    `job`.
+
+    Args:
+        field: of the array; `path`: of its template.
+    """
+    if template.HasField("payload_blob"):
+        raise invalid(
+            f"{path}.payload_blob", "is not allowed in an array: pass a path or a key instead"
+        )
+    _template(template, path)
+    _sizes(array, len(array.items), field)
+    between(f"{field}.max_parallel", array.max_parallel, 0, MAX_PARALLEL)
+    between(f"{field}.max_failure_share", array.max_failure_share, 0, 1)
+    if array.HasField("max_failures"):
+        between(f"{field}.max_failures", array.max_failures, 0, MOST_SUBTASKS)
+    if not array.items:
+        _no_item_field(template, path)
+    job_items(f"{field}.items", list(array.items), template)
+
+
+def _sizes(spec: job_pb2.JobSpec | job_pb2.GraphArray, items: int, field: str) -> None:
+    between(f"{field}.count", spec.count, 0, MOST_SUBTASKS)
+    if items and spec.count and spec.count != items:
+        raise invalid(
+            f"{field}.count",
+            f"is {spec.count}, but there are {items} items; leave it out",
+            value=items,
+        )
+    between(f"{field}.first_index", spec.first_index, 0, MAX_INDEX)
+    between(f"{field}.index_step", spec.index_step, 0, MAX_STEP)
+
+
 def _template(template: task_pb2.TaskSpec, path: str) -> None:
     there = {field.name for field, _ in template.ListFields()}
     for field in _NOT_OF_SUBTASKS:
@@ -145,12 +175,12 @@ def texts(spec: job_pb2.JobSpec, field: str = "spec") -> None:
             raise invalid(labels, "a label needs a name")
 
 
-def _no_item_field(template: task_pb2.TaskSpec) -> None:
+def _no_item_field(template: task_pb2.TaskSpec, path: str) -> None:
     """Without items nothing can stand in the place of `{}`."""
     for place, word in enumerate(template.command.argv):
         if _ITEM_FIELD.search(word):
             raise invalid(
-                f"spec.template.command.argv[{place}]",
+                f"{path}.command.argv[{place}]",
                 "has {} for an item, but the job has no items; use {index}, or {{}} for braces",
             )
 

@@ -12,9 +12,9 @@ from scheduler.api.views import instant
 from scheduler.core.arrays.levels import levels
 from scheduler.core.arrays.positions import BLOCK, ranges_of
 from scheduler.core.arrays.spec import ReduceSpec
-from scheduler.core.graphs.members import Members
+from scheduler.core.graphs.members import Member, Members
 from scheduler.core.model.rows import JobRow
-from scheduler.core.values import TaskState
+from scheduler.core.values import JobState, TaskState
 
 PENDING: Final = int(job_pb2.SUBTASK_STATE_PENDING)
 RUNNING: Final = int(job_pb2.SUBTASK_STATE_RUNNING)
@@ -66,7 +66,9 @@ def job(row: JobRow, templates: Sequence[bytes] = ()) -> job_pb2.Job:
         _add_reduce(view, row, row.spec.reduce, payload=bool(templates))
     if row.parent is not None:
         view.parent = row.parent.id
-    _add_counts(view.counts, row)
+    if row.member is not None:
+        _add_graph_task(view, row, row.member)
+    add_counts(view.counts, row)
     _times(view, row)
     if row.array.run_count:
         average = max(0.0, row.array.run_seconds) / row.array.run_count
@@ -74,6 +76,13 @@ def job(row: JobRow, templates: Sequence[bytes] = ()) -> job_pb2.Job:
             Duration(seconds=int(average), nanos=int(average % 1 * 1_000_000_000))
         )
     return view
+
+
+def _add_graph_task(view: job_pb2.Job, row: JobRow, member: Member[JobRow]) -> None:
+    """What an array is in its graph, by which it is paused."""
+    view.graph_task, view.skipped = member.of.name, row.skipped
+    if not row.finished and member.job.state is JobState.PAUSED:
+        view.state = job_pb2.JOB_STATE_PAUSED
 
 
 def _times(view: job_pb2.Job, row: JobRow) -> None:
@@ -100,11 +109,13 @@ def _graph(view: job_pb2.Job, members: Members[JobRow]) -> None:
     counts.cancelled = found[TaskState.CANCELLED] - skipped
 
 
-def _add_counts(counts: job_pb2.JobCounts, row: JobRow) -> None:
+def add_counts(counts: job_pb2.JobCounts, row: JobRow) -> None:
+    """Add the subtasks of an array by state."""
     tally = row.count_up()
     counts.pending = tally.pending + tally.scheduled
     counts.running, counts.succeeded = tally.running, tally.succeeded
     counts.failed, counts.cancelled = tally.failed, tally.cancelled
+    counts.blocked = tally.blocked
 
 
 def _add_reduce(view: job_pb2.Job, row: JobRow, reduce: ReduceSpec, *, payload: bool) -> None:
@@ -119,7 +130,7 @@ def _add_reduce(view: job_pb2.Job, row: JobRow, reduce: ReduceSpec, *, payload: 
     phase.levels = levels(row.array.count, reduce.fan_in)
     for level in row.children.values():
         one = phase.started.add(id=level.id, count=level.array.count, state=int(level.state))
-        _add_counts(one.counts, level)
+        add_counts(one.counts, level)
 
 
 def _work_name(template: task_pb2.TaskSpec) -> str:

@@ -2,6 +2,9 @@
 
 A block is made when something happens to one of its subtasks. Memory: about 2 KiB a block that was
 touched, less once all of it succeeded (one shared number), so 0.5 MiB for a million subtasks.
+
+Where each subtask waits for the same one of another array (`gate`), what is pending follows from
+what succeeded there: nothing is kept of it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ class Array:
         "count",
         "cursor",
         "failed",
+        "gate",
+        "gated",
         "out",
         "run_count",
         "run_seconds",
@@ -43,11 +48,24 @@ class Array:
         self.run_seconds = 0.0
         self.run_count = 0
         self.stored_bytes = 0
+        # Each subtask waits for the same one of another array; None: that one is not known yet.
+        self.gated = False
+        self.gate: Array | None = None
 
     @property
     def pending(self) -> int:
         """Subtasks that may be given to a node."""
-        return self.count - self.succeeded - self.failed - self.out - self.waiting
+        let_in = self.count if not self.gated else self._let_in
+        return let_in - self.succeeded - self.failed - self.out - self.waiting
+
+    @property
+    def shut_out(self) -> int:
+        """Subtasks whose counterpart has not succeeded."""
+        return self.count - self._let_in if self.gated else 0
+
+    @property
+    def _let_in(self) -> int:
+        return self.gate.succeeded if self.gate is not None else 0
 
     @property
     def size(self) -> int:
@@ -73,6 +91,13 @@ class Array:
 
     def pending_mask(self, number: int) -> int:
         """The pending positions of a block."""
+        mask = self._untaken(number)
+        if self.gated and mask:
+            there = self.gate.blocks.get(number) if self.gate is not None else None
+            mask &= there.succeeded if there is not None else 0
+        return mask
+
+    def _untaken(self, number: int) -> int:
         whole = self.whole(number)
         block = self.blocks.get(number)
         return whole if block is None else whole & ~block.taken
@@ -195,7 +220,8 @@ class Array:
         while number < end and size > 0 and len(found) < MOST_BLOCKS:
             mask = self.pending_mask(number)
             if not mask:
-                if not found:
+                over = not (self.gated and self._untaken(number))
+                if not found and over and number == self.cursor:
                     self.cursor = number + 1
                 number += 1
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from scheduler.core.place_rules import Label, Rules
-from scheduler.core.values import Needs, RetryPolicy
+from scheduler.core.values import MemberOf, Needs, RetryPolicy
 
 
 class JobSpec(NamedTuple):
@@ -60,9 +60,23 @@ class Tally(NamedTuple):
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
+    # Of an array in a graph: those that wait for others.
+    blocked: int = 0
     # Subtasks that are not finished.
     live: int = 0
     units: int = 0
 
 
 NO_TALLY = Tally()
+
+
+class GraphArray(NamedTuple):
+    """An array that is a task of a graph, as a caller asks for it.
+
+    `spec`: of its job; `loading`: its items follow with `JobItemsAdded`."""
+
+    member: MemberOf
+    spec: JobSpec
+    template: bytes
+    size: int
+    loading: bool = False

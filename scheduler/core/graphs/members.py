@@ -2,6 +2,10 @@
 
 Members are ordinary tasks, which the records of tasks say belong to the job. Kept up to date by
 `State` wherever a member comes, changes its state or goes: leader and standby know the same.
+
+A task of a graph may be an array: a job that is part of the graph's. What its record says of it is
+its state here (`scheduler.core.model.jobs.nodes`).
+
 What only the leader needs (which tasks are to be looked at) is memory, and is made anew when a
 leader is elected.
 
@@ -10,6 +14,7 @@ Memory: about 250 bytes a member, and 40 a dependency, as long as the job is on 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -20,12 +25,16 @@ from scheduler.core.values import DEAD, FINISHED, MemberOf, TaskState
 
 MOST_NODES: Final = 10_000
 MOST_EDGES: Final = 100_000
+# Of the tasks of a graph: each is a job, and all of them are looked at when the graph is paused.
+MOST_ARRAYS: Final = 1_000
 _LIVE: Final = tuple(state for state in TaskState if state not in FINISHED)
 
 
 class Condition(IntEnum):
-    """How another task has to end (`quorate.v1.DependencyCondition`)."""
+    """How another task has to end (`quorate.v1.DependencyCondition`, but for EACH)."""
 
+    # Between two arrays: each subtask waits for the same one of the other.
+    EACH = 0
     ON_SUCCESS = 1
     ON_FAILURE = 2
     ALWAYS = 3
@@ -52,7 +61,7 @@ def is_cleanup(code: int) -> bool:
 
 
 def holds(code: int, outcome: TaskState) -> bool:
-    """Whether a dependency on a task that ended so holds."""
+    """Whether a dependency on a task that ended so holds; of EACH, whether it does for all."""
     condition = code >> 1 & 3
     if condition == Condition.ALWAYS:
         return True
@@ -66,11 +75,33 @@ def graph_task(job: TaskId, place: int) -> TaskId:
     return offset_id(job, 1 + place)
 
 
+class _Array(Protocol):
+    """What is asked of the subtasks of an array."""
+
+    count: int
+    succeeded: int
+
+
 class _Job(Protocol):
     """What is asked of a job's row."""
 
     id: TaskId
     round: int
+
+    @property
+    def array(self) -> _Array: ...
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def loading(self) -> bool: ...
+
+    @property
+    def over(self) -> bool: ...
+
+    @property
+    def blocked(self) -> bool: ...
 
 
 Job = TypeVar("Job", bound=_Job)
@@ -90,6 +121,8 @@ class Member(Generic[Job]):
     round: int = 0
     # Edges before this one are known to hold: the leader's memory.
     cursor: int = 0
+    # The array that it is; None: it is a task.
+    part: Job | None = None
 
     @property
     def cleanup(self) -> bool:
@@ -101,6 +134,24 @@ class Member(Generic[Job]):
     def live(self) -> bool:
         """Whether it is not finished."""
         return self.state not in FINISHED
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for others."""
+        return self.state is TaskState.BLOCKED if self.part is None else self.part.blocked
+
+    @property
+    def place(self) -> int:
+        """Where in its graph it is."""
+        return int(self.task, 16) - int(self.job.id, 16) - 1
+
+    @property
+    def each(self) -> int | None:
+        """The place of the array whose subtasks those of this one wait for, each for one."""
+        for code in self.of.edges:
+            if condition_of(code) is Condition.EACH:
+                return place_of(code)
+        return None
 
     @property
     def outcome(self) -> TaskState | None:
@@ -133,6 +184,10 @@ class Members(Generic[Job]):
     tasks: dict[TaskId, Member[Job]] = field(default_factory=dict)
     # Of these, the tasks of the graph by place.
     nodes: list[Member[Job]] = field(default_factory=list)
+    # Of these, the arrays by place; and the places of those that wait for one with EACH, by its
+    # place.
+    arrays: dict[int, Job] = field(default_factory=dict)
+    each: dict[int, list[int]] = field(default_factory=dict)
     # By state; and how many of the CANCELLED ones were skipped.
     counts: list[int] = field(default_factory=lambda: [0] * (max(TaskState) + 1))
     skipped: int = 0
@@ -175,7 +230,8 @@ class Members(Generic[Job]):
     def complete(self) -> bool:
         """Whether all tasks of the graph are on record: they are deleted all at once."""
         nodes = self.nodes
-        return len(nodes) == self.graph and all(node.task in self.tasks for node in nodes[:1])
+        there = len(nodes) == self.graph and all(node.task in self.tasks for node in nodes[:1])
+        return there and not any(array.loading for array in self.arrays.values())
 
     def end_all(self) -> None:
         """The job ends early: whatever is live is to be ended."""
@@ -192,9 +248,14 @@ class Members(Generic[Job]):
     def join(self, member: Member[Job]) -> None:
         """A task is on record from now on."""
         self.tasks[member.task] = member
-        if member.of.in_graph:
+        if not member.of.in_graph:
+            return
+        self._dependents = None
+        if not self.nodes or self.nodes[-1].task < member.task:
             self.nodes.append(member)
-            self._dependents = None
+        else:
+            # A snapshot has the arrays first.
+            insort(self.nodes, member, key=lambda node: node.task)
 
     def dependents(self, place: int) -> list[int]:
         """Who waits for the task at `place`: each as an edge that leads back."""
@@ -211,19 +272,50 @@ class Members(Generic[Job]):
         nodes = self.nodes
         for code in member.of.edges:
             outcome = nodes[code >> 3].outcome
-            if outcome is not None and not holds(code, outcome):
+            if outcome is not None and not holds(code, outcome) and not self._in_part(code):
                 return code
         return None
+
+    def _in_part(self, code: int) -> bool:
+        """Whether a dependency is EACH, and holds for some subtasks."""
+        return condition_of(code) is Condition.EACH and self.arrays[code >> 3].array.succeeded > 0
+
+    def never(self, member: Member[Job]) -> int:
+        """How many subtasks of an array wait for one that did not succeed, and will not."""
+        each = member.each
+        # Of a graph that is being created it may not be there yet.
+        if each is None or each not in self.arrays or self.nodes[each].outcome is None:
+            return 0
+        array = self.arrays[each].array
+        return array.count - array.succeeded
 
     def ready(self, member: Member[Job]) -> bool:
         """Whether all that it waits for has ended."""
         nodes, edges = self.nodes, member.of.edges
         while member.cursor < len(edges):
-            if nodes[edges[member.cursor] >> 3].outcome is None:
+            code = edges[member.cursor]
+            if nodes[code >> 3].outcome is None and condition_of(code) is not Condition.EACH:
                 return False
             member.cursor += 1
         return True
 
-    def place(self, member: Member[Job]) -> int:
-        """Where a task of the graph is."""
-        return int(member.task, 16) - int(member.job.id, 16) - 1
+    def reopened(self, member: Member[Job]) -> None:
+        """One of them is live again: those that were skipped are to be looked at."""
+        for back in self.dependents(member.place):
+            other = self.nodes[back >> 3]
+            other.cursor = 0
+            if other.skipped:
+                self.due[other.task] = None
+
+    def ended(self, member: Member[Job]) -> None:
+        """One of them has ended: those that may be skipped, start or end now are to be looked
+        at."""
+        job, outcome = member.job, member.outcome
+        if not member.of.in_graph or job.over or outcome is None:
+            return
+        for back in self.dependents(member.place):
+            other = self.nodes[back >> 3]
+            each = condition_of(back) is Condition.EACH
+            waits = not job.held and other.waits
+            if each or (waits and (not holds(back, outcome) or self.ready(other))):
+                self.due[other.task] = None

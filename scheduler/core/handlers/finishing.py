@@ -17,9 +17,10 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.blobs.names import Blob
-from scheduler.core.graphs.members import Condition, Member, Members, condition_of, holds
+from scheduler.core.graphs.members import Condition, Member, Members, condition_of
 from scheduler.core.handlers import shares, unique_windows
-from scheduler.core.handlers.chunks.ending import advance, go_on
+from scheduler.core.handlers.chunks import graph_arrays
+from scheduler.core.handlers.chunks.ending import advance, end_early, go_on
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyFinished, PutRun
 from scheduler.core.model.indexes.texts import error_text
@@ -128,7 +129,8 @@ def _end(
 
 def task_ended(state: State, member: Member[JobRow], now: float, out: Effects) -> None:
     """A task of a job has finished, and that is among the writes."""
-    _note_ended(member)
+    if member.job.members is not None:
+        member.job.members.ended(member)
     move_on(state, member.job, now, out)
 
 
@@ -183,6 +185,9 @@ def look_anew(job: JobRow, out: Effects) -> None:
         members.end_all()
     else:
         members.look_at(TaskState.BLOCKED, *_WAITS, *_ENDED)
+        for array in members.arrays.values():
+            # One that runs may wait for what has ended since.
+            members.due[array.id] = None
     # The leader before may have had some to look at when the last task ended: then the job's end is
     # not on record, and no outcome comes that would bring it.
     go_on(job, out, anyway=not members.live)
@@ -200,11 +205,7 @@ def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:
         job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
         advance(state, job, now, out, write=True)
     if member.of.in_graph:
-        for back in members.dependents(members.place(member)):
-            other = members.nodes[back >> 3]
-            other.cursor = 0
-            if other.skipped:
-                members.due[other.task] = None
+        members.reopened(member)
     if job.ending is not None or members.broken(member) is not None:
         members.due[member.task] = None
     elif not job.held and members.ready(member):
@@ -219,24 +220,13 @@ def to_reopen(members: Members[JobRow], member: Member[JobRow]) -> bool:
     return member.stale or (member.skipped and members.broken(member) is None)
 
 
-def _note_ended(member: Member[JobRow]) -> None:
-    """Who waited for a task is to be looked at, where it may be skipped or start now."""
-    job, members, outcome = member.job, member.job.members, member.outcome
-    assert members is not None
-    if not member.of.in_graph or job.ending is not None or job.held or outcome is None:
-        return
-    for back in members.dependents(members.place(member)):
-        other = members.nodes[back >> 3]
-        if other.state is not TaskState.BLOCKED:
-            continue
-        if not holds(back, outcome) or members.ready(other):
-            members.due[other.task] = None
-
-
 def _look(
     state: State, members: Members[JobRow], member: Member[JobRow], now: float, out: Effects
 ) -> None:
     """Bring one task to what its job and the others are now."""
+    if member.part is not None:
+        _look_at_array(state, members, member, member.part, now, out)
+        return
     job, row = member.job, state.tasks.get(member.task)
     if row is None:
         if to_reopen(members, member):
@@ -257,6 +247,38 @@ def _look(
         _decide(state, members, member, row, now, out)
 
 
+def _look_at_array(
+    state: State,
+    members: Members[JobRow],
+    member: Member[JobRow],
+    array: JobRow,
+    now: float,
+    out: Effects,
+) -> None:
+    """Bring an array to what its graph and the others are now."""
+    graph = member.job
+    if array.finished:
+        if to_reopen(members, member):
+            graph_arrays.reopen(state, array, member, out)
+            members.reopened(member)
+            members.due[member.task] = None
+    elif graph.ending is not None:
+        if array.ending is None:
+            end_early(array, JobState.CANCELLED, f"its job: {graph.reason or 'its job ends'}", out)
+        move_on(state, array, now, out, write=True)
+    elif not array.blocked:
+        # Its end may hang on one that has ended; and tasks that were added to it on its graph.
+        move_on(state, array, now, out)
+    elif graph.held:
+        return
+    elif (broken := members.broken(member)) is not None:
+        graph_arrays.skip(state, array, _why_skipped(members, member, broken), now, out)
+        members.ended(member)
+    elif members.ready(member):
+        array.blocked = False
+        move_on(state, array, now, out, write=True)
+
+
 def _decide(
     state: State,
     members: Members[JobRow],
@@ -270,13 +292,17 @@ def _decide(
         why = _why_skipped(members, member, broken)
         put = PutRun(row, now, error_type=SKIPPED, error_message=why)
         _end(state, row, TaskState.CANCELLED, now, out, put, skipped=True)
-        _note_ended(member)
+        members.ended(member)
     elif members.ready(member):
         transitions.unblock(state, row, now)
         out.writes.append(PutRun(row))
 
 
-_WANTS: Final = {Condition.ON_SUCCESS: "succeeds", Condition.ON_FAILURE: "fails"}
+_WANTS: Final = {
+    Condition.EACH: "succeeds in part",
+    Condition.ON_SUCCESS: "succeeds",
+    Condition.ON_FAILURE: "fails",
+}
 
 
 def _why_skipped(members: Members[JobRow], member: Member[JobRow], code: int) -> str:

@@ -6,7 +6,7 @@ filters of each node, its place in the order. No scan: it looks at `LOOKED_AT` t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 from quorate.runtime.ids import TaskId
 from quorate.runtime.sizes import plural
-from scheduler.core.graphs.members import place_of
+from scheduler.core.graphs.members import Condition, Member, condition_of, place_of
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
-from scheduler.core.model.rows import PauseRow, TaskRow
+from scheduler.core.model.rows import JobRow, PauseRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.explain_nodes import BUSY, Refused, what_refuses
 from scheduler.core.placement.explain_nodes import Filter as Filter
@@ -113,10 +113,15 @@ def _blocked(row: TaskRow) -> Reason:
         return Reason(Why.JOB_LOADING, "not all tasks of its job are created yet")
     if job.state is JobState.PAUSED:
         return Reason(Why.JOB_PAUSED, f"job {job.id} is paused; resume it")
+    return waits_for(member, nodes)
+
+
+def waits_for(member: Member[JobRow], nodes: Sequence[Member[JobRow]]) -> Reason:
+    """What a task of a graph waits for, or an array."""
     waits = [
         nodes[place_of(code)]
         for code in member.of.edges[:LOOKED_AT]
-        if nodes[place_of(code)].outcome is None
+        if nodes[place_of(code)].outcome is None and condition_of(code) is not Condition.EACH
     ]
     if not waits:
         return Reason(Why.BLOCKED, "all that the task waited for has ended: it goes on in a moment")

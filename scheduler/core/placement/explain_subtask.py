@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from quorate.runtime.ids import TaskId
 from quorate.runtime.sizes import plural
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.model.jobs.subtasks import chunk_of
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.placement.explain import Explained, Reason, Why, at, explain
+from scheduler.core.placement.explain import Explained, Reason, Why, at, explain, waits_for
 from scheduler.core.values import JobState
 
 
@@ -34,7 +35,7 @@ def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Exp
                 f"attempt {block.attempts_of(place)} failed; the next one may start at {at(due)}"
             )
             return Explained((Reason(Why.BACKOFF, sentence, float(due)), *_held(job)))
-    held = tuple(_held(job))
+    held = (*_held(job), *_in_graph(job, number, place))
     if job.entry is None:
         return Explained(held or (Reason(Why.STARTING, "it starts in a moment"),))
     found = explain(state, job.entry, now)
@@ -48,6 +49,29 @@ def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Exp
     if not reasons:
         reasons.extend(found.reasons)
     return found._replace(reasons=(*held, *reasons))
+
+
+def _in_graph(job: JobRow, number: int, place: int) -> Iterator[Reason]:
+    """What of its graph holds a subtask of an array back."""
+    member = job.member
+    if member is None or member.job.members is None:
+        return
+    graph, members = member.job, member.job.members
+    if graph.loading:
+        yield Reason(Why.JOB_LOADING, "not all tasks of its graph are created yet")
+    if graph.state is JobState.PAUSED:
+        yield Reason(Why.JOB_PAUSED, f"job {graph.id} is paused; resume it")
+    if job.blocked and not graph.loading:
+        yield waits_for(member, members.nodes)
+    each = member.each
+    if each is None or each not in members.arrays:
+        return
+    other = members.arrays[each]
+    block = other.array.blocks.get(number)
+    if block is None or not block.succeeded >> place & 1:
+        name, index = members.nodes[each].of.name, other.index(number * BLOCK + place)
+        sentence = f'it waits for subtask {index} of "{name}" to succeed'
+        yield Reason(Why.BLOCKED, sentence, holders=(TaskId(f"{other.id}.{index}"),))
 
 
 def _held(job: JobRow) -> Iterator[Reason]:

@@ -22,7 +22,7 @@ from scheduler.core.arrays.positions import (
     within,
 )
 from scheduler.core.arrays.spec import JobSpec, ReduceSpec
-from scheduler.core.graphs.members import Members
+from scheduler.core.graphs.members import Member, Members
 from scheduler.core.model import effects as fx
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.model.state import State
@@ -30,7 +30,7 @@ from scheduler.core.values import JobState
 from scheduler.storage import keys
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.tasks.specs import seconds, task_spec
-from scheduler.storage.records.tasks.tasks import NewerRecord
+from scheduler.storage.records.tasks.tasks import NewerRecord, member_record, read_member
 from scheduler.storage.unknown_fields import unknown_fields
 
 DEFAULT_IDLE: Final = 86_400.0
@@ -131,6 +131,9 @@ def job_value(row: JobRow) -> bytes:
     if row.members is not None and row.members.graph:
         record.graph_tasks = row.members.graph
         record.created_tasks = len(row.members.nodes)
+    if row.member is not None:
+        record.member.CopyFrom(member_record(row.member.of))
+        record.blocked, record.skipped = row.blocked, row.skipped
     record.MergeFromString(row.unknown_fields)
     return record.SerializeToString()
 
@@ -151,15 +154,18 @@ def read_job(data: bytes) -> r.JobRecord:
 def job_row(state: State, queue_name: str, job: TaskId, record: r.JobRecord) -> JobRow:
     """A row for a job that was not known, as its record says."""
     spec = job_pb2.JobSpec.FromString(record.spec)
+    parent = state.jobs.get(TaskId(record.parent)) if record.parent else None
     row = JobRow(
         job,
         state.queues[queue_name],  # type: ignore[index]
         job_spec(spec, record.spec, items=record.has_items),
         record.create_time,
         state.usage_of(record.created_by),
-        parent=state.jobs.get(TaskId(record.parent)) if record.parent else None,
+        parent=parent,
         level=record.level,
     )
+    if parent is not None and parent.members is not None and record.HasField("member"):
+        row.member = Member(parent, job, read_member(record.member), part=row)
     apply_job(row, record)
     return row
 
@@ -182,6 +188,7 @@ def apply_job(job: JobRow, record: r.JobRecord) -> None:
     job.ending = _STATES[record.ending] if record.ending else None
     job.reason = record.reason
     job.open, job.loading = record.open, record.loading
+    job.blocked, job.skipped = record.blocked, record.skipped
     job.start_time = record.start_time or job.start_time
     job.start_on_record = record.start_time > 0.0
     job.finish_time, job.append_time = record.finish_time, record.append_time
@@ -337,14 +344,15 @@ def errors_value(write: fx.PutJobErrors) -> bytes:
 
 
 def drop_ops(prefix: bytes, write: fx.DropJob) -> list[Delete]:
-    """What deletes all records of a job and of its levels: ranges of their own."""
+    """What deletes all records of a job and of its parts: ranges of their own."""
     kinds = (keys.JOB_BLOCKS, keys.JOB_ITEMS, keys.JOB_RESULTS, keys.JOB_ERRORS)
-    end = b""
+    end = templates = b""
     if write.last != write.job:
         end = prefix + keys.job_key(write.queue, write.last) + b"\0"
+        templates = prefix + keys.job_template_key(write.last) + b"\0"
     return [
         Delete(prefix + keys.job_key(write.queue, write.job), end),
-        Delete(prefix + keys.job_template_key(write.job)),
+        Delete(prefix + keys.job_template_key(write.job), templates),
         *(
             Delete(
                 prefix + kind + f"{write.job}/".encode(),

@@ -56,8 +56,11 @@ class JobFold:
         else:
             if (spec := records.changed_spec(row, record)) is not None:
                 moves.respec(state, row, spec)
+            held = row.held
             records.apply_job(row, record)
             moves.account(state, row)
+            if row.held is not held:
+                moves.account_arrays(state, row)
             moves.forget_retained(row)
         if row.finished and row.parent is None:
             row.queue.retained_jobs.append(row)

@@ -28,7 +28,7 @@ export interface JobCounts {
   succeeded?: Int64;
   failed?: Int64;
   cancelled?: Int64;
-  /** Of graphs. */
+  /** Of graphs, and of arrays in graphs. */
   blocked?: Int64;
   skipped?: Int64;
 }
@@ -60,8 +60,9 @@ export interface Job {
   reduce?: { level?: number; levels?: number; started?: JobReduceLevel[] };
   /** What the last reduce gave. */
   result?: { json?: string; pickle?: string };
-  /** The job that it is part of. */
+  /** The job that it is part of; of an array in a graph, its name there. */
   parent?: string;
+  graphTask?: string;
 }
 
 /** Neighbours in the same state; indexes, both included. */
@@ -96,7 +97,11 @@ export interface JobErrorGroup {
 /** A task of a graph; others are meant by their place among the nodes. */
 export interface GraphNode {
   name: string;
-  taskId: string;
+  /** Of an array `jobId` instead, with its subtasks. */
+  taskId?: string;
+  jobId?: string;
+  counts?: JobCounts;
+  count?: Int64;
   state: string;
   skipped?: boolean;
   dependsOn?: GraphEdge[];

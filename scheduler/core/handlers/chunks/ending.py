@@ -2,7 +2,9 @@
 
 A job is not over before the tasks that belong to it are: see `scheduler.core.handlers.finishing`.
 One with a reduce is not over when all its subtasks have succeeded: see `reduces`. A job that is
-part of another one and ends is an outcome for that one, in the same step.
+part of another one and ends is an outcome for that one, in the same step. One that is a task of a
+graph is an outcome for the tasks that wait for it, too; where its subtasks wait each for one of
+another array, those whose counterpart will not succeed are skipped.
 
     ACTIVE, PAUSED --all succeeded--> SUCCEEDED
                    --all finished, some failed--> FAILED
@@ -42,14 +44,16 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
         write = True
     if job.start_time and not job.start_on_record:
         job.start_on_record = write = True
-    done = array.succeeded + array.failed == array.count and not job.open and not job.loading
+    never = _skipped(job) if array.gated else 0
+    done = array.succeeded + array.failed + never == array.count
+    done = done and not (job.open or job.loading or job.blocked)
     out_now = bool(job.chunks) or (members is not None and (members.busy or members.live > 0))
     if write:
         # Ahead of its parts, which whoever folds the log looks up by it.
-        _put(job, out)
+        put(job, out)
     ended = False
     if not out_now and (done or job.ending is not None) and not job.finished:
-        final = _final_state(state, job, now, out, done=done)
+        final = _final_state(state, job, now, out, done=done, never=never)
         if final is not None:
             ended = True
             job.state = final
@@ -59,20 +63,39 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
             job.finish_time = max(now, job.create_time, job.start_time)
             out.after.append(NotifyJob(job))
     if ended and not write:
-        _put(job, out)
+        put(job, out)
     moves.account(state, job)
     if members is not None:
         go_on(job, out)
     if ended and job.parent is not None:
+        if job.member is not None and job.parent.members is not None:
+            job.parent.members.ended(job.member)
         advance(state, job.parent, now, out)
 
 
+def _skipped(job: JobRow) -> int:
+    """Subtasks of an array in a graph whose counterpart will not succeed."""
+    member = job.member
+    assert member is not None
+    assert member.job.members is not None
+    return member.job.members.never(member)
+
+
 def _final_state(
-    state: State, job: JobRow, now: float, out: Effects, *, done: bool
+    state: State, job: JobRow, now: float, out: Effects, *, done: bool, never: int
 ) -> JobState | None:
-    """How a job ended of which nothing is on a node; None: a level of its reduces is live."""
+    """How a job ended of which nothing is on a node; None: a level of its reduces is live.
+
+    Args:
+        never: subtasks of it that were skipped.
+    """
     array, members = job.array, job.members
-    all_good = done and not array.failed and (members is None or not members.failed)
+    if never and done and job.ending is None:
+        job.reason = job.reason or _why_skipped(job, never)
+        if never == array.count:
+            job.skipped = True
+            return JobState.CANCELLED
+    all_good = done and not array.failed and not never and (members is None or not members.failed)
     if job.ending is not None and not (all_good and (array.count or members or job.children)):
         return job.ending
     # What follows holds also when a caller was late to cancel it.
@@ -83,9 +106,22 @@ def _final_state(
     return reduces.go_on(state, job, now, out)
 
 
-def _put(job: JobRow, out: Effects) -> None:
+def _why_skipped(job: JobRow, never: int) -> str:
+    member = job.member
+    assert member is not None
+    assert member.each is not None
+    assert member.job.members is not None
+    other = member.job.members.nodes[member.each].of.name
+    return (
+        f'{never} of {job.array.count} subtasks were skipped: the same ones of "{other}" did not '
+        "succeed"
+    )
+
+
+def put(job: JobRow, out: Effects) -> None:
     """Write its record, once in a step: as an outcome of its parts it may have been written."""
-    if job.children and any(type(one) is PutJob and one.row is job for one in out.writes):
+    parts = job.children or job.member is not None or job.members is not None
+    if parts and any(type(one) is PutJob and one.row is job for one in out.writes):
         return
     out.writes.append(PutJob(job))
 

@@ -86,9 +86,27 @@ def _set_paused(state: State, job: JobRow, wanted: JobState, now: float, out: Ef
     job.state = wanted
     if wanted is JobState.PAUSED:
         recall_all(job, out)
-    if job.members is not None:
-        job.members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
+    members = job.members
+    if members is not None:
+        members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
+        for array in members.arrays.values():
+            _hold(array, out)
+        moves.account_arrays(state, job)
     move_on(state, job, now, out, write=True)
+
+
+def _hold(array: JobRow, out: Effects) -> None:
+    """The graph of an array is paused, or resumed. Nothing is written of it."""
+    graph = array.parent
+    assert graph is not None
+    assert graph.members is not None
+    if array.finished:
+        return
+    if graph.held:
+        recall_all(array, out)
+    graph.members.due[array.id] = None
+    if array.members is not None:
+        array.members.look_at(TaskState.BLOCKED, TaskState.PENDING, TaskState.SCHEDULED)
 
 
 on_job_pause_asked = Call(JOBS_SCOPE, _refuse_pause, _pause, _known)
@@ -137,8 +155,13 @@ def _refuse_graph(state: State, limits: Limits, job: JobRow) -> Rejection | None
             "job",
             job.id,
         )
-    left = members.graph - members.counts[TaskState.SUCCEEDED]
-    return refuse_created(state, limits, job.queue.usage, job.creator.name, left, 0)
+    arrays = [array for array in members.arrays.values() if array.state is not JobState.SUCCEEDED]
+    left = members.graph - members.counts[TaskState.SUCCEEDED] - len(arrays)
+    subtasks = sum(array.array.count - array.array.succeeded for array in arrays)
+    usage, creator = job.queue.usage, job.creator.name
+    return refuse_created(state, limits, usage, creator, left, 0) or (
+        refuse_subtasks(state, limits, usage, creator, subtasks, 0) if arrays else None
+    )
 
 
 def _retry(state: State, limits: Limits, event: JobRetryAsked, now: float, out: Effects) -> Answer:

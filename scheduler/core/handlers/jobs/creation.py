@@ -7,6 +7,9 @@ on record."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Members
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.chunks.ending import advance
@@ -32,7 +35,7 @@ from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import Change, JobState
+from scheduler.core.values import Change, JobState, TaskSpec
 
 # Subtasks of one job.
 MOST_SUBTASKS = 10_000_000
@@ -43,16 +46,9 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
     if queue is None:
         return no_queue(event.queue)
     if len(state.jobs) >= limits.jobs:
-        return Rejection(
-            ErrorKind.EXHAUSTED,
-            "TOO_MANY_JOBS",
-            f"the limit of {limits.jobs} jobs on record is reached; delete finished ones first",
-            "limit",
-            str(limits.jobs),
-        )
+        return _too_many_jobs(limits)
     if event.tasks:
-        units = tasks_units(event.tasks)
-        return refuse_tasks(state, limits, event.queue, event.tasks, units, event.created_by)
+        return _refuse_graph(state, limits, event)
     size = len(event.template) + len(event.reduce) + len(event.spec.spec)
     size += sum(map(len, event.items))
     return (
@@ -61,6 +57,42 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
         or refuse_longer(queue, event.size)
         or refuse_subtasks(state, limits, queue.usage, event.created_by, event.size, size)
     )
+
+
+def _too_many_jobs(limits: Limits) -> Rejection:
+    return Rejection(
+        ErrorKind.EXHAUSTED,
+        "TOO_MANY_JOBS",
+        f"the limit of {limits.jobs} jobs on record is reached; delete finished ones first",
+        "limit",
+        str(limits.jobs),
+    )
+
+
+def _refuse_graph(state: State, limits: Limits, event: JobSubmitted) -> Rejection | None:
+    tasks, arrays = _kinds(event.tasks)
+    rejection = refuse_tasks(
+        state, limits, event.queue, tasks, tasks_units(tasks), event.created_by
+    )
+    if rejection is not None or not arrays:
+        return rejection
+    if len(state.jobs) + len(arrays) >= limits.jobs:
+        return _too_many_jobs(limits)
+    queue = state.queues[event.queue]
+    count = sum(array.size for array in arrays)
+    size = sum(len(array.template) + len(array.spec.spec) for array in arrays)
+    for array in arrays:
+        if (refused := refuse_one(state, event.queue, array.spec.labels)) is not None:
+            return refused
+    return refuse_longer(queue, count) or refuse_subtasks(
+        state, limits, queue.usage, event.created_by, count, size
+    )
+
+
+def _kinds(tasks: Sequence[TaskSpec | GraphArray]) -> tuple[list[TaskSpec], list[GraphArray]]:
+    """The tasks of a graph, and its arrays."""
+    arrays = [one for one in tasks if isinstance(one, GraphArray)]
+    return [one for one in tasks if not isinstance(one, GraphArray)], arrays
 
 
 def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: Effects) -> Answer:
@@ -81,8 +113,8 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         job.members = Members(graph=len(event.tasks), led=True)
     moves.add(state, job)
     if event.tasks:
-        specs = event.tasks
-        expect(state, job, len(specs), tasks_units(specs), tasks_blobs(specs))
+        tasks, _ = _kinds(event.tasks)
+        expect(state, job, len(tasks), tasks_units(tasks), tasks_blobs(tasks))
     else:
         out.writes.append(PutJobTemplate(job.id, event.template, event.reduce))
     if event.items:
@@ -125,7 +157,7 @@ def _refuse_items(
 ) -> Rejection | None:
     if job is None:
         return no_job(event.job)
-    if job.parent is not None:
+    if job.parent is not None and not (event.loads and job.member is not None):
         return part_of_job(job)
     count, end = job.array.count, event.first + len(event.items)
     if event.first > count:

@@ -7,18 +7,21 @@ All tasks are BLOCKED until the last part is there, but those of that part that 
 from __future__ import annotations
 
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
+from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import graph_task
 from scheduler.core.handlers.bulk.retry import incomplete, reopen
+from scheduler.core.handlers.chunks.graph_arrays import begin as begin_array
 from scheduler.core.handlers.finishing import move_on, to_reopen
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import JobItemsKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects, PutRun, PutTask, Reply
 from scheduler.core.model.events.jobs import GraphTasksAdded, JobContinued
 from scheduler.core.model.indexes.usage import tasks_blobs
+from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskState
+from scheduler.core.values import TaskSpec
 
 
 def on_graph_tasks_added(
@@ -51,12 +54,18 @@ def _add(
     assert members is not None
     begin = len(members.nodes)
     specs = event.specs[begin - event.first :] if job.loading else ()
+    loaded = job.loading and event.last
     job.loading = job.loading and not event.last
+    tasks: list[TaskSpec] = []
     units = 0
     for task, spec in zip(
         offset_ids(job.id, 1 + begin, 1 + begin + len(specs)), specs, strict=True
     ):
+        if isinstance(spec, GraphArray):
+            begin_array(state, job, task, spec, now, out)
+            continue
         assert spec.member is not None
+        tasks.append(spec)
         blocked = job.held or bool(spec.member.edges)
         row = transitions.begin(
             state, task, job.queue, spec, now, job.creator.name, blocked=blocked
@@ -65,8 +74,10 @@ def _add(
         out.writes.append(PutTask(row, spec.spec, job.creator.name))
         if blocked:
             out.writes.append(PutRun(row))
-    if specs:
-        expect(state, job, -len(specs), -units, -tasks_blobs(specs))
+    if loaded:
+        moves.account_arrays(state, job)
+    if specs or loaded:
+        expect(state, job, -len(tasks), -units, -tasks_blobs(tasks))
         job.append_time = now
         if not job.held:
             # Those that wait for nothing go on, and more where some were cancelled meanwhile.
@@ -74,7 +85,7 @@ def _add(
             members.due.update(
                 (node.task, None)
                 for node in members.nodes
-                if node.state is TaskState.BLOCKED and (ended or not node.of.edges)
+                if node.waits and (ended or members.ready(node))
             )
         move_on(state, job, now, out, write=True)
     return JobItemsKnown(job.id, len(members.nodes))

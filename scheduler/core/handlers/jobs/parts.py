@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quorate.runtime.ids import offset_id
 from scheduler.core.arrays.levels import MOST_LEVELS
+from scheduler.core.graphs.members import graph_task
 from scheduler.core.handlers.chunks.ending import advance, end_early
 from scheduler.core.handlers.finishing import move_on
 from scheduler.core.handlers.jobs.graphs import give_up
@@ -32,6 +33,8 @@ def begin_levels(state: State, job: JobRow, now: float, out: Effects) -> None:
 
 
 def dropped(job: JobRow) -> DropJob:
-    """What deletes the records of a job, and of its levels of reduces."""
+    """What deletes the records of a job and of its parts: levels of reduces, arrays of a graph."""
     last = job.id if job.spec.reduce is None else offset_id(job.id, MOST_LEVELS)
+    if job.members is not None and job.members.arrays:
+        last = graph_task(job.id, job.members.graph - 1)
     return DropJob(job.queue.name, job.id, last)

@@ -41,7 +41,7 @@ def on_elected(state: State, now: float, out: Effects) -> None:
 def on_idle_jobs_due(state: State, event: IdleJobsDue, now: float, out: Effects) -> None:
     """Close the open array that has been idle for too long; one in a step."""
     for job in state.jobs.values():
-        if job.over:
+        if job.over or job.member is not None:
             continue
         if job.loading and now - job.append_time > ABANDONED:
             cancel(state, job, "its creation was given up half-way", now, out)

@@ -178,8 +178,8 @@ class PutJob(NamedTuple):
 
 
 class DropJob(NamedTuple):
-    """All records of the jobs from `job` to `last`: a job, and its levels of reduces, whose ids
-    follow."""
+    """All records of the jobs from `job` to `last`: a job, and its levels of reduces or the arrays
+    of its graph, whose ids follow."""
 
     queue: QueueName
     job: TaskId

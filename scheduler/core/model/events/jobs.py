@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.arrays.spec import GraphArray, JobSpec
 from scheduler.core.model.events.calls import Request, TaskRecorded, Token
 from scheduler.core.model.indexes.usage import Sized
 from scheduler.core.values import Change, TaskSpec
@@ -30,7 +30,7 @@ class JobSubmitted(NamedTuple):
     token: Token
     created_by: str = ""
     # Of a graph: its tasks, which follow with `GraphTasksAdded`.
-    tasks: Sequence[TaskSpec] = ()
+    tasks: Sequence[TaskSpec | GraphArray] = ()
     # The template of its reduces.
     reduce: bytes = b""
     # All `size` items of an array, where they are few: they are on record with it.
@@ -98,7 +98,7 @@ class GraphTasksAdded(NamedTuple):
 
     job: TaskId
     first: int
-    specs: Sequence[TaskSpec]
+    specs: Sequence[TaskSpec | GraphArray]
     last: bool
     token: Token
 

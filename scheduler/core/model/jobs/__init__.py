@@ -1,2 +1,2 @@
 """Jobs in the state: `moves` has what happens to them, on the leader and on standbys alike,
-`invariants` what holds of them."""
+`nodes` what arrays are in a graph, `invariants` what holds of them."""

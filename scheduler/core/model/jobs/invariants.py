@@ -6,7 +6,8 @@ from quorate.runtime.ids import offset_id
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.levels import size_of_next
 from scheduler.core.arrays.spec import Tally
-from scheduler.core.graphs.members import Members
+from scheduler.core.graphs.members import Member, Members
+from scheduler.core.model.jobs.nodes import state_of
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState, TaskState
@@ -67,6 +68,10 @@ def check_jobs(state: State) -> None:
 def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
     counts = [0] * len(members.counts)
     for task, member in members.tasks.items():
+        if member.part is not None:
+            _check_array_of_graph(job, member, member.part)
+            counts[member.state] += 1
+            continue
         row = state.tasks.get(task) or state.finished.get(task)
         assert row is not None, f"{task} belongs to {job.id} and is not on record"
         assert row.member is member, task
@@ -93,13 +98,38 @@ def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
         assert job.state is not JobState.FAILED, f"{job.id} is FAILED, and no task failed"
 
 
+def _check_array_of_graph(job: JobRow, member: Member[JobRow], array: JobRow) -> None:
+    members = job.members
+    assert members is not None
+    assert array.member is member
+    assert array.parent is job
+    assert array.id == member.task
+    assert members.arrays[member.place] is array
+    assert member.state is state_of(array), f"{array.id} is {member.state.name}"
+    assert member.skipped == array.skipped
+    assert member.round == array.round
+    each = member.each
+    assert array.array.gated == (each is not None)
+    if each is not None and members.complete:
+        assert array.array.gate is members.arrays[each].array
+        for number, block in array.array.blocks.items():
+            there = members.arrays[each].array.block(number)
+            assert not block.taken & ~there.succeeded, f"{array.id}: began too early"
+    if not members.led or member.task in members.due or job.held or job.ending is not None:
+        return
+    if array.blocked and not array.finished and members.complete:
+        assert members.broken(member) is None, f"{array.id} is BLOCKED, and to be skipped"
+        assert not members.ready(member), f"{array.id} is BLOCKED, and waits for nothing"
+
+
 def _check_parts(state: State, job: JobRow) -> None:
     parent = job.parent
     if parent is not None:
         assert state.jobs.get(parent.id) is parent, f"{job.id} is part of no job"
-        assert parent.children.get(job.id) is job
         assert parent.queue is job.queue
         assert job.finished or not parent.finished, f"{job.id} outlives its job"
+    if parent is not None and job.member is None:
+        assert parent.children.get(job.id) is job
         # One that is to end is not paused any more.
         over = job.finished or job.ending is not None
         assert over or job.state is parent.state, f"{job.id} is {job.state.name}"

@@ -15,6 +15,7 @@ from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.spec import NO_TALLY, JobSpec, Tally
 from scheduler.core.graphs.members import Member
+from scheduler.core.model.jobs import nodes
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
 from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
@@ -30,6 +31,7 @@ _STATES = (
     TaskState.SUCCEEDED,
     TaskState.FAILED,
     TaskState.CANCELLED,
+    TaskState.BLOCKED,
 )
 
 
@@ -37,7 +39,9 @@ def add(state: State, job: JobRow) -> None:
     """A job is on record from now on."""
     state.jobs[job.id] = job
     job.queue.jobs[job.id] = job
-    if job.parent is not None:
+    if job.member is not None:
+        nodes.join(state, job, job.member)
+    elif job.parent is not None:
         job.parent.children[job.id] = job
     job.creator.jobs += 1
     if job.id > state.last_id:
@@ -59,9 +63,13 @@ def respec(state: State, job: JobRow, spec: JobSpec) -> None:
 def drop(state: State, job: JobRow) -> None:
     """The records of a job and of its parts are deleted. What is left of its tasks are tasks like
     any other."""
-    for child in list(job.children.values()):
-        drop(state, child)
-    if job.parent is not None:
+    arrays = job.members.arrays.values() if job.members is not None else ()
+    for part in (*job.children.values(), *arrays):
+        if part.id in state.jobs:
+            drop(state, part)
+    if job.member is not None:
+        nodes.leave(state, job, job.member)
+    elif job.parent is not None:
         del job.parent.children[job.id]
     for member in list(job.members.tasks.values() if job.members is not None else ()):
         _let_go(state, member)
@@ -100,6 +108,21 @@ def forget_retained(job: JobRow) -> None:
 
 def account(state: State, job: JobRow) -> None:
     """Bring what is derived from a job to what it is now."""
+    _account(state, job)
+    if job.member is not None:
+        nodes.settle(state, job, job.member)
+        for other in nodes.waiting_for(job, job.member):
+            # Subtasks of it may start now.
+            _account(state, other)
+
+
+def account_arrays(state: State, job: JobRow) -> None:
+    """A graph is held, or no longer: so are its arrays."""
+    for array in job.members.arrays.values() if job.members is not None else ():
+        account(state, array)
+
+
+def _account(state: State, job: JobRow) -> None:
     _apply(job, job.count_up())
     if job.wants_slot != (job.entry is not None):
         if job.entry is None:

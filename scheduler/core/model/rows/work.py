@@ -257,6 +257,11 @@ class JobRow:
     start_on_record: bool = False
     # The tasks that belong to it; None while there were none.
     members: Members[JobRow] | None = None
+    # Of an array that is a task of a graph: what it is there; whether it waits for others, and
+    # whether it is CANCELLED since a condition could no longer hold.
+    member: Member[JobRow] | None = None
+    blocked: bool = False
+    skipped: bool = False
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 
@@ -268,6 +273,8 @@ class JobRow:
     @property
     def held(self) -> bool:
         """Whether no task that belongs to it may start."""
+        if self.member is not None and self.member.job.held:
+            return True
         return self.loading or self.state is JobState.PAUSED
 
     @property
@@ -278,7 +285,9 @@ class JobRow:
             self.state is JobState.ACTIVE
             and self.ending is None
             and not self.loading
+            and not self.blocked
             and self.array.pending > 0
+            and (self.member is None or not self.member.job.held)
             and (not limit or len(self.chunks) < limit)
         )
 
@@ -295,11 +304,15 @@ class JobRow:
         """What it adds to the sums now."""
         array = self.array
         running = array.out
+        blocked = 0
         if self.over:
             scheduled = pending = 0
             cancelled = array.count - array.succeeded - array.failed - running
         else:
             scheduled, pending, cancelled = array.waiting, array.pending, 0
+            blocked = array.shut_out
+            if self.blocked:
+                blocked, pending = blocked + pending, 0
         size = _JOB_RECORDS + len(self.spec.spec) + self.template_bytes + self.item_bytes
         known = array.succeeded + array.failed + array.waiting
         size += array.stored_bytes + _BLOCK_RECORD * -(-known // BLOCK)
@@ -310,7 +323,8 @@ class JobRow:
             array.succeeded,
             array.failed,
             cancelled,
-            0 if self.finished else scheduled + pending + running,
+            blocked,
+            0 if self.finished else scheduled + pending + blocked + running,
             size // UNIT,
         )
 

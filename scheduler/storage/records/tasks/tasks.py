@@ -41,13 +41,14 @@ def task_value(write: fx.PutTask) -> bytes:
     record.create_time = write.row.create_time
     record.created_by = write.created_by
     if write.row.member is not None:
-        record.member.CopyFrom(_member_record(write.row.member.of))
+        record.member.CopyFrom(member_record(write.row.member.of))
     if write.unknown_fields:
         record.MergeFromString(write.unknown_fields)
     return record.SerializeToString()
 
 
-def _member_record(of: MemberOf) -> r.MemberRecord:
+def member_record(of: MemberOf) -> r.MemberRecord:
+    """What a task is in its job, as a record."""
     record = r.MemberRecord(job=of.job, name=of.name, in_graph=of.in_graph, depends_on=of.edges)
     for parameter, place in of.inputs:
         record.inputs.add(parameter=parameter, place=place)
@@ -56,9 +57,11 @@ def _member_record(of: MemberOf) -> r.MemberRecord:
 
 def task_member(record: r.TaskRecord) -> MemberOf | None:
     """What a task is in its job, as its record says."""
-    if not record.HasField("member"):
-        return None
-    found = record.member
+    return read_member(record.member) if record.HasField("member") else None
+
+
+def read_member(found: r.MemberRecord) -> MemberOf:
+    """Undoes `member_record`."""
     inputs = tuple((one.parameter, one.place) for one in found.inputs)
     return MemberOf(TaskId(found.job), found.name, found.in_graph, tuple(found.depends_on), inputs)
 

@@ -14,6 +14,7 @@ import { JobActions } from "@ui/views/jobs/actions";
 import {
   doneText,
   GRAPH_STATES,
+  type GraphState,
   hasFailed,
   isFinal,
   isGraph,
@@ -89,7 +90,8 @@ export function JobPage({ id }: { id: string }) {
         <Copy text={job.id} what="the id" />
         {job.parent && (
           <span>
-            part of <a href={href("jobs", job.parent)}>another job</a>
+            {job.graphTask && `${job.graphTask}, `}part of{" "}
+            <a href={href("jobs", job.parent)}>{job.graphTask ? "a graph" : "another job"}</a>
           </span>
         )}
         <span>
@@ -109,7 +111,7 @@ export function JobPage({ id }: { id: string }) {
             {!graph && <Strip job={job} />}
             {!graph && <SubtaskPicker job={job} />}
             <ul class="legend">
-              {(graph ? GRAPH_STATES : STATES).map((state) => (
+              {statesOf(job).map((state) => (
                 <li key={state} class={`tone-${state}`}>
                   <i class="dot" />
                   {state} <b class="number">{count(job.counts?.[state])}</b>
@@ -129,6 +131,12 @@ export function JobPage({ id }: { id: string }) {
       {graph && <GraphPanel job={job} />}
     </div>
   );
+}
+
+/** Those of its legend: of an array in a graph some subtasks may wait for others. */
+function statesOf(job: Job): readonly GraphState[] {
+  if (isGraph(job)) return GRAPH_STATES;
+  return num(job.counts?.blocked) ? [...STATES, "blocked"] : STATES;
 }
 
 /** Rounded down: not 100 % before the last one has finished. */

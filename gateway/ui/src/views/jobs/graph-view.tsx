@@ -14,8 +14,10 @@ import {
   canDraw,
   drawn,
   edgesOf,
+  idOf,
   MOST_EDGES,
   MOST_NODES,
+  partsText,
   rowsOf,
   stateOf,
   waitsFor,
@@ -71,12 +73,16 @@ export function GraphPanel({ job }: { job: Job }) {
   );
 }
 
-const linkTo = (node: GraphNode): string => href("tasks", node.taskId);
+const linkTo = (node: GraphNode): string => href(node.jobId ? "jobs" : "tasks", idOf(node));
+
+/** "running", "running, 3 of 10" */
+const farText = (node: GraphNode): string =>
+  [stateOf(node), partsText(node)].filter(Boolean).join(", ");
 
 /** What a reader hears of a box; its lines are not read out. */
 function spoken(node: GraphNode, nodes: readonly GraphNode[]): string {
   const after = afterText(node, nodes);
-  const words = [node.name, stateOf(node), waitsFor(node, nodes) || (after && `after ${after}`)];
+  const words = [node.name, farText(node), waitsFor(node, nodes) || (after && `after ${after}`)];
   if (node.cleanup) words.push("cleans up");
   return words.filter(Boolean).join(", ");
 }
@@ -123,7 +129,7 @@ function GraphDrawing({ nodes, of }: { nodes: readonly GraphNode[]; of: string }
             const state = stateOf(node);
             const text = spoken(node, nodes);
             return (
-              <li key={node.taskId}>
+              <li key={idOf(node)}>
                 <a
                   class={`box tone-${state} ${node.cleanup ? "cleanup" : ""}`}
                   style={{
@@ -139,7 +145,7 @@ function GraphDrawing({ nodes, of }: { nodes: readonly GraphNode[]; of: string }
                   <b>{node.name}</b>
                   <span>
                     <i class="dot" />
-                    {state}
+                    {farText(node)}
                   </span>
                 </a>
               </li>
@@ -178,7 +184,7 @@ function GraphTable({ nodes, drawable }: { nodes: readonly GraphNode[]; drawable
         label="Tasks of the graph"
         columns={columns(nodes)}
         items={rows}
-        keyOf={(node) => node.taskId}
+        keyOf={idOf}
       />
       {!rows.length && <p class="muted note">No such tasks.</p>}
       {more > 0 && <p class="muted note">{`and ${count(more)} more`}</p>}
@@ -196,7 +202,15 @@ const columns = (nodes: readonly GraphNode[]): readonly Column<GraphNode>[] => [
       </a>
     ),
   },
-  { name: "State", cell: (node) => <Badge tone={stateOf(node)}>{stateOf(node)}</Badge> },
+  {
+    name: "State",
+    cell: (node) => (
+      <>
+        <Badge tone={stateOf(node)}>{stateOf(node)}</Badge>
+        {node.jobId && <small class="muted">{` ${partsText(node)}`}</small>}
+      </>
+    ),
+  },
   {
     name: "After",
     message: true,

@@ -2,7 +2,7 @@
 
 import { Graph, layout } from "@dagrejs/dagre";
 import type { GraphEdge, GraphNode } from "@ui/api/jobs";
-import { count, plain } from "@ui/lib/format";
+import { count, num, plain } from "@ui/lib/format";
 import { GRAPH_STATES, type GraphState } from "@ui/views/jobs/names";
 
 /** What is drawn. The layout of more would hold the page up for seconds, and nobody could read it. */
@@ -20,11 +20,22 @@ const FINISHED = new Set([
 const CONDITIONS: Record<string, string> = {
   DEPENDENCY_CONDITION_ON_FAILURE: "on failure",
   DEPENDENCY_CONDITION_ALWAYS: "always",
+  DEPENDENCY_CONDITION_EACH: "each",
 };
 
 /** "blocked", "skipped" */
 export const stateOf = ({ state, skipped }: GraphNode): string =>
   skipped ? "skipped" : plain(state, "TASK_STATE_");
+
+/** Of an array its id as a job. */
+export const idOf = ({ taskId, jobId }: GraphNode): string => jobId || taskId || "";
+
+/** "3 of 10" of an array, which is drawn with its state; else empty. */
+export function partsText({ jobId, counts, count: all }: GraphNode): string {
+  if (!jobId) return "";
+  const done = num(counts?.succeeded) + num(counts?.failed) + num(counts?.cancelled);
+  return `${count(done)} of ${count(all)}`;
+}
 
 /** As jobs count it: a scheduled or paused task waits, an expired one has failed. */
 export function countedAs(node: GraphNode): GraphState {
@@ -67,6 +78,7 @@ export function waitsFor(node: GraphNode, nodes: readonly GraphNode[]): string {
 function holds({ node = 0, condition }: GraphEdge, nodes: readonly GraphNode[]): boolean {
   const state = nodes[node]?.state ?? "";
   if (condition === "DEPENDENCY_CONDITION_ALWAYS" || !FINISHED.has(state)) return true;
+  if (condition === "DEPENDENCY_CONDITION_EACH" && num(nodes[node]?.counts?.succeeded)) return true;
   if (condition === "DEPENDENCY_CONDITION_ON_FAILURE") {
     return state === "TASK_STATE_FAILED" || state === "TASK_STATE_EXPIRED";
   }
@@ -109,8 +121,12 @@ const WIDEST = 220;
 const NARROWEST = 96;
 const PIXELS_A_LETTER = 8;
 
-const widthOf = (name: string): number =>
-  Math.round(Math.min(WIDEST, Math.max(NARROWEST, 28 + PIXELS_A_LETTER * name.length)));
+function widthOf(node: GraphNode): number {
+  // The second line of an array says how far it is: "succeeded, 1,000 of 1,000".
+  const second = node.jobId ? 12 + 2 * count(node.count).length : 0;
+  const letters = Math.max(node.name.length, second);
+  return Math.round(Math.min(WIDEST, Math.max(NARROWEST, 28 + PIXELS_A_LETTER * letters)));
+}
 
 /** From left to right, or `down`: where the page is narrow. */
 export function drawn(nodes: readonly GraphNode[], down: boolean): Drawing {
@@ -123,8 +139,8 @@ export function drawn(nodes: readonly GraphNode[], down: boolean): Drawing {
     marginx: MARGIN,
     marginy: MARGIN,
   });
-  nodes.forEach(({ name }, at) => {
-    graph.setNode(String(at), { width: widthOf(name), height: BOX_HEIGHT });
+  nodes.forEach((node, at) => {
+    graph.setNode(String(at), { width: widthOf(node), height: BOX_HEIGHT });
   });
   const found: { from: string; to: string; name: string; edge: GraphEdge }[] = [];
   nodes.forEach((node, at) => {
