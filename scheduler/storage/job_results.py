@@ -15,7 +15,7 @@ from quorate.internal.v1 import jobs_pb2 as r
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.storage import keys
 from scheduler.storage.held import Held
-from scheduler.storage.records.jobs import origins
+from scheduler.storage.records.job_results import origins
 
 # Kind (`ResultRun.Kind`), and the value.
 Value = tuple[int, bytes]

@@ -18,7 +18,7 @@ from scheduler.core.model import events as e
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys
 from scheduler.storage.reads import FencedReads
-from scheduler.storage.records.jobs import origins
+from scheduler.storage.records.job_results import origins
 
 # Bytes of values in one record.
 _RECORD_BYTES: Final = 192 << 10

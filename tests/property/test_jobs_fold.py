@@ -18,7 +18,7 @@ from scheduler.core.model.events.calls import Parent
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.values import JobState, MemberOf, TaskState
 from scheduler.storage import keys
-from scheduler.storage.records import jobs as records
+from scheduler.storage.records.job_results import origins
 from tests.support.core_history import History
 from tests.support.core_history_base import CALLERS, QUEUES
 from tests.support.core_jobs import Jobs, job_spec
@@ -217,7 +217,7 @@ class JobsHistory(History):
                 of_block = r.JobResultsRecord.FromString(value)
                 runs = of_block.runs
                 assert (runs or of_block.positions)[0].first == int(first)
-                for _, _, ranges in records.origins(of_block):
+                for _, _, ranges in origins(of_block):
                     for begin, end in ranges:
                         ran.update((job, position) for position in range(begin, end + 1))
                 for run in runs:

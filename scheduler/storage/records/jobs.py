@@ -1,11 +1,10 @@
 """Jobs as records: the job, its blocks of 4,096 subtasks, and chunks that are out on nodes.
 
-Templates, items, results and errors are written here and never folded: what memory must know of
-them is in the job's record and in its blocks."""
+Templates, items, results and errors are never folded: what memory must know of them is in the job's
+record and in its blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from quorate.etcd.api import Delete, Put
@@ -28,6 +27,7 @@ from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState
 from scheduler.storage import keys
+from scheduler.storage.records.job_results import errors_value, merged_values, results_value
 from scheduler.storage.records.ranges import prefix_range
 from scheduler.storage.records.tasks.specs import seconds, task_spec
 from scheduler.storage.records.tasks.tasks import NewerRecord, member_record, read_member
@@ -288,59 +288,6 @@ class ChunkStatus:
         self.start_time = record.start_time
         self.charged, self.share = record.charged, record.share_charged
         self.unknown_fields = unknown_fields(record)
-
-
-def results_value(write: fx.PutJobResults) -> bytes:
-    """A record of results, serialized."""
-    record = results_record(write.runs)
-    record.node, record.chunk = write.node, write.chunk
-    for first, last in write.positions:
-        record.positions.add(first=first, last=last)
-    return record.SerializeToString()
-
-
-def merged_values(write: fx.MergeJobResults) -> list[tuple[int, bytes]]:
-    """The records that take the place of many: (first position, serialized)."""
-    found = [(runs[0][0], results_record(runs)) for runs in write.records]
-    if not found:
-        found = [(write.block * BLOCK, r.JobResultsRecord())]
-    for node, chunk, positions in write.origins:
-        origin = found[0][1].origins.add(node=node, chunk=chunk)
-        for first, last in positions:
-            origin.positions.add(first=first, last=last)
-    return [(first, record.SerializeToString()) for first, record in found]
-
-
-def origins(record: r.JobResultsRecord) -> Iterator[tuple[NodeName, TaskId, list[Range]]]:
-    """Who ran what, as a record of results says: node, chunk, positions."""
-    for origin in record.origins:
-        ranges = [(one.first, one.last) for one in origin.positions]
-        yield NodeName(origin.node), TaskId(origin.chunk), ranges
-    if record.chunk:
-        ranges = [(one.first, one.last) for one in record.positions]
-        if not ranges:
-            ranges = [(run.first, run.first + len(run.values) - 1) for run in record.runs]
-        yield NodeName(record.node), TaskId(record.chunk), ranges
-
-
-def results_record(runs: Iterable[tuple[int, int, Sequence[bytes]]]) -> r.JobResultsRecord:
-    """Results as a record."""
-    record = r.JobResultsRecord()
-    for first, kind, values in runs:
-        record.runs.add(first=first, kind=kind, values=values)
-    return record
-
-
-def errors_value(write: fx.PutJobErrors) -> bytes:
-    """A record of errors, serialized."""
-    record = r.JobErrorsRecord(node=write.node, chunk=write.chunk)
-    for positions, error, kind, message in write.failures:
-        found = record.failures.add(positions=positions)
-        if error is not None:
-            found.error.CopyFrom(error)  # type: ignore[arg-type]
-        else:
-            found.error.type, found.error.message = kind, message
-    return record.SerializeToString()
 
 
 def drop_ops(prefix: bytes, write: fx.DropJob) -> list[Delete]:
