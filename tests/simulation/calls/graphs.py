@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Graphs that callers look back to; tasks of one part.
 _RECENT: Final = 5
 _PART: Final = 3
-_SUCCESS, _FAILURE, _ALWAYS = Condition
+_SUCCESS, _FAILURE, _ALWAYS = Condition.ON_SUCCESS, Condition.ON_FAILURE, Condition.ALWAYS
 
 
 class GraphCalls:
