@@ -36,6 +36,8 @@ class ExplainReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPLAIN_REASON_TASK_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_RESERVED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_PAUSED: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_REPLACES: _ClassVar[ExplainReason]
+    EXPLAIN_REASON_ORDER: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_PAUSED: _ClassVar[ExplainReason]
     EXPLAIN_REASON_MAX_PARALLEL: _ClassVar[ExplainReason]
     EXPLAIN_REASON_JOB_LOADING: _ClassVar[ExplainReason]
@@ -86,6 +88,8 @@ EXPLAIN_REASON_DROPPED: ExplainReason
 EXPLAIN_REASON_TASK_PAUSED: ExplainReason
 EXPLAIN_REASON_RESERVED: ExplainReason
 EXPLAIN_REASON_PAUSED: ExplainReason
+EXPLAIN_REASON_REPLACES: ExplainReason
+EXPLAIN_REASON_ORDER: ExplainReason
 EXPLAIN_REASON_JOB_PAUSED: ExplainReason
 EXPLAIN_REASON_MAX_PARALLEL: ExplainReason
 EXPLAIN_REASON_JOB_LOADING: ExplainReason

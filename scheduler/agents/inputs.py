@@ -127,6 +127,9 @@ def _merged(arguments: str, values: dict[str, str]) -> str:
     )
     if twice := sorted(kwargs.keys() & values.keys()):
         raise InputError(NOT_FOUND, f"{twice[0]!r} is an argument and an input")
+    for text in values.values():
+        # One value: text behind it would add arguments to the call.
+        json.loads(text)
     known = [f"{json.dumps(name)}:{_text(value)}" for name, value in kwargs.items()]
     more = [f"{json.dumps(name)}:{text}" for name, text in values.items()]
     return f'{{"args":{_text(args)},"kwargs":{{{",".join([*known, *more])}}}}}'

@@ -10,6 +10,7 @@ import pytest
 
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import QueueName, TaskId
+from quorate.security.identity import Caller, How, Role, set_caller
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.core.model import events as e
@@ -194,3 +195,22 @@ async def test_bad_parents_are_refused() -> None:
         assert await refusal(chunk="0" * 32) == ("FAILED_PRECONDITION", "PARENT_NOT_RUNNING")
         plain = (await api.call("CreateTask", pb.CreateTaskRequest(spec=work))).task.id
         assert await refusal(task_id=plain) == ("FAILED_PRECONDITION", "TASK_IN_NO_JOB")
+
+
+async def test_who_is_bound_to_a_queue_learns_of_no_parents_in_others() -> None:
+    work = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
+    async with leading() as (api, agent):
+        _, parent = await held(api, agent)
+        plain = (await api.call("CreateTask", pb.CreateTaskRequest(spec=work))).task.id
+        set_caller(Caller("mail", Role.SUBMITTER, How.TOKEN, ("mail",)))
+        for task in (parent.task_id, plain):
+            request = pb.CreateTaskRequest(spec=work, queue="mail", parent=parent)
+            request.parent.task_id = task
+            with pytest.raises(QuorateError) as error:
+                await api.call("CreateTask", request)
+            assert refused(error) == ("NOT_FOUND", "TASK_NOT_FOUND")
+            assert "default" not in error.value.message
+        set_caller(Caller("both", Role.SUBMITTER, How.TOKEN, ("mail", "default")))
+        request = pb.CreateTaskRequest(spec=work, queue="mail", parent=parent)
+        with pytest.raises(QuorateError, match="is in queue 'default'"):
+            await api.call("CreateTask", request)

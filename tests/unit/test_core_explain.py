@@ -51,6 +51,18 @@ def limited(c: Cluster) -> TaskId:
     return c.submit()
 
 
+def replacing(c: Cluster) -> TaskId:
+    c.node("n1")
+    c.submit(spec(unique="report"))
+    return c.submit(spec(unique="report", replaces=True))
+
+
+def in_line(c: Cluster) -> TaskId:
+    c.node("n1")
+    c.submit(spec(ordering="account"))
+    return c.submit(spec(ordering="account"))
+
+
 def nowhere(c: Cluster) -> TaskId:
     return c.submit()
 
@@ -121,6 +133,8 @@ REASONS: dict[Why, tuple[Callable[[Cluster], TaskId], str]] = {
     Why.NOT_BEFORE: (later, "the task may not start before 2023-11-14 22:14:20 UTC"),
     Why.BACKOFF: (failed_once, "attempt 1 failed with OSError; the next one may start at 2023"),
     Why.LIMIT: (limited, "queue default: 1 tasks run, and the limit is 1"),
+    Why.REPLACES: (replacing, "unique key 'report': task 0"),
+    Why.ORDER: (in_line, "ordering key 'account' of queue default: an earlier task goes first"),
     Why.NO_NODE: (nowhere, "no node is registered"),
     Why.NO_NODE_FITS: (too_small, "no registered node can take the task: node n1 has 2 cores"),
     Why.NODES_BUSY: (busy, "every node that could take the task is busy: node n1 is full"),
@@ -144,6 +158,25 @@ def test_each_reason_of_a_live_task(why: Why):
     assert reason.sentence.startswith(sentence)
     if why is not Why.TURN:
         assert found.reasons[0].why is why
+
+
+def test_what_a_task_waits_for_is_named():
+    c = Cluster()
+    task = replacing(c)
+    first = next(iter(c.state.tasks))
+    assert told(c, task).reasons[0].holders == (first,)
+    c = Cluster()
+    # The first one runs: which of those with the key that is would be a search.
+    second = in_line(c)
+    assert told(c, second).reasons[0].holders == ()
+    third = c.submit(spec(ordering="account"))
+    assert told(c, third).reasons[0].holders == (second,)
+
+
+def test_a_limit_of_the_queue_comes_before_its_keys():
+    c = Cluster()
+    c.set_limits(max_running=1)
+    assert told(c, in_line(c)).reasons[0].why is Why.LIMIT
 
 
 def test_the_others_are_about_finished_tasks():

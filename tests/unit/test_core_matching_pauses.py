@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import QueueName, TaskId
-from scheduler.core.handlers.queues.matching_pauses import MOST_PAUSES
+from scheduler.core.handlers.queues.matching_pauses import MOST_OF_ONE, MOST_PAUSES
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.limits.bounds import Limits
@@ -22,9 +22,12 @@ MAIL = (("app", "mail"),)
 ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CreatePause")
 
 
-def pause(c: Cluster, name: str = "p", **fields: object) -> object:
+BOB = ALICE._replace(caller="bob")
+
+
+def pause(c: Cluster, name: str = "p", origin: Origin | None = ALICE, **fields: object) -> object:
     row = PauseRow(name, **fields)  # type: ignore[arg-type]
-    return c.call(lambda token: e.PauseSubmitted(row, e.Request(origin=ALICE), token))
+    return c.call(lambda token: e.PauseSubmitted(row, e.Request(origin=origin), token))
 
 
 def end(c: Cluster, name: str = "p", queue: str = "") -> object:
@@ -189,10 +192,23 @@ def test_names_are_taken_once_and_pauses_are_bounded():
     assert isinstance(again, Rejection)
     assert again.reason == "PAUSE_ALREADY_EXISTS"
     for number in range(MOST_PAUSES - 1):
-        pause(c, f"p{number}", tenant="x")
+        pause(c, f"p{number}", None, tenant="x")
+    more = pause(c, "more", BOB, tenant="x")
+    assert isinstance(more, Rejection)
+    assert (more.reason, more.name) == ("TOO_MANY_PAUSES", str(MOST_PAUSES))
+
+
+def test_one_caller_leaves_room_for_the_pauses_of_others():
+    c = Cluster()
+    for number in range(MOST_OF_ONE):
+        assert isinstance(pause(c, f"p{number}", tenant="x"), PauseRow)
     more = pause(c, "more", tenant="x")
     assert isinstance(more, Rejection)
-    assert more.reason == "TOO_MANY_PAUSES"
+    assert (more.reason, more.name) == ("TOO_MANY_PAUSES", str(MOST_OF_ONE))
+    assert "operator:alice has made 50" in more.message
+    assert isinstance(pause(c, "more", BOB, tenant="x"), PauseRow)
+    end(c, "p0")
+    assert isinstance(pause(c, "another", tenant="x"), PauseRow)
 
 
 def test_a_pause_of_another_queue_is_not_found():

@@ -116,6 +116,19 @@ def test_an_input_beside_an_argument_of_its_name_is_a_problem_of_the_call():
     assert problem.value.kind == "ARGUMENTS_NOT_READABLE"
 
 
+@pytest.mark.parametrize(
+    "text", ['1,"y":2', '1},"args":[3],"kwargs":{"x":1', "1 2", "", "[" * 50_000]
+)
+def test_a_result_adds_no_arguments_to_a_call(text: str) -> None:
+    result = task_pb2.TaskResult(json=text)
+    if not text:
+        spec = task_pb2.TaskSpec.FromString(with_inputs(call(json="[]"), [("x", "a", result)]))
+        assert json.loads(spec.python.json) == {"args": [], "kwargs": {"x": None}}
+        return
+    with pytest.raises(InputError, match="cannot be passed"):
+        with_inputs(call(json='{"kwargs":{"z":1}}'), [("x", "a", result)])
+
+
 @pytest.mark.parametrize("text", [json.dumps("\ud800"), '"no end'])
 def test_a_result_that_no_program_can_be_given_fails_the_task_alone(text: str) -> None:
     spec = task_pb2.TaskSpec()

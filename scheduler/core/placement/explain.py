@@ -20,7 +20,7 @@ from scheduler.core.model.rows import JobRow, PauseRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.explain_nodes import BUSY, Refused, what_refuses
 from scheduler.core.placement.explain_nodes import Filter as Filter
-from scheduler.core.placement.held_back import why_held_back
+from scheduler.core.placement.held_back import another_first, why_held_back
 from scheduler.core.queues.pending import Place
 from scheduler.core.values import JobState, QueuePause, TaskPause, TaskState
 
@@ -56,6 +56,8 @@ class Why(IntEnum):
     SKIPPED = 23
     RESERVED = 71
     PAUSED = 72
+    REPLACES = 97
+    ORDER = 98
     # Of subtasks, and of tasks of graphs.
     JOB_PAUSED = 61
     MAX_PARALLEL = 62
@@ -202,8 +204,13 @@ def _limited(state: State, row: TaskRow, now: float) -> Iterator[Reason]:
     sentence = why_held_back(state, row, now)
     if not sentence:
         return
-    until = _next_start(state, row, now)
     holders: tuple[TaskId, ...] = ()
+    other = another_first(row)
+    if other is not None and other.sentence == sentence:
+        holders = (other.task,) if other.task is not None else ()
+        yield Reason(Why.REPLACES if other.replaced else Why.ORDER, sentence, holders=holders)
+        return
+    until = _next_start(state, row, now)
     if not until:
         holders = tuple(islice(_holders(state, row), _HOLDERS))
     yield Reason(Why.LIMIT, sentence, until, holders=holders)

@@ -1,7 +1,10 @@
-"""Which limit holds back a task that waits, in a sentence. Pure: it looks at its limits only."""
+"""Which limit or key holds back a task that waits, in a sentence. Pure: it looks at these alone."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from quorate.runtime.ids import TaskId
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
@@ -9,7 +12,7 @@ from scheduler.core.values import NO_LIMITS, Rate
 
 
 def why_held_back(state: State, row: TaskRow, now: float) -> str:
-    """A sentence for people; empty when no limit holds the task back at `now`.
+    """A sentence for people; empty when no limit and no key holds the task back at `now`.
 
     It holds for the task itself. Others that wait before it may take what is free.
     """
@@ -20,14 +23,8 @@ def why_held_back(state: State, row: TaskRow, now: float) -> str:
         return _rate(f"queue {queue.name}", limits.rate)
     if row.limits is None:
         return ""
-    if ordering := row.limits.ordering:
-        line = queue.lines.get(ordering)
-        if ordering in queue.turns_taken or (line is not None and line.head() != row.id):
-            return f"ordering key {ordering!r} of queue {queue.name}: an earlier task goes first"
-    if row.limits.replaces:
-        before = next(iter(queue.unique[row.limits.unique]))
-        if before != row.id:
-            return f"unique key {row.limits.unique!r}: task {before}, which it replaces, is ending"
+    if (other := another_first(row)) is not None:
+        return other.sentence
     for name in row.limits.shared:
         shared = permits.shared.get(name)
         if shared is None:
@@ -51,6 +48,36 @@ def why_held_back(state: State, row: TaskRow, now: float) -> str:
     if rate is not None and not permits.allowed(of_key(queue.name, key), rate, now):
         return _rate(what, rate)
     return ""
+
+
+class Another(NamedTuple):
+    """A task that goes before one that waits: which it is, where that is at hand."""
+
+    sentence: str
+    task: TaskId | None
+    # It is replaced by the one that waits.
+    replaced: bool
+
+
+def another_first(row: TaskRow) -> Another | None:
+    """The task of its ordering key, or with its unique key, that a task waits for."""
+    queue, limits = row.queue, row.limits
+    if limits is None:
+        return None
+    if ordering := limits.ordering:
+        line = queue.lines.get(ordering)
+        head = line.head() if line is not None else row.id
+        if ordering in queue.turns_taken or head != row.id:
+            sentence = (
+                f"ordering key {ordering!r} of queue {queue.name}: an earlier task goes first"
+            )
+            return Another(sentence, head if head != row.id else None, False)
+    if limits.replaces:
+        before = next(iter(queue.unique[limits.unique]))
+        if before != row.id:
+            sentence = f"unique key {limits.unique!r}: task {before}, which it replaces, is ending"
+            return Another(sentence, before, True)
+    return None
 
 
 def _running(what: str, running: int, most: int) -> str:

@@ -23,6 +23,8 @@ from scheduler.core.values import Change, TaskSpec
 
 # Pauses that may exist: each is looked at for each task that is about to start.
 MOST_PAUSES: Final = 100
+# Of these, those that one caller made: others can always make some.
+MOST_OF_ONE: Final = 50
 # Ended in one step: each is a write of its Txn.
 _ENDED_AT_ONCE: Final = 16
 
@@ -75,15 +77,29 @@ def _refuse_new(state: State, limits: Limits, event: PauseSubmitted) -> Rejectio
             "limit",
             str(MOST_PAUSES),
         )
+    by = _by(event)
+    if by and sum(row.by == by for row in state.pauses.rows.values()) >= MOST_OF_ONE:
+        return Rejection(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_PAUSES",
+            f"{by} has made {MOST_OF_ONE} of the pauses that exist, which is the limit for one "
+            "caller; end some first",
+            "limit",
+            str(MOST_OF_ONE),
+        )
     return None
+
+
+def _by(event: PauseSubmitted) -> str:
+    """Who makes a pause; "" where callers have no names."""
+    origin = event.request.origin
+    return f"{origin.role}:{origin.caller}" if origin is not None and origin.role else ""
 
 
 def _create(
     state: State, limits: Limits, event: PauseSubmitted, now: float, out: Effects
 ) -> Answer:
-    origin = event.request.origin
-    by = f"{origin.role}:{origin.caller}" if origin is not None and origin.role else ""
-    row = replace(event.pause, by=by, since=now)
+    row = replace(event.pause, by=_by(event), since=now)
     state.pauses.put(row)
     out.writes.append(PutPause(row))
     changes = (
