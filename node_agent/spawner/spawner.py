@@ -48,7 +48,6 @@ from typing import Any
 from node_agent.protocol.packets import unpack
 from node_agent.spawner.announcing import BEGAN_SECONDS, Announcements
 from node_agent.spawner.cgroups import group
-from node_agent.spawner.ending import end_all
 from node_agent.spawner.exits import ENOUGH_AHEAD, Exits
 from node_agent.spawner.launching import Ids, Start, fork, input_of, keep, spawn
 from node_agent.spawner.leftovers.leftovers import Leftovers
@@ -65,6 +64,7 @@ from node_agent.spawner.process import Process
 from node_agent.spawner.programs import Programs, describe
 from node_agent.spawner.rights import give_up
 from node_agent.spawner.scratch import enter_scratch, is_clean
+from node_agent.spawner.shutdown import end_all
 
 MAX_PACKET = 1 << 20
 # Slots and spare lanes at most, see `node_agent.config`.
