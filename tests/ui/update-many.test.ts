@@ -19,6 +19,20 @@ test("what is left empty stays as it is", () => {
     updateMask: "spec.labels,spec.notBefore",
   });
   expect(() => changeOf(form({}))).toThrow("Nothing is to be changed");
+  expect(changeOf(form({ startDeadline: "5m", where: "!gpu", tolerate: "ml" }))).toEqual({
+    task: {
+      spec: {
+        startDeadline: "300s",
+        placement: {
+          nodes: [{ label: "gpu", operator: "LABEL_OPERATOR_NOT_EXISTS" }],
+          tolerations: [{ key: "ml" }],
+        },
+      },
+    },
+    updateMask: "spec.startDeadline,spec.placement.nodes,spec.placement.tolerations",
+  });
+  expect(changeOf(form({ anyNode: "on" }))).toEqual({ task: { spec: {} }, updateMask: "spec.placement" });
+  expect(() => changeOf(form({ anyNode: "on", where: "gpu" }))).toThrow("Placement");
 });
 
 test("only states of waiting tasks are asked for", () => {

@@ -13,8 +13,11 @@ from rich.console import Console
 from node_agent.core import hooks as agent
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result, outcome_of_kill
 from node_agent.core.outbox import Report
+from node_agent.engine.attempt_metrics import AttemptMetrics
 from node_agent.session.messages import put_finished
 from quorate.cli.tasks.details import attempts_of, details_of, hook_errors
+from quorate.client.maps.plan import serves
+from quorate.client.work.options import TaskOptions
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.internal.v1.records_pb2 import CandidateRecord
@@ -78,6 +81,23 @@ def test_an_agent_may_say_anything():
     assert setup is not None
     assert cleanup is not None
     assert (setup.seconds, cleanup.seconds, len(cleanup.error)) == (1e6, 0.0, 256)
+
+
+def test_a_node_counts_them():
+    metrics = AttemptMetrics()
+    metrics.exited(Outcome(Result("exit_code", 0), 1_000.0, 0.5, AGENTS))
+    metrics.exited(Outcome(Result("exit_code", 0), 1_000.0, 0.5))
+    [family] = [one for one in metrics.collect() if one.name == "quorate_agent_hooks_ended"]
+    counted = {tuple(sample.labels.values()): sample.value for sample in family.samples}
+    assert counted["setup", "succeeded"] == 1
+    assert counted["cleanup", "failed"] == 1
+    assert counted["setup", "failed"] == counted["cleanup", "succeeded"] == 0
+
+
+def test_a_map_with_hooks_is_made_of_tasks_as_arrays_take_none():
+    assert serves(TaskOptions())
+    assert not serves(TaskOptions(set_up=["true"]))
+    assert not serves(TaskOptions(clean_up="m:f"))
 
 
 def ended(node: FakeNode, task: TaskId, error: str = "", snooze: float = 0.0) -> None:

@@ -35,6 +35,7 @@ _GATHER: Final = 0.02
 _NOT_OF_SUBTASKS: Final = (
     *("delay", "not_before", "start_deadline", "affinity_key", "limit_key", "limits"),
     *("fairness_key", "ordering_key", "unique_key", "near", "apart", "distinct", "spread"),
+    *("set_up", "clean_up"),
 )
 _DEFAULTS: Final = TaskOptions()
 

@@ -80,11 +80,11 @@ export function CreateDialog({ onClose, onDone }: Props) {
         <input name="command" required placeholder="/srv/report --all" autocomplete="off" />
       </Field>
       <div class="fields">
-        <Field label="Set-up" hint="Before each attempt: a program and its arguments, or module:name.">
-          <input name="setup" placeholder="none" autocomplete="off" />
+        <Field label="Set-up" hint="Runs before each attempt.">
+          <input name="setup" placeholder="none; a command or module:function" autocomplete="off" />
         </Field>
-        <Field label="Clean-up" hint="The same after each attempt, however it ended.">
-          <input name="cleanup" placeholder="none" autocomplete="off" />
+        <Field label="Clean-up" hint="Runs after each attempt, however it ended.">
+          <input name="cleanup" placeholder="none; a command or module:function" autocomplete="off" />
         </Field>
       </div>
       <Timing />

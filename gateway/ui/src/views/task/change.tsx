@@ -3,11 +3,12 @@
 import { updateTask } from "@ui/api/actions";
 import { useQueues } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
-import { placingChange, placingForm, type PlacingForm } from "@ui/lib/placing";
+import { placingChange, placingForm } from "@ui/lib/placing";
 import { duration, pairs } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 import { taskName } from "@ui/views/task/names";
+import { PlacingFields, readPlacing } from "@ui/views/task/placing-fields";
 
 interface Props {
   task: Task;
@@ -37,8 +38,7 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
       spec.startDeadline = deadline;
       paths.push("spec.startDeadline");
     }
-    const wanted = Object.fromEntries(PLACING.map(([name]) => [name, read(name)]));
-    const placing = placingChange(placed, { ...placed, ...wanted });
+    const placing = placingChange(placed, readPlacing(read));
     if (placing.paths.length) {
       spec.placement = placing.rules;
       paths.push(...placing.paths.map((path) => `spec.${path}`));
@@ -87,20 +87,8 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
       </Field>
       <details>
         <summary>Placement</summary>
-        {PLACING.map(([name, label, hint]) => (
-          <Field key={name} label={label} hint={hint}>
-            <textarea name={name} class="mono" rows={2} defaultValue={placed[name]} />
-          </Field>
-        ))}
+        <PlacingFields values={placed} />
       </details>
     </FormDialog>
   );
 }
-
-const PLACING: readonly [keyof PlacingForm, string, string][] = [
-  ["where", "Only on nodes with", "One rule on each line, such as disk=ssd, zone in a,b or !gpu."],
-  ["prefer", "Rather on nodes with", "One rule on each line."],
-  ["tolerate", "Tolerates taints", "One KEY or KEY=VALUE on each line; * is all."],
-  ["near", "Near tasks with the label", "One key=value on each line."],
-  ["apart", "Apart from tasks with the label", "One key=value on each line."],
-];

@@ -73,11 +73,11 @@ export function SubmitDialog({ queues, queue, onClose, onSubmitted }: SubmitProp
           </Field>
         </div>
         <div class="fields">
-          <Field label="Set-up" hint="Before each attempt: a program and its arguments, or module:name.">
-            <input name="setup" class="mono" placeholder="mkdir -p data" autocomplete="off" />
+          <Field label="Set-up" hint="Runs before each attempt.">
+            <input name="setup" class="mono" placeholder="mkdir -p data, or module:function" autocomplete="off" />
           </Field>
-          <Field label="Clean-up" hint="The same after each attempt, however it ended.">
-            <input name="cleanup" class="mono" autocomplete="off" />
+          <Field label="Clean-up" hint="Runs after each attempt, however it ended.">
+            <input name="cleanup" class="mono" placeholder="rm -r data, or module:function" autocomplete="off" />
           </Field>
         </div>
         <Field label="Labels" hint="One key=value on each line.">

@@ -2,6 +2,7 @@
 
 import { useQueues } from "@ui/api/store";
 import { Field, FormDialog } from "@ui/parts/dialog";
+import { PlacingFields } from "@ui/views/task/placing-fields";
 import { changeOf, type Change } from "@ui/views/tasks/update-many";
 
 interface Props {
@@ -42,6 +43,9 @@ export function UpdateDialog({ what, onClose, onChange }: Props) {
         <Field label="Timeout of an attempt">
           <input name="timeout" placeholder="such as 30s or 5m" autocomplete="off" />
         </Field>
+        <Field label="Must start within">
+          <input name="startDeadline" placeholder="such as 10m" autocomplete="off" />
+        </Field>
       </div>
       <label class="check">
         <input name="now" type="checkbox" /> May start now
@@ -52,6 +56,14 @@ export function UpdateDialog({ what, onClose, onChange }: Props) {
       <label class="check">
         <input name="clear" type="checkbox" /> Remove all labels
       </label>
+      <details>
+        <summary>Placement</summary>
+        <p class="muted">Rules replace those of the same kind; the first two fields are one kind.</p>
+        <PlacingFields />
+        <label class="check">
+          <input name="anyNode" type="checkbox" /> Remove all placement rules
+        </label>
+      </details>
     </FormDialog>
   );
 }

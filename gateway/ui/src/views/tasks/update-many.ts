@@ -3,7 +3,9 @@
 import { updateTasks, type UpdateRequest } from "@ui/api/actions";
 import type { TaskSpec } from "@ui/api/types";
 import { count, plural } from "@ui/lib/format";
+import { placingChange, placingForm } from "@ui/lib/placing";
 import { duration, pairs, Unreadable } from "@ui/lib/words";
+import { readPlacing } from "@ui/views/task/placing-fields";
 import type { Progress } from "@ui/views/tasks/bulk";
 import { ofIds } from "@ui/views/tasks/cancel-many";
 import type { Filter } from "@ui/views/tasks/filter";
@@ -38,6 +40,19 @@ export function changeOf(read: (name: string) => string, now = Date.now()): Chan
   if (timeout) {
     spec.timeout = timeout;
     paths.push("spec.timeout");
+  }
+  const deadline = duration(read("startDeadline"), "Must start within");
+  if (deadline) {
+    spec.startDeadline = deadline;
+    paths.push("spec.startDeadline");
+  }
+  const placing = placingChange(placingForm(), readPlacing(read));
+  if (read("anyNode")) {
+    if (placing.paths.length) throw new Unreadable("Placement: give rules, or remove all of them.");
+    paths.push("spec.placement");
+  } else if (placing.paths.length) {
+    spec.placement = placing.rules;
+    paths.push(...placing.paths.map((path) => `spec.${path}`));
   }
   const queue = read("queue");
   if (queue) paths.push("queue");
