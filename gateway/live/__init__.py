@@ -3,7 +3,7 @@
 One watch or poll of the cluster serves every client that wants the same:
 
     cluster --> watch --> journal --> taskfeed -.                 .--> session --> client
-            --> polled, services --> keyed -----+--> feed (shared) --> ...
+            --> polled, jobs, services --> keyed +--> feed (shared) --> ...
             --> logs (one for each subscription) ---------------------^
 
     topics/     what clients subscribe to        cluster/    what topics read of the cluster

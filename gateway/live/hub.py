@@ -15,6 +15,7 @@ from gateway.live.cluster.leader import Leader
 from gateway.live.messages import frames
 from gateway.live.messages.filters import LogFilter, TaskFilter
 from gateway.live.session import TRY_AGAIN, UNAUTHENTICATED, Session, Subscription
+from gateway.live.topics.jobs import Jobs
 from gateway.live.topics.logs import LogTail
 from gateway.live.topics.polled import Polled
 from gateway.live.topics.services import Services
@@ -37,7 +38,11 @@ class Hub:
         throttle = Throttle()
         self.tasks = Tasks(cluster, self._background, throttle)
         self._polled = Polled(cluster, self._background, throttle, self.leader, self.tasks.watches)
-        self._services = Services(cluster, self._background, throttle)
+        # Those that have a watch of their own.
+        self._watched: dict[str, Jobs | Services] = {
+            "jobs": Jobs(cluster, self._background, throttle),
+            "services": Services(cluster, self._background, throttle),
+        }
         self._tails = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -70,8 +75,8 @@ class Hub:
             self.tasks.subscribe(subscription, wanted, resume)
         elif isinstance(wanted, LogFilter):
             self._tail(subscription, wanted, resume)
-        elif subscription.topic == "services":
-            self._services.subscribe(subscription, wanted)
+        elif (watched := self._watched.get(subscription.topic)) is not None:
+            watched.subscribe(subscription, wanted)
         else:
             self._polled.subscribe(subscription, subscription.topic, wanted)
 
@@ -83,8 +88,8 @@ class Hub:
         elif isinstance(wanted, LogFilter):
             if subscription.task is not None:
                 subscription.task.cancel()
-        elif subscription.topic == "services":
-            self._services.unsubscribe(subscription)
+        elif (watched := self._watched.get(subscription.topic)) is not None:
+            watched.unsubscribe(subscription)
         else:
             self._polled.unsubscribe(subscription, subscription.topic)
 
@@ -95,8 +100,8 @@ class Hub:
         elif subscription.awaits_snapshot:
             if isinstance(subscription.filter, TaskFilter):
                 self.tasks.drained(subscription)
-            elif subscription.topic == "services":
-                self._services.drained(subscription)
+            elif (watched := self._watched.get(subscription.topic)) is not None:
+                watched.drained(subscription)
             else:
                 self._polled.drained(subscription, subscription.topic)
 

@@ -52,6 +52,7 @@ class FakeCluster:
         self.oldest = 0
         self.calls: list[str] = []
         self.watches = 0
+        self.job_watches = 0
         self._grew = asyncio.Condition()
 
     # -- what happens
@@ -100,14 +101,6 @@ class FakeCluster:
 
     def _ListQueues(self, request: Any) -> Any:
         return pb.ListQueuesResponse(queues=self.queues.values(), revision=self.revision)
-
-    def _ListJobs(self, request: Any) -> Any:
-        newest = sorted(self.jobs.values(), key=lambda job: job.id, reverse=True)
-        return pb.ListJobsResponse(jobs=newest[: request.page_size])
-
-    def _GetJob(self, request: Any) -> Any:
-        job = self.jobs.get(request.id)
-        return not_found("job", request.id) if job is None else pb.GetJobResponse(job=job)
 
     def _ListNodes(self, request: Any) -> Any:
         return pb.ListNodesResponse(nodes=self.nodes.values(), revision=self.revision)
@@ -165,6 +158,35 @@ class FakeCluster:
                     yield pb.WatchTasksResponse(events=wanted, resume_token=f"t{place}")
         finally:
             self.watches -= 1
+
+    async def _WatchJobs(self, request: Any) -> AsyncIterator[Any]:
+        self.job_watches += 1
+        known: dict[str, bytes] = {}
+        try:
+            while True:
+                await self.leads.wait()
+                newest = sorted(self.jobs.values(), key=lambda job: job.id)[-request.newest :]
+                wanted = newest
+                if request.ids:
+                    wanted = [self.jobs[one] for one in request.ids if one in self.jobs]
+                now = {job.id: job.SerializeToString() for job in wanted}
+                gone = sorted(name for name in known if name not in self.jobs)
+                changed = [job for job in wanted if known.get(job.id) != now[job.id]]
+                if changed or gone or not known:
+                    yield pb.WatchJobsResponse(jobs=changed, deleted=gone, complete=not known)
+                known = now or {"": b""}
+                async with self._grew:
+                    await self._grew.wait()
+        finally:
+            self.job_watches -= 1
+
+    async def change_job(self, job: job_pb2.Job | None = None, *, deleted: str = "") -> None:
+        """A job is another now, or is gone."""
+        if job is not None:
+            self.jobs[job.id] = job
+        self.jobs.pop(deleted, None)
+        async with self._grew:
+            self._grew.notify_all()
 
     async def _WatchServices(self, request: Any) -> AsyncIterator[Any]:
         yield service_pb2.WatchServicesResponse(

@@ -1,8 +1,6 @@
-"""Topics `queues`, `nodes`, `jobs` and `cluster`: read once a second, sent as differences.
+"""Topics `queues`, `nodes` and `cluster`: read once a second, sent as differences.
 
 The leader is asked only while somebody is subscribed. What was last seen stands while it is away.
-Of jobs these are the newest ones, and those whose ids somebody named; without the payload of their
-template, as in lists.
 """
 
 from __future__ import annotations
@@ -14,21 +12,17 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import grpc
 import structlog
 
 from gateway.http.jsonwrite import dump, to_json
 from gateway.live import limits
 from gateway.live.background_tasks import BackgroundTasks
 from gateway.live.cluster.calls import (
-    GET_JOB,
-    LIST_JOBS,
     LIST_NODES,
     LIST_QUEUES,
     Cluster,
     pages,
     passes,
-    read,
 )
 from gateway.live.cluster.leader import Leader
 from gateway.live.cluster.watch import Holder, TaskWatch
@@ -39,11 +33,11 @@ from gateway.live.topics.keyed import Entities, KeyedFeed
 from gateway.live.topics.rates import Rates
 from gateway.live.topics.throttle import Throttle
 from quorate.runtime.errors import QuorateError, exhausted
-from quorate.v1 import job_pb2, queue_pb2, scheduler_pb2
+from quorate.v1 import queue_pb2, scheduler_pb2
 
 log = structlog.get_logger(__name__)
 
-_TOPICS: Final = ("queues", "nodes", "jobs", "cluster")
+_TOPICS: Final = ("queues", "nodes", "cluster")
 # The one entity of topic `cluster`.
 _CLUSTER: Final = "cluster"
 
@@ -67,8 +61,17 @@ class Keyed:
         """All that filters name."""
         return frozenset[str]().union(*(wanted.names for wanted in self._feeds))
 
-    def subscribe(self, subscriber: Subscriber, wanted: NameFilter) -> None:
-        """Begin. Raises QuorateError."""
+    def __contains__(self, subscriber: Subscriber) -> bool:
+        return subscriber in self._homes
+
+    def subscribe(
+        self,
+        subscriber: Subscriber,
+        wanted: NameFilter,
+        *,
+        when: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin; `when` is called before the first answer. Raises QuorateError."""
         feed = self._feeds.get(wanted)
         if feed is None:
             if len(self._feeds) >= limits.FEEDS:
@@ -82,6 +85,7 @@ class Keyed:
         feed.subscribers[subscriber] = None
         self._homes[subscriber] = feed
         subscriber.awaits_snapshot = True
+        when()
         self._serve(feed)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -229,42 +233,9 @@ class Polled(Holder):
         if topics["nodes"]:
             nodes, revision = await self._all(LIST_NODES, scheduler_pb2.ListNodesRequest, "nodes")
             topics["nodes"].replace({one.name: dump(to_json(one)) for one in nodes}, revision)
-        if topics["jobs"]:
-            await self._look_at_jobs(topics["jobs"])
         if topics["cluster"] and (leader := self._leader.seen) is not None:
             overview = {_CLUSTER: dump(self._overview(queues))}
             topics["cluster"].replace(overview, leader.revision)
-
-    async def _look_at_jobs(self, topic: Keyed) -> None:
-        """The newest jobs, and those that filters name."""
-        try:
-            request = scheduler_pb2.ListJobsRequest(page_size=limits.JOBS)
-            listed = (await read(self._cluster, LIST_JOBS, request)).jobs
-            found: dict[str, job_pb2.Job] = {job.id: job for job in listed}
-            for name in sorted(topic.names - found.keys(), reverse=True)[: limits.JOB_IDS]:
-                job = await self._job(name)
-                if job is not None:
-                    found[name] = job
-        except QuorateError as error:
-            if passes(error):
-                raise
-            # Whoever may not read jobs may read the others.
-            topic.fail(error)
-            return
-        topic.replace({name: dump(to_json(job)) for name, job in found.items()})
-
-    async def _job(self, name: str) -> job_pb2.Job | None:
-        """One job as lists have it; None when there is none."""
-        try:
-            answer = await read(self._cluster, GET_JOB, scheduler_pb2.GetJobRequest(id=name))
-        except QuorateError as error:
-            if error.code is not grpc.StatusCode.NOT_FOUND:
-                raise
-            return None
-        job: job_pb2.Job = answer.job
-        if work := job.spec.template.WhichOneof("work"):
-            job.spec.template.ClearField(work)
-        return job
 
     async def _all(
         self, method: Any, request: Callable[..., Any], field: str

@@ -32,6 +32,7 @@ from scheduler.api.servicer import Context
 from scheduler.api.specs.check import LARGE_JSON, SpecCheck
 from scheduler.api.validate import (
     at_most,
+    between,
     duration,
     known_enum,
     page_size,
@@ -264,6 +265,9 @@ class JobCalls:
         at_most("ids", len(request.ids), validate.MAX_WATCHED, "ids")
         for place, job in enumerate(request.ids):
             at_most(f"ids[{place}]", len(job), 256, "characters")
+        between("newest", request.newest, 0, validate.MAX_WATCHED)
+        if request.ids and request.newest:
+            raise invalid("newest", "is for a watch without ids")
         if request.queue and queue_name("queue", request.queue) not in self._state.queues:
             await self._driver.readable()
             raise not_found("queue", request.queue)

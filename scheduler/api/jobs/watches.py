@@ -11,6 +11,7 @@ again at the next leader."""
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -28,6 +29,48 @@ KEEPALIVE: Final = 1.0
 _JOBS_AT_ONCE: Final = 500
 
 
+class _Newest:
+    """Which jobs are the newest `size`: their ids are in the order of their creation."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.ids: set[str] = set()
+        # No job below it is among them.
+        self._least = ""
+        # One of them was deleted, so an older one may be among them again.
+        self.shrunk = False
+
+    def begin(self, rows: list[JobRow]) -> list[JobRow]:
+        """The newest of all there are, oldest first."""
+        found = heapq.nlargest(self._size, rows, key=lambda row: row.id)
+        found.reverse()
+        self.ids, self.shrunk = {row.id for row in found}, False
+        self._bound()
+        return found
+
+    def among(self, rows: list[JobRow]) -> list[JobRow]:
+        """Those of the rows that are among the newest."""
+        found = [row for row in rows if row.id >= self._least]
+        new = {row.id for row in found} - self.ids
+        if new:
+            self.ids |= new
+            for gone in sorted(self.ids)[: -self._size]:
+                self.ids.discard(gone)
+            self._bound()
+        return [row for row in found if row.id in self.ids]
+
+    def drop(self, gone: list[str]) -> None:
+        """These were deleted."""
+        if full := len(self.ids) == self._size:
+            self.shrunk = self.shrunk or not self.ids.isdisjoint(gone)
+        self.ids.difference_update(gone)
+        if not full:
+            self._bound()
+
+    def _bound(self) -> None:
+        self._least = min(self.ids) if len(self.ids) == self._size else ""
+
+
 class _Watch:
     """What one watch has seen."""
 
@@ -38,21 +81,32 @@ class _Watch:
         # What it knows of: it learns when they are gone. No more than are on record.
         self.known: set[str] = set(self._only)
         self.seen = state.job_changes.last
+        self._newest = _Newest(request.newest) if request.newest else None
         # How many jobs had been deleted at the last look; -1: there was none.
         self._dropped = -1
 
     def matching(self) -> list[JobRow]:
-        """All jobs that match, oldest first."""
-        return [row for row in self._state.jobs.values() if self._matches(row)]
+        """All jobs that match, or the newest of them."""
+        rows = [row for row in self._state.jobs.values() if self._matches(row)]
+        return rows if self._newest is None else self._newest.begin(rows)
 
     def changed(self) -> list[JobRow]:
-        """Those that changed since the last call."""
+        """Those that changed since the last call, or came back."""
         changes, self.seen = (
             self._state.job_changes.since(self.seen),
             self._state.job_changes.last,
         )
         rows = [self._state.jobs[job] for job in reversed(changes) if job in self._state.jobs]
-        return [row for row in rows if self._matches(row)]
+        rows = [row for row in rows if self._matches(row)]
+        if self._newest is None:
+            return rows
+        if self._newest.shrunk:
+            before = self._newest.ids
+            came = [row for row in self.matching() if row.id not in before]
+            rows = list({row.id: row for row in came + rows}.values())
+        found = self._newest.among(rows)
+        self.known &= self._newest.ids
+        return found
 
     def gone(self) -> list[str]:
         """Those of which it knew and that are on record no longer."""
@@ -61,6 +115,8 @@ class _Watch:
         self._dropped = self._state.job_changes.dropped
         gone = sorted(self.known - self._state.jobs.keys())
         self.known.difference_update(gone)
+        if self._newest is not None:
+            self._newest.drop(gone)
         return gone
 
     def _matches(self, row: JobRow) -> bool:
@@ -78,7 +134,7 @@ async def watch(
     """The answers of one watch. Raises QuorateError when the term ends."""
     state = driver.state
     mine = _Watch(state, request)
-    answers = _answers(mine, mine.matching())
+    answers = _answers(mine, mine.gone(), mine.matching())
     answers[-1].complete = True
     clock = asyncio.get_running_loop().time
     while True:
@@ -91,15 +147,17 @@ async def watch(
             await asyncio.sleep(1 / LOOKS_A_SECOND)
             if mine.seen != state.job_changes.last:
                 # Without anything when others changed.
-                found = _answers(mine, mine.changed())
+                # What is gone comes first: another one may be among the newest instead.
+                gone = mine.gone()
+                found = _answers(mine, gone, mine.changed())
                 answers = found if found[0].jobs or found[0].deleted else []
             if not answers and clock() - sent >= KEEPALIVE:
                 answers = [pb.WatchJobsResponse()]
 
 
-def _answers(mine: _Watch, rows: list[JobRow]) -> list[pb.WatchJobsResponse]:
+def _answers(mine: _Watch, gone: list[str], rows: list[JobRow]) -> list[pb.WatchJobsResponse]:
     """Rows as answers of a page's size; one at least."""
-    answers, size = [pb.WatchJobsResponse(deleted=mine.gone())], 0
+    answers, size = [pb.WatchJobsResponse(deleted=gone)], 0
     for row in rows:
         view = views.job(row)
         mine.known.add(row.id)

@@ -156,7 +156,7 @@ def test_a_job_shows_the_levels_of_its_reduce(open_page: OpenPage, cluster: Loca
     levels = look.page.get_by_role("table", name="Levels")
     expect(levels.get_by_role("row")).to_have_count(3)
     expect(levels).to_contain_text("3 of 3")
-    expect(look.page.get_by_label("Result")).to_have_text("45")
+    expect(look.page.get_by_label("Result", exact=True)).to_have_text("45")
     look.page.mouse.move(0, 0)
     look.page.evaluate(AXE.read_text())
     assert look.page.evaluate(RUN_AXE) == []

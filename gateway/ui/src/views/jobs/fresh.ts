@@ -43,7 +43,7 @@ export function asFresh(job: Job, fresh: Fresh): Job {
 
 /**
  * What was read, or what live updates made of it since: whichever came last. After an action the view
- * reads anew, up to a second before live updates know of it.
+ * reads anew, perhaps before live updates know of it.
  *
  * `partly`: a part of `read` was there before, as the first pages of a list are.
  */
