@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from quorate.runtime.errors import QuorateError, invalid
-from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS
+from scheduler.core.place_rules import ANY_TAINT, Taint
+from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS, MAX_TAINTS
 
 MAX_NODES: Final = 10_000
 MAX_TASKS: Final = 1_000_000
@@ -34,7 +35,8 @@ DEFAULT_LEAVING: Final = 15.0
 
 KEYS: Final = frozenset(
     "queues slotsPerNode tasksPerNode cpuPerNode memoryPerNode countersPerNode "
-    "minNodes maxNodes oldestAge idleSeconds leavingSeconds labels".split()
+    "labelsPerNode taintsPerNode labels "
+    "minNodes maxNodes oldestAge idleSeconds leavingSeconds".split()
 )
 # What KEDA's own external scaler takes from the same metadata.
 KEDA_KEYS: Final = frozenset(
@@ -52,13 +54,17 @@ _UNITS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a node offers: slots, cores, bytes, named counters. None: as much as is wanted."""
+    """What a node offers: slots, cores, bytes, named counters (None: as much as is wanted); and by
+    which labels and taints tasks choose it."""
 
     slots: int = 1
     cpu: float | None = None
     memory: int | None = None
     # Sorted; a counter that is not named is not there, as in placement.
     counters: tuple[tuple[str, int], ...] = ()
+    # Sorted; those by which nodes are chosen for scaling are among them.
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[Taint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,8 @@ def parse(metadata: Mapping[str, str]) -> Ask:
             cpu=_number(given, "cpuPerNode", 0.001, MAX_CPU),
             memory=_memory(given),
             counters=_counters(given),
+            labels=_labels_per_node(given),
+            taints=_taints(given),
         ),
         tasks_per_node=tasks,
         min_nodes=least,
@@ -232,6 +240,30 @@ def _counters(given: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
 
 def _labels(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return _pairs(given, "labels", MAX_LABELS)
+
+
+def _labels_per_node(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Those that choose the nodes, and what else is said of new ones."""
+    found = dict(_labels(given))
+    for name, value in _pairs(given, "labelsPerNode", MAX_LABELS):
+        if found.setdefault(name, value) != value:
+            raise _error("labelsPerNode", f"{name[:80]!r} has another value in labels")
+    return tuple(sorted(found.items()))
+
+
+def _taints(given: Mapping[str, str]) -> tuple[Taint, ...]:
+    """`dedicated=ml,repair`, sorted."""
+    found = []
+    for part in given["taintsPerNode"].split(",") if "taintsPerNode" in given else ():
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if not key or key == ANY_TAINT or (taint := Taint(key, value)) in found:
+            raise _error(
+                "taintsPerNode", f"{part.strip()[:80]!r} is not KEY or KEY=VALUE, each once"
+            )
+        found.append(taint)
+    if len(found) > MAX_TAINTS:
+        raise _error("taintsPerNode", f"more than {MAX_TAINTS} taints", limit=MAX_TAINTS)
+    return tuple(sorted(found))
 
 
 def _pairs(given: Mapping[str, str], key: str, most: int) -> tuple[tuple[str, str], ...]:

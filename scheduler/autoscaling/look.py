@@ -1,7 +1,7 @@
 """What of the leader's state a trigger asks about.
 
 Reads the state and keeps nothing. What it looks at is bounded: each node that is scaled, each queue
-by name, and of the waiting tasks the kinds of needs, not the tasks.
+by name, and of the waiting tasks the kinds of needs and rules, not the tasks.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
 from scheduler.core.handlers.start_limits import room_of, room_of_shared
 from scheduler.core.model.rows import NodeRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
+from scheduler.core.place_rules import Rules
+from scheduler.core.placement.choosing import taints_of
 from scheduler.core.values import NO_LIMITS, NO_NEEDS, Kind, Needs
 
-# Kinds of needs that are distinguished; tasks of further kinds count as if they needed only a slot.
+# Kinds of needs and rules that are distinguished. Tasks of further kinds count as if they needed
+# only a slot, and those with rules not at all.
 MAX_KINDS: Final = 128
 
 
 def look(state: State, ask: Ask, now: float) -> Seen:
     """What there is at `now`, seconds since the epoch."""
-    kinds: dict[tuple[bool, Needs], int] = {}
+    kinds: dict[tuple[bool, Needs, Rules | None], int] = {}
     oldest = now
     ended = 0.0
     for queue in state.queues.values():
@@ -40,17 +43,20 @@ def look(state: State, ask: Ask, now: float) -> Seen:
         if queue.limits is not NO_LIMITS:
             left = room_of(state, queue, left, now)
         for waits, waiting in chain(queue.pending.open_kinds(), more):
-            count = min(waiting, left)
+            count, rules = min(waiting, left), None
             if isinstance(waits, Kind):
-                needs, count = waits.needs, room_of_shared(state, waits.shared, count, now)
+                needs, rules = waits.needs, waits.rules
+                count = room_of_shared(state, waits.shared, count, now)
             else:
                 needs = waits
             if count <= 0:
                 continue
             left -= count
-            kind = (slotless, needs)
+            kind = (slotless, needs, rules)
             if kind not in kinds and len(kinds) >= MAX_KINDS:
-                kind = (slotless, NO_NEEDS)
+                if rules is not None:
+                    continue
+                kind = (slotless, NO_NEEDS, None)
             kinds[kind] = kinds.get(kind, 0) + count
         first = queue.pending.oldest()
         if first is not None:
@@ -58,23 +64,23 @@ def look(state: State, ask: Ask, now: float) -> Seen:
             oldest = min(oldest, first.create_time)
     return Seen(
         nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
-        demands=[Demand(needs, count, slotless) for (slotless, needs), count in kinds.items()],
+        demands=[Demand(needs, count, own, rules) for (own, needs, rules), count in kinds.items()],
         oldest=now - oldest,
         ended=max(0.0, now - ended) if ended else inf,
     )
 
 
-def _subtasks(queue: QueueRow) -> list[tuple[Needs, int]]:
+def _subtasks(queue: QueueRow) -> list[tuple[Needs | Kind, int]]:
     """Of each job the subtasks that wait, but for one: the job itself stands in the order."""
-    found = []
+    found: list[tuple[Needs | Kind, int]] = []
     for entry in queue.entries.values():
         job = entry.job
-        if job is None:
+        if job is None or (isinstance(entry.kind, Kind) and entry.kind.pause):
             continue
         count, limit = job.array.pending, job.spec.max_parallel
         if limit:
             count = min(count, limit - len(job.chunks))
-        found.append((entry.needs, count - 1))
+        found.append((entry.kind, count - 1))
     return found
 
 
@@ -88,6 +94,9 @@ def _seen(state: State, node: NodeRow, now: float) -> NodeSeen:
         cpu=node.cpu,
         memory=node.memory,
         counters=node.counters,
+        labels=node.labels,
+        taints=taints_of(state, node),
+        running=allocation.labels,
         held=len(allocation.rows),
         # Of those that have given their slots up its agent reported a second ago at most.
         slots_held=max(0, len(allocation.rows) - replicas - node.stats.yielded),

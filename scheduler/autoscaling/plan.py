@@ -10,6 +10,9 @@ A node may go when it holds nothing, has held nothing for `idle_seconds`, and wh
 need it. Hence the answer is never below the number of nodes that hold work (unless `max_nodes`
 is), grows with what waits and never shrinks by it, and falls only after nodes were idle.
 
+Counted is only what nodes of this kind can run: their labels and taints, and the tasks that run on
+them, allow it (`scheduler.core.place_rules`). Filters of queues are not looked at.
+
 Tasks that need the same are counted together, and fractions of nodes are added up: the number is
 an estimate of a bin packing, at most a little low where many kinds share few nodes. What then
 still waits is counted again when the new nodes are full.
@@ -25,7 +28,16 @@ from typing import Final
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.autoscaling.ask import Ask, Shape
 from scheduler.core.model.rows import NO_INSTANCE
-from scheduler.core.values import Needs
+from scheduler.core.place_rules import (
+    Label,
+    Rules,
+    Taint,
+    broken_apart,
+    broken_label,
+    broken_near,
+    not_tolerated,
+)
+from scheduler.core.values import BLOB_STORE, HOOKS, Needs
 
 # Sums of fractions are not exact: 3 x 1/3 may be a little more than 1.
 _ROUNDING: Final = 1e-6
@@ -53,6 +65,10 @@ class NodeSeen:
     # Whether it takes new work: not cordoned, not draining.
     open: bool = True
     instance: InstanceId = NO_INSTANCE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Taint] = ()
+    # How many tasks with each label it holds.
+    running: Mapping[Label, int] = field(default_factory=dict)
     # Seconds since it was marked as leaving; None while it is not.
     marked: float | None = None
     # Whether an operator drains it: its agent says by itself that it is not ready.
@@ -61,11 +77,13 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`count` tasks that wait and need the same; replicas of services take no slot."""
+    """`count` tasks that wait, need the same and have the same rules; replicas of services take no
+    slot."""
 
     needs: Needs
     count: int
     slotless: bool = False
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +116,12 @@ def plan(ask: Ask, seen: Seen) -> Plan:
     # Those that hold work first, then those that were idle for the shortest time, then those that
     # are marked, the newest first: the others stay untouched and may go.
     nodes = sorted(seen.nodes, key=_turn)
-    packed = [_pack(ask.shape, seen.demands, nodes, ask.tasks_per_node / ask.shape.slots)]
+    new = _new_node(ask.shape, nodes)
+    packed = [_pack(new, seen.demands, nodes, ask.tasks_per_node / ask.shape.slots)]
     if ask.oldest_age is not None and seen.oldest > ask.oldest_age:
         # In one round. What then fits nowhere leaves its place to others, so that this alone could
         # ask for less: who waits longer would get fewer nodes.
-        packed.append(_pack(ask.shape, seen.demands, nodes, 1.0))
+        packed.append(_pack(new, seen.demands, nodes, 1.0))
     missing = max(one.missing for one in packed)
     waiting = any(one.waiting for one in packed)
     busy = sum(1 for node in nodes if node.held)
@@ -138,7 +157,7 @@ class _Packing:
 
 
 def _pack(
-    shape: Shape, demands: Sequence[Demand], nodes: Sequence[NodeSeen], rounds: float
+    new: NodeSeen, demands: Sequence[Demand], nodes: Sequence[NodeSeen], rounds: float
 ) -> _Packing:
     """Each kind onto the first nodes that take it, worked off in `rounds`."""
     left = [1.0] * len(nodes)
@@ -156,7 +175,8 @@ def _pack(
                 taken = min(rest, left[place] * room)
                 left[place] = max(0.0, left[place] - taken / room)
                 rest -= taken
-        a_new_one = _room_of_new(shape, demand, times)
+        # 0: it would be of no use.
+        a_new_one = _room(new, demand, times)
         waiting = waiting or rest < demand.count or a_new_one > 0
         if a_new_one and rest > _ROUNDING:
             missing += rest / a_new_one
@@ -176,12 +196,12 @@ def _turn(node: NodeSeen) -> tuple[object, ...]:
 def _order(demand: Demand) -> tuple[object, ...]:
     # A fixed order of kinds: the answer grows with each count only if no kind changes its place.
     needs = demand.needs
-    return demand.slotless, needs.cpu, needs.memory, needs.counters
+    return demand.slotless, needs.cpu, needs.memory, needs.counters, repr(demand.rules or "")
 
 
 def _room(node: NodeSeen, demand: Demand, rounds: float) -> int:
     """How many tasks of a kind the node takes beside what it holds, worked off in `rounds`."""
-    if not node.open:
+    if not node.open or not _allows(node, demand.rules):
         return 0
     needs, held = demand.needs, node.counters_held
     wants = [
@@ -194,6 +214,8 @@ def _room(node: NodeSeen, demand: Demand, rounds: float) -> int:
     ]
     if not demand.slotless:
         wants.append((1, node.slots, node.slots_held))
+    if demand.rules is not None and any(rule.distinct for rule in demand.rules.apart):
+        wants.append((1, 1, 0))
     room = MOST_TASKS
     for amount, has, taken in wants:
         # What a node cannot hold at once does not fit in any number of rounds.
@@ -204,13 +226,34 @@ def _room(node: NodeSeen, demand: Demand, rounds: float) -> int:
     return max(0, room)
 
 
-def _room_of_new(shape: Shape, demand: Demand, rounds: float) -> int:
-    """The same of a node that is not there yet. 0: it would be of no use."""
-    node = NodeSeen(
+def _allows(node: NodeSeen, rules: Rules | None) -> bool:
+    """Whether labels and taints of the node, and what runs there, allow tasks with these rules."""
+    if not_tolerated(node.taints, rules) is not None:
+        return False
+    return rules is None or not (
+        broken_label(rules, node.name, node.labels)
+        or broken_near(rules, node.running)
+        or broken_apart(rules, node.running)
+    )
+
+
+def _new_node(shape: Shape, nodes: Sequence[NodeSeen]) -> NodeSeen:
+    """A node that is not there yet.
+
+    What an agent can do beside running tasks is not part of the shape: hooks, and large values. The
+    new one can what one of those can that are there; where there is none, it can all.
+    """
+    able = {
+        name: MOST_TASKS
+        for name in (BLOB_STORE, HOOKS)
+        if not nodes or any(node.counters.get(name) for node in nodes)
+    }
+    return NodeSeen(
         NodeName(""),
         shape.slots,
         inf if shape.cpu is None else shape.cpu,
         inf if shape.memory is None else shape.memory,
-        dict(shape.counters),
+        able | dict(shape.counters),
+        labels=dict(shape.labels),
+        taints=shape.taints,
     )
-    return _room(node, demand, rounds)

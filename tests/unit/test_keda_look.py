@@ -11,11 +11,14 @@ from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
 from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
 from scheduler.core.model import events as e
-from scheduler.core.model.rows import Control
+from scheduler.core.model.rows import Control, PauseRow
+from scheduler.core.place_rules import Taint
 from scheduler.core.values import NO_NEEDS, Needs, Rate
 from tests.support.core import Cluster
+from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
+from tests.support.core_placement import placed
 from tests.support.core_specs import START, spec
 
 
@@ -83,6 +86,45 @@ def test_what_a_limit_holds_back_waits_for_no_node() -> None:
     n.succeed(tasks[0])
     # One at a time: the demand may be too large by what waits behind it, never too small.
     assert [d.count for d in seen(c).demands] == [2]
+
+
+def test_rules_are_told_apart_and_labels_taints_and_what_runs_are_seen() -> None:
+    c = Cluster()
+    node = c.node("n1", labels={"disk": "hdd"}, credit=5)
+    c.control("n1", Control(taints=(Taint("repair"),)))
+    for _ in range(2):
+        c.submit(placed(where=["disk=ssd"], tolerate=["repair"]))
+    c.submit()
+    there = c.submit(placed({"app": "web"}, tolerate=["repair"]))
+    assert list(node.has) == [there]
+    found = {str(d.rules.nodes[0]) if d.rules else "": d.count for d in seen(c).demands}
+    assert found == {"disk = ssd": 2, "": 1}
+    assert one(c).labels == {"disk": "hdd"}
+    assert one(c).taints == (Taint("repair"),)
+    assert one(c).running == {("app", "web"): 1}
+
+
+def test_kinds_with_rules_beyond_the_bound_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "MAX_KINDS", 1)
+    c = Cluster()
+    c.submit()
+    c.submit(placed(where=["disk=ssd"]))
+    assert seen(c).demands == [Demand(NO_NEEDS, 1)]
+
+
+def test_subtasks_have_the_rules_of_their_job_and_wait_for_its_pause() -> None:
+    c = Cluster()
+    task = placed(where=["disk=ssd"])
+    Jobs(c).create(10, job_spec()._replace(labels=(("app", "mail"),), rules=task.rules))
+    (demand,) = seen(c).demands
+    assert demand.count == 10
+    assert demand.rules is not None
+    assert [str(rule) for rule in demand.rules.nodes] == ["disk = ssd"]
+    pause = PauseRow("p", labels=(("app", "mail"),))
+    c.call(lambda token: e.PauseSubmitted(pause, e.Request(), token))
+    # Placement has met it.
+    c.node("n1")
+    assert seen(c).demands == []
 
 
 def test_what_waits_in_a_paused_queue_waits_for_no_node() -> None:

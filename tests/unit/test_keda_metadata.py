@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
 from scheduler.autoscaling.ask import KEYS, Ask, Shape, parse
+from scheduler.core.place_rules import Taint
 
 PAIRS = ",".join(f"k{number}=1" for number in range(33))
 
@@ -27,6 +28,8 @@ def test_every_key_is_taken() -> None:
             "cpuPerNode": "3.5",
             "memoryPerNode": "8Gi",
             "countersPerNode": "gpu=2, licence=1",
+            "labelsPerNode": "disk=ssd, zone=a",
+            "taintsPerNode": "repair, dedicated=ml",
             "minNodes": "1",
             "maxNodes": "20",
             "oldestAge": "30",
@@ -37,7 +40,14 @@ def test_every_key_is_taken() -> None:
     )
     assert ask == Ask(
         queues=("mail", "batch-*"),
-        shape=Shape(4, 3.5, 8 << 30, (("gpu", 2), ("licence", 1))),
+        shape=Shape(
+            4,
+            3.5,
+            8 << 30,
+            (("gpu", 2), ("licence", 1)),
+            (("disk", "ssd"), ("pool", "gpu"), ("zone", "a")),
+            (Taint("dedicated", "ml"), Taint("repair")),
+        ),
         tasks_per_node=100,
         min_nodes=1,
         max_nodes=20,
@@ -99,6 +109,13 @@ def test_tasks_of_a_node_are_as_many_as_its_slots_when_left_out() -> None:
         ({"labels": "zone"}, "labels"),
         ({"labels": "=a"}, "labels"),
         ({"labels": PAIRS}, "labels"),
+        ({"labelsPerNode": "zone"}, "labelsPerNode"),
+        ({"labelsPerNode": PAIRS}, "labelsPerNode"),
+        ({"labels": "pool=a", "labelsPerNode": "pool=b"}, "labelsPerNode"),
+        ({"taintsPerNode": "=ml"}, "taintsPerNode"),
+        ({"taintsPerNode": "*"}, "taintsPerNode"),
+        ({"taintsPerNode": "a=1,a=1"}, "taintsPerNode"),
+        ({"taintsPerNode": ",".join(f"t{n}" for n in range(17))}, "taintsPerNode"),
         ({"maxNodes": "5", "maxNodesFromEnv": "6"}, "maxNodes"),
     ],
 )

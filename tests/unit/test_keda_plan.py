@@ -5,20 +5,29 @@ from __future__ import annotations
 from quorate.runtime.ids import NodeName
 from scheduler.autoscaling.ask import Ask, Shape, parse
 from scheduler.autoscaling.plan import Demand, NodeSeen, Plan, Seen, plan
-from scheduler.core.values import Needs
+from scheduler.core.place_rules import (
+    LabelOperator,
+    NodeRule,
+    Rules,
+    Taint,
+    TaskRule,
+    Toleration,
+)
+from scheduler.core.values import BLOB_STORE, HOOKS, Needs
 
 GIB = 1 << 30
 
 
-def waiting(count: int, slotless: bool = False, **needs) -> Demand:
+def waiting(count: int, slotless: bool = False, rules: Rules | None = None, **needs) -> Demand:
     counters = tuple(sorted(needs.pop("counters", {}).items()))
-    return Demand(Needs(counters=counters, **needs), count, slotless)
+    return Demand(Needs(counters=counters, **needs), count, slotless, rules)
 
 
 def node(name: str, held: int = 0, **more) -> NodeSeen:
     more.setdefault("slots", 1)
     more.setdefault("slots_held", held)
-    return NodeSeen(NodeName(name), cpu=4.0, memory=8 * GIB, counters={}, held=held, **more)
+    more.setdefault("counters", {})
+    return NodeSeen(NodeName(name), cpu=4.0, memory=8 * GIB, held=held, **more)
 
 
 def wanted(ask: Ask, *demands: Demand, nodes: tuple[NodeSeen, ...] = (), **more) -> int:
@@ -110,3 +119,77 @@ def test_active_ends_with_the_idle_time() -> None:
     assert plan(ask, Seen(ended=60.0)) == Plan(0, False)
     assert plan(ask, Seen([node("n1", held=1)], ended=59.0)).expires is None
     assert plan(parse({"minNodes": "1"}), Seen()) == Plan(1, True)
+
+
+# -- rules of tasks
+
+SSD = Rules(nodes=(NodeRule("disk", LabelOperator.IN, ("ssd",)),))
+WEB = ("app", "web")
+
+
+def test_tasks_that_no_node_of_the_pool_may_run_start_none() -> None:
+    assert plan(Ask(), Seen(demands=[waiting(3, rules=SSD)])) == Plan(0, False)
+    fast = parse({"labels": "pool=fast", "labelsPerNode": "disk=ssd"})
+    assert wanted(fast, waiting(3, rules=SSD), waiting(1)) == 4
+    slow = parse({"labelsPerNode": "disk=hdd"})
+    assert wanted(slow, waiting(3, rules=SSD), waiting(1)) == 1
+
+
+def test_nodes_are_chosen_by_the_labels_of_their_pool_without_repeating_them() -> None:
+    pool = Rules(nodes=(NodeRule("pool", LabelOperator.IN, ("gpu",)),))
+    assert wanted(parse({"labels": "pool=gpu"}), waiting(2, rules=pool)) == 2
+    assert wanted(parse({"labels": "pool=cpu"}), waiting(2, rules=pool)) == 0
+
+
+def test_a_rule_about_the_name_of_one_node_starts_no_other() -> None:
+    only = Rules(nodes=(NodeRule("node", LabelOperator.IN, ("n7",)),))
+    assert wanted(Ask(), waiting(1, rules=only)) == 0
+    other = Rules(nodes=(NodeRule("node", LabelOperator.NOT_IN, ("n7",)),))
+    assert wanted(Ask(), waiting(1, rules=other)) == 1
+
+
+def test_a_preferred_rule_is_no_condition() -> None:
+    preferred = Rules(nodes=(NodeRule("disk", LabelOperator.IN, ("ssd",), preferred=True),))
+    assert wanted(Ask(), waiting(2, rules=preferred)) == 2
+
+
+def test_a_tainted_pool_is_for_tasks_that_tolerate_its_taints() -> None:
+    ask = parse({"taintsPerNode": "dedicated=ml"})
+    ml = Rules(tolerations=(Toleration("dedicated", "ml"),))
+    assert wanted(ask, waiting(3), waiting(2, rules=ml)) == 2
+    # Those that are there are seen as they are, whatever new ones will be.
+    tainted = node("n1", taints=(Taint("repair"),), idle=999.0)
+    assert wanted(Ask(), waiting(1), nodes=(tainted,)) == 2
+
+
+def test_a_node_with_the_wrong_labels_has_no_room() -> None:
+    ask = parse({"labelsPerNode": "disk=ssd"})
+    nodes = (node("n1", labels={"disk": "hdd"}, idle=999.0), node("n2", labels={"disk": "ssd"}))
+    assert wanted(ask, waiting(1, rules=SSD), nodes=nodes) == 1
+    assert wanted(ask, waiting(2, rules=SSD), nodes=nodes) == 3
+
+
+def test_distinct_tasks_need_a_node_each() -> None:
+    distinct = Rules(apart=(TaskRule(WEB, distinct=True),))
+    ask = parse({"slotsPerNode": "4"})
+    assert wanted(ask, waiting(3, rules=distinct)) == 3
+    runs_one = node("n1", held=1, slots=4, running={WEB: 1})
+    assert wanted(ask, waiting(2, rules=distinct), nodes=(runs_one, node("n2", slots=4))) == 3
+
+
+def test_a_task_that_has_to_be_near_another_starts_no_node() -> None:
+    near = Rules(near=(TaskRule(WEB),))
+    assert plan(Ask(), Seen(demands=[waiting(1, rules=near)])) == Plan(0, False)
+    there = node("n1", held=1, slots=2, running={WEB: 1})
+    assert plan(Ask(), Seen([there], [waiting(1, rules=near)])).nodes == 1
+
+
+def test_a_new_node_is_taken_to_be_able_to_what_those_are_that_are_there() -> None:
+    for name in (BLOB_STORE, HOOKS):
+        demand = waiting(2, counters={name: 1})
+        assert wanted(Ask(), demand) == 2
+        able, unable = node("n1", held=1, counters={name: 5}), node("n2", held=1)
+        assert wanted(Ask(), demand, nodes=(able, unable)) == 4
+        assert wanted(Ask(), demand, nodes=(unable,)) == 1
+    said = parse({"countersPerNode": "blob-store=0"})
+    assert wanted(said, waiting(2, counters={BLOB_STORE: 1})) == 0
