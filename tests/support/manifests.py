@@ -28,6 +28,13 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "dev, an agent a machine": ("overlays/dev", "components/agent-daemonset"),
     "TLS, an agent a machine": ("base", "components/tls", "components/agent-daemonset"),
     "external etcd": ("base", "components/external-etcd", "components/tls"),
+    "blobs in a bucket": ("overlays/prod", "components/blob-bucket"),
+    "blobs in a folder": (
+        "base",
+        "components/tls",
+        "components/blob-folder",
+        "components/agent-daemonset",
+    ),
 }
 # Kinds that cert-manager and KEDA define: Kubernetes has no schema of them.
 CUSTOM: Final = frozenset(
@@ -39,7 +46,7 @@ CUSTOM: Final = frozenset(
     }
 )
 # Secrets that are made by hand, as docs/kubernetes.md says.
-BY_HAND: Final = frozenset({"quorate-tokens"})
+BY_HAND: Final = frozenset({"quorate-tokens", "blob-store"})
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 PROGRAMS: Final = ("scheduler", "agent", "gateway")
 

@@ -13,7 +13,16 @@ from typer.testing import CliRunner
 
 from quorate.cli.app import application
 from quorate.security.identity import Role, from_common_name
-from tests.support.manifests import BY_HAND, K8S, ROOT, container_of, objects, pod_of, workloads
+from tests.support.manifests import (
+    BY_HAND,
+    K8S,
+    ROOT,
+    container_of,
+    environment,
+    objects,
+    pod_of,
+    workloads,
+)
 from tools.render_k8s import render
 
 TEXT = (ROOT / "docs" / "kubernetes.md").read_text()
@@ -56,13 +65,16 @@ def test_folders_exist_and_objects_are_rendered() -> None:
     assert verbs == {"apply", "rollout", "port-forward", "create", "get"}
 
 
-def test_the_secret_of_tokens_is_the_one_that_is_mounted() -> None:
-    (words,) = (words for words in COMMANDS if "secret" in words)
-    name = words[words.index("generic") + 1]
-    assert {name} == BY_HAND
-    (_, _, source) = words[-1].removeprefix("--from-file=").partition("=")
+def test_secrets_are_those_that_are_mounted() -> None:
+    made = {words[words.index("generic") + 1]: words for words in COMMANDS if "secret" in words}
+    assert set(made) == BY_HAND
+    (_, _, source) = made["quorate-tokens"][-1].removeprefix("--from-file=").partition("=")
     (created,) = (words for words in COMMANDS if "tokens" in words[:2])
     assert created[created.index("--file") + 1] == source
+    files = {word.partition("=")[2] for word in made["blob-store"] if word.startswith("--from")}
+    variables = environment("blobs in a bucket", dict(workloads("blobs in a bucket"))["agent"])
+    named = {value for key, value in variables.items() if key.startswith("AWS_")}
+    assert named == {f"/etc/quorate/blob-store/{file}" for file in files}
 
 
 def test_tokens_are_made_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

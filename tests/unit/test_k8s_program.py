@@ -27,6 +27,7 @@ import scheduler.app
 import scheduler.telemetry.health
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
+from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
 from quorate.etcd.server.binary import find_etcd
 from quorate.security.credentials.tokens import create as create_token
 from quorate.security.guard import Guard
@@ -43,10 +44,12 @@ from tests.support.manifests import (
     Object,
     container_of,
     environment,
+    labels_of,
     named,
     of_kind,
     pod_of,
     quantity,
+    selects,
     workloads,
 )
 
@@ -63,6 +66,8 @@ PREFIXES = {
 }
 # Variables of the pod that are there for other variables to use.
 OURS = {"POD_IP", "POD_NAMESPACE", "POD_NAME"}
+# Those that clients of S3 read.
+STORES = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 NOW = dt.datetime.now(dt.UTC)
 
@@ -120,7 +125,7 @@ def test_every_variable_is_a_setting_of_the_program(variant: str, name: str) -> 
     fields = SETTINGS[name].model_fields
     prefix = PREFIXES[name]
     for key in environment(variant, workload_of(variant, name)):
-        if key not in OURS:
+        if key not in OURS | STORES:
             assert key.startswith(prefix), key
             assert key.removeprefix(prefix).lower() in fields, key
 
@@ -270,11 +275,44 @@ def test_keda_asks_what_the_scheduler_understands(
     assert ask.shape.slots == agent.slot_count
     assert ask.shape.memory == int(agent.memory)
     assert ask.owns(agent.label_map)
+    # What tasks choose nodes by is the same of an agent that is there and of a new one.
+    assert dict(ask.shape.labels) == agent.label_map
+    assert list(ask.shape.taints) == [(taint.key, taint.value) for taint in agent.taint_list]
     assert ask.max_nodes == scaled["spec"]["maxReplicaCount"]
     host, _, port = trigger["metadata"]["scalerAddress"].rpartition(":")
     assert host in _names("scheduler")
     ports = [each["port"] for each in named("prod", "Service", "scheduler")["spec"]["ports"]]
     assert int(port) in ports
+
+
+@pytest.mark.parametrize("name", ["scheduler", "agent"])
+def test_a_folder_of_blobs_is_where_the_volume_is(
+    name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of("blobs in a folder", name, secrets, monkeypatch)
+    assert isinstance(settings, SchedulerSettings | AgentSettings)
+    mounts = container_of(workload_of("blobs in a folder", name))["volumeMounts"]
+    (mount,) = (each for each in mounts if each["name"] == "blobs")
+    assert settings.blob_url == f"file://{mount['mountPath']}"
+    assert not mount.get("readOnly")
+
+
+@pytest.mark.parametrize("name", ["scheduler", "agent"])
+def test_a_bucket_of_blobs_is_reached_with_its_credentials(
+    name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = "blobs in a bucket"
+    workload = workload_of(variant, name)
+    variables = environment(variant, workload)
+    assert set(variables) >= STORES
+    (policy,) = (e for e in of_kind(variant, "NetworkPolicy")
+                 if e["metadata"]["name"] == "blob-store")  # fmt: skip
+    assert selects(policy["spec"]["podSelector"], labels_of(workload))
+    settings = settings_of(variant, name, secrets, monkeypatch)
+    if isinstance(settings, AgentSettings):
+        # Workers see what they always see, and where the credentials are.
+        assert settings.task_env.startswith(f"{DEFAULT_ENVIRONMENT},")
+        assert set(patterns(settings.task_env).select(variables)) >= STORES
 
 
 def _names(certificate: str) -> list[str]:

@@ -84,6 +84,9 @@ def test_what_pods_refer_to_is_there(variant: str) -> None:
         volumes = {e["name"] for e in (*pod.get("volumes", ()), *(c["metadata"] for c in claims))}
         assert {mount["name"] for mount in container["volumeMounts"]} == volumes, name
         for volume in pod.get("volumes", ()):
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                assert ("PersistentVolumeClaim", claim) in there
             if "secret" in volume and not volume["secret"].get("optional"):
                 assert volume["secret"]["secretName"] in secrets
         # Every file that a variable names is below a mount, or one itself.
