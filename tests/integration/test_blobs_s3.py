@@ -1,10 +1,11 @@
-"""The blob store in S3, as moto plays it. Skipped where moto and s3fs are not installed: together
-they are 300 MB (`pip install "quorate[s3]" "moto[s3,server]"`)."""
+"""The blob store in S3, as moto plays it: `make setup` gets both (`tools.provision.s3`)."""
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,7 @@ from quorate.blobs.names import DELETE_AFTER, Blob, upload_id
 from quorate.blobs.store import BlobError, BlobStore
 from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.leadership.sweep import BlobSweep
-
-moto = pytest.importorskip("moto.server")
-s3fs = pytest.importorskip("s3fs")
+from tools.provision import s3
 
 # More than one part of a multipart upload.
 DATA = b"0123456789abcdef" * (1 << 20)
@@ -22,22 +21,31 @@ DATA = b"0123456789abcdef" * (1 << 20)
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3.packages():
+        moto = importlib.import_module("moto.server")
+        server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+def files(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The file system of fsspec, as the store uses it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
+    system = importlib.import_module("s3fs").S3FileSystem
+    system.clear_instance_cache()
+    return system()
+
+
+@pytest.fixture
+def store(files: Any) -> BlobStore:
     bucket = f"b{time.time_ns()}"
-    s3fs.S3FileSystem().mkdir(bucket)
+    files.mkdir(bucket)
     return BlobStore(f"s3://{bucket}/folder")
 
 
@@ -47,12 +55,12 @@ def test_what_is_put_is_got(store: BlobStore) -> None:
             assert file.read() == data
 
 
-def test_what_is_wrong_is_said(store: BlobStore) -> None:
+def test_what_is_wrong_is_said(store: BlobStore, files: Any) -> None:
     blob = store.put(b"data")
     with pytest.raises(BlobError) as raised:
         store.get(blob._replace(sha256="0" * 64))
     assert raised.value.reason == "BLOB_NOT_FOUND"
-    s3fs.S3FileSystem().pipe_file(f"{store.url}/{blob.name}", b"tada")
+    files.pipe_file(f"{store.url}/{blob.name}", b"tada")
     with pytest.raises(BlobError) as raised:
         store.get(blob)
     assert raised.value.reason == "BLOB_CORRUPT"
@@ -64,8 +72,8 @@ def test_a_bucket_that_is_not_there_is_no_store(store: BlobStore) -> None:
     assert raised.value.reason == "BLOB_STORE_UNAVAILABLE"
 
 
-async def test_the_sweep_deletes_page_by_page(store: BlobStore) -> None:
-    files, old = s3fs.S3FileSystem(), []
+async def test_the_sweep_deletes_page_by_page(store: BlobStore, files: Any) -> None:
+    old = []
     for number in range(5):
         blob = Blob(f"{number:064x}", upload_id(time.time() - DELETE_AFTER - 60, number), 4)
         files.pipe_file(f"{store.url}/{blob.name}", b"data")

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from quorate.runtime.process.debian_packages import PackagesUnavailable
 from tests.support.needs import give_up, needed
 from tools.provision import __main__ as provision
-from tools.provision import chromium, needs, place
+from tools.provision import chromium, needs, place, s3
 from tools.provision.needs import Need
 from tools.provision.place import Missing
 
@@ -251,3 +252,53 @@ def test_without_a_browser_its_tests_end_with_one_sentence_each(ci: bool) -> Non
     else:
         assert done.returncode == 0, done.stdout
         assert re.fullmatch(r"\d+ skipped in .*", last)
+
+
+# -- the packages that play S3
+
+
+def test_packages_of_s3_are_installed_once_and_again_when_the_pins_change(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[list[str]] = []
+
+    def pip(command: list[str], **named: object) -> subprocess.CompletedProcess[str]:
+        installed.append(command)
+        folder = Path(command[command.index("--target") + 1])
+        folder.mkdir(parents=True)
+        (folder / "moto_of_tests.py").write_text("here = True\n")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    with pytest.raises(Missing, match="`make setup` installs them"), s3.packages():
+        pass
+    for _ in range(2):
+        s3.provide(lambda line: None)
+    assert len(installed) == 1
+    before = list(sys.path)
+    with s3.packages():
+        assert sys.path == [*before, str(tmp_path / ".tools" / "s3")]
+    assert sys.path == before
+    (tmp_path / ".tools/s3" / s3.PINS.name).write_text("moto==1\n")
+    s3.provide(lambda line: None)
+    assert len(installed) == 2
+
+
+def test_packages_of_s3_that_cannot_be_had_are_a_sentence(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = subprocess.CompletedProcess([], 1, "", "Collecting moto\nERROR: no route to host\n")
+    monkeypatch.setattr(subprocess, "run", lambda command, **named: answer)
+    with pytest.raises(Missing, match=r"not found \(ERROR: no route to host\); `make setup`"):
+        s3.provide(lambda line: None)
+
+
+def test_packages_of_s3_are_pinned_and_beside_those_of_the_environment() -> None:
+    def names(file: Path) -> dict[str, str]:
+        lines = (line.split("==") for line in file.read_text().splitlines() if "==" in line)
+        return {canonicalize_name(name): version for name, version in lines}
+
+    pins, constraints = names(s3.PINS), names(CHECKOUT / "constraints.txt")
+    assert {"moto", "s3fs", "botocore"} <= set(pins)
+    # The store and its client are of one release.
+    assert pins["s3fs"] == constraints["fsspec"]

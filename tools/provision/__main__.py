@@ -21,7 +21,7 @@ from quorate.etcd.server.binary import provide_etcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.process.debian_packages import Say
 from tools.dashboard import build_ui
-from tools.provision import chromium, needs, node
+from tools.provision import chromium, needs, node, s3
 from tools.provision.place import Missing, in_ci
 
 _START = time.monotonic()
@@ -52,6 +52,7 @@ GROUPS: dict[str, dict[str, Step]] = {
         "node": node.provide,
         "Chromium": _chromium,
         **{need.name: partial(needs.provide, need) for need in needs.TESTS},
+        "s3": s3.provide,
     },
     "clients": {
         "node": node.provide,
