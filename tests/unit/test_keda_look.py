@@ -78,7 +78,7 @@ def test_what_a_limit_holds_back_waits_for_no_node() -> None:
         c.submit(queue="paced")
         c.submit(spec(limits=["licence"], cpu=2.0))
     assert {(d.needs.cpu, d.count) for d in seen(c).demands} == {(0.0, 5), (2.0, 2)}
-    n = c.node("n1", credit=20)
+    n = c.node("n1", slots=20, credit=20)
     tasks = [c.submit(spec(key="a"), queue="keyed") for _ in range(3)]
     assert seen(c).demands == []
     assert len(n.has) == 8
