@@ -47,6 +47,8 @@ CUSTOM: Final = frozenset(
 )
 # Secrets that are made by hand, as docs/kubernetes.md says.
 BY_HAND: Final = frozenset({"quorate-tokens", "blob-store"})
+# Variables by which clients of S3 find files of the second one.
+CREDENTIALS: Final = frozenset({"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"})
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 PROGRAMS: Final = ("scheduler", "agent", "gateway")
 

@@ -27,7 +27,6 @@ import scheduler.app
 import scheduler.telemetry.health
 from gateway.config import GatewaySettings
 from node_agent.config import AgentSettings
-from node_agent.task.environment import DEFAULT_ENVIRONMENT, patterns
 from quorate.etcd.server.binary import find_etcd
 from quorate.security.credentials.tokens import create as create_token
 from quorate.security.guard import Guard
@@ -38,18 +37,17 @@ from quorate.telemetry.server import HealthServer
 from scheduler.autoscaling.ask import parse
 from scheduler.config import SchedulerSettings
 from tests.support.manifests import (
+    CREDENTIALS,
     PROGRAMS,
     ROOT,
     VARIANTS,
     Object,
     container_of,
     environment,
-    labels_of,
     named,
     of_kind,
     pod_of,
     quantity,
-    selects,
     workloads,
 )
 
@@ -66,8 +64,6 @@ PREFIXES = {
 }
 # Variables of the pod that are there for other variables to use.
 OURS = {"POD_IP", "POD_NAMESPACE", "POD_NAME"}
-# Those that clients of S3 read.
-STORES = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 NOW = dt.datetime.now(dt.UTC)
 
@@ -125,7 +121,7 @@ def test_every_variable_is_a_setting_of_the_program(variant: str, name: str) -> 
     fields = SETTINGS[name].model_fields
     prefix = PREFIXES[name]
     for key in environment(variant, workload_of(variant, name)):
-        if key not in OURS | STORES:
+        if key not in OURS | CREDENTIALS:
             assert key.startswith(prefix), key
             assert key.removeprefix(prefix).lower() in fields, key
 
@@ -283,36 +279,6 @@ def test_keda_asks_what_the_scheduler_understands(
     assert host in _names("scheduler")
     ports = [each["port"] for each in named("prod", "Service", "scheduler")["spec"]["ports"]]
     assert int(port) in ports
-
-
-@pytest.mark.parametrize("name", ["scheduler", "agent"])
-def test_a_folder_of_blobs_is_where_the_volume_is(
-    name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = settings_of("blobs in a folder", name, secrets, monkeypatch)
-    assert isinstance(settings, SchedulerSettings | AgentSettings)
-    mounts = container_of(workload_of("blobs in a folder", name))["volumeMounts"]
-    (mount,) = (each for each in mounts if each["name"] == "blobs")
-    assert settings.blob_url == f"file://{mount['mountPath']}"
-    assert not mount.get("readOnly")
-
-
-@pytest.mark.parametrize("name", ["scheduler", "agent"])
-def test_a_bucket_of_blobs_is_reached_with_its_credentials(
-    name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    variant = "blobs in a bucket"
-    workload = workload_of(variant, name)
-    variables = environment(variant, workload)
-    assert set(variables) >= STORES
-    (policy,) = (e for e in of_kind(variant, "NetworkPolicy")
-                 if e["metadata"]["name"] == "blob-store")  # fmt: skip
-    assert selects(policy["spec"]["podSelector"], labels_of(workload))
-    settings = settings_of(variant, name, secrets, monkeypatch)
-    if isinstance(settings, AgentSettings):
-        # Workers see what they always see, and where the credentials are.
-        assert settings.task_env.startswith(f"{DEFAULT_ENVIRONMENT},")
-        assert set(patterns(settings.task_env).select(variables)) >= STORES
 
 
 def _names(certificate: str) -> list[str]:

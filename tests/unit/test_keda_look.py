@@ -6,6 +6,7 @@ from math import inf
 
 import pytest
 
+from quorate.runtime.ids import QueueName
 from scheduler.autoscaling import look as looking
 from scheduler.autoscaling.ask import Ask
 from scheduler.autoscaling.look import look
@@ -125,6 +126,21 @@ def test_subtasks_have_the_rules_of_their_job_and_wait_for_its_pause() -> None:
     # Placement has met it.
     c.node("n1")
     assert seen(c).demands == []
+
+
+def test_what_a_pause_holds_back_waits_for_no_node() -> None:
+    c = Cluster()
+    pause = PauseRow("p", labels=(("app", "mail"),))
+    c.call(lambda token: e.PauseSubmitted(pause, e.Request(), token))
+    for number in range(5):
+        c.submit(placed({"app": "mail"}, priority=number % 2))
+    c.submit(placed({"app": "mail"}, fairness_key="acme"))
+    assert seen(c).demands == []
+    c.submit(placed({"app": "web"}))
+    assert [d.count for d in seen(c).demands] == [1]
+    c.call(lambda token: e.PauseDeleteAsked("p", QueueName(""), e.Request(), token))
+    c.advance(0.0)
+    assert sum(d.count for d in seen(c).demands) == 7
 
 
 def test_what_waits_in_a_paused_queue_waits_for_no_node() -> None:

@@ -33,6 +33,7 @@ from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.place_rules import Rules
+from scheduler.core.placement.aside import set_aside
 from scheduler.core.placement.choosing import Choosing, lets, may_run, strategy_of
 from scheduler.core.placement.reservation import keeping, renew
 from scheduler.core.placement.room import (
@@ -103,6 +104,8 @@ def place(
     if state.pauses.over and state.pauses.bring_back(state.queues):
         out.more = True
     left = _pass(state, now, limit, out, chunk_ids)
+    if state.pauses.dispatch:
+        set_aside(state, out)
     for _ in range(_BACK_AT_ONCE):
         if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
             break
