@@ -48,6 +48,12 @@ test("settings of a queue leave out what is not typed", () => {
   expect(() => settingsOf(reads({ lengthPolicy: "LENGTH_POLICY_DROP_OLDEST" }))).toThrow(Unreadable);
 });
 
+test("the share of a queue is a number", () => {
+  expect(settingsOf(reads({ placement: "P", disconnect: "D", share: "2.5" })).share).toBe(2.5);
+  expect(() => settingsOf(reads({ share: "much" }))).toThrow(Unreadable);
+  expect(() => settingsOf(reads({ share: "-1" }))).toThrow(Unreadable);
+});
+
 test("weights are pairs of keys and numbers", () => {
   expect(readWeights("gold=3, silver=0.5")).toEqual({ gold: 3, silver: 0.5 });
   expect(readWeights(" ")).toBeUndefined();

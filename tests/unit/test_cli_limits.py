@@ -45,7 +45,7 @@ def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
     code, out, _ = quorate(
         *("queue", "create", "mail", "--max-running", "3", "--rate", "10/s", "--key-rate", "5/m"),
         *("--key-max-running", "2", "--max-length", "100", "--when-full", "drop-oldest"),
-        *("--aging", "60", "--weight", "gold=3"),
+        *("--aging", "60", "--weight", "gold=3", "--share", "2.5"),
     )
     assert (code, out) == (0, "mail created\n")
     queue = cluster.queues["mail"]
@@ -54,7 +54,7 @@ def test_queue_settings_are_sent_as_they_are_named(quorate, cluster):
         100,
         limit_pb2.LENGTH_POLICY_DROP_OLDEST,
     )
-    assert (queue.aging.seconds, dict(queue.weights)) == (60, {"gold": 3.0})
+    assert (queue.aging.seconds, dict(queue.weights), queue.share) == (60, {"gold": 3.0}, 2.5)
     args = ("--rate", "none", "--max-running", "9", "--keep-age", "5", "--placement", "round-robin")
     assert quorate("queue", "update", "mail", *args)[:2] == (0, "mail changed\n")
     asked: scheduler_pb2.UpdateQueueRequest = cluster.updates[-1]

@@ -8,8 +8,11 @@ from heapq import heappop, heappush
 import pytest
 
 from quorate.runtime.ids import QueueName, TaskId
+from scheduler.core.handlers.queues.update import settings_of
+from scheduler.core.model import events as e
 from scheduler.core.model.limits.permits import of_share
 from scheduler.core.queues.slot_time import SlotTime
+from scheduler.core.values import QueueOrder
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, followed_cluster
 from tests.support.core_node import FakeNode
@@ -79,6 +82,21 @@ def test_short_tasks_get_as_much_slot_time_as_long_ones(credit: int) -> None:
     assert slots.used.total() == pytest.approx(10.0, rel=0.05)
 
 
+def test_shares_divide_the_slots() -> None:
+    c, jobs, n = cluster_of({"short": 6_000, "long": 200, "array": 0})
+    jobs.create(200_000, queue="array")
+    for queue, share in (("long", 3.0), ("array", 0.5)):
+        row = c.state.queues[QueueName(queue)]
+        settings = settings_of(row)._replace(order=QueueOrder(share=share))
+        asked = e.QueueUpdateAsked(row.name, settings, e.Request(), c.token())
+        c.step(asked)
+    slots = Slots(jobs, n, 2, {"short": 0.002, "long": 0.1, "array": 0.0005})
+    slots.work(9.0)
+    assert slots.used["short"] == pytest.approx(4.0, rel=0.1)
+    assert slots.used["long"] == pytest.approx(12.0, rel=0.1)
+    assert slots.used["array"] == pytest.approx(2.0, rel=0.1)
+
+
 def test_three_queues_get_a_third_each() -> None:
     _, jobs, n = cluster_of({"a": 3_000, "b": 2_000, "c": 200})
     slots = Slots(jobs, n, 2, {"a": 0.002, "b": 0.013, "c": 0.2})
@@ -102,13 +120,13 @@ def test_what_was_not_run_of_a_chunk_is_not_charged() -> None:
     turns, chunk = SlotTime(), TaskId("chunk")
     array, calls = QueueName("array"), QueueName("calls")
     assert turns.look([(array, 0), (calls, 0)], 0.0)
-    turns.charge(array, chunk, 0.01, 100)
-    turns.charge(calls, TaskId("call"), 0.01)
+    turns.charge(array, chunk, 1.0, 0.01, 100)
+    turns.charge(calls, TaskId("call"), 1.0, 0.01)
     assert turns.first() == calls
-    turns.correct_chunk(array, chunk, 0.005, 50)
-    turns.correct_chunk(array, chunk, 0.0, 50, over=True)
+    turns.correct_chunk(array, chunk, 1.0, 0.005, 50)
+    turns.correct_chunk(array, chunk, 1.0, 0.0, 50, over=True)
     assert turns.first() == array
-    turns.correct_chunk(array, chunk, 5.0, 50)
+    turns.correct_chunk(array, chunk, 1.0, 5.0, 50)
     assert turns.first() == array, "it was over"
 
 
@@ -227,8 +245,8 @@ def test_queues_that_are_gone_leave_nothing_behind() -> None:
         names = [QueueName(f"q{number}"), QueueName("stays")]
         assert turns.look([(name, 0) for name in names], now)
         while (first := turns.first()) is not None:
-            turns.charge(first, TaskId(first), 0.01)
-            turns.correct(first, TaskId(first), 0.01)
+            turns.charge(first, TaskId(first), 1.0, 0.01)
+            turns.correct(first, TaskId(first), 1.0, 0.01)
             turns.leave(first) if first != "stays" else turns.set_aside(first)
         now += 0.01
     assert not turns.charged

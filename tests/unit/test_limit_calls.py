@@ -101,6 +101,9 @@ async def test_a_bad_limit_names_its_field(leader: Leader, field: str, bad: dict
         ("queue.retention.age", {"retention": {"age": {"seconds": -1}}}),
         ("queue.placement", {"placement": 9}),
         ("queue.aging", {"aging": {"nanos": 1_000}}),
+        ("queue.share", {"share": 0.0001}),
+        ("queue.share", {"share": 1_001.0}),
+        ("queue.share", {"share": float("nan")}),
         ("queue.weights[gold]", {"weights": {"gold": 0.0}}),
         ("queue.weights", {"weights": {f"k{n}": 1.0 for n in range(1_001)}}),
     ],
@@ -148,6 +151,9 @@ async def test_an_update_changes_what_it_names_and_nothing_else(leader: Leader) 
     assert (queue.aging.seconds, dict(queue.weights)) == (60, {"gold": 3.0})
     queue = await update(leader, "weights")
     assert (queue.aging.seconds, dict(queue.weights)) == (60, {})
+    queue = await update(leader, share=2.5)
+    assert (queue.aging.seconds, queue.share) == (60, 2.5)
+    assert (await update(leader, "share")).share == 0.0
     queue = await update(leader, max_length=9, length_policy=2)
     queue = await update(leader, "max_length", "rate")
     assert not queue.HasField("max_length")

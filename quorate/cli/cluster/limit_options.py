@@ -64,9 +64,25 @@ Weight = Annotated[
 ]
 
 
-def queue_order(queue: queue_pb2.Queue, aging: str, weights: list[str] | None) -> list[str]:
+Share = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=1_000,
+        help="Slot time that the queue gets while others wait, against a queue with share 1. "
+        "\\[default: 1]",
+    ),
+]
+
+
+def queue_order(
+    queue: queue_pb2.Queue, aging: str, weights: list[str] | None, share: float | None
+) -> list[str]:
     """Set the order of a queue that options name; the fields. Raises BadParameter."""
     fields = []
+    if share is not None:
+        fields.append("share")
+        queue.share = share
     if aging:
         fields.append("aging")
         if aging != NONE:

@@ -170,6 +170,7 @@ def create(
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
     aging: o.Aging = "",
     weight: o.Weight = None,
+    share: o.Share = None,
     spread: o.Spread = "",
     filters: o.Filters = None,
     score: o.Score = "",
@@ -187,7 +188,7 @@ def create(
         *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
         when_full or "",
     )
-    o.queue_order(wanted, aging, weight)
+    o.queue_order(wanted, aging, weight, share)
     o.queue_place(wanted, spread, filters, score)
     request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
     client.calls.call(CREATE_QUEUE, request)
@@ -215,6 +216,7 @@ def update(
     when_full: Annotated[WhenFull | None, _WHEN_FULL] = None,
     aging: o.Aging = "",
     weight: o.Weight = None,
+    share: o.Share = None,
     spread: o.Spread = "",
     filters: o.Filters = None,
     score: o.Score = "",
@@ -228,7 +230,7 @@ def update(
         *(wanted, max_running, rate, burst, key_max_running, key_rate, key_burst, max_length),
         when_full or "",
     )
-    fields += o.queue_order(wanted, aging, weight)
+    fields += o.queue_order(wanted, aging, weight, share)
     fields += o.queue_place(wanted, spread, filters, score)
     if placement is not None:
         wanted.placement = getattr(queue_pb2, f"PLACEMENT_STRATEGY_{placement.name}")

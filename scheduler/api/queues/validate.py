@@ -37,7 +37,7 @@ MAX_FILTERS = 8
 SETTABLE: Final = (
     *("placement", "retention", "disconnect"),
     *("max_running", "rate", "max_running_per_key", "rate_per_key"),
-    *("max_length", "length_policy", "weights", "aging"),
+    *("max_length", "length_policy", "weights", "aging", "share"),
     *("spread_label", "filters", "score"),
 )
 
@@ -98,7 +98,9 @@ def _order(queue: queue_pb2.Queue) -> QueueOrder:
     for key, weight in queue.weights.items():
         at_most("queue.weights", len(key), 256, "characters")
         between(f"queue.weights[{key[:80]}]", weight, 0.001, 1_000)
-    return QueueOrder(aging, tuple(sorted(queue.weights.items())))
+    share = queue.share or 1.0
+    between("queue.share", share, 0.001, 1_000)
+    return QueueOrder(aging, tuple(sorted(queue.weights.items())), share)
 
 
 def retention(queue: queue_pb2.Queue) -> tuple[float, int]:

@@ -40,6 +40,7 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
         _pause(view.pause, seen.pause)
     if seen.order is not USUAL_ORDER:
         view.weights.update(seen.order.weights)
+        view.share = 0.0 if seen.order.share == 1.0 else seen.order.share
         if seen.order.aging:
             view.aging.FromNanoseconds(round(seen.order.aging * 1e9))
     if seen.place is not USUAL_PLACE:

@@ -44,7 +44,7 @@ def charge(state: State, row: TaskRow, out: Effects) -> None:
 def charge_queue(state: State, row: TaskRow) -> None:
     """A task is assigned, and queues take turns."""
     if row.replica is None:
-        state.slot_time.charge(row.queue.name, row.id)
+        state.slot_time.charge(row.queue.name, row.id, row.queue.order.share)
     else:
         # It takes no slot, and others have their turns all the same.
         state.slot_time.moved_on(row.queue.name)
@@ -55,7 +55,8 @@ def correct(state: State, row: TaskRow, now: float, out: Effects, *, began: bool
     did."""
     seconds = max(0.0, now - (row.start_time or row.assign_time)) if began else 0.0
     if state.slot_time.on:
-        state.slot_time.correct(row.queue.name, row.id, seconds)
+        queue = row.queue
+        state.slot_time.correct(queue.name, row.id, queue.order.share, seconds)
     if not row.share:
         return
     _put(state, _move(state, row, seconds - row.share), out)
@@ -74,7 +75,7 @@ def charge_chunk(state: State, row: TaskRow, out: Effects) -> None:
     assert chunk is not None
     each = job.durations.seconds
     if slot_time.on:
-        slot_time.charge(row.queue.name, row.id, each, chunk.size)
+        slot_time.charge(row.queue.name, row.id, row.queue.order.share, each, chunk.size)
     if row.queue.pending.tenants:
         row.share = row.queue.pending.turns.mean(row.tenant) if each < 0.0 else max(_LEAST, each)
         out.took(_move(state, row, row.share * chunk.size))
@@ -95,7 +96,8 @@ def correct_chunk(
     # A chunk runs in one slot, whatever its agent says.
     seconds = max(0.0, min(seconds, now - row.assign_time))
     if state.slot_time.on:
-        state.slot_time.correct_chunk(row.queue.name, row.id, seconds, count, over=over)
+        queue, share = row.queue.name, row.queue.order.share
+        state.slot_time.correct_chunk(queue, row.id, share, seconds, count, over=over)
     if row.share:
         _put(state, _move(state, row, seconds - row.share * count), out)
 

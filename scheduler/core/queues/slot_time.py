@@ -1,7 +1,7 @@
 """Whose turn it is among the queues that have something waiting: by slot time. Pure.
 
 Each queue has a virtual time, as each tenant within a queue has (`scheduler.core.queues.shares`):
-the slot-seconds that its attempts took. The queue with the least goes next.
+the slot-seconds that its attempts took, divided by its share. The queue with the least goes next.
 So a queue of short calls gets as much of the slots as a queue whose chunks take a tenth of a
 second each, whatever the number of its tasks.
 
@@ -101,27 +101,30 @@ class SlotTime:
         """It can start nothing more in this pass."""
         self._turns.set_aside(queue)
 
-    def charge(self, queue: QueueName, attempt: TaskId, each: float = -1.0, count: int = 1) -> None:
+    def charge(
+        self, queue: QueueName, attempt: TaskId, share: float, each: float = -1.0, count: int = 1
+    ) -> None:
         """An attempt is assigned: a task, or a chunk of `count` subtasks.
 
         Args:
+            share: of the queue; here and below.
             each: seconds that a task or subtask takes; below 0: not known.
         """
         each = max(_LEAST, self._turns.mean(queue) if each < 0.0 else each)
         self.charged[attempt] = each
-        self._move(queue, each * count, inf)
+        self._move(queue, each * count / share, inf)
 
     def moved_on(self, queue: QueueName) -> None:
         """Something of it starts that takes no slot."""
         self._move(queue, USUAL, inf)
 
-    def correct(self, queue: QueueName, attempt: TaskId, seconds: float) -> None:
+    def correct(self, queue: QueueName, attempt: TaskId, share: float, seconds: float) -> None:
         """A task's attempt has ended after so many seconds; 0.0: it never began."""
         each = self.charged.pop(attempt, None)
         if each is None:
             return
         most = max(_MOST_AHEAD, _ATTEMPTS_AHEAD * self._turns.mean(queue))
-        self._move(queue, max(_LEAST, seconds) - each, most)
+        self._move(queue, (max(_LEAST, seconds) - each) / share, most / share)
         if seconds > 0.0:
             self._turns.ran(queue, seconds)
 
@@ -129,6 +132,7 @@ class SlotTime:
         self,
         queue: QueueName,
         chunk: TaskId,
+        share: float,
         seconds: float,
         count: int,
         *,
@@ -141,7 +145,7 @@ class SlotTime:
         """
         each = self.charged.pop(chunk, None) if over else self.charged.get(chunk)
         if each is not None:
-            self._move(queue, seconds - each * count, _MOST_AHEAD)
+            self._move(queue, (seconds - each * count) / share, _MOST_AHEAD / share)
 
     def _move(self, queue: QueueName, by: float, most: float) -> None:
         """Move its virtual time, up to `most` above that of those that begin now."""

@@ -89,11 +89,12 @@ class QueueOrder(NamedTuple):
     """In what order the tasks of a queue go, beside priority and age.
 
     `aging`: seconds of waiting that are worth one step of priority; 0.0: none are. `weights`: of
-    fairness keys, those that are not 1; sorted.
+    fairness keys, those that are not 1; sorted. `share`: of the queue, among those that wait.
     """
 
     aging: float = 0.0
     weights: tuple[tuple[str, float], ...] = ()
+    share: float = 1.0
 
 
 USUAL_ORDER: Final = QueueOrder()

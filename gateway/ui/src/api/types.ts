@@ -236,6 +236,7 @@ export interface Queue {
   lengthPolicy?: string;
   weights?: Record<string, number>;
   aging?: string;
+  share?: number;
   spreadLabel?: string;
   filters?: string[];
   score?: string;

@@ -84,6 +84,7 @@ def texts(settings: QueueSettings) -> dict[str, str]:
         "length_policy": limits.length_policy.name if limits.max_length else "",
         "aging": f"{settings.order.aging:g}s" if settings.order.aging else "",
         "weights": ", ".join(f"{key}={weight:g}" for key, weight in settings.order.weights)[:200],
+        "share": f"{settings.order.share:g}" if settings.order.share != 1.0 else "",
         "spread_label": settings.place.spread_label,
         "filters": ", ".join(settings.place.filters),
         "score": settings.place.score,

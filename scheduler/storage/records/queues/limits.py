@@ -59,9 +59,10 @@ def queue_limits(record: r.QueueRecord) -> QueueLimits:
 
 def queue_order(record: r.QueueRecord) -> QueueOrder:
     """In what order the tasks of a queue go; `USUAL_ORDER` itself where that is the usual one."""
-    if not record.aging and not record.weights:
+    share = record.share or 1.0
+    if not record.aging and not record.weights and share == 1.0:
         return USUAL_ORDER
-    return QueueOrder(record.aging, tuple(sorted(record.weights.items())))
+    return QueueOrder(record.aging, tuple(sorted(record.weights.items())), share)
 
 
 def put_limits(record: r.QueueRecord, limits: QueueLimits) -> None:

@@ -47,6 +47,8 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
     if row.order is not USUAL_ORDER:
         record.aging = row.order.aging
         record.weights.update(row.order.weights)
+        if row.order.share != 1.0:
+            record.share = row.order.share
     if row.place is not USUAL_PLACE:
         put_place_settings(record, row.place)
     record.MergeFromString(row.unknown_fields)

@@ -11,7 +11,7 @@ const DROP = "LENGTH_POLICY_DROP_OLDEST";
 /** The fields of `update_mask`: the form has them all. */
 const SETTINGS = [
   ...["placement", "disconnect", "retention", "maxRunning", "rate"],
-  ...["maxRunningPerKey", "ratePerKey", "maxLength", "lengthPolicy", "weights", "aging"],
+  ...["maxRunningPerKey", "ratePerKey", "maxLength", "lengthPolicy", "weights", "aging", "share"],
   ...["spreadLabel", "filters", "score"],
 ];
 
@@ -94,6 +94,7 @@ export function QueueFields({ queue }: { queue?: Queue }) {
           "none",
         )}
         {text("aging", "Waiting worth one priority", queue?.aging ?? "", "Such as 10m.", "never")}
+        {text("share", "Share of the slots", queue?.share ? `${queue.share}` : "", "While other queues wait.", "1")}
       </div>
       <div class="fields">
         {text("filters", "Filters of nodes", (queue?.filters ?? []).join(", "), "Plug-ins of the schedulers.", "none")}
@@ -125,6 +126,8 @@ export function settingsOf(read: (name: string) => string): Partial<Queue> {
   const weights = readWeights(read("weights"));
   const filters = read("filters").split(",").map((name) => name.trim()).filter(Boolean);
   const aging = duration(read("aging"), "Waiting worth one priority");
+  const share = Number(read("share"));
+  if (!(share >= 0)) throw new Unreadable("Share of the slots: type a number above 0, such as 3.");
   if (lengthPolicy && maxLength === undefined) {
     throw new Unreadable("Waiting tasks: type how many may wait before the oldest one fails.");
   }
@@ -145,6 +148,7 @@ export function settingsOf(read: (name: string) => string): Partial<Queue> {
     ...(lengthPolicy ? { lengthPolicy } : {}),
     ...(weights ? { weights } : {}),
     ...(aging ? { aging } : {}),
+    ...(share ? { share } : {}),
   };
 }
 
