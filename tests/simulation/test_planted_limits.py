@@ -18,6 +18,7 @@ from scheduler.core.model.state import State
 from scheduler.core.placement import pipeline, room
 from scheduler.core.queues.lines import Line
 from scheduler.core.queues.rates import Latest
+from scheduler.core.queues.slot_time import SlotTime
 from scheduler.core.values import Rate
 from tests.simulation.planted import SEEDS, found
 from tests.simulation.schedulers import CheckedFold, CheckedMachine
@@ -209,6 +210,12 @@ class SharesAreNotCorrectedOnRecord(PlantedWorld):
             return out
 
 
+class ChargesOfQueuesStay(PlantedWorld):
+    """What a queue was charged for an attempt is kept when the attempt ends."""
+
+    planted = (SlotTime, "correct", lambda self, *given: None)
+
+
 FAULTS: list[type[PlantedWorld]] = [
     PermitsOfLostAttemptsStay,
     SharedLimitsAreNotAsked,
@@ -221,6 +228,7 @@ FAULTS: list[type[PlantedWorld]] = [
     TheNewestOfAKeyGoesFirst,
     ResourcesAreNotCounted,
     SharesAreNotCorrectedOnRecord,
+    ChargesOfQueuesStay,
 ]
 
 
