@@ -164,6 +164,7 @@ async def run(settings: AgentSettings) -> None:
                 takes_signals=True,
                 takes_hooks=True,
                 takes_reduces=True,
+                ends_subtasks=True,
             )
             registration = Registration(
                 etcd,

@@ -1,6 +1,6 @@
 """What the machine asks of the world. The driver carries the lists out in this order:
-recall, recall_chunks, drain, signal, kill, unstaff, staff, start; the rest goes to the open
-session, if any."""
+recall, recall_chunks, end_subtasks, drain, signal, kill, unstaff, staff, start; the rest goes to
+the open session, if any."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Effects:
     recall: list[int] = field(default_factory=list)
     # Chunks of which what has not begun is to be returned.
     recall_chunks: list[Attempt] = field(default_factory=list)
+    # Subtasks of chunks, by offset, that are not to begin, or to be ended.
+    end_subtasks: list[tuple[Attempt, list[int]]] = field(default_factory=list)
     # Replicas that are to get no new request from now on; the kill follows in its time.
     drain: list[Attempt] = field(default_factory=list)
     # Names of signals for programs that run.
@@ -47,6 +49,7 @@ class Effects:
         return bool(
             self.recall
             or self.recall_chunks
+            or self.end_subtasks
             or self.drain
             or self.signal
             or self.kill

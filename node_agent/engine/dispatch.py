@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from node_agent.core.attempts import Attempt, Failure, Outcome
+from node_agent.core.effects import Effects
 from node_agent.core.machine import Machine
 from node_agent.executors.command import CommandExecutor
 from node_agent.executors.hooks import HookRunner
@@ -82,14 +83,28 @@ class Dispatch:
         else:
             self._machine.on_recalled(lane, self._python.recall(lane), now)
 
-    def recall_chunk(self, attempt: Attempt) -> None:
-        """Return what has not begun of a chunk."""
+    def change_chunks(self, effects: Effects, now: float) -> None:
+        """Return what has not begun of chunks, and end subtasks of others."""
+        for attempt in effects.recall_chunks:
+            self._recall_chunk(attempt)
+        for attempt, offsets in effects.end_subtasks:
+            self._end_subtasks(attempt, offsets, now)
+
+    def _recall_chunk(self, attempt: Attempt) -> None:
         if attempt.over:
             return
         if isinstance(attempt.work, Call):
             self._python.recall_chunk(attempt)
         else:
             self._commands.recall_chunk(attempt)
+
+    def _end_subtasks(self, attempt: Attempt, offsets: Sequence[int], now: float) -> None:
+        if attempt.over:
+            return
+        if isinstance(attempt.work, Call):
+            self._python.end_subtasks(attempt, offsets, now)
+        else:
+            self._commands.end_subtasks(attempt, offsets, now)
 
     def signal(self, attempt: Attempt, name: str) -> None:
         """Send a signal to a program."""

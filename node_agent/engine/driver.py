@@ -364,8 +364,7 @@ class Driver:
         while effects := machine.take():
             for lane in effects.recall:
                 dispatch.recall(lane, now)
-            for attempt in effects.recall_chunks:
-                dispatch.recall_chunk(attempt)
+            dispatch.change_chunks(effects, now)
             for attempt in effects.drain:
                 self._replicas.retire(attempt)
             for attempt, name in effects.signal:

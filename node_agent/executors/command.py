@@ -167,6 +167,11 @@ class CommandExecutor:
         if self._chunks is not None:
             self._chunks.recall(attempt)
 
+    def end_subtasks(self, attempt: Attempt, offsets: Sequence[int], now: float) -> None:
+        """End subtasks of a chunk, or have them not begin."""
+        if self._chunks is not None:
+            self._chunks.end_subtasks(attempt, offsets, now)
+
     def signal(self, attempt: Attempt, name: str) -> None:
         """Send a signal to the process group of a program that runs."""
         running = self._running.get(attempt)

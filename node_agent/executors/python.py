@@ -146,6 +146,10 @@ class PythonExecutor(WorkerLanes):
         """Return what has not begun of a chunk."""
         self.chunks.recall(self._lanes[attempt.lane])
 
+    def end_subtasks(self, attempt: Attempt, offsets: Sequence[int], now: float) -> None:
+        """End subtasks of a chunk, or have them not begin."""
+        self.chunks.end_subtasks(self._lanes[attempt.lane], offsets, now)
+
     def give_results(self, attempt: Attempt, page: ResultsPage) -> None:
         """Pass on results that a reduce waits for."""
         self.chunks.give_results(self._lanes[attempt.lane], attempt, page)

@@ -122,6 +122,18 @@ def acknowledged_of(messages: Iterable[pb.ChunkReportRef]) -> list[tuple[str, in
     return [(message.task_id, message.attempt, message.number) for message in messages]
 
 
+def subtasks_of(messages: Iterable[pb.SubtasksRef]) -> list[tuple[Ref, Ranges]]:
+    """Subtasks to be ended: of which attempt, and their positions. Unreadable ones are left out."""
+    found = []
+    for message in messages:
+        try:
+            positions = Ranges.of((one.first, one.last) for one in message.ranges)
+        except ValueError:
+            continue
+        found.append((Ref(message.task_id, message.attempt), positions))
+    return found
+
+
 def put_progress(message: pb.ChunkProgress, attempt: Attempt) -> None:
     """Write how far a chunk is."""
     assert attempt.chunk is not None

@@ -207,6 +207,9 @@ class _Session:
             driver.acknowledge_reports(chunk_wire.acknowledged_of(request.acknowledge_reports))
         if request.recall:
             driver.recall(wire.refs_of(request.recall))
+        if request.cancel_subtasks:
+            orders = chunk_wire.subtasks_of(request.cancel_subtasks)
+            driver.machine.on_subtasks_cancelled(orders)
         for message in request.results:
             driver.give_results(*chunk_wire.page_of(message))
         if request.forget_jobs:

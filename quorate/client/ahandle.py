@@ -150,7 +150,7 @@ class AsyncTaskHandle(Generic[R]):
         try:
             await self._calls.call(CANCEL_TASK, request)
         except QuorateError as error:
-            if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+            if error.reason == "TASK_FINISHED":
                 return False
             raise
         return True

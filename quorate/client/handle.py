@@ -180,7 +180,7 @@ class TaskHandle(Generic[R]):
         try:
             self._calls.call(CANCEL_TASK, request)
         except QuorateError as error:
-            if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+            if error.reason == "TASK_FINISHED":
                 return False
             raise
         return True

@@ -33,7 +33,7 @@ from quorate.v1 import scheduler_pb2 as quorate_dot_v1_dot_scheduler__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquorate/v1/node_agent.proto\x12\nquorate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14quorate/v1/job.proto\x1a\x15quorate/v1/node.proto\x1a\x1bquorate/v1/permission.proto\x1a\x16quorate/v1/queue.proto\x1a\x1aquorate/v1/scheduler.proto\x1a\x15quorate/v1/task.proto\"\xfc\x03\n\x0eSessionRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x11.quorate.v1.Hello\x12&\n\x06\x61ssign\x18\x03 \x03(\x0b\x32\x16.quorate.v1.Assignment\x12&\n\x06\x63\x61ncel\x18\x04 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12+\n\x0b\x61\x63knowledge\x18\x05 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12%\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x16.quorate.v1.DrainOrder\x12\x14\n\x07leaving\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12&\n\x06recall\x18\n \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12\x37\n\x13\x61\x63knowledge_reports\x18\x0b \x03(\x0b\x32\x1a.quorate.v1.ChunkReportRef\x12\x13\n\x0b\x66orget_jobs\x18\x0c \x03(\t\x12(\n\x07signals\x18\r \x03(\x0b\x32\x17.quorate.v1.SignalOrder\x12)\n\x07suspend\x18\x0e \x03(\x0b\x32\x18.quorate.v1.SuspendOrder\x12(\n\x07results\x18= \x03(\x0b\x32\x17.quorate.v1.ResultsPageB\n\n\x08_leaving\"\xa2\x01\n\x0bResultsPage\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x16\n\x0e\x66irst_position\x18\x04 \x01(\x03\x12\x15\n\rnext_position\x18\x05 \x01(\x03\x12#\n\x04runs\x18\x06 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12\r\n\x05\x65rror\x18\x07 \x01(\t\"W\n\x0bReadResults\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x16\n\x0e\x66irst_position\x18\x04 \x01(\x03\"W\n\x0bSignalOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12&\n\x06signal\x18\x03 \x01(\x0e\x32\x16.quorate.v1.TaskSignal\"C\n\x0cSuspendOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x11\n\tsuspended\x18\x03 \x01(\x08\"I\n\x05Hello\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0f\n\x07leaving\x18\x03 \x01(\x08\x12\r\n\x05proof\x18\x04 \x01(\x0c\"H\n\nDrainOrder\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\xc8\x01\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\x0c\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12 \n\x05\x63hunk\x18\n \x01(\x0b\x32\x11.quorate.v1.Chunk\x12\'\n\x06reduce\x18\x0b \x01(\x0b\x32\x17.quorate.v1.ReduceInput\"N\n\x0bReduceInput\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61n_in\x18\x03 \x01(\x03\x12\x10\n\x08programs\x18\x04 \x01(\x08\"\xa0\x01\n\x05\x43hunk\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12&\n\x06ranges\x18\x02 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\r\n\x05items\x18\x03 \x03(\x0c\x12\x13\n\x0b\x66irst_index\x18\x04 \x01(\x03\x12\x12\n\nindex_step\x18\x05 \x01(\x03\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x18\n\x10\x65xpected_seconds\x18\x07 \x01(\x01\"B\n\x0e\x43hunkReportRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\"\xf9\x01\n\x0b\x43hunkReport\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12)\n\tsucceeded\x18\x04 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12*\n\x06\x66\x61iled\x18\x05 \x03(\x0b\x32\x1a.quorate.v1.SubtaskFailure\x12&\n\x07results\x18\x06 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12(\n\x08returned\x18\x07 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\x0f\n\x07seconds\x18\x08 \x01(\x01\"y\n\x0eSubtaskFailure\x12\x10\n\x08position\x18\x01 \x01(\x03\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x03\n\x0fSessionResponse\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\tinventory\x18\x02 \x01(\x0b\x32\x15.quorate.v1.Inventory\x12+\n\x07started\x18\x03 \x03(\x0b\x32\x1a.quorate.v1.AttemptStarted\x12-\n\x08\x66inished\x18\x04 \x03(\x0b\x32\x1b.quorate.v1.AttemptFinished\x12(\n\x08returned\x18\x05 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12$\n\x05stats\x18\x06 \x01(\x0b\x32\x15.quorate.v1.NodeStats\x12\x13\n\x06\x63redit\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12(\n\x04time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\rchunk_reports\x18\n \x03(\x0b\x32\x17.quorate.v1.ChunkReport\x12-\n\x08progress\x18\x0b \x03(\x0b\x32\x1b.quorate.v1.AttemptProgress\x12-\n\x0cread_results\x18= \x03(\x0b\x32\x17.quorate.v1.ReadResultsB\t\n\x07_credit\"\x90\x02\n\tInventory\x12+\n\x07running\x18\x01 \x03(\x0b\x32\x1a.quorate.v1.AttemptStarted\x12\'\n\x07waiting\x18\x02 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12(\n\x08\x66inished\x18\x03 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12)\n\x06\x63hunks\x18\n \x03(\x0b\x32\x19.quorate.v1.ChunkProgress\x12-\n\x08progress\x18\x0b \x03(\x0b\x32\x1b.quorate.v1.AttemptProgress\x12)\n\tsuspended\x18\x0c \x03(\x0b\x32\x16.quorate.v1.AttemptRef\"W\n\rChunkProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12$\n\x04left\x18\x03 \x03(\x0b\x32\x16.quorate.v1.IndexRange\"r\n\x0f\x41ttemptProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x15\n\x08\x66raction\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0b\n\x03\x61ge\x18\x05 \x01(\x01\x42\x0b\n\t_fraction\"b\n\x0e\x41ttemptStarted\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0f\x41ttemptFinished\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06result\x18\x05 \x01(\x0b\x32\x16.quorate.v1.TaskResultH\x00\x12&\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskErrorH\x00\x12\x15\n\x0bhanded_back\x18\x07 \x01(\x08H\x00\x12)\n\x06snooze\x18= \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x05hooks\x18P \x01(\x0b\x32\x17.quorate.v1.HookResultsB\t\n\x07outcome\"g\n\x0fReadLogsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x12\n\ntail_lines\x18\x05 \x01(\x05\"7\n\x10ReadLogsResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.quorate.v1.LogChunk2\xe2\x01\n\tNodeAgent\x12[\n\x07Session\x12\x1a.quorate.v1.SessionRequest\x1a\x1b.quorate.v1.SessionResponse\"\x13\xe2\xe3\x18\x0f\n\ragent.session(\x01\x30\x01\x12x\n\x08ReadLogs\x12\x1b.quorate.v1.ReadLogsRequest\x1a\x1c.quorate.v1.ReadLogsResponse\"/\xe2\xe3\x18\x0c\n\nagent.logs\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/node/logs/{task_id}0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquorate/v1/node_agent.proto\x12\nquorate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14quorate/v1/job.proto\x1a\x15quorate/v1/node.proto\x1a\x1bquorate/v1/permission.proto\x1a\x16quorate/v1/queue.proto\x1a\x1aquorate/v1/scheduler.proto\x1a\x15quorate/v1/task.proto\"\xae\x04\n\x0eSessionRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x11.quorate.v1.Hello\x12&\n\x06\x61ssign\x18\x03 \x03(\x0b\x32\x16.quorate.v1.Assignment\x12&\n\x06\x63\x61ncel\x18\x04 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12+\n\x0b\x61\x63knowledge\x18\x05 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12%\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x16.quorate.v1.DrainOrder\x12\x14\n\x07leaving\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12&\n\x06recall\x18\n \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12\x37\n\x13\x61\x63knowledge_reports\x18\x0b \x03(\x0b\x32\x1a.quorate.v1.ChunkReportRef\x12\x13\n\x0b\x66orget_jobs\x18\x0c \x03(\t\x12(\n\x07signals\x18\r \x03(\x0b\x32\x17.quorate.v1.SignalOrder\x12)\n\x07suspend\x18\x0e \x03(\x0b\x32\x18.quorate.v1.SuspendOrder\x12(\n\x07results\x18= \x03(\x0b\x32\x17.quorate.v1.ResultsPage\x12\x30\n\x0f\x63\x61ncel_subtasks\x18K \x03(\x0b\x32\x17.quorate.v1.SubtasksRefB\n\n\x08_leaving\"W\n\x0bSubtasksRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12&\n\x06ranges\x18\x03 \x03(\x0b\x32\x16.quorate.v1.IndexRange\"\xa2\x01\n\x0bResultsPage\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x16\n\x0e\x66irst_position\x18\x04 \x01(\x03\x12\x15\n\rnext_position\x18\x05 \x01(\x03\x12#\n\x04runs\x18\x06 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12\r\n\x05\x65rror\x18\x07 \x01(\t\"W\n\x0bReadResults\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x16\n\x0e\x66irst_position\x18\x04 \x01(\x03\"W\n\x0bSignalOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12&\n\x06signal\x18\x03 \x01(\x0e\x32\x16.quorate.v1.TaskSignal\"C\n\x0cSuspendOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x11\n\tsuspended\x18\x03 \x01(\x08\"I\n\x05Hello\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0f\n\x07leaving\x18\x03 \x01(\x08\x12\r\n\x05proof\x18\x04 \x01(\x0c\"H\n\nDrainOrder\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\xc8\x01\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0c\n\x04spec\x18\x04 \x01(\x0c\x12\x30\n\ndisconnect\x18\x05 \x01(\x0e\x32\x1c.quorate.v1.DisconnectPolicy\x12 \n\x05\x63hunk\x18\n \x01(\x0b\x32\x11.quorate.v1.Chunk\x12\'\n\x06reduce\x18\x0b \x01(\x0b\x32\x17.quorate.v1.ReduceInput\"N\n\x0bReduceInput\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61n_in\x18\x03 \x01(\x03\x12\x10\n\x08programs\x18\x04 \x01(\x08\"\xa0\x01\n\x05\x43hunk\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12&\n\x06ranges\x18\x02 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\r\n\x05items\x18\x03 \x03(\x0c\x12\x13\n\x0b\x66irst_index\x18\x04 \x01(\x03\x12\x12\n\nindex_step\x18\x05 \x01(\x03\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x18\n\x10\x65xpected_seconds\x18\x07 \x01(\x01\"B\n\x0e\x43hunkReportRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\"\xf9\x01\n\x0b\x43hunkReport\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12)\n\tsucceeded\x18\x04 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12*\n\x06\x66\x61iled\x18\x05 \x03(\x0b\x32\x1a.quorate.v1.SubtaskFailure\x12&\n\x07results\x18\x06 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12(\n\x08returned\x18\x07 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\x0f\n\x07seconds\x18\x08 \x01(\x01\"y\n\x0eSubtaskFailure\x12\x10\n\x08position\x18\x01 \x01(\x03\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.quorate.v1.TaskError\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x03\n\x0fSessionResponse\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\tinventory\x18\x02 \x01(\x0b\x32\x15.quorate.v1.Inventory\x12+\n\x07started\x18\x03 \x03(\x0b\x32\x1a.quorate.v1.AttemptStarted\x12-\n\x08\x66inished\x18\x04 \x03(\x0b\x32\x1b.quorate.v1.AttemptFinished\x12(\n\x08returned\x18\x05 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12$\n\x05stats\x18\x06 \x01(\x0b\x32\x15.quorate.v1.NodeStats\x12\x13\n\x06\x63redit\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12(\n\x04time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\rchunk_reports\x18\n \x03(\x0b\x32\x17.quorate.v1.ChunkReport\x12-\n\x08progress\x18\x0b \x03(\x0b\x32\x1b.quorate.v1.AttemptProgress\x12-\n\x0cread_results\x18= \x03(\x0b\x32\x17.quorate.v1.ReadResultsB\t\n\x07_credit\"\x90\x02\n\tInventory\x12+\n\x07running\x18\x01 \x03(\x0b\x32\x1a.quorate.v1.AttemptStarted\x12\'\n\x07waiting\x18\x02 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12(\n\x08\x66inished\x18\x03 \x03(\x0b\x32\x16.quorate.v1.AttemptRef\x12)\n\x06\x63hunks\x18\n \x03(\x0b\x32\x19.quorate.v1.ChunkProgress\x12-\n\x08progress\x18\x0b \x03(\x0b\x32\x1b.quorate.v1.AttemptProgress\x12)\n\tsuspended\x18\x0c \x03(\x0b\x32\x16.quorate.v1.AttemptRef\"W\n\rChunkProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12$\n\x04left\x18\x03 \x03(\x0b\x32\x16.quorate.v1.IndexRange\"r\n\x0f\x41ttemptProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x15\n\x08\x66raction\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0b\n\x03\x61ge\x18\x05 \x01(\x01\x42\x0b\n\t_fraction\"b\n\x0e\x41ttemptStarted\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0f\x41ttemptFinished\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06result\x18\x05 \x01(\x0b\x32\x16.quorate.v1.TaskResultH\x00\x12&\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x15.quorate.v1.TaskErrorH\x00\x12\x15\n\x0bhanded_back\x18\x07 \x01(\x08H\x00\x12)\n\x06snooze\x18= \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x05hooks\x18P \x01(\x0b\x32\x17.quorate.v1.HookResultsB\t\n\x07outcome\"g\n\x0fReadLogsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x12\n\ntail_lines\x18\x05 \x01(\x05\"7\n\x10ReadLogsResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.quorate.v1.LogChunk2\xe2\x01\n\tNodeAgent\x12[\n\x07Session\x12\x1a.quorate.v1.SessionRequest\x1a\x1b.quorate.v1.SessionResponse\"\x13\xe2\xe3\x18\x0f\n\ragent.session(\x01\x30\x01\x12x\n\x08ReadLogs\x12\x1b.quorate.v1.ReadLogsRequest\x1a\x1c.quorate.v1.ReadLogsResponse\"/\xe2\xe3\x18\x0c\n\nagent.logs\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/node/logs/{task_id}0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,49 +45,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODEAGENT'].methods_by_name['ReadLogs']._loaded_options = None
   _globals['_NODEAGENT'].methods_by_name['ReadLogs']._serialized_options = b'\342\343\030\014\n\nagent.logs\202\323\344\223\002\031\022\027/v1/node/logs/{task_id}'
   _globals['_SESSIONREQUEST']._serialized_start=288
-  _globals['_SESSIONREQUEST']._serialized_end=796
-  _globals['_RESULTSPAGE']._serialized_start=799
-  _globals['_RESULTSPAGE']._serialized_end=961
-  _globals['_READRESULTS']._serialized_start=963
-  _globals['_READRESULTS']._serialized_end=1050
-  _globals['_SIGNALORDER']._serialized_start=1052
-  _globals['_SIGNALORDER']._serialized_end=1139
-  _globals['_SUSPENDORDER']._serialized_start=1141
-  _globals['_SUSPENDORDER']._serialized_end=1208
-  _globals['_HELLO']._serialized_start=1210
-  _globals['_HELLO']._serialized_end=1283
-  _globals['_DRAINORDER']._serialized_start=1285
-  _globals['_DRAINORDER']._serialized_end=1357
-  _globals['_ATTEMPTREF']._serialized_start=1359
-  _globals['_ATTEMPTREF']._serialized_end=1405
-  _globals['_ASSIGNMENT']._serialized_start=1408
-  _globals['_ASSIGNMENT']._serialized_end=1608
-  _globals['_REDUCEINPUT']._serialized_start=1610
-  _globals['_REDUCEINPUT']._serialized_end=1688
-  _globals['_CHUNK']._serialized_start=1691
-  _globals['_CHUNK']._serialized_end=1851
-  _globals['_CHUNKREPORTREF']._serialized_start=1853
-  _globals['_CHUNKREPORTREF']._serialized_end=1919
-  _globals['_CHUNKREPORT']._serialized_start=1922
-  _globals['_CHUNKREPORT']._serialized_end=2171
-  _globals['_SUBTASKFAILURE']._serialized_start=2173
-  _globals['_SUBTASKFAILURE']._serialized_end=2294
-  _globals['_SESSIONRESPONSE']._serialized_start=2297
-  _globals['_SESSIONRESPONSE']._serialized_end=2762
-  _globals['_INVENTORY']._serialized_start=2765
-  _globals['_INVENTORY']._serialized_end=3037
-  _globals['_CHUNKPROGRESS']._serialized_start=3039
-  _globals['_CHUNKPROGRESS']._serialized_end=3126
-  _globals['_ATTEMPTPROGRESS']._serialized_start=3128
-  _globals['_ATTEMPTPROGRESS']._serialized_end=3242
-  _globals['_ATTEMPTSTARTED']._serialized_start=3244
-  _globals['_ATTEMPTSTARTED']._serialized_end=3342
-  _globals['_ATTEMPTFINISHED']._serialized_start=3345
-  _globals['_ATTEMPTFINISHED']._serialized_end=3692
-  _globals['_READLOGSREQUEST']._serialized_start=3694
-  _globals['_READLOGSREQUEST']._serialized_end=3797
-  _globals['_READLOGSRESPONSE']._serialized_start=3799
-  _globals['_READLOGSRESPONSE']._serialized_end=3854
-  _globals['_NODEAGENT']._serialized_start=3857
-  _globals['_NODEAGENT']._serialized_end=4083
+  _globals['_SESSIONREQUEST']._serialized_end=846
+  _globals['_SUBTASKSREF']._serialized_start=848
+  _globals['_SUBTASKSREF']._serialized_end=935
+  _globals['_RESULTSPAGE']._serialized_start=938
+  _globals['_RESULTSPAGE']._serialized_end=1100
+  _globals['_READRESULTS']._serialized_start=1102
+  _globals['_READRESULTS']._serialized_end=1189
+  _globals['_SIGNALORDER']._serialized_start=1191
+  _globals['_SIGNALORDER']._serialized_end=1278
+  _globals['_SUSPENDORDER']._serialized_start=1280
+  _globals['_SUSPENDORDER']._serialized_end=1347
+  _globals['_HELLO']._serialized_start=1349
+  _globals['_HELLO']._serialized_end=1422
+  _globals['_DRAINORDER']._serialized_start=1424
+  _globals['_DRAINORDER']._serialized_end=1496
+  _globals['_ATTEMPTREF']._serialized_start=1498
+  _globals['_ATTEMPTREF']._serialized_end=1544
+  _globals['_ASSIGNMENT']._serialized_start=1547
+  _globals['_ASSIGNMENT']._serialized_end=1747
+  _globals['_REDUCEINPUT']._serialized_start=1749
+  _globals['_REDUCEINPUT']._serialized_end=1827
+  _globals['_CHUNK']._serialized_start=1830
+  _globals['_CHUNK']._serialized_end=1990
+  _globals['_CHUNKREPORTREF']._serialized_start=1992
+  _globals['_CHUNKREPORTREF']._serialized_end=2058
+  _globals['_CHUNKREPORT']._serialized_start=2061
+  _globals['_CHUNKREPORT']._serialized_end=2310
+  _globals['_SUBTASKFAILURE']._serialized_start=2312
+  _globals['_SUBTASKFAILURE']._serialized_end=2433
+  _globals['_SESSIONRESPONSE']._serialized_start=2436
+  _globals['_SESSIONRESPONSE']._serialized_end=2901
+  _globals['_INVENTORY']._serialized_start=2904
+  _globals['_INVENTORY']._serialized_end=3176
+  _globals['_CHUNKPROGRESS']._serialized_start=3178
+  _globals['_CHUNKPROGRESS']._serialized_end=3265
+  _globals['_ATTEMPTPROGRESS']._serialized_start=3267
+  _globals['_ATTEMPTPROGRESS']._serialized_end=3381
+  _globals['_ATTEMPTSTARTED']._serialized_start=3383
+  _globals['_ATTEMPTSTARTED']._serialized_end=3481
+  _globals['_ATTEMPTFINISHED']._serialized_start=3484
+  _globals['_ATTEMPTFINISHED']._serialized_end=3831
+  _globals['_READLOGSREQUEST']._serialized_start=3833
+  _globals['_READLOGSREQUEST']._serialized_end=3936
+  _globals['_READLOGSRESPONSE']._serialized_start=3938
+  _globals['_READLOGSRESPONSE']._serialized_end=3993
+  _globals['_NODEAGENT']._serialized_start=3996
+  _globals['_NODEAGENT']._serialized_end=4222
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs", "signals", "suspend", "results")
+    __slots__ = ("epoch", "hello", "assign", "cancel", "acknowledge", "drain", "leaving", "recall", "acknowledge_reports", "forget_jobs", "signals", "suspend", "results", "cancel_subtasks")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class SessionRequest(_message.Message):
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     SUSPEND_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_SUBTASKS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     hello: Hello
     assign: _containers.RepeatedCompositeFieldContainer[Assignment]
@@ -45,7 +46,18 @@ class SessionRequest(_message.Message):
     signals: _containers.RepeatedCompositeFieldContainer[SignalOrder]
     suspend: _containers.RepeatedCompositeFieldContainer[SuspendOrder]
     results: _containers.RepeatedCompositeFieldContainer[ResultsPage]
-    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ..., signals: _Optional[_Iterable[_Union[SignalOrder, _Mapping]]] = ..., suspend: _Optional[_Iterable[_Union[SuspendOrder, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ResultsPage, _Mapping]]] = ...) -> None: ...
+    cancel_subtasks: _containers.RepeatedCompositeFieldContainer[SubtasksRef]
+    def __init__(self, epoch: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., assign: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancel: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., drain: _Optional[_Union[DrainOrder, _Mapping]] = ..., leaving: _Optional[bool] = ..., recall: _Optional[_Iterable[_Union[AttemptRef, _Mapping]]] = ..., acknowledge_reports: _Optional[_Iterable[_Union[ChunkReportRef, _Mapping]]] = ..., forget_jobs: _Optional[_Iterable[str]] = ..., signals: _Optional[_Iterable[_Union[SignalOrder, _Mapping]]] = ..., suspend: _Optional[_Iterable[_Union[SuspendOrder, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ResultsPage, _Mapping]]] = ..., cancel_subtasks: _Optional[_Iterable[_Union[SubtasksRef, _Mapping]]] = ...) -> None: ...
+
+class SubtasksRef(_message.Message):
+    __slots__ = ("task_id", "attempt", "ranges")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    ranges: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., ranges: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
 
 class ResultsPage(_message.Message):
     __slots__ = ("task_id", "attempt", "number", "first_position", "next_position", "runs", "error")

@@ -447,7 +447,8 @@ class SchedulerServicer:
 
     def CancelTask(self, request, context):
         """Cancels a task: at once when it waits; an assigned or running attempt is ended first. Cancelling a
-        cancelled task changes nothing; a task that finished otherwise is FAILED_PRECONDITION.
+        cancelled task changes nothing; a task that finished otherwise is FAILED_PRECONDITION. Also one subtask of an
+        array by its id, `<job>.<index>`: the others go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -466,7 +467,7 @@ class SchedulerServicer:
 
     def RetryTask(self, request, context):
         """Makes a FAILED, CANCELLED or EXPIRED task PENDING again with fresh attempts. Its past attempts stay on
-        record.
+        record. Also one subtask of an array: its job is ACTIVE again, and the other subtasks stay as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

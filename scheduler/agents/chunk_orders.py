@@ -8,7 +8,7 @@ Bounds: as those of `scheduler.agents.orders`, of which this is a part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from quorate.etcd.api import EtcdError
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
+from scheduler.core.arrays.positions import Range
 from scheduler.core.model.rows import JobRow, TaskRow, reduced_by
 from scheduler.core.values import TaskState
 from scheduler.storage.job_values import JobValues, ValuesMissing, template_name
@@ -39,6 +40,7 @@ class ChunkOrders:
         # Jobs of which the agent has the template.
         self._has: set[TaskId] = set()
         self._recall: list[tuple[TaskId, int]] = []
+        self._end: list[tuple[TaskId, int, Sequence[Range]]] = []
         self._reports: list[tuple[TaskId, int, int]] = []
         self._forget: list[TaskId] = []
 
@@ -51,6 +53,9 @@ class ChunkOrders:
 
     def recall(self, chunk: TaskId, attempt: int) -> None:
         self._recall.append((chunk, attempt))
+
+    def end_subtasks(self, chunk: TaskId, attempt: int, ranges: Sequence[Range]) -> None:
+        self._end.append((chunk, attempt, ranges))
 
     def acknowledge(self, chunk: TaskId, attempt: int, number: int) -> None:
         self._reports.append((chunk, attempt, number))
@@ -70,6 +75,7 @@ class ChunkOrders:
         self._ready.clear()
         self._has.clear()
         self._recall.clear()
+        self._end.clear()
         self._reports.clear()
         self._forget.clear()
 
@@ -125,15 +131,21 @@ class ChunkOrders:
             message.acknowledge_reports.add(task_id=chunk, attempt=attempt, number=number)
         del self._reports[:_MESSAGE_ITEMS]
         if not self._ready and not self._waiting:
-            # Not ahead of a chunk of the job that is on its way.
+            # Not ahead of a chunk of the job that is on its way, or of the very chunk.
             message.forget_jobs.extend(self._forget)
             self._forget.clear()
+            for chunk, attempt, ranges in self._end[:_MESSAGE_ITEMS]:
+                ref = message.cancel_subtasks.add(task_id=chunk, attempt=attempt)
+                for first, last in ranges:
+                    ref.ranges.add(first=first, last=last)
+            del self._end[:_MESSAGE_ITEMS]
 
     @property
     def anything(self) -> bool:
-        """Whether `fill` has anything to send; jobs to forget go behind all chunks."""
-        forgets = self._forget and not self._waiting
-        return bool(self._ready or self._recall or self._reports or forgets)
+        """Whether `fill` has anything to send; jobs to forget and subtasks to end go behind all
+        chunks."""
+        behind = (self._forget or self._end) and not self._waiting
+        return bool(self._ready or self._recall or self._reports or behind)
 
     def _assign(
         self, to: pb.Assignment, row: TaskRow, attempt: int, template: bytes, items: list[bytes]

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.agents.node_link import Link
@@ -89,6 +89,13 @@ class Links:
         known = self._links.get(instance)
         if known is not None:
             known.orders.recall(chunk, attempt)
+
+    def end_subtasks(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, ranges: Sequence[tuple[int, int]]
+    ) -> None:
+        known = self._links.get(instance)
+        if known is not None:
+            known.orders.end_subtasks(chunk, attempt, ranges)
 
     def forget_job(self, job: TaskId) -> None:
         for link in self._links.values():

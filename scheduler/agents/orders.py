@@ -12,7 +12,7 @@ of unknown attempts) by `MOST_ANSWERS` and one message's more, since reports are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -107,6 +107,10 @@ class Orders:
 
     def recall(self, chunk: TaskId, attempt: int) -> None:
         self.chunks.recall(chunk, attempt)
+        self.wake.set()
+
+    def end_subtasks(self, chunk: TaskId, attempt: int, ranges: Sequence[tuple[int, int]]) -> None:
+        self.chunks.end_subtasks(chunk, attempt, ranges)
         self.wake.set()
 
     def forget_job(self, job: TaskId) -> None:

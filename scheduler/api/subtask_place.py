@@ -9,6 +9,7 @@ import grpc
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import task_pb2
+from scheduler.core.model.events import Request
 from scheduler.core.placement.explain import Explained
 
 
@@ -37,6 +38,12 @@ class Subtasks(Protocol):
 
     async def explain(self, name: str) -> tuple[task_pb2.Task, Explained | None]:
         """The subtask, and what holds it where it is; None when it has finished."""
+
+    async def cancel(self, name: str, asked: Request) -> task_pb2.Task:
+        """Cancel the subtask; the subtask as a task."""
+
+    async def retry(self, name: str, asked: Request) -> task_pb2.Task:
+        """Run a failed or cancelled subtask again; the subtask as a task."""
 
     async def named(self, name: str) -> object:
         """The job and the position that the id names."""

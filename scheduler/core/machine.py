@@ -19,7 +19,7 @@ from scheduler.core.handlers.controls.progress import on_progress_reported
 from scheduler.core.handlers.controls.signals import on_task_signal_asked
 from scheduler.core.handlers.jobs import control as jobs_control
 from scheduler.core.handlers.jobs import creation as jobs_creation
-from scheduler.core.handlers.jobs import graphs
+from scheduler.core.handlers.jobs import graphs, subtasks
 from scheduler.core.handlers.jobs import update as jobs_update
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import shared
@@ -99,6 +99,8 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.JobUpdateAsked: jobs_update.on_job_update_asked,
     e.JobRetryAsked: jobs_control.on_job_retry_asked,
     e.JobDeleteAsked: jobs_control.on_job_delete_asked,
+    e.SubtaskCancelAsked: subtasks.on_subtask_cancel_asked,
+    e.SubtaskRetryAsked: subtasks.on_subtask_retry_asked,
     e.ServiceSubmitted: services.on_service_submitted,
     e.ServiceUpdateAsked: services.on_service_update_asked,
     e.ServiceDeleteAsked: services.on_service_delete_asked,

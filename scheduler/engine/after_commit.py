@@ -39,6 +39,7 @@ class AfterCommit:
             fx.NotifyFinished: self._notify,
             fx.AcknowledgeReport: self._acknowledge_report,
             fx.RecallChunk: self._recall,
+            fx.EndSubtasks: self._end_subtasks,
             fx.NotifyJob: self._notify_job,
             fx.RevokeNode: self._revoke,
             fx.OrderDrain: self._drain,
@@ -92,6 +93,9 @@ class AfterCommit:
 
     def _recall(self, effect: fx.RecallChunk) -> None:
         self._agents.recall(effect.instance, effect.chunk, effect.attempt)
+
+    def _end_subtasks(self, effect: fx.EndSubtasks) -> None:
+        self._agents.end_subtasks(effect.instance, effect.chunk, effect.attempt, effect.ranges)
 
     def _notify_job(self, effect: fx.NotifyJob) -> None:
         retain_job(effect)

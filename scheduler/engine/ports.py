@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from quorate.etcd.api import Delete, Put
@@ -33,6 +33,10 @@ class Agents(Protocol):
     ) -> None: ...
 
     def recall(self, instance: InstanceId, chunk: TaskId, attempt: int) -> None: ...
+
+    def end_subtasks(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, ranges: Sequence[tuple[int, int]]
+    ) -> None: ...
 
     def forget_job(self, job: TaskId) -> None: ...
 

@@ -92,6 +92,9 @@ REDUCE = "reduce"
 # Arrays that are tasks of a graph: jobs that wait for others.
 GRAPH_ARRAY = "graph-array"
 # A task goes to another queue: older standbys would take it for cancelled and new.
+# Subtasks that are cancelled or retried by themselves: an older scheduler would run those that a
+# retry leaves out.
+SUBTASK_CHANGE = "subtask-change"
 TASK_MOVE = "task-move"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
@@ -115,6 +118,7 @@ RECORD_KINDS: tuple[str, ...] = (
     TASK_HOOKS,
     REDUCE,
     GRAPH_ARRAY,
+    SUBTASK_CHANGE,
 )
 
 
@@ -164,6 +168,13 @@ def job_results_range(job: str, block: int) -> tuple[bytes, bytes]:
 
 def job_errors_key(job: str, block: int, first: int) -> bytes:
     return f"job-errors/{job}/{block:04d}/{first:08d}".encode()
+
+
+def newer_errors_key(job: str, block: int, first: int, chunk: str) -> bytes:
+    """Ahead of those of `job_errors_key`, the newest chunk first: a record that names a subtask
+    which has failed before. The older one stays, as it names others too."""
+    newest_first = (1 << 128) - 1 - int(chunk, 16)
+    return f"job-errors/{job}/{block:04d}/-{newest_first:032x}-{first:08d}".encode()
 
 
 def queue_key(queue: str) -> bytes:

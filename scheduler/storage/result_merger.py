@@ -58,7 +58,7 @@ class ResultMerger:
         row = self._driver.state.jobs.get(job)
         if row is None or not row.array.complete(number):
             return
-        of_round = row.round
+        of_round, succeeded = row.round, row.array.blocks[number].succeeded.bit_count()
         # What was reported last must be on record before it is read.
         await self._driver.barrier()
         below = keys.JOB_RESULTS + f"{job}/{number:04d}/".encode()
@@ -77,7 +77,8 @@ class ResultMerger:
         who = [(node, chunk, merged(ranges)) for (node, chunk), ranges in ran.items()]
         if records or who:
             await self._driver.room()
-            self._driver.handle((e.JobResultsRead(job, number, of_round, records, who),))
+            event = e.JobResultsRead(job, number, of_round, records, who, succeeded)
+            self._driver.handle((event,))
 
 
 def _records(number: int, values: dict[int, tuple[int, bytes]]) -> list[list[_Run]]:

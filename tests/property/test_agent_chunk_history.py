@@ -89,6 +89,20 @@ class History:
         if self.chunk.pieces and self.chunk.pieces[-1].base == self.chunk.pieces[-1].end:
             self.chunk.end_piece()
 
+    def withdraw(self) -> None:
+        """The leader cancels a subtask that is not with the executor."""
+        offset = self.draw(0, self.chunk.size - 1)
+        if not self.chunk.is_fed(offset):
+            self.chunk.withdraw(offset)
+
+    def shorten(self) -> None:
+        """The executor stops a piece, to withdraw a part of it."""
+        if self.chunk.pieces and not self.chunk.given_up:
+            piece = self.chunk.pieces[-1]
+            self.chunk.shorten(self.draw(1, piece.end - piece.begin))
+            if piece.base == piece.end:
+                self.chunk.end_piece()
+
     def stop(self) -> None:
         """The executor lets go of a piece that it was told to stop."""
         if self.chunk.pieces and self.chunk.given_up:
@@ -100,6 +114,7 @@ class History:
 
 
 STEPS = ["feed", "advance", "advance", "take_back", "crash", "recall", "stop", "cut"]
+STEPS += ["withdraw", "withdraw", "shorten"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -115,7 +130,7 @@ def test_each_position_is_told_once(
         pieces = list(chunk.pieces)
         assert all(piece.begin <= piece.base <= piece.end for piece in pieces)
         gapless = pairwise(pieces)
-        assert all(first.end == second.begin for first, second in gapless)
+        assert all(first.end <= second.begin for first, second in gapless)
     chunk.return_all()
     history.cut()
     assert chunk.over
@@ -154,6 +169,8 @@ def test_parts_of_a_chunk_are_its_positions_in_order(gaps: list[tuple[int, int]]
     begin = data.draw(st.integers(0, len(flat)))
     end = data.draw(st.integers(0, len(flat)))
     assert list(chunk.part(begin, end)) == flat[begin:end]
+    assert chunk.offsets.offset(max(flat) + 1) == -1
     if begin < len(flat):
+        assert chunk.offsets.offset(flat[begin]) == begin
         assert chunk.offsets.position(begin) == flat[begin]
         assert chunk.index(begin) == 7 + 2 * flat[begin]

@@ -13,7 +13,7 @@ from quorate.internal.v1 import jobs_pb2 as r
 from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.positions import BLOCK, all_ranges, offsets_of
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.answers import JobKnown, TaskKnown
 from scheduler.core.model.events.calls import Parent
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.values import JobState, MemberOf, TaskState
@@ -179,6 +179,19 @@ class JobsHistory(History):
                 answer = getattr(self.jobs, action)(row.id)
                 if action == "retry" and isinstance(answer, JobKnown):
                     assert row.state in (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
+
+    def do_control_subtask(self) -> None:
+        """A caller cancels or retries one, be it as it may."""
+        row = self.some_job()
+        if row is not None and row.array.count:
+            last = min(row.array.count, self.rng.choice([3, 30, 20_000])) - 1
+            index = row.index(self.rng.randint(0, last))
+            action = self.rng.choice([self.jobs.cancel_one, self.jobs.retry_one])
+            answer = action(row.id, index)
+            if action == self.jobs.retry_one and isinstance(answer, TaskKnown):
+                assert row.state in (JobState.ACTIVE, JobState.PAUSED)
+
+    do_control_subtask_again = do_control_subtask
 
     def do_idle(self) -> None:
         if self.rng.random() < 0.1:

@@ -117,6 +117,7 @@ class Agent:
             takes_chunks=True,
             takes_signals=True,
             takes_reduces=True,
+            ends_subtasks=True,
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30

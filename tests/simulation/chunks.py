@@ -40,6 +40,18 @@ class Chunks:
                 del left[2:]
                 self._report(chunk, returned=returned)
 
+    def ended(self, chunk: TaskId, ranges: Sequence[tuple[int, int]]) -> None:
+        """Give back those that have not begun, and end the one that runs."""
+        if chunk not in self._left or chunk not in self._agent.has:
+            return
+        left = self._left[chunk][1]
+        wanted = [p for p in left if any(first <= p <= last for first, last in ranges)]
+        running = [p for p in wanted if p == left[0]]
+        returned = [p for p in wanted if p not in running]
+        if wanted:
+            left[:] = [p for p in left if p not in wanted]
+            self._report(chunk, failed=running, returned=returned, kind="CANCELLED")
+
     def acknowledged(self, chunk: TaskId, number: int) -> None:
         self.reports.pop((chunk, number), None)
 
@@ -62,10 +74,11 @@ class Chunks:
         succeeded: Sequence[int] = (),
         failed: Sequence[int] = (),
         returned: Sequence[int] = (),
+        kind: str = "",
     ) -> None:
         agent = self._agent
         number = self._numbers[chunk] = self._numbers.get(chunk, 0) + 1
-        kind = agent.world.rng.choice(["ValueError", "Fatal"])
+        kind = kind or agent.world.rng.choice(["ValueError", "Fatal"])
         error = task_pb2.TaskError(type=kind, message="it failed")
         first = min(succeeded, default=0)
         event = e.ChunkReported(

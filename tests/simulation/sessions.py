@@ -6,7 +6,7 @@ Messages of one session arrive in order. Now and then a report arrives once more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from quorate.etcd.api import EtcdError, LeaseNotFound
@@ -167,6 +167,11 @@ class Sessions:
 
     def recall(self, instance: InstanceId, chunk: TaskId, attempt: int) -> None:
         self._send(instance, lambda agent: agent.chunks.recalled(chunk))
+
+    def end_subtasks(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, ranges: Sequence[tuple[int, int]]
+    ) -> None:
+        self._send(instance, lambda agent: agent.chunks.ended(chunk, ranges))
 
     def forget_job(self, job: TaskId) -> None:
         """Simulated agents keep no templates."""

@@ -88,6 +88,7 @@ class ChunkAgent:
             slots=self.slots,
             takes_chunks=True,
             takes_reduces=True,
+            ends_subtasks=True,
         )
         lease = await etcd.lease_grant(600)
         key = prefix + f"nodes/{self.name}".encode()

@@ -186,6 +186,7 @@ class Cluster(LimitCalls, ServiceCalls):
                 | fx.OrderScaleDown()
                 | fx.AcknowledgeReport()
                 | fx.RecallChunk()
+                | fx.EndSubtasks()
             ):
                 node = self.nodes.get(effect.instance)
                 if node is not None:

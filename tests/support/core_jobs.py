@@ -165,6 +165,16 @@ class Jobs:
     def retry(self, job: TaskId, request: e.Request = NO_REQUEST) -> object:
         return self.cluster.call(lambda token: e.JobRetryAsked(job, request, token))
 
+    def cancel_one(self, job: TaskId, index: int, request: e.Request = NO_REQUEST) -> object:
+        """CancelTask of a subtask."""
+        task = TaskId(f"{job}.{index}")
+        return self.cluster.call(lambda token: e.SubtaskCancelAsked(task, request, token))
+
+    def retry_one(self, job: TaskId, index: int, request: e.Request = NO_REQUEST) -> object:
+        """RetryTask of a subtask."""
+        task = TaskId(f"{job}.{index}")
+        return self.cluster.call(lambda token: e.SubtaskRetryAsked(task, request, token))
+
     def delete(self, job: TaskId) -> object:
         return self.cluster.call(lambda token: e.JobDeleteAsked(job, NO_REQUEST, token))
 
@@ -251,6 +261,7 @@ class Jobs:
                 for mask, name in (
                     (block.succeeded, "S"),
                     (block.failed, "F"),
+                    (block.cancelled, "C"),
                     (block.out, "O"),
                     (block.waiting, "C" if row.over else "W"),
                 ):

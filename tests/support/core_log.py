@@ -97,6 +97,7 @@ class Log:
             takes_chunks=node.takes_chunks,
             takes_signals=node.takes_signals,
             takes_reduces=node.takes_reduces,
+            ends_subtasks=node.ends_subtasks,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory

@@ -37,6 +37,8 @@ class FakeNode:
     leaving: list[bool] = field(default_factory=list)
     # Of chunks: which were asked for their rest, and which reports were acknowledged.
     recalled: list[TaskId] = field(default_factory=list)
+    # Which subtasks of chunks it was to end.
+    ended_subtasks: list[tuple[TaskId, list[tuple[int, int]]]] = field(default_factory=list)
     reports: list[tuple[TaskId, int]] = field(default_factory=list)
 
     def receive(self, effect: fx.After) -> None:
@@ -59,6 +61,8 @@ class FakeNode:
                 self.acknowledged.append((task, attempt))
             case fx.RecallChunk(_, chunk, _):
                 self.recalled.append(chunk)
+            case fx.EndSubtasks(_, chunk, _, ranges):
+                self.ended_subtasks.append((chunk, list(ranges)))
             case fx.AcknowledgeReport(_, chunk, _, number):
                 self.reports.append((chunk, number))
             case fx.OrderDrain(_, _, draining, _):

@@ -168,6 +168,7 @@ def node_row(
     taints: Sequence[Taint] = (),
     takes_signals: bool = True,
     takes_reduces: bool = True,
+    ends_subtasks: bool = True,
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -187,6 +188,7 @@ def node_row(
         taints=tuple(taints),
         takes_signals=takes_signals,
         takes_reduces=takes_reduces,
+        ends_subtasks=ends_subtasks,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quorate.runtime.ids import InstanceId, TaskId
 
 
@@ -20,6 +22,11 @@ class NoChunks:
         raise AssertionError(chunk)
 
     def recall(self, instance: InstanceId, chunk: TaskId, attempt: int) -> None:
+        raise AssertionError(chunk)
+
+    def end_subtasks(
+        self, instance: InstanceId, chunk: TaskId, attempt: int, ranges: Sequence[tuple[int, int]]
+    ) -> None:
         raise AssertionError(chunk)
 
     def forget_job(self, job: TaskId) -> None:

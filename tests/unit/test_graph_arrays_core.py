@@ -270,3 +270,22 @@ def test_a_new_leader_goes_on_with_each(world):
     world.finish(job, "b")
     world.node.succeed(world.graphs.task(job, "c"))
     assert world.verdict(job) == "SUCCEEDED"
+
+
+def test_a_cancelled_subtask_keeps_the_one_that_waits_for_it_from_running(world):
+    job = world.create({"a": (), "b": (("a", "each"),)}, arrays=["a", "b"])
+    a, b = world.array(job, "a"), world.array(job, "b")
+    # One that waits for another has nothing to cancel: that other one is meant.
+    assert refused(world.jobs.cancel_one(b.id, 2)) == "SUBTASK_BLOCKED"
+    world.jobs.cancel_one(a.id, 2)
+    world.report(job, "a", failed=[2])
+    world.report(job, "a", succeeded=[0])
+    assert world.states(job, "a") == "SOCO"
+    world.jobs.cancel_one(b.id, 0)
+    world.report(job, "b", failed=[0])
+    world.finish(job, "a")
+    world.finish(job, "b")
+    assert world.states(job, "b") == "CSCS"
+    assert world.verdict(job) == "FAILED"
+    # A finished array runs again with its graph.
+    assert refused(world.jobs.retry_one(a.id, 2)) == "PART_OF_JOB"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import explain_pb2, node_agent_pb2, task_pb2
+from quorate.v1 import explain_pb2, job_pb2, node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from tests.support.chunk_agent import ChunkAgent, Outcome
 from tests.unit.test_jobs_api import Api, leading, refused
@@ -124,9 +124,8 @@ async def test_calls_about_whole_tasks_say_what_to_call_instead():
         requests: dict[str, Any] = {
             "PauseTask": pb.PauseTaskRequest(id=name),
             "ResumeTask": pb.ResumeTaskRequest(id=name),
-            "RetryTask": pb.RetryTaskRequest(id=name),
+            "RetryTask": pb.RetryTaskRequest(id=name, spec={"command": {"argv": ["true"]}}),
             "DeleteTask": pb.DeleteTaskRequest(id=name),
-            "CancelTask": pb.CancelTaskRequest(id=name),
             "UpdateTask": pb.UpdateTaskRequest(task={"id": name, "spec": {"priority": 1}}),
         }
         for method, request in requests.items():
@@ -143,3 +142,48 @@ async def test_calls_about_whole_tasks_say_what_to_call_instead():
             with pytest.raises(QuorateError) as error:
                 await api.call(method, unknown)
             assert refused(error) == ("NOT_FOUND", "TASK_NOT_FOUND"), method
+
+
+async def test_one_subtask_is_retried_and_cancelled():
+    failing = [1, 2]
+
+    def work(chunk: node_agent_pb2.Chunk, position: int, item: bytes) -> Outcome:
+        if position in failing:
+            return task_pb2.TaskError(type="ValueError", message=f"bad {len(failing)}")
+        return b""
+
+    async def states(job: str) -> str:
+        answer = await api.call("ListSubtasks", pb.ListSubtasksRequest(id=job, details=True))
+        return "".join(job_pb2.SubtaskState.Name(one.state)[14] for one in answer.subtasks)
+
+    async with leading(work) as (api, agent):
+        job = await api.create(count=4)
+        await api.wait(job.id)
+        assert await states(job.id) == "SFFS"
+        failing.remove(2)
+        name = f"{job.id}.2"
+        answer = await api.call("RetryTask", pb.RetryTaskRequest(id=name, request_id="r"))
+        assert (answer.task.id, answer.task.queue) == (name, "default")
+        await api.wait(job.id)
+        assert await states(job.id) == "SFSS"
+        with pytest.raises(QuorateError) as error:
+            await api.call("RetryTask", pb.RetryTaskRequest(id=f"{job.id}.2"))
+        assert refused(error) == ("FAILED_PRECONDITION", "TASK_NOT_RETRIABLE")
+        # It fails again: its newest error counts, and no other one is gone.
+        await api.call("RetryTask", pb.RetryTaskRequest(id=f"{job.id}.1"))
+        await api.wait(job.id)
+        task = (await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.1"))).task
+        assert (task.error.message, task.attempt) == ("bad 1", 2)
+        (group,) = (await api.call("ListJobErrors", pb.ListJobErrorsRequest(id=job.id))).groups
+        assert group.count == 1
+        agent.hold.set()
+        other = await api.create(count=100, max_parallel=1)
+        last = f"{other.id}.99"
+        cancelled = (await api.call("CancelTask", pb.CancelTaskRequest(id=last))).task
+        assert cancelled.state == task_pb2.TASK_STATE_CANCELLED
+        with pytest.raises(QuorateError) as error:
+            await api.call("CancelTask", pb.CancelTaskRequest(id=f"{job.id}.0"))
+        assert refused(error) == ("FAILED_PRECONDITION", "TASK_FINISHED")
+        agent.hold.clear()
+        finished = await api.wait(other.id)
+        assert (finished.counts.cancelled, finished.counts.succeeded) == (1, 98)

@@ -12,6 +12,9 @@ Its positions are numbered by *offsets*, 0 to `size` - 1, and begin in this orde
 So everything about a chunk is a few offsets. A *piece* is what the executor has in hand. What it
 has not begun of a piece can be taken back: then the cursor goes back. What never begins is
 returned: then the end comes down. A position is named by exactly one report, whatever happens.
+
+Single offsets can be *withdrawn* before they are fed: they are returned at once, and the cursor
+leaps over them. One that is fed already is first taken back, or ended where it runs.
 """
 
 from __future__ import annotations
@@ -87,6 +90,7 @@ class Chunk:
         self.wanted: Wanted | None = None
         self.size = self.end = len(positions)
         self._cursor = 0
+        self._withdrawn: dict[int, None] = {}
         self.given_up = False
         self.pieces: deque[Piece] = deque()
         self.reports = Reports(self.offsets)
@@ -104,7 +108,8 @@ class Chunk:
     @property
     def left(self) -> Ranges:
         """Positions that no report names."""
-        return self.part(self.reports.reported, self.end)
+        left = self.part(self.reports.reported, self.end)
+        return left - self.reports.withdrawn if self._withdrawn else left
 
     # -- what there is to do -------------------------------------------------------------------
 
@@ -151,12 +156,37 @@ class Chunk:
                 if room < 0:
                     end = offset
                     break
+        if self._withdrawn:
+            end = next((one for one in range(begin, end) if one in self._withdrawn), end)
         self._cursor = end
+        self._leap()
         piece = Piece(begin, end, begin)
         self.pieces.append(piece)
         return piece
 
+    def is_fed(self, offset: int) -> bool:
+        """Whether the executor has it, or had it."""
+        return offset < self._cursor
+
     # -- what happens --------------------------------------------------------------------------
+
+    def withdraw(self, offset: int) -> None:
+        """One that is not fed never will be: it is returned."""
+        if self._cursor <= offset < self.end and offset not in self._withdrawn:
+            self._withdrawn[offset] = None
+            self.reports.withdraw(self.part(offset, offset + 1))
+            self._leap()
+
+    def _leap(self) -> None:
+        while self._cursor in self._withdrawn:
+            self._cursor += 1
+
+    def shorten(self, started: int) -> None:
+        """Of the newest piece only the first `started` offsets may have begun: no other one will,
+        and those follow in another piece."""
+        piece = self.pieces[-1]
+        piece.end = self._cursor = min(piece.end, max(piece.base, piece.begin + started))
+        self._leap()
 
     def take_back(self) -> None:
         """The newest piece was not begun, and will not be."""
@@ -207,6 +237,7 @@ class Chunk:
         if self.pieces:
             self._cursor = self.pieces[0].base
             self.pieces.clear()
+            self._leap()
         if self.given_up:
             self.give_up()
 
@@ -218,9 +249,9 @@ class Chunk:
         """
         self.given_up = True
         if started is not None and self.pieces:
-            piece = self.pieces[-1]
-            piece.end = self._cursor = min(piece.end, max(piece.base, piece.begin + started))
-        self.reports.add_returned(self.part(self._cursor, self.end))
+            self.shorten(started)
+        rest = self.part(self._cursor, self.end)
+        self.reports.add_returned(rest - self.reports.withdrawn if self._withdrawn else rest)
         self.end = self._cursor
 
     def drop_rest(self) -> None:

@@ -22,6 +22,15 @@ class Offsets:
         run = bisect_right(self._starts, offset) - 1
         return self._runs[run][0] + offset - self._starts[run]
 
+    def offset(self, position: int) -> int:
+        """The offset of a position; -1 where it is none of them."""
+        run = bisect_right(self._runs, (position, position + 1)) - 1
+        if run + 1 < len(self._runs) and self._runs[run + 1][0] == position:
+            run += 1
+        if run < 0 or not self._runs[run][0] <= position <= self._runs[run][1]:
+            return -1
+        return self._starts[run] + position - self._runs[run][0]
+
     def neighbours(self, offset: int) -> int:
         """Offsets from this one on, itself included, whose positions follow each other."""
         run = bisect_right(self._starts, offset) - 1

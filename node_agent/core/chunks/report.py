@@ -64,6 +64,7 @@ class Reports:
 
     Attributes:
         reported: offsets before this one are in a report.
+        withdrawn: positions that were given back ahead of their turn.
         unacknowledged: reports in the box.
     """
 
@@ -76,6 +77,8 @@ class Reports:
         self._bytes = 0
         self._seconds = 0.0
         self._returned = EMPTY
+        # Those returned by themselves, out of order: no other report names them.
+        self.withdrawn = EMPTY
         self._number = 0
         # When somebody first looked at what has gathered since the last report.
         self._since: float | None = None
@@ -90,7 +93,7 @@ class Reports:
         failed: Iterable[Failed],
     ) -> None:
         """Offsets `begin` to `end` - 1 ended; what lies beyond is left out."""
-        assert begin == self._upto, "positions end in order"
+        assert begin >= self._upto, "positions end in order"
         self._upto = end
         self._seconds += seconds
         for value in values:
@@ -105,6 +108,11 @@ class Reports:
     def add_returned(self, positions: Ranges) -> None:
         """These were given back."""
         self._returned = self._returned | positions
+
+    def withdraw(self, positions: Ranges) -> None:
+        """These, which lie ahead, never begin: they are given back."""
+        self.withdrawn = self.withdrawn | positions
+        self.add_returned(positions)
 
     @property
     def any(self) -> bool:
@@ -141,6 +149,11 @@ class Reports:
         values, failed = iter(self._values), iter(self._failed)
         value, failure = next(values, None), next(failed, None)
         for end, succeeded_and_failed in self._spans():
+            if self.withdrawn:
+                succeeded_and_failed -= self.withdrawn
+                if not succeeded_and_failed:
+                    begin = end
+                    continue
             mine: list[Value] = []
             while value is not None and value[0] < end:
                 mine.append(value)

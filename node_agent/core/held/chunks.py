@@ -15,6 +15,7 @@ from node_agent.core.chunks.report import ReportBox
 from node_agent.core.held.attempts import HeldAttempts
 from node_agent.core.outbox import Outbox
 from node_agent.core.slots import MOST_YIELDED
+from quorate.runtime.ranges import Ranges
 
 # A chunk that waits for a lane is not returned sooner: the leader recalls it if others are idle.
 CHUNK_WAIT_SECONDS = 5.0
@@ -64,6 +65,21 @@ class HeldChunks(HeldAttempts):
                 self._return(attempt)
             elif attempt.killed is None:
                 self._effects.recall_chunks.append(attempt)
+
+    def on_subtasks_cancelled(self, orders: Iterable[tuple[Ref, Ranges]]) -> None:
+        """End subtasks: one that has not begun is given back, one that runs is ended."""
+        for ref, positions in orders:
+            attempt = self._live.get(ref[0])
+            if attempt is None or attempt.number != ref[1] or attempt.chunk is None:
+                continue
+            chunk = attempt.chunk
+            offsets = [chunk.offsets.offset(position) for position in positions & chunk.left]
+            if attempt.task_id in self._waiting:
+                for offset in offsets:
+                    chunk.withdraw(offset)
+                self._report_progress(attempt)
+            elif attempt.killed is None and offsets:
+                self._effects.end_subtasks.append((attempt, offsets))
 
     def on_reports_acknowledged(self, refs: Iterable[tuple[str, int, int]]) -> None:
         """Forget reports that are durable, or stale, at the leader."""
@@ -165,6 +181,9 @@ class HeldChunks(HeldAttempts):
 
 def failure_of_kill(attempt: Attempt) -> Failure | None:
     """How the subtask failed that ran when its chunk was ended; None: it is to run elsewhere."""
-    if attempt.killed is Reason.CANCELLED:
-        return Failure(Reason.CANCELLED.name, Reason.CANCELLED.value)
-    return None
+    return cancelled() if attempt.killed is Reason.CANCELLED else None
+
+
+def cancelled() -> Failure:
+    """How a subtask failed that was ended, as its leader wanted."""
+    return Failure(Reason.CANCELLED.name, Reason.CANCELLED.value)

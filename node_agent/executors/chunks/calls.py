@@ -11,21 +11,21 @@ believed from the marks, and the rest goes on in the next worker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result
+from node_agent.core.attempts import Attempt, Failure, Outcome, Result
 from node_agent.core.chunks.chunk import Piece
 from node_agent.core.chunks.inputs import ResultsPage, Wanted
-from node_agent.core.chunks.report import Failed, Value
 from node_agent.core.held.chunks import failure_of_kill
 from node_agent.executors.chunk_events import ChunkEvents
+from node_agent.executors.chunks import call_outcomes as calls
 from node_agent.executors.link import Exit
 from node_agent.executors.outcomes import outcome_of_crash
 from node_agent.executors.workers.lanes import Lane
 from node_agent.executors.workers.running_chunk import RunningChunk, Sent
 from node_agent.protocol.packets import Spill, page_packet, spilled
-from node_agent.protocol.pieces import ERROR, JSON, Forged, Record, read_payload
+from node_agent.protocol.pieces import Forged, Record, read_payload
 from node_agent.protocol.replies import USED, Malformed
 from node_agent.task.secrets import SecretError, Secrets
 from node_agent.task.work import ArrayCall
@@ -98,9 +98,10 @@ class CallChunks:
     def feed(self, lane: Lane) -> None:
         """Send the worker what it has room for, or have it put things back at the end."""
         running = lane.chunk
-        if running is None or running.ending or not lane.ready or lane.retiring:
+        if running is None or running.ending or not lane.ready or lane.retiring or running.stopped:
             return
         chunk, attempt = running.chunk, running.attempt
+        calls.withdraw(running)
         most = PIECES if chunk.reduce is None else 1
         while len(chunk.pieces) < most and chunk.unfed and self._events.may_feed(attempt):
             piece = chunk.feed()
@@ -129,6 +130,37 @@ class CallChunks:
         running.chunk.give_up(started)
         self._events.on_chunk_progress(running.attempt, 0, 0)
         self.feed(lane)
+
+    def end_subtasks(self, lane: Lane, offsets: Sequence[int], now: float) -> None:
+        """End subtasks: what has not begun is returned, the one that runs is ended; all others go
+        on."""
+        running = lane.chunk
+        if running is None:
+            return
+        self.take_back(lane)
+        running.unwanted.update(dict.fromkeys(offsets))
+        calls.withdraw(running)
+        chunk = running.chunk
+        if running.sent and not chunk.given_up:
+            sent, piece = running.sent[-1], chunk.pieces[-1]
+            # It may have looked just before, and be about to mark the next one.
+            begun = piece.begin + lane.marks.running(sent.key, sent.size) + 2
+            if any(begun <= offset < piece.end for offset in running.unwanted):
+                lane.marks.stop(sent.key)
+                running.stopped = sent.key
+                chunk.shorten(lane.marks.running(sent.key, sent.size) + 2)
+                calls.withdraw(running)
+        self._end_unwanted(lane, now)
+        self._events.on_chunk_progress(running.attempt, 0, 0)
+        self.feed(lane)
+
+    def _end_unwanted(self, lane: Lane, now: float) -> None:
+        """End the worker where it runs a subtask that is to be ended."""
+        running = lane.chunk
+        if running is not None and (offset := calls.unwanted_now(lane, running)) >= 0:
+            running.ended = offset
+            self.take_back(lane)
+            self._owner.end_worker(lane, now)
 
     def kill(self, lane: Lane, now: float) -> None:
         """End a chunk; its end follows."""
@@ -168,6 +200,7 @@ class CallChunks:
         if not running.sent:
             self.feed(lane)
             return
+        self._end_unwanted(lane, now)
         sent, piece = running.sent[0], running.chunk.pieces[0]
         offset = max(lane.marks.running(sent.key, sent.size), piece.base - piece.begin)
         timeout = running.chunk.timeout
@@ -207,7 +240,8 @@ class CallChunks:
             upto, done, records = read_payload(payload, sent.answered, sent.size)
         except Forged as error:
             raise Malformed(str(error)) from error
-        if done and piece.begin + upto < piece.end and not chunk.given_up:
+        may_leave = chunk.given_up or running.stopped == key
+        if done and piece.begin + upto < piece.end and not may_leave:
             raise Malformed("it left a piece, and nobody told it to")
         sent.answered = upto
         self._advance(running, piece, upto, max(0.0, seconds - sent.seconds), records)
@@ -216,6 +250,8 @@ class CallChunks:
             running.sent.popleft()
             lane.take(key)
             running.dirty = not sent.last
+            if running.stopped == key:
+                running.stopped = 0
             chunk.end_piece()
         self.feed(lane)
 
@@ -274,7 +310,7 @@ class CallChunks:
             seconds = (piece.begin + ran - piece.base) * chunk.average
             self._advance(running, piece, ran, seconds, records)
             crash = outcome_of_crash(exit_, since, memory)
-            failure = self._failure(running, piece.begin + ran, crash)
+            failure = calls.failure_of_loss(running, piece.begin + ran, crash)
             if failure is not None and piece.base == piece.begin + ran < piece.end:
                 chunk.advance(1, crash.seconds, (), [(piece.base, failure, time.time())])
                 self._events.on_chunk_progress(attempt, 1, 1)
@@ -282,7 +318,9 @@ class CallChunks:
         running.drop_page()
         chunk.wanted = None
         running.dirty, running.ending, running.late, running.at = False, 0, -1, (0, -1)
+        running.ended, running.stopped = -1, 0
         chunk.put_back()
+        calls.withdraw(running)
         if attempt.killed is not None or chunk.over:
             self._finish(lane)
         elif not was_ready:
@@ -291,36 +329,11 @@ class CallChunks:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _failure(self, running: RunningChunk, offset: int, crash: Outcome) -> Failure | None:
-        """Why the subtask failed that ran when its worker was lost; None: it runs again."""
-        if running.attempt.killed is not None:
-            return failure_of_kill(running.attempt)
-        if running.late == offset:
-            message = f"{Reason.TIMEOUT.value} of {running.chunk.timeout:g} s"
-            return Failure(Reason.TIMEOUT.name, message)
-        if running.late >= 0:
-            return None  # it was ended because of one before it, which made it just in time
-        assert not isinstance(crash.value, Result)
-        return crash.value
-
     def _advance(
         self, running: RunningChunk, piece: Piece, upto: int, seconds: float, records: list[Record]
     ) -> None:
-        begin, now = piece.begin, 0.0
-        values: list[Value] = []
-        failed: list[Failed] = []
-        for offset, kind, value in records:
-            if begin + offset < piece.base:
-                continue  # it was read from the marks before
-            if kind == ERROR:
-                name, message, traceback, pickled, bases = value
-                names = tuple(bases.split("\n")) if bases else ()
-                now = now or time.time()
-                failure = Failure(name, message, traceback, 0, pickled, names)
-                failed.append((begin + offset, failure, now))
-            else:
-                values.append((begin + offset, "json" if kind == JSON else "pickle", value))
-        count = max(0, begin + upto - piece.base)
+        values, failed = calls.outcomes_of(records, piece)
+        count = max(0, piece.begin + upto - piece.base)
         running.chunk.advance(count, seconds, values, failed)
         self._events.on_chunk_progress(running.attempt, count, len(failed))
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from node_agent.core.attempts import Attempt, Failure, Outcome, Reason, Result
 from node_agent.core.chunks.chunk import Chunk, Piece
-from node_agent.core.held.chunks import failure_of_kill
+from node_agent.core.held.chunks import cancelled, failure_of_kill
 from node_agent.executors.chunk_events import ChunkEvents
 from node_agent.executors.kills import Kills
 from node_agent.executors.link import Exit, SpawnerLink
@@ -77,6 +77,10 @@ class RunningPrograms:
     programs: deque[Program] = field(default_factory=deque)
     # What waits at the spawner is being taken back; nothing more is fed.
     recalled: bool = False
+    # What waits at the spawner is being taken back, and fed again but for the `unwanted` offsets,
+    # which are to be ended or not to begin.
+    sorting: bool = False
+    unwanted: dict[int, None] = field(default_factory=dict)
 
 
 class ProgramChunks:
@@ -160,6 +164,28 @@ class ProgramChunks:
         running.recalled = True
         self._link.unqueue(attempt.lane)
 
+    def end_subtasks(self, attempt: Attempt, offsets: Sequence[int], now: float) -> None:
+        """End subtasks: what has not begun is returned, the one that runs is ended; all others go
+        on."""
+        running = self._lanes.get(attempt.lane)
+        if running is None:
+            return
+        running.unwanted.update(dict.fromkeys(offsets))
+        self._withdraw(running)
+        if running.unwanted and not running.recalled and not running.sorting:
+            # What is left of them is ended when the answer says what has begun.
+            running.sorting = True
+            self._link.unqueue(attempt.lane)
+        self._events.on_chunk_progress(attempt, 0, 0)
+        self._settle(attempt.lane, running)
+
+    def _withdraw(self, running: RunningPrograms) -> None:
+        """Return what is to be ended and was not fed."""
+        for offset in list(running.unwanted):
+            if not running.chunk.is_fed(offset):
+                running.chunk.withdraw(offset)
+                del running.unwanted[offset]
+
     def on_unqueued(self, lane: int, keys: Sequence[int]) -> None:
         """The spawner gave back what had not begun."""
         running = self._lanes.get(lane)
@@ -179,6 +205,13 @@ class ProgramChunks:
                 self._kills.begin(running.programs[-1].key, time.monotonic())
             if failure_of_kill(attempt) is not None:
                 running.chunk.drop_rest()
+        self._withdraw(running)
+        self._end_unwanted(running)
+        if running.sorting and not running.recalled:
+            running.sorting = False
+            self._events.on_chunk_progress(attempt, 0, 0)
+            self._feed(lane, running)
+            return
         running.chunk.give_up()
         self._events.on_chunk_progress(attempt, 0, 0)
         self._settle(lane, running)
@@ -212,6 +245,7 @@ class ProgramChunks:
         while (
             len(programs) < wanted
             and not running.recalled
+            and not running.sorting
             and self._events.may_feed(running.attempt)
             and (piece := chunk.feed(1)) is not None
         ):
@@ -272,6 +306,8 @@ class ProgramChunks:
             if attempt.killed is not None and not isinstance(outcome.value, Result):
                 failure = failure_of_kill(attempt)
                 returned = failure is None
+            elif program.piece.begin in running.unwanted and failure is not None:
+                failure = cancelled()
             elif program.late and outcome.seconds >= chunk.timeout:
                 message = f"{Reason.TIMEOUT.value} of {chunk.timeout:g} s"
                 failure = Failure(Reason.TIMEOUT.name, message)
@@ -285,9 +321,17 @@ class ProgramChunks:
                 return
             at = time.time()
             failed = [(program.piece.begin, failure, at)] if failure is not None else []
+            running.unwanted.pop(program.piece.begin, None)
             chunk.advance(1, outcome.seconds, (), failed)
             chunk.end_piece()
             self._events.on_chunk_progress(attempt, 1, len(failed))
+
+    def _end_unwanted(self, running: RunningPrograms) -> None:
+        """End the program that runs where it is to be ended: all others were taken back."""
+        if running.unwanted and running.programs:
+            last = running.programs[-1]
+            if last.piece.begin in running.unwanted and last.outcome is None:
+                self._kills.begin(last.key, time.monotonic())
 
     def _drop(self, running: RunningPrograms) -> None:
         """None of what is behind counts any more."""

@@ -46,6 +46,12 @@ class RunningChunk:
     at_since: float = 0.0
     # The offset whose time is over, so that the worker is being ended; -1 for none.
     late: int = -1
+    # Offsets that are to be ended, or not to begin; and the one for which the worker is being
+    # ended, -1 for none.
+    unwanted: dict[int, None] = field(default_factory=dict)
+    ended: int = -1
+    # The key of a piece of which no more begins, so that none follows until it is over; 0: none.
+    stopped: int = 0
     # Its worker's newest request for results.
     asked: int = 0
     # The file of the results that its worker was given last; "" for none.

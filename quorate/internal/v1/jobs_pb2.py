@@ -27,7 +27,7 @@ from quorate.v1 import job_pb2 as quorate_dot_v1_dot_job__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorate/internal/v1/jobs.proto\x12\x13quorate.internal.v1\x1a!quorate/internal/v1/records.proto\x1a\x14quorate/v1/job.proto\x1a\x15quorate/v1/task.proto\"\xf7\x03\n\tJobRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.quorate.v1.JobState\x12\x13\n\x0b\x63reate_time\x18\x03 \x01(\x01\x12\x12\n\nstart_time\x18\x04 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x05 \x01(\x01\x12\x12\n\ncreated_by\x18\x06 \x01(\t\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x0c\n\x04open\x18\x08 \x01(\x08\x12\x0f\n\x07loading\x18\t \x01(\x08\x12$\n\x06\x65nding\x18\n \x01(\x0e\x32\x14.quorate.v1.JobState\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05round\x18\x0c \x01(\x05\x12\x13\n\x0b\x61ppend_time\x18\r \x01(\x01\x12\x16\n\x0etemplate_bytes\x18\x0e \x01(\x03\x12\x12\n\nitem_bytes\x18\x0f \x01(\x03\x12\x11\n\thas_items\x18\x10 \x01(\x08\x12\x13\n\x0bgraph_tasks\x18\x14 \x01(\x03\x12\x15\n\rcreated_tasks\x18\x15 \x01(\x03\x12\x0e\n\x06parent\x18\x11 \x01(\t\x12\r\n\x05level\x18\x12 \x01(\x05\x12\x31\n\x06member\x18\x46 \x01(\x0b\x32!.quorate.internal.v1.MemberRecord\x12\x0f\n\x07\x62locked\x18G \x01(\x08\x12\x0f\n\x07skipped\x18H \x01(\x08\"5\n\x11JobTemplateRecord\x12\x10\n\x08template\x18\x01 \x01(\x0c\x12\x0e\n\x06reduce\x18\x06 \x01(\x0c\"\x97\x02\n\x0eJobBlockRecord\x12\r\n\x05round\x18\x01 \x01(\x05\x12\x11\n\tsucceeded\x18\x02 \x01(\x0c\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x0c\x12\x15\n\rall_succeeded\x18\x04 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x0c\x12\x0f\n\x07\x65\x61rlier\x18\x06 \x01(\x0c\x12.\n\x07\x63rashes\x18\x07 \x03(\x0b\x32\x1d.quorate.internal.v1.JobCrash\x12+\n\x05waits\x18\x08 \x03(\x0b\x32\x1c.quorate.internal.v1.JobWait\x12\x13\n\x0brun_seconds\x18\t \x01(\x01\x12\x11\n\trun_count\x18\n \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x0b \x01(\x03\"(\n\x08JobCrash\x12\r\n\x05place\x18\x01 \x01(\x05\x12\r\n\x05nodes\x18\x02 \x01(\x05\"(\n\x07JobWait\x12\x0b\n\x03\x64ue\x18\x01 \x01(\x03\x12\x10\n\x08subtasks\x18\x02 \x01(\x0c\"\xc4\x01\n\x0b\x43hunkRecord\x12$\n\x04left\x18\x01 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x10\n\x08instance\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x13\n\x0b\x61ssign_time\x18\x06 \x01(\x01\x12\x12\n\nstart_time\x18\x07 \x01(\x01\x12\x0f\n\x07\x63harged\x18\x08 \x01(\x05\x12\x15\n\rshare_charged\x18\x61 \x01(\x01\"\x1f\n\x0eJobItemsRecord\x12\r\n\x05items\x18\x01 \x03(\x0c\"\xb0\x01\n\x10JobResultsRecord\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\t\x12)\n\tpositions\x18= \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12/\n\x07origins\x18> \x03(\x0b\x32\x1e.quorate.internal.v1.JobOrigin\"S\n\tJobOrigin\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x63hunk\x18\x02 \x01(\t\x12)\n\tpositions\x18\x03 \x03(\x0b\x32\x16.quorate.v1.IndexRange\"a\n\x0fJobErrorsRecord\x12\x31\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1f.quorate.internal.v1.JobFailure\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18= \x01(\t\"E\n\nJobFailure\x12\x11\n\tpositions\x18\x01 \x03(\x03\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.quorate.v1.TaskErrorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equorate/internal/v1/jobs.proto\x12\x13quorate.internal.v1\x1a!quorate/internal/v1/records.proto\x1a\x14quorate/v1/job.proto\x1a\x15quorate/v1/task.proto\"\x8a\x04\n\tJobRecord\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.quorate.v1.JobState\x12\x13\n\x0b\x63reate_time\x18\x03 \x01(\x01\x12\x12\n\nstart_time\x18\x04 \x01(\x01\x12\x13\n\x0b\x66inish_time\x18\x05 \x01(\x01\x12\x12\n\ncreated_by\x18\x06 \x01(\t\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x0c\n\x04open\x18\x08 \x01(\x08\x12\x0f\n\x07loading\x18\t \x01(\x08\x12$\n\x06\x65nding\x18\n \x01(\x0e\x32\x14.quorate.v1.JobState\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05round\x18\x0c \x01(\x05\x12\x13\n\x0b\x61ppend_time\x18\r \x01(\x01\x12\x16\n\x0etemplate_bytes\x18\x0e \x01(\x03\x12\x12\n\nitem_bytes\x18\x0f \x01(\x03\x12\x11\n\thas_items\x18\x10 \x01(\x08\x12\x13\n\x0bgraph_tasks\x18\x14 \x01(\x03\x12\x15\n\rcreated_tasks\x18\x15 \x01(\x03\x12\x0e\n\x06parent\x18\x11 \x01(\t\x12\r\n\x05level\x18\x12 \x01(\x05\x12\x31\n\x06member\x18\x46 \x01(\x0b\x32!.quorate.internal.v1.MemberRecord\x12\x0f\n\x07\x62locked\x18G \x01(\x08\x12\x0f\n\x07skipped\x18H \x01(\x08\x12\x11\n\treopening\x18K \x01(\x05\"5\n\x11JobTemplateRecord\x12\x10\n\x08template\x18\x01 \x01(\x0c\x12\x0e\n\x06reduce\x18\x06 \x01(\x0c\"\xbd\x02\n\x0eJobBlockRecord\x12\r\n\x05round\x18\x01 \x01(\x05\x12\x11\n\tsucceeded\x18\x02 \x01(\x0c\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x0c\x12\x15\n\rall_succeeded\x18\x04 \x01(\x08\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x0c\x12\x0f\n\x07\x65\x61rlier\x18\x06 \x01(\x0c\x12.\n\x07\x63rashes\x18\x07 \x03(\x0b\x32\x1d.quorate.internal.v1.JobCrash\x12+\n\x05waits\x18\x08 \x03(\x0b\x32\x1c.quorate.internal.v1.JobWait\x12\x13\n\x0brun_seconds\x18\t \x01(\x01\x12\x11\n\trun_count\x18\n \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x0b \x01(\x03\x12\x11\n\tcancelled\x18K \x01(\x0c\x12\x11\n\treopening\x18L \x01(\x05\"(\n\x08JobCrash\x12\r\n\x05place\x18\x01 \x01(\x05\x12\r\n\x05nodes\x18\x02 \x01(\x05\"(\n\x07JobWait\x12\x0b\n\x03\x64ue\x18\x01 \x01(\x03\x12\x10\n\x08subtasks\x18\x02 \x01(\x0c\"\xef\x01\n\x0b\x43hunkRecord\x12$\n\x04left\x18\x01 \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x10\n\x08instance\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x13\n\x0b\x61ssign_time\x18\x06 \x01(\x01\x12\x12\n\nstart_time\x18\x07 \x01(\x01\x12\x0f\n\x07\x63harged\x18\x08 \x01(\x05\x12\x15\n\rshare_charged\x18\x61 \x01(\x01\x12)\n\tcancelled\x18K \x03(\x0b\x32\x16.quorate.v1.IndexRange\"\x1f\n\x0eJobItemsRecord\x12\r\n\x05items\x18\x01 \x03(\x0c\"\xb0\x01\n\x10JobResultsRecord\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.quorate.v1.ResultRun\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\t\x12)\n\tpositions\x18= \x03(\x0b\x32\x16.quorate.v1.IndexRange\x12/\n\x07origins\x18> \x03(\x0b\x32\x1e.quorate.internal.v1.JobOrigin\"S\n\tJobOrigin\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x63hunk\x18\x02 \x01(\t\x12)\n\tpositions\x18\x03 \x03(\x0b\x32\x16.quorate.v1.IndexRange\"a\n\x0fJobErrorsRecord\x12\x31\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1f.quorate.internal.v1.JobFailure\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18= \x01(\t\"E\n\nJobFailure\x12\x11\n\tpositions\x18\x01 \x03(\x03\x12$\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.quorate.v1.TaskErrorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +35,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorate.internal.v1.jobs_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBRECORD']._serialized_start=136
-  _globals['_JOBRECORD']._serialized_end=639
-  _globals['_JOBTEMPLATERECORD']._serialized_start=641
-  _globals['_JOBTEMPLATERECORD']._serialized_end=694
-  _globals['_JOBBLOCKRECORD']._serialized_start=697
-  _globals['_JOBBLOCKRECORD']._serialized_end=976
-  _globals['_JOBCRASH']._serialized_start=978
-  _globals['_JOBCRASH']._serialized_end=1018
-  _globals['_JOBWAIT']._serialized_start=1020
-  _globals['_JOBWAIT']._serialized_end=1060
-  _globals['_CHUNKRECORD']._serialized_start=1063
-  _globals['_CHUNKRECORD']._serialized_end=1259
-  _globals['_JOBITEMSRECORD']._serialized_start=1261
-  _globals['_JOBITEMSRECORD']._serialized_end=1292
-  _globals['_JOBRESULTSRECORD']._serialized_start=1295
-  _globals['_JOBRESULTSRECORD']._serialized_end=1471
-  _globals['_JOBORIGIN']._serialized_start=1473
-  _globals['_JOBORIGIN']._serialized_end=1556
-  _globals['_JOBERRORSRECORD']._serialized_start=1558
-  _globals['_JOBERRORSRECORD']._serialized_end=1655
-  _globals['_JOBFAILURE']._serialized_start=1657
-  _globals['_JOBFAILURE']._serialized_end=1726
+  _globals['_JOBRECORD']._serialized_end=658
+  _globals['_JOBTEMPLATERECORD']._serialized_start=660
+  _globals['_JOBTEMPLATERECORD']._serialized_end=713
+  _globals['_JOBBLOCKRECORD']._serialized_start=716
+  _globals['_JOBBLOCKRECORD']._serialized_end=1033
+  _globals['_JOBCRASH']._serialized_start=1035
+  _globals['_JOBCRASH']._serialized_end=1075
+  _globals['_JOBWAIT']._serialized_start=1077
+  _globals['_JOBWAIT']._serialized_end=1117
+  _globals['_CHUNKRECORD']._serialized_start=1120
+  _globals['_CHUNKRECORD']._serialized_end=1359
+  _globals['_JOBITEMSRECORD']._serialized_start=1361
+  _globals['_JOBITEMSRECORD']._serialized_end=1392
+  _globals['_JOBRESULTSRECORD']._serialized_start=1395
+  _globals['_JOBRESULTSRECORD']._serialized_end=1571
+  _globals['_JOBORIGIN']._serialized_start=1573
+  _globals['_JOBORIGIN']._serialized_end=1656
+  _globals['_JOBERRORSRECORD']._serialized_start=1658
+  _globals['_JOBERRORSRECORD']._serialized_end=1755
+  _globals['_JOBFAILURE']._serialized_start=1757
+  _globals['_JOBFAILURE']._serialized_end=1826
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobRecord(_message.Message):
-    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks", "parent", "level", "member", "blocked", "skipped")
+    __slots__ = ("spec", "state", "create_time", "start_time", "finish_time", "created_by", "count", "open", "loading", "ending", "reason", "round", "append_time", "template_bytes", "item_bytes", "has_items", "graph_tasks", "created_tasks", "parent", "level", "member", "blocked", "skipped", "reopening")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class JobRecord(_message.Message):
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    REOPENING_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
     state: _job_pb2.JobState
     create_time: float
@@ -57,7 +58,8 @@ class JobRecord(_message.Message):
     member: _records_pb2.MemberRecord
     blocked: bool
     skipped: bool
-    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ..., parent: _Optional[str] = ..., level: _Optional[int] = ..., member: _Optional[_Union[_records_pb2.MemberRecord, _Mapping]] = ..., blocked: _Optional[bool] = ..., skipped: _Optional[bool] = ...) -> None: ...
+    reopening: int
+    def __init__(self, spec: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., create_time: _Optional[float] = ..., start_time: _Optional[float] = ..., finish_time: _Optional[float] = ..., created_by: _Optional[str] = ..., count: _Optional[int] = ..., open: _Optional[bool] = ..., loading: _Optional[bool] = ..., ending: _Optional[_Union[_job_pb2.JobState, str]] = ..., reason: _Optional[str] = ..., round: _Optional[int] = ..., append_time: _Optional[float] = ..., template_bytes: _Optional[int] = ..., item_bytes: _Optional[int] = ..., has_items: _Optional[bool] = ..., graph_tasks: _Optional[int] = ..., created_tasks: _Optional[int] = ..., parent: _Optional[str] = ..., level: _Optional[int] = ..., member: _Optional[_Union[_records_pb2.MemberRecord, _Mapping]] = ..., blocked: _Optional[bool] = ..., skipped: _Optional[bool] = ..., reopening: _Optional[int] = ...) -> None: ...
 
 class JobTemplateRecord(_message.Message):
     __slots__ = ("template", "reduce")
@@ -68,7 +70,7 @@ class JobTemplateRecord(_message.Message):
     def __init__(self, template: _Optional[bytes] = ..., reduce: _Optional[bytes] = ...) -> None: ...
 
 class JobBlockRecord(_message.Message):
-    __slots__ = ("round", "succeeded", "failed", "all_succeeded", "failures", "earlier", "crashes", "waits", "run_seconds", "run_count", "stored_bytes")
+    __slots__ = ("round", "succeeded", "failed", "all_succeeded", "failures", "earlier", "crashes", "waits", "run_seconds", "run_count", "stored_bytes", "cancelled", "reopening")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +82,8 @@ class JobBlockRecord(_message.Message):
     RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
     STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    REOPENING_FIELD_NUMBER: _ClassVar[int]
     round: int
     succeeded: bytes
     failed: bytes
@@ -91,7 +95,9 @@ class JobBlockRecord(_message.Message):
     run_seconds: float
     run_count: int
     stored_bytes: int
-    def __init__(self, round: _Optional[int] = ..., succeeded: _Optional[bytes] = ..., failed: _Optional[bytes] = ..., all_succeeded: _Optional[bool] = ..., failures: _Optional[bytes] = ..., earlier: _Optional[bytes] = ..., crashes: _Optional[_Iterable[_Union[JobCrash, _Mapping]]] = ..., waits: _Optional[_Iterable[_Union[JobWait, _Mapping]]] = ..., run_seconds: _Optional[float] = ..., run_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ...) -> None: ...
+    cancelled: bytes
+    reopening: int
+    def __init__(self, round: _Optional[int] = ..., succeeded: _Optional[bytes] = ..., failed: _Optional[bytes] = ..., all_succeeded: _Optional[bool] = ..., failures: _Optional[bytes] = ..., earlier: _Optional[bytes] = ..., crashes: _Optional[_Iterable[_Union[JobCrash, _Mapping]]] = ..., waits: _Optional[_Iterable[_Union[JobWait, _Mapping]]] = ..., run_seconds: _Optional[float] = ..., run_count: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., cancelled: _Optional[bytes] = ..., reopening: _Optional[int] = ...) -> None: ...
 
 class JobCrash(_message.Message):
     __slots__ = ("place", "nodes")
@@ -110,7 +116,7 @@ class JobWait(_message.Message):
     def __init__(self, due: _Optional[int] = ..., subtasks: _Optional[bytes] = ...) -> None: ...
 
 class ChunkRecord(_message.Message):
-    __slots__ = ("left", "queue", "node", "instance", "attempt", "assign_time", "start_time", "charged", "share_charged")
+    __slots__ = ("left", "queue", "node", "instance", "attempt", "assign_time", "start_time", "charged", "share_charged", "cancelled")
     LEFT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +126,7 @@ class ChunkRecord(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     CHARGED_FIELD_NUMBER: _ClassVar[int]
     SHARE_CHARGED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
     left: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
     queue: str
     node: str
@@ -129,7 +136,8 @@ class ChunkRecord(_message.Message):
     start_time: float
     charged: int
     share_charged: float
-    def __init__(self, left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., queue: _Optional[str] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., attempt: _Optional[int] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., charged: _Optional[int] = ..., share_charged: _Optional[float] = ...) -> None: ...
+    cancelled: _containers.RepeatedCompositeFieldContainer[_job_pb2.IndexRange]
+    def __init__(self, left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., queue: _Optional[str] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., attempt: _Optional[int] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., charged: _Optional[int] = ..., share_charged: _Optional[float] = ..., cancelled: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
 
 class JobItemsRecord(_message.Message):
     __slots__ = ("items",)

@@ -38,7 +38,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces", "ends_subtasks")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class NodeRecord(_message.Message):
     TAKES_SIGNALS_FIELD_NUMBER: _ClassVar[int]
     TAKES_HOOKS_FIELD_NUMBER: _ClassVar[int]
     TAKES_REDUCES_FIELD_NUMBER: _ClassVar[int]
+    ENDS_SUBTASKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -72,7 +73,8 @@ class NodeRecord(_message.Message):
     takes_signals: bool
     takes_hooks: bool
     takes_reduces: bool
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ...) -> None: ...
+    ends_subtasks: bool
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ..., ends_subtasks: _Optional[bool] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
     __slots__ = ("cordoned", "draining", "drain_grace", "taints")

@@ -135,7 +135,7 @@ class JobReader:
                     mine[position].node = node
         if any(one.state == views.FAILED for one in mine.values()):
             errors: Held[tuple[task_pb2.TaskError, str]] = Held(PAGE_BYTES, end)
-            async for record in self._stored.errors(row.id, number):
+            async for record in self._stored.errors(row, number):
                 for failure in record.failures:
                     size = failure.error.ByteSize()
                     for position in failure.positions:
@@ -279,7 +279,7 @@ class JobReader:
         await self._driver.readable()
         groups: dict[tuple[str, str], job_pb2.JobErrorGroup] = {}
         counted = 0
-        async for record in self._stored.errors(row.id, None):
+        async for record in self._stored.errors(row, None):
             for failure in record.failures:
                 counted += len(failure.positions)
                 add(row, groups, failure)

@@ -50,11 +50,20 @@ class StoredOutcomes:
         except EtcdError as error:
             raise no_answer(error) from error
 
-    async def errors(self, job: str, number: int | None) -> AsyncIterator[r.JobErrorsRecord]:
-        """The records of errors of a job, or of one of its blocks."""
-        below = f"{job}/" if number is None else f"{job}/{number:04d}/"
+    async def errors(self, row: JobRow, number: int | None) -> AsyncIterator[r.JobErrorsRecord]:
+        """The records of errors of a job, or of one of its blocks: each subtask in one of them."""
+        below = f"{row.id}/" if number is None else f"{row.id}/{number:04d}/"
+        at, seen = -1, 0
         async for data in self._below(keys.JOB_ERRORS + below.encode()):
-            yield r.JobErrorsRecord.FromString(data)
+            record = r.JobErrorsRecord.FromString(data)
+            here = record.failures[0].positions[0] // BLOCK if record.failures else -1
+            block = row.array.blocks.get(here)
+            if block is not None and block.earlier is not None:
+                # Some may have been retried by themselves; the newest record comes first.
+                if here != at:
+                    at, seen = here, 0
+                seen = _keep_latest(record, block.failed, seen)
+            yield record
 
     async def _below(self, prefix: bytes) -> AsyncIterator[bytes]:
         try:
@@ -78,10 +87,29 @@ class StoredOutcomes:
             await self.results(row, number, (position,), 0, ran)
             found = ran.get(position)
         elif state == views.FAILED:
-            async for record in self.errors(row.id, number):
+            async for record in self.errors(row, number):
                 if record.chunk and any(position in one.positions for one in record.failures):
                     found = record.node, record.chunk
         return found
+
+
+def _keep_latest(record: r.JobErrorsRecord, failed: int, seen: int) -> int:
+    """Leave out of a record who is not failed now, and whom a newer record names; all that were
+    named, as a mask."""
+    for failure in list(record.failures):
+        kept = []
+        for position in failure.positions:
+            bit = 1 << position % BLOCK
+            if failed & bit and not seen & bit:
+                kept.append(position)
+                seen |= bit
+        if len(kept) < len(failure.positions):
+            del failure.positions[:]
+            failure.positions.extend(kept)
+    for place in reversed(range(len(record.failures))):
+        if not record.failures[place].positions:
+            del record.failures[place]
+    return seen
 
 
 def no_answer(error: EtcdError) -> QuorateError:

@@ -10,10 +10,14 @@ from typing import Final
 from quorate.runtime.errors import not_found
 from quorate.runtime.ids import TaskId
 from quorate.v1 import task_pb2
+from scheduler.api.asking import ask
 from scheduler.api.jobs import views
 from scheduler.api.jobs.reading import JobReader
 from scheduler.api.subtask_place import SubtaskPlace
 from scheduler.core.arrays.positions import BLOCK
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import TaskKnown
+from scheduler.core.model.events import Request
 from scheduler.core.model.jobs.subtasks import chunk_of, find
 from scheduler.core.model.rows import JobRow
 from scheduler.core.placement.explain import Explained
@@ -49,6 +53,30 @@ class JobSubtasks:
         # What memory says is committed before it is said.
         view = await self._reader.as_task(job, position, full=False)
         return view, found
+
+    async def cancel(self, name: str, asked: Request) -> task_pb2.Task:
+        """Cancel the subtask; the subtask as a task."""
+        task = TaskId(name)
+        answer = await ask(
+            self._driver, asked, lambda token: e.SubtaskCancelAsked(task, asked, token)
+        )
+        return await self._as_known(answer)
+
+    async def retry(self, name: str, asked: Request) -> task_pb2.Task:
+        """Run a failed or cancelled subtask again; the subtask as a task."""
+        task = TaskId(name)
+        answer = await ask(
+            self._driver, asked, lambda token: e.SubtaskRetryAsked(task, asked, token)
+        )
+        return await self._as_known(answer)
+
+    async def _as_known(self, answer: object) -> task_pb2.Task:
+        """The subtask behind a TaskKnown; its bare id when its job is gone since."""
+        assert isinstance(answer, TaskKnown)
+        job, position = find(self._state, answer.task)
+        if job is None or position < 0:
+            return task_pb2.Task(id=answer.task, queue=answer.queue)
+        return await self._reader.as_task(job, position, full=False)
 
     async def place(self, name: str) -> SubtaskPlace:
         """Where the output of the subtask is."""

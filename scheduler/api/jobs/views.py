@@ -13,6 +13,7 @@ from scheduler.core.arrays.levels import levels
 from scheduler.core.arrays.positions import BLOCK, ranges_of
 from scheduler.core.arrays.spec import ReduceSpec
 from scheduler.core.graphs.members import Member, Members
+from scheduler.core.model.jobs.subtasks import chunk_of
 from scheduler.core.model.rows import JobRow
 from scheduler.core.values import JobState, TaskState
 
@@ -148,10 +149,11 @@ def states(row: JobRow, number: int) -> list[StateRange]:
     if block is None:
         masks = [(whole, rest)]
     else:
-        left = whole & ~(block.succeeded | block.failed | block.out)
+        left = whole & ~(block.finished | block.out)
         masks = [
             (block.succeeded, SUCCEEDED),
             (block.failed, FAILED),
+            (block.cancelled, CANCELLED),
             (block.out, RUNNING),
             (left, rest),
         ]
@@ -170,6 +172,7 @@ def state_at(row: JobRow, position: int) -> int:
         for mask, state in (
             (block.succeeded, SUCCEEDED),
             (block.failed, FAILED),
+            (block.cancelled, CANCELLED),
             (block.out, RUNNING),
         ):
             if mask >> place & 1:
@@ -197,7 +200,7 @@ def task(row: JobRow, position: int, one: job_pb2.Subtask) -> task_pb2.Task:
         state=_TASK_STATES[int(one.state)],
         attempt=one.attempt,
         created_by=row.creator.name,
-        cancel_requested=row.ending is not None,
+        cancel_requested=row.ending is not None or _is_cancelled(row, position),
     )
     if block is not None:
         view.failures = block.failures_of(place)
@@ -205,6 +208,16 @@ def task(row: JobRow, position: int, one: job_pb2.Subtask) -> task_pb2.Task:
     view.create_time.CopyFrom(instant(row.create_time))
     view.spec.CopyFrom(job(row).spec.template)
     return view
+
+
+def _is_cancelled(row: JobRow, position: int) -> bool:
+    """Whether a caller has cancelled a subtask that is out on a node."""
+    chunk = chunk_of(row, position)
+    return (
+        chunk is not None
+        and chunk.chunk is not None
+        and chunk.chunk.is_cancelled(*divmod(position, BLOCK))
+    )
 
 
 def joined(ranges: Iterator[StateRange]) -> Iterator[StateRange]:

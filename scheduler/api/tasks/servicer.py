@@ -53,7 +53,7 @@ from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import GRAPH, TASK_MOVE, TASK_UPDATE
+from scheduler.storage.keys import GRAPH, SUBTASK_CHANGE, TASK_MOVE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
 
@@ -276,7 +276,10 @@ class TaskCalls:
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> Message:
         asked = audited("CancelTask", request, context)
         task = TaskId(required("id", request.id))
-        await refuse_subtask(self._subtasks, task, "CancelJob ends its job {job!r} as a whole")
+        if self._subtasks is not None and is_subtask(task):
+            await self._candidates.require(SUBTASK_CHANGE)
+            found = await self._subtasks.cancel(task, asked)
+            return pb.CancelTaskResponse(task=found)
         answer = await ask(self._driver, asked, lambda token: e.TaskCancelAsked(task, asked, token))
         return pb.CancelTaskResponse(task=await self._tasks.as_known(answer))
 
@@ -323,9 +326,11 @@ class TaskCalls:
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> Message:
         asked = audited("RetryTask", request, context)
         task = TaskId(required("id", request.id))
-        await refuse_subtask(
-            self._subtasks, task, "RetryJob runs what failed of its job {job!r} again"
-        )
+        if self._subtasks is not None and is_subtask(task):
+            if request.HasField("spec"):
+                await refuse_subtask(self._subtasks, task, "it runs what all of its job run")
+            await self._candidates.require(SUBTASK_CHANGE)
+            return pb.RetryTaskResponse(task=await self._subtasks.retry(task, asked))
         edited = None
         if request.HasField("spec"):
             edited = self._check.spec(request.spec, "spec", self._driver.clock.now())

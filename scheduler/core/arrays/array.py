@@ -26,6 +26,7 @@ class Array:
 
     __slots__ = (
         "blocks",
+        "cancelled",
         "count",
         "cursor",
         "failed",
@@ -44,7 +45,7 @@ class Array:
         self.blocks: dict[int, Block] = {}
         # Below this block nothing is pending.
         self.cursor = 0
-        self.succeeded = self.failed = self.out = self.waiting = 0
+        self.succeeded = self.failed = self.cancelled = self.out = self.waiting = 0
         self.run_seconds = 0.0
         self.run_count = 0
         self.stored_bytes = 0
@@ -56,7 +57,12 @@ class Array:
     def pending(self) -> int:
         """Subtasks that may be given to a node."""
         let_in = self.count if not self.gated else self._let_in
-        return let_in - self.succeeded - self.failed - self.out - self.waiting
+        return let_in - self.finished - self.out - self.waiting
+
+    @property
+    def finished(self) -> int:
+        """Subtasks that are over, whatever becomes of the job."""
+        return self.succeeded + self.failed + self.cancelled
 
     @property
     def shut_out(self) -> int:
@@ -87,7 +93,7 @@ class Array:
     def complete(self, number: int) -> bool:
         """Whether all subtasks of a block are finished."""
         block = self.blocks.get(number)
-        return block is not None and block.succeeded | block.failed == self.whole(number)
+        return block is not None and block.finished == self.whole(number)
 
     def pending_mask(self, number: int) -> int:
         """The pending positions of a block."""
@@ -115,11 +121,14 @@ class Array:
         written."""
         block = self.block(number)
         if over := block.waiting & mask:
-            block.waiting &= ~over
-            self.waiting -= over.bit_count()
-            block.waits = {due: rest for due, on in block.waits.items() if (rest := on & ~over)}
+            self._stop_waiting(block, over)
         block.out |= mask
         self.out += mask.bit_count()
+
+    def _stop_waiting(self, block: Block, mask: int) -> None:
+        block.waiting &= ~mask
+        self.waiting -= mask.bit_count()
+        block.waits = {due: rest for due, on in block.waits.items() if (rest := on & ~mask)}
 
     def take_back(self, number: int, mask: int) -> None:
         """Those of a chunk are pending again."""
@@ -140,6 +149,32 @@ class Array:
         """Pending ones have failed for good."""
         self.block(number).failed |= mask
         self.failed += mask.bit_count()
+
+    def cancel(self, number: int, mask: int) -> None:
+        """Pending ones, and those that wait, are cancelled."""
+        block = self.block(number)
+        if over := block.waiting & mask:
+            self._stop_waiting(block, over)
+        block.cancelled |= mask
+        self.cancelled += mask.bit_count()
+
+    def reopen(self, number: int, place: int) -> None:
+        """One that failed or was cancelled is pending again, with fresh attempts."""
+        block = self.blocks[number]
+        self.failed -= block.failed >> place & 1
+        self.cancelled -= block.cancelled >> place & 1
+        block.reopen(place)
+        self.cursor = min(self.cursor, number)
+
+    def cancel_rest(self, reopening: int) -> None:
+        """The job is reopened for single subtasks, for the `reopening`th time: what is in no other
+        state is cancelled."""
+        for number in range(self.size):
+            block = self.block(number)
+            if block.reopening < reopening:
+                block.reopening = reopening
+                if rest := self.whole(number) & ~block.taken:
+                    self.cancel(number, rest)
 
     def put_off(self, number: int, mask: int, due: int) -> None:
         """Pending ones wait until an instant."""
@@ -185,7 +220,9 @@ class Array:
     def begin_round(self) -> None:
         """What did not succeed waits again with fresh attempts. Nothing of it is out."""
         for block in self.blocks.values():
-            self.failed -= block.begin_round()
+            failed, cancelled = block.begin_round()
+            self.failed -= failed
+            self.cancelled -= cancelled
         self.waiting = 0
         self.cursor = 0
 
@@ -202,6 +239,7 @@ class Array:
     def _count(self, block: Block, sign: int) -> None:
         self.succeeded += sign * block.succeeded.bit_count()
         self.failed += sign * block.failed.bit_count()
+        self.cancelled += sign * block.cancelled.bit_count()
         self.waiting += sign * block.waiting.bit_count()
         self.run_seconds += sign * block.run_seconds
         self.run_count += sign * block.run_count

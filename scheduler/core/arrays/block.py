@@ -4,10 +4,14 @@
        ^                           |  \\-----------> failed
        |<--node lost, returned-----|
        |<--due-- waiting <---------'  (failed, and attempts are left)
+    any of these but succeeded, failed --by a caller--> cancelled
+    failed, cancelled --retried by a caller--> pending
 
-A subtask is in at most one of the masks `succeeded`, `failed`, `out` and `waiting`; in none of them
-it is pending. Four bits a subtask; a byte more for each subtask of a block in which one was tried
-again. All of it but `out`, which the chunks say, is in the block's record.
+A subtask is in at most one of the masks `succeeded`, `failed`, `cancelled`, `out` and `waiting`; in
+none of them it is pending. Five bits a subtask at most; a byte more for each subtask of a block in
+which one was tried again. When a job that ended early is reopened for single subtasks, the others
+are in `cancelled`, too: before, that followed from the state of the job. All of it but `out`, which
+the chunks say, is in the block's record.
 """
 
 from __future__ import annotations
@@ -24,6 +28,10 @@ class Block:
 
     succeeded: int = 0
     failed: int = 0
+    # By themselves, by a caller; or when the job was reopened without them.
+    cancelled: int = 0
+    # `JobRow.reopening`, as far as the block knows of it.
+    reopening: int = 0
     out: int = 0
     waiting: int = 0
     # Of those that wait: when they are due (whole seconds since the epoch), as masks.
@@ -46,7 +54,12 @@ class Block:
     @property
     def taken(self) -> int:
         """Those that are not pending."""
-        return self.succeeded | self.failed | self.out | self.waiting
+        return self.finished | self.out | self.waiting
+
+    @property
+    def finished(self) -> int:
+        """Those that are over, whatever becomes of the job."""
+        return self.succeeded | self.failed | self.cancelled
 
     @property
     def suspects(self) -> int:
@@ -75,15 +88,30 @@ class Block:
         self.failures[place] = min(255, self.failures[place] + 1)
         return self.failures[place]
 
+    def reopen(self, place: int) -> None:
+        """One that failed or was cancelled is pending again, with fresh attempts."""
+        bit = 1 << place
+        ended = self.failures_of(place) + self.crashes.get(place, 0)
+        if ended:
+            if self.earlier is None:
+                self.earlier = bytearray(BLOCK)
+            self.earlier[place] = min(255, self.earlier[place] + ended)
+        if self.failures is not None:
+            self.failures[place] = 0
+        self.crashes.pop(place, None)
+        self.failed &= ~bit
+        self.cancelled &= ~bit
+
     def join_waits(self) -> None:
         """The two instants that are closest to each other become one, the later."""
         dues = sorted(self.waits)
         _, early, late = min((late - early, early, late) for early, late in pairwise(dues))
         self.waits[late] |= self.waits.pop(early)
 
-    def begin_round(self) -> int:
-        """What failed, or was left, waits again with fresh attempts; how many had failed."""
-        failed = self.failed
+    def begin_round(self) -> tuple[int, int]:
+        """What failed, or was left, waits again with fresh attempts; how many had failed, and been
+        cancelled."""
+        failed, cancelled = self.failed, self.cancelled
         tried = failed
         if self.failures is not None:
             for place, count in enumerate(self.failures):
@@ -100,7 +128,7 @@ class Block:
                     self.failures[place] = 0
                 self.crashes.pop(place, None)
             self.earlier = earlier
-        self.failed = 0
+        self.failed = self.cancelled = self.reopening = 0
         self.waiting = 0
         self.waits.clear()
-        return failed.bit_count()
+        return failed.bit_count(), cancelled.bit_count()

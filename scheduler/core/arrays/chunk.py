@@ -8,7 +8,7 @@ any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler.core.arrays.positions import Range, all_ranges
 
@@ -28,6 +28,8 @@ class Chunk:
     recalled: bool = False
     # When it was given out or last reported, on the leader's clock: memory.
     heard: float = 0.0
+    # Of those left, the ones that a caller has cancelled.
+    cancelled: dict[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -41,8 +43,18 @@ class Chunk:
 
     def remove(self, number: int, mask: int) -> None:
         """These are no longer left."""
-        rest = self.left[number] & ~mask
-        if rest:
-            self.left[number] = rest
-        else:
-            del self.left[number]
+        _remove(self.left, number, mask)
+        if self.cancelled and number in self.cancelled:
+            _remove(self.cancelled, number, mask)
+
+    def is_cancelled(self, number: int, place: int) -> bool:
+        """Whether a caller has cancelled the subtask."""
+        return bool(self.cancelled.get(number, 0) >> place & 1)
+
+
+def _remove(masks: dict[int, int], number: int, mask: int) -> None:
+    rest = masks[number] & ~mask
+    if rest:
+        masks[number] = rest
+    else:
+        del masks[number]

@@ -22,7 +22,7 @@ def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Exp
     number, place = divmod(position, BLOCK)
     block = job.array.blocks.get(number)
     if block is not None:
-        if (block.succeeded | block.failed) >> place & 1:
+        if block.finished >> place & 1:
             return None
         if block.out >> place & 1:
             return Explained((_out(state, job, number, place),))
@@ -105,6 +105,8 @@ def _out(state: State, job: JobRow, number: int, place: int) -> Reason:
     where = f"attempt {attempt} on node {row.node}"
     if row.cancel_requested:
         return Reason(Why.STOPPING, f"the job was cancelled, and {where} is being ended")
+    if row.chunk.is_cancelled(number, place):
+        return Reason(Why.STOPPING, f"it was cancelled, and {where} is being ended")
     node = state.nodes.get(row.node)
     if node is None or node.instance != row.instance or node.suspect_since or not node.connected:
         return Reason(

@@ -5,6 +5,7 @@ record and in its blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from quorate.etcd.api import Delete, Put
@@ -15,7 +16,7 @@ from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.positions import (
     BLOCK,
     FULL,
-    Range,
+    all_ranges,
     from_bytes,
     to_bytes,
     within,
@@ -121,6 +122,7 @@ def job_value(row: JobRow) -> bytes:
         ending=int(row.ending or 0),  # type: ignore[arg-type]
         reason=row.reason,
         round=row.round,
+        reopening=row.reopening,
         append_time=row.append_time,
         template_bytes=row.template_bytes,
         item_bytes=row.item_bytes,
@@ -183,7 +185,11 @@ def apply_job(job: JobRow, record: r.JobRecord) -> None:
     while job.round < record.round:
         job.array.begin_round()
         job.round += 1
+        job.reopening = 0
     job.array.grow(record.count)
+    if job.reopening < record.reopening:
+        job.reopening = record.reopening
+        job.array.cancel_rest(job.reopening)
     job.state = _STATES[record.state]
     job.ending = _STATES[record.ending] if record.ending else None
     job.reason = record.reason
@@ -211,7 +217,10 @@ def block_value(row: JobRow, number: int) -> bytes:
         record.all_succeeded = True
     else:
         record.succeeded = to_bytes(block.succeeded)
-    record.failed = to_bytes(block.failed)
+    # An older scheduler leaves what is cancelled alone as what failed.
+    record.failed = to_bytes(block.failed | block.cancelled)
+    record.cancelled = to_bytes(block.cancelled)
+    record.reopening = block.reopening
     if block.failures is not None:
         record.failures = bytes(block.failures).rstrip(b"\0")
     if block.earlier is not None:
@@ -225,12 +234,16 @@ def block_value(row: JobRow, number: int) -> bytes:
     return record.SerializeToString()
 
 
-def block(row: JobRow, data: bytes) -> Block:
-    """The block that a record holds; of an older round, as it is in this one."""
+def block(row: JobRow, number: int, data: bytes) -> Block:
+    """The block that a record holds; of an older round or reopening, as it is in this one."""
     record = r.JobBlockRecord.FromString(data)
+    failed = from_bytes(record.failed)
+    cancelled = from_bytes(record.cancelled) & failed
     found = Block(
         FULL if record.all_succeeded else from_bytes(record.succeeded),
-        from_bytes(record.failed),
+        failed & ~cancelled,
+        cancelled,
+        record.reopening,
         crashes={crash.place: crash.nodes for crash in record.crashes},
         run_seconds=record.run_seconds,
         run_count=record.run_count,
@@ -247,6 +260,12 @@ def block(row: JobRow, data: bytes) -> Block:
         found.waiting |= mask
     if record.round < row.round:
         found.begin_round()
+    if found.reopening < row.reopening:
+        # Nothing happened to it since: all that was not finished then is cancelled.
+        found.reopening = row.reopening
+        found.waits.clear()
+        found.waiting = 0
+        found.cancelled |= row.array.whole(number) & ~found.finished
     if row.finished:
         found.waits.clear()
         found.waiting = 0
@@ -268,8 +287,17 @@ def chunk_value(row: TaskRow) -> bytes:
     )
     for first, last in row.chunk.ranges:
         record.left.add(first=first, last=last)
+    for first, last in all_ranges(row.chunk.cancelled) if row.chunk.cancelled else ():
+        record.cancelled.add(first=first, last=last)
     record.MergeFromString(row.chunk.unknown_fields)
     return record.SerializeToString()
+
+
+def _masks(row: JobRow, ranges: Iterable[job_pb2.IndexRange]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for number, mask in within(((one.first, one.last) for one in ranges), 0, row.array.size):
+        found[number] = found.get(number, 0) | mask
+    return found
 
 
 class ChunkStatus:
@@ -277,10 +305,8 @@ class ChunkStatus:
 
     def __init__(self, row: JobRow, data: bytes) -> None:
         record = r.ChunkRecord.FromString(data)
-        ranges: list[Range] = [(found.first, found.last) for found in record.left]
-        self.left: dict[int, int] = {}
-        for number, mask in within(ranges, 0, row.array.size):
-            self.left[number] = self.left.get(number, 0) | mask
+        self.left = _masks(row, record.left)
+        self.cancelled = _masks(row, record.cancelled)
         self.node = NodeName(record.node)
         self.instance = InstanceId(record.instance)
         self.attempt = record.attempt
@@ -332,7 +358,10 @@ def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
                 ops.append(Put(prefix + keys.merged_results_key(job, number, first), value))
             return ops
         case fx.PutJobErrors(job, number, failures):
-            key = keys.job_errors_key(job, number, failures[0][0][0])
+            first = failures[0][0][0]
+            key = keys.job_errors_key(job, number, first)
+            if write.again:
+                key = keys.newer_errors_key(job, number, first, write.chunk)
             return [Put(prefix + key, errors_value(write))]
         case fx.PutJobItems(job, first, items):
             value = r.JobItemsRecord(items=items).SerializeToString()

@@ -103,4 +103,5 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         taints=taints(record.taints[:MAX_TAINTS]),
         takes_signals=record.takes_signals,
         takes_reduces=record.takes_reduces,
+        ends_subtasks=record.ends_subtasks,
     )

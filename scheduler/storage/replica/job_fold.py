@@ -71,7 +71,7 @@ class JobFold:
         _, name, number = key.decode().split("/")
         row = self._known(TaskId(name), "block")
         if row is not None:
-            block = records.block(row, value)
+            block = records.block(row, int(number), value)
             row.array.replace(int(number), block)
             moves.note_waits(self._state, row, int(number), block)
             moves.account(self._state, row)
@@ -102,6 +102,7 @@ class JobFold:
         row.start_time, row.charged = status.start_time, status.charged
         row.share = status.share
         assert row.chunk is not None
+        row.chunk.cancelled = status.cancelled
         row.chunk.unknown_fields = status.unknown_fields
         moves.account(state, job)
 

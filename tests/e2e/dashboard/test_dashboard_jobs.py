@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +85,31 @@ def test_a_subtask_has_a_page_with_its_output_and_why_it_ended(
     look.button("Open").click()
     expect(look.page.locator(".title .badge")).to_have_text("succeeded")
     expect(look.page.locator(".log")).to_contain_text("this is 4")
+    remove(cluster, job)
+
+
+def test_one_subtask_is_cancelled_and_retried(
+    open_page: OpenPage, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    script = f"test -e {mended} || test {{index}} != 3 || sleep 600"
+    job = array(cluster, {"command": {"argv": ["sh", "-c", script]}, "name": "rows"}, 5)
+    look = open_page(f"tasks/{job}.3")
+    badge = look.page.locator(".title .badge")
+    look.button("Cancel").click()
+    look.told("Subtask 3 is being ended.")
+    expect(badge).to_have_text("cancelled")
+    look.page.get_by_role("link", name="Job", exact=True).click()
+    expect(badge).to_have_text("failed")
+    expect(look.page.locator(".error-line")).to_have_text("1 subtask cancelled by a caller")
+    mended.touch()
+    look.page.get_by_role("spinbutton", name="Subtask").fill("3")
+    look.button("Retry this subtask").click()
+    look.told("Subtask 3 is tried again.")
+    expect(badge).to_have_text("succeeded")
+    look.page.get_by_role("spinbutton", name="Subtask").fill("3")
+    look.button("Cancel this subtask").click()
+    look.told("already SUCCEEDED")
     remove(cluster, job)
 
 

@@ -7,7 +7,7 @@ graph is an outcome for the tasks that wait for it, too; where its subtasks wait
 another array, those whose counterpart will not succeed are skipped.
 
     ACTIVE, PAUSED --all succeeded--> SUCCEEDED
-                   --all finished, some failed--> FAILED
+                   --all finished, some failed or were cancelled--> FAILED
                    --cancelled, too many failures--> ending
     ending --nothing of it is on a node--> CANCELLED, FAILED
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from quorate.runtime.sizes import plural
 from scheduler.core.handlers.chunks import reduces
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyJob, PutJob
 from scheduler.core.model.events.jobs import JobContinued
@@ -45,7 +46,7 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
     if job.start_time and not job.start_on_record:
         job.start_on_record = write = True
     never = _skipped(job) if array.gated else 0
-    done = array.succeeded + array.failed + never == array.count
+    done = array.finished + never == array.count
     done = done and not (job.open or job.loading or job.blocked)
     out_now = bool(job.chunks) or (members is not None and (members.busy or members.live > 0))
     if write:
@@ -95,11 +96,13 @@ def _final_state(
         if never == array.count:
             job.skipped = True
             return JobState.CANCELLED
-    all_good = done and not array.failed and not never and (members is None or not members.failed)
+    all_good = done and array.succeeded == array.count and (members is None or not members.failed)
     if job.ending is not None and not (all_good and (array.count or members or job.children)):
         return job.ending
     # What follows holds also when a caller was late to cancel it.
     if not all_good:
+        if array.cancelled and not array.failed:
+            job.reason = f"{plural(array.cancelled, 'subtask')} cancelled by a caller"
         return JobState.FAILED
     if job.spec.reduce is None:
         return JobState.SUCCEEDED
@@ -155,6 +158,9 @@ def _too_many_failures(job: JobRow) -> str:
     """Why a job ends early for its failures; "" when it does not."""
     failed, spec = job.array.failed, job.spec
     members = job.members
+    if job.reopening:
+        # Callers have retried some of it: they get these to their end, whatever failed before.
+        return ""
     if spec.max_failures >= 0 and members is not None and members.graph:
         failed = members.failures(spec.max_failures)
         if failed > spec.max_failures:

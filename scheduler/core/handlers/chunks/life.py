@@ -18,7 +18,7 @@ from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK, lowest, within
 from scheduler.core.handlers import shares
-from scheduler.core.handlers.chunks import merging
+from scheduler.core.handlers.chunks import cancelling, merging
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.chunks.outcomes import Failure, store_errors, store_results
 from scheduler.core.model.effects import (
@@ -68,11 +68,21 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
             continue
         ended += 1
         touched[number] = None
+        wanted = chunk.is_cancelled(number, place)
         _leave(job, chunk, number, 1 << place)
-        _failed(state, job, number, place, failure, now, failures)
+        if wanted and job.ending is None:
+            # However its end came, as of a task: nobody wants another attempt.
+            job.array.block(number).count_failure(place)
+            job.array.cancel(number, 1 << place)
+        else:
+            _failed(state, job, number, place, failure, now, failures)
     returned = 0
     for number, mask in _out_with(chunk, event.returned):
         returned += mask.bit_count()
+        if chunk.cancelled and (wanted_back := mask & chunk.cancelled.get(number, 0)):
+            cancelling.cancel_out(job, chunk, number, wanted_back)
+            touched[number] = None
+            mask &= ~wanted_back
         _leave(job, chunk, number, mask)
     if row.share or state.slot_time.on:
         shares.correct_chunk(state, row, event.seconds, ended + returned, now, out)
@@ -88,6 +98,8 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         out.writes.append(PutJobBlock(job, number))
         merging.note(state, job, number)
     out.writes.append(PutChunk(row))
+    if chunk.cancelled:
+        cancelling.on_reported(state, row, out)
     advance(state, job, now, out)
 
 
@@ -172,24 +184,30 @@ def ended(
         # Ended as the leader wanted, whatever became of its job since; or not all of it was done.
         failed = None
     failures: dict[int, list[Failure]] = {}
-    touched: int | None = None
+    touched: dict[int, None] = {}
     if row.share or state.slot_time.on:
         shares.correct_chunk(state, row, 0.0, chunk.size, now, out, over=True)
     if chunk.left and job.ending is None:
         number = min(chunk.left)
         place = lowest(chunk.left[number])
-        if failed is not None:
-            touched = number
+        if chunk.is_cancelled(number, place):
+            # It was the one that ran, if any did, and is over.
+            pass
+        elif failed is not None:
+            touched[number] = None
             _leave(job, chunk, number, 1 << place)
             failed = failed._replace(position=number * BLOCK + place)
             _failed(state, job, number, place, failed, now, failures)
         elif lost and (row.start_time > 0.0 or chunk.suspect):
-            touched = number
+            touched[number] = None
             _suspect(job, chunk, number, place, failures)
+        for number, mask in list(chunk.cancelled.items()):
+            touched[number] = None
+            cancelling.cancel_out(job, chunk, number, mask)
     store_errors(job, failures, row, out)
     moves.chunk_gone(state, row)
-    if touched is not None:
-        out.writes.append(PutJobBlock(job, touched))
+    for number in touched:
+        out.writes.append(PutJobBlock(job, number))
     out.writes.append(DropChunk(job.id, row.id))
     advance(state, job, now, out)
 

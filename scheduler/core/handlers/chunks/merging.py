@@ -37,6 +37,12 @@ def on_elected(job: JobRow) -> None:
 
 def on_job_results_read(state: State, event: JobResultsRead, now: float, out: Effects) -> None:
     job = state.jobs.get(event.job)
-    # In between it may have been retried, and even have finished again: then others came.
-    if job is not None and job.round == event.round and job.array.complete(event.block):
+    # In between it, or one of its subtasks, may have been retried, and even have finished again:
+    # then others came.
+    if (
+        job is not None
+        and job.round == event.round
+        and job.array.complete(event.block)
+        and job.array.blocks[event.block].succeeded.bit_count() == event.succeeded
+    ):
         out.writes.append(MergeJobResults(event.job, event.block, event.records, event.origins))

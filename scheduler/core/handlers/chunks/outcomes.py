@@ -100,4 +100,8 @@ def store_errors(
             for _, error, kind, message in kept
         )
         job.array.store(number, size)
-        out.writes.append(PutJobErrors(job.id, number, kept, row.node, row.id))
+        earlier = job.array.block(number).earlier
+        again = earlier is not None and any(
+            earlier[position % BLOCK] for one in kept for position in one[0]
+        )
+        out.writes.append(PutJobErrors(job.id, number, kept, row.node, row.id, again))

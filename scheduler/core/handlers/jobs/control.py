@@ -197,6 +197,7 @@ def begin_round(job: JobRow) -> None:
     job.settled = False
     job.reason = ""
     job.round += 1
+    job.reopening = 0
 
 
 on_job_retry_asked = Call(JOBS_SCOPE, _refuse_retry, _retry, _known)

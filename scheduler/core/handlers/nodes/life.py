@@ -25,6 +25,7 @@ from __future__ import annotations
 from quorate.runtime.ids import InstanceId, NodeName
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.attempts import began, end_if_unknown
+from scheduler.core.handlers.chunks import cancelling
 from scheduler.core.handlers.controls import suspension
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.nodes import scaling_down
@@ -204,11 +205,12 @@ def on_session_opened(state: State, event: SessionOpened, now: float, out: Effec
         if row is not None and start_time > 0.0:
             began(state, row, max(row.assign_time, min(start_time, now)), out)
     for row in list(node.allocation.rows.values()):
-        if (row.id, row.attempt) in listed:
-            continue
-        out.after.append(StartAttempt(row, row.attempt, event.instance))
-        if row.cancel_requested:
-            out.after.append(EndAttempt(event.instance, row.id, row.attempt))
+        if (row.id, row.attempt) not in listed:
+            out.after.append(StartAttempt(row, row.attempt, event.instance))
+            if row.cancel_requested:
+                out.after.append(EndAttempt(event.instance, row.id, row.attempt))
+        if row.chunk is not None and row.chunk.cancelled:
+            cancelling.order(state, row, out)
     suspension.settle(state, node.instance, node.allocation.rows.values(), event.suspended, out)
     node.connected = True
     control = state.controls.get(node.name)

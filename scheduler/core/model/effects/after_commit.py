@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
@@ -110,6 +111,15 @@ class RecallChunk(NamedTuple):
     attempt: int
 
 
+class EndSubtasks(NamedTuple):
+    """Ask the agent to end some subtasks of a chunk: positions, both ends included."""
+
+    instance: InstanceId
+    chunk: TaskId
+    attempt: int
+    ranges: Sequence[tuple[int, int]]
+
+
 class NotifyJob(NamedTuple):
     """A job has finished: wake who waits for it, and let agents forget its template."""
 
@@ -130,5 +140,6 @@ After = (
     | IndexAudit
     | AcknowledgeReport
     | RecallChunk
+    | EndSubtasks
     | NotifyJob
 )

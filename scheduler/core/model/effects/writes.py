@@ -242,6 +242,8 @@ class PutJobErrors(NamedTuple):
     failures: Sequence[tuple[Sequence[int], Sized | None, str, str]]
     node: NodeName
     chunk: TaskId
+    # One of them has failed before: that record stays.
+    again: bool = False
 
 
 class DropJobErrors(NamedTuple):

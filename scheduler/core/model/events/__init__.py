@@ -47,7 +47,9 @@ from scheduler.core.model.events.jobs import (
     JobRetryAsked,
     JobSubmitted,
     JobUpdateAsked,
+    SubtaskCancelAsked,
     SubtaskFailed,
+    SubtaskRetryAsked,
 )
 from scheduler.core.model.events.nodes import (
     AgentMisbehaved,
@@ -160,6 +162,8 @@ Event = (
     | JobResultsRead
     | JobRetryAsked
     | JobSubmitted
+    | SubtaskCancelAsked
+    | SubtaskRetryAsked
 )
 
 __all__ = [
@@ -229,7 +233,9 @@ __all__ = [
     "StartDeadlinePassed",
     "StartsDue",
     "StatsReported",
+    "SubtaskCancelAsked",
     "SubtaskFailed",
+    "SubtaskRetryAsked",
     "TaskCancelAsked",
     "TaskDeleteAsked",
     "TaskPauseAsked",

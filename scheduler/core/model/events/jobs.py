@@ -93,6 +93,22 @@ class JobDeleteAsked(NamedTuple):
     token: Token
 
 
+class SubtaskCancelAsked(NamedTuple):
+    """CancelTask of a subtask; `task` is `<job>.<index>`."""
+
+    task: TaskId
+    request: Request
+    token: Token
+
+
+class SubtaskRetryAsked(NamedTuple):
+    """RetryTask of a subtask."""
+
+    task: TaskId
+    request: Request
+    token: Token
+
+
 class GraphTasksAdded(NamedTuple):
     """Some tasks of a graph, the first of which is at place `first`. `last`: all of it is there."""
 
@@ -131,6 +147,8 @@ class JobResultsRead(NamedTuple):
     records: Sequence[Sequence[tuple[int, int, Sequence[bytes]]]]
     # Who ran what: (node, chunk, positions).
     origins: Sequence[tuple[NodeName, TaskId, Ranges]] = ()
+    # How many of the block had succeeded before they were read.
+    succeeded: int = 0
 
 
 class SubtaskFailed(NamedTuple):

@@ -163,10 +163,13 @@ def _check_array(job: JobRow) -> None:
             assert mask, f"{row.id}: an empty mask"
             assert not out.get(number, 0) & mask, f"{row.id}: a subtask is out twice"
             out[number] = out.get(number, 0) | mask
-    sums = [0, 0, 0, 0]
+        for number, mask in row.chunk.cancelled.items():
+            assert mask, f"{row.id}: an empty mask"
+            assert not mask & ~row.chunk.left.get(number, 0), f"{row.id}: cancelled, and not out"
+    sums = [0, 0, 0, 0, 0]
     for number, block in array.blocks.items():
         whole = array.whole(number)
-        masks = (block.succeeded, block.failed, block.out, block.waiting)
+        masks = (block.succeeded, block.failed, block.cancelled, block.out, block.waiting)
         together = 0
         for place, mask in enumerate(masks):
             assert not mask & ~whole, f"{job.id}: beyond its end"
@@ -174,9 +177,10 @@ def _check_array(job: JobRow) -> None:
             together |= mask
             sums[place] += mask.bit_count()
         assert block.out == out.pop(number, 0), f"{job.id}: block {number}, what is out"
+        assert block.reopening == job.reopening, f"{job.id}: block {number}, its reopening"
         _check_waits(block)
     assert not any(out.values()), f"{job.id}: out without a block"
-    known = [array.succeeded, array.failed, array.out, array.waiting]
+    known = [array.succeeded, array.failed, array.cancelled, array.out, array.waiting]
     assert sums == known, f"{job.id}: counted {sums}, kept {known}"
     assert array.pending >= 0
     for number in range(array.cursor):

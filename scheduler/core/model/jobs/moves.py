@@ -257,7 +257,7 @@ def chunk_gone(state: State, row: TaskRow) -> None:
     assert chunk is not None
     for number, mask in chunk.left.items():
         job.array.take_back(number, mask)
-    chunk.left = {}
+    chunk.left, chunk.cancelled = {}, {}
     del state.chunks[row.id], job.chunks[row.id]
     job.queue.chunks -= 1
     allocation = state.allocations[row.instance]

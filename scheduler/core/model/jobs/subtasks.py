@@ -6,9 +6,11 @@ import re
 from typing import Final
 
 from quorate.runtime.ids import TaskId
+from scheduler.core.arrays.array import Array
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.model.rows import JobRow, TaskRow
 from scheduler.core.model.state import State
+from scheduler.core.values import TaskState
 
 # The id of a subtask.
 _SUBTASK: Final = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,18})")
@@ -23,6 +25,28 @@ def find(state: State, name: str) -> tuple[JobRow | None, int]:
     place = int(found[2]) - job.spec.first_index
     position, rest = divmod(place, job.spec.index_step)
     return job, position if rest == 0 and 0 <= position < job.array.count else -1
+
+
+def state_of(job: JobRow, position: int) -> TaskState:
+    """The state of a subtask: PENDING also while it waits for its next attempt."""
+    found = state_in(job.array, position)
+    return TaskState.CANCELLED if found is TaskState.PENDING and job.over else found
+
+
+def state_in(array: Array, position: int) -> TaskState:
+    """The state of a subtask, whatever its job is in."""
+    number, place = divmod(position, BLOCK)
+    block = array.blocks.get(number)
+    if block is not None:
+        for mask, state in (
+            (block.succeeded, TaskState.SUCCEEDED),
+            (block.failed, TaskState.FAILED),
+            (block.cancelled, TaskState.CANCELLED),
+            (block.out, TaskState.RUNNING),
+        ):
+            if mask >> place & 1:
+                return state
+    return TaskState.PENDING
 
 
 def chunk_of(job: JobRow, position: int) -> TaskRow | None:

@@ -114,6 +114,8 @@ class NodeRow:
     takes_reduces: bool = False
     # Whether it sends signals to programs, and suspends them.
     takes_signals: bool = False
+    # Whether it ends single subtasks of a chunk.
+    ends_subtasks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,8 @@ class JobRow:
     ending: JobState | None = None
     reason: str = ""
     round: int = 0
+    # How often, in this round, single subtasks were retried when it had finished.
+    reopening: int = 0
     start_time: float = 0.0
     finish_time: float = 0.0
     append_time: float = 0.0
@@ -309,7 +311,7 @@ class JobRow:
             scheduled = pending = 0
             cancelled = array.count - array.succeeded - array.failed - running
         else:
-            scheduled, pending, cancelled = array.waiting, array.pending, 0
+            scheduled, pending, cancelled = array.waiting, array.pending, array.cancelled
             blocked = array.shut_out
             if self.blocked:
                 blocked, pending = blocked + pending, 0

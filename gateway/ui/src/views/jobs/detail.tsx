@@ -1,6 +1,7 @@
 // One job: how far it is, which subtasks failed and why, and what it runs; of a graph its tasks.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { cancelTask, retryTask } from "@ui/api/actions";
 import { getJob, listJobErrors, type Job, type JobErrorGroup } from "@ui/api/jobs";
 import { useMay } from "@ui/api/caller";
 import { now, useJobs } from "@ui/api/store";
@@ -10,6 +11,7 @@ import { go, href } from "@ui/lib/router";
 import { Ago, Badge, Bar, Button, Copy, Empty, Failure, Labels, Loading, Panel } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 import { Table, type Column } from "@ui/parts/table";
+import { attempt } from "@ui/parts/toasts";
 import { JobActions } from "@ui/views/jobs/actions";
 import {
   doneText,
@@ -109,7 +111,7 @@ export function JobPage({ id }: { id: string }) {
             </div>
             {job.reason && <p class="error-line">{job.reason}</p>}
             {!graph && <Strip job={job} />}
-            {!graph && <SubtaskPicker job={job} />}
+            {!graph && <SubtaskPicker job={job} onDone={refresh} />}
             <ul class="legend">
               {statesOf(job).map((state) => (
                 <li key={state} class={`tone-${state}`}>
@@ -208,15 +210,24 @@ function SubtaskLink({ job, index }: { job: Job; index: number }) {
   return <a href={href("tasks", `${job.id}.${index}`)}>{index}</a>;
 }
 
-/** Opens the page of the subtask whose index is typed in. */
-function SubtaskPicker({ job }: { job: Job }) {
+/** Opens the page of the subtask whose index is typed in, cancels it or runs it again. */
+function SubtaskPicker({ job, onDone }: { job: Job; onDone: () => void }) {
   const first = num(job.spec?.firstIndex);
   const step = num(job.spec?.indexStep) || 1;
   const last = first + step * (num(job.count) - 1);
+  const form = useRef<HTMLFormElement>(null);
   if (last < first) return null;
+  const run = (act: (id: string) => Promise<unknown>, done: string) => () => {
+    const index = form.current?.reportValidity() && new FormData(form.current).get("index");
+    if (!index) return;
+    void attempt(() => act(`${job.id}.${String(index)}`), `Subtask ${String(index)} ${done}`).then(
+      (good) => good && onDone(),
+    );
+  };
   return (
     <form
       class="row"
+      ref={form}
       onSubmit={(event) => {
         event.preventDefault();
         const index = new FormData(event.currentTarget).get("index");
@@ -228,6 +239,22 @@ function SubtaskPicker({ job }: { job: Job }) {
         <input name="index" type="number" min={first} max={last} step={step} required />
       </label>
       <Button type="submit">Open</Button>
+      {!job.parent && (
+        <>
+          <Button
+            icon="cancel"
+            kind="quiet"
+            title="Cancel this subtask"
+            onClick={run(cancelTask, "is being cancelled.")}
+          />
+          <Button
+            icon="retry"
+            kind="quiet"
+            title="Retry this subtask"
+            onClick={run(retryTask, "is tried again.")}
+          />
+        </>
+      )}
     </form>
   );
 }

@@ -59,7 +59,11 @@ export function TaskPage({ id }: { id: string }) {
         <h1>{taskName(task)}</h1>
         <TaskBadge task={task} />
         <span class="push row">
-          {!isSubtask(id) && <Actions task={task} reread={reread} />}
+          {isSubtask(id) ? (
+            <SubtaskActions task={task} reread={reread} />
+          ) : (
+            <Actions task={task} reread={reread} />
+          )}
         </span>
       </div>
       <p class="subtitle">
@@ -89,7 +93,7 @@ export function TaskPage({ id }: { id: string }) {
   );
 }
 
-/** A subtask of a job: `<job>.<index>`. It is paused, cancelled and retried with its job. */
+/** A subtask of a job: `<job>.<index>`. It is paused, changed and deleted with its job. */
 const isSubtask = (id: string): boolean => id.includes(".");
 
 // Live updates tell of tasks only.
@@ -137,7 +141,8 @@ function useTask(id: string) {
   const [gone, setGone] = useState(false);
   const [round, setRound] = useState(0);
   const items = useTasks({ ids: [id], progress: true }).value;
-  const fresh = items?.get(id);
+  // Of a subtask the live state would only have what it was at first.
+  const fresh = isSubtask(id) ? undefined : items?.get(id);
   const finished = fresh !== undefined && isFinal(fresh);
   useEffect(() => {
     const control = new AbortController();
@@ -175,6 +180,27 @@ function useTask(id: string) {
 
 /** A task that was there and is not in the live state any more was deleted. */
 const finishedOnce = isFinal;
+
+function SubtaskActions({ task, reread }: { task: Task; reread: () => void }) {
+  const name = `Subtask ${task.id.split(".")[1] ?? ""}`;
+  const run = (act: (id: string) => Promise<unknown>, done: string) => () =>
+    void attempt(() => act(task.id), `${name} ${done}`).then((good) => good && reread());
+  const ended = task.state === "TASK_STATE_RUNNING" ? "is being ended." : "was cancelled.";
+  return (
+    <>
+      {canCancel(task) && (
+        <Button icon="cancel" onClick={run(cancelTask, ended)}>
+          Cancel
+        </Button>
+      )}
+      {canRetry(task) && (
+        <Button icon="retry" kind="primary" onClick={run(retryTask, "is tried again.")}>
+          Retry
+        </Button>
+      )}
+    </>
+  );
+}
 
 function Actions({ task, reread }: { task: Task; reread: () => void }) {
   const name = taskName(task);
