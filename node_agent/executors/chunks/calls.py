@@ -144,8 +144,8 @@ class CallChunks:
         if running.sent and not chunk.given_up:
             sent, piece = running.sent[-1], chunk.pieces[-1]
             # It may have looked just before, and be about to mark the next one.
-            begun = piece.begin + lane.marks.running(sent.key, sent.size) + 2
-            if any(begun <= offset < piece.end for offset in running.unwanted):
+            started = piece.begin + lane.marks.running(sent.key, sent.size) + 2
+            if any(started <= offset < piece.end for offset in running.unwanted):
                 lane.marks.stop(sent.key)
                 running.stopped = sent.key
                 chunk.shorten(lane.marks.running(sent.key, sent.size) + 2)
