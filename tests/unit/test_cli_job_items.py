@@ -135,6 +135,17 @@ def test_items_are_appended_to_an_open_job(
     assert "is finished" in err
 
 
+def test_two_that_append_at_the_same_time_are_noticed(
+    quorate: Quorate, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = quorate("submit", "--open", "--", "true", "{}")[1].strip()
+    # Theirs came between the look at the job and the call.
+    monkeypatch.setattr("quorate.cli.jobs.appending.append_items", lambda *_: 7)
+    code, _, err = quorate("job", "append", job_id, "x")
+    assert code != 0
+    assert f"another program appended to job {job_id} at the same time: it has 7 items" in err
+
+
 def test_json_items_and_texts_reach_a_function(
     quorate: Quorate, cluster: FakeCluster, client: Client
 ) -> None:

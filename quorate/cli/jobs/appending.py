@@ -117,7 +117,15 @@ def _sent(client: Client, job: job_pb2.Job, lines: Iterator[str], *, json_items:
             if json_items:
                 # Counted from the first item of the job.
                 found = [item(line, count + number) for number, line in enumerate(batch, 1)]
-            count = append_items(client.calls, job.id, found, encode, count)
+            before = count
+            count = append_items(client.calls, job.id, found, encode, before)
+            if count != before + len(found):
+                raise QuorateError(
+                    grpc.StatusCode.ABORTED,
+                    "ANOTHER_APPENDED",
+                    f"another program appended to job {job.id} at the same time: it has "
+                    f"{plural(count, 'item')}, and some of these may not be among them",
+                )
     except BaseException:
         if count > job.count:
             hint(

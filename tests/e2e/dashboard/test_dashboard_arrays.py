@@ -194,7 +194,7 @@ def test_what_a_role_lacks_is_not_offered(open_page: OpenPage, guarded: Locked) 
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         job = stub.CreateJob(request, timeout=20).job.id
         offered("viewer", "jobs")
-        offered("operator", "jobs")
+        offered("operator", "tasks")
         offered("submitter", "jobs", "Create job")
         offered("viewer", f"jobs/{job}")
         offered("operator", f"jobs/{job}", "Change", "Pause", "Cancel")

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { cancelTask, deleteTask, listTasks, retryTask, type UpdateRequest } from "@ui/api/actions";
-import { useMay } from "@ui/api/caller";
+import type { May } from "@ui/api/caller";
 import type { Task } from "@ui/api/types";
 import { count, plural } from "@ui/lib/format";
 import { Unreadable } from "@ui/lib/words";
@@ -21,6 +21,7 @@ import { preview, requestsOf, updateMany, type Change } from "@ui/views/tasks/up
 interface BulkBarProps {
   selected: ReadonlySet<string>;
   filter: Filter;
+  may: May;
   taskOf: (id: string) => Task | undefined;
   onClear: () => void;
 }
@@ -32,11 +33,10 @@ const VERBS = {
 } as const;
 type Verb = keyof typeof VERBS;
 
-export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
+export function BulkBar({ selected, filter, may, taskOf, onClear }: BulkBarProps) {
   const [everything, setEverything] = useState(false);
   const [progress, setProgress] = useState<Progress>();
   const [changing, setChanging] = useState(false);
-  const may = useMay();
   const stop = useRef<AbortController | undefined>(undefined);
   useEffect(() => setEverything(false), [selected]);
   useEffect(() => () => stop.current?.abort(), []);
@@ -162,22 +162,24 @@ export function BulkBar({ selected, filter, taskOf, onClear }: BulkBarProps) {
           )}
           <span class="push" />
           {may("tasks.control") && (
-            <Button icon="edit" onClick={() => setChanging(true)}>
-              Change
-            </Button>
+            <>
+              <Button icon="edit" onClick={() => setChanging(true)}>
+                Change
+              </Button>
+              <Button icon="retry" onClick={() => void ask("retry")}>
+                Retry
+              </Button>
+              <Button icon="cancel" onClick={() => void ask("cancel")}>
+                Cancel
+              </Button>
+              <Button icon="trash" kind="danger" onClick={() => void ask("delete")}>
+                Delete
+              </Button>
+            </>
           )}
           {changing && (
             <UpdateDialog what={all} onClose={() => setChanging(false)} onChange={change} />
           )}
-          <Button icon="retry" onClick={() => void ask("retry")}>
-            Retry
-          </Button>
-          <Button icon="cancel" onClick={() => void ask("cancel")}>
-            Cancel
-          </Button>
-          <Button icon="trash" kind="danger" onClick={() => void ask("delete")}>
-            Delete
-          </Button>
           <Button kind="quiet" icon="close" title="Clear the selection" onClick={onClear} />
         </>
       )}

@@ -1,6 +1,7 @@
 // The list of tasks: filters above, rows below, actions for those that are selected.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useMay } from "@ui/api/caller";
 import { useQueues } from "@ui/api/store";
 import type { Queue, TaskState } from "@ui/api/types";
 import { count, num, plain } from "@ui/lib/format";
@@ -24,6 +25,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
   const atTop = useRef(true);
   const pager = usePager(filter, version, atTop);
   const queues = useQueues().value;
+  const may = useMay();
   useEffect(() => setSelected(NONE), [pager]);
   const total = knownTotal(queues, filter);
   // The filter as it is when this is called: a typed text comes late.
@@ -33,6 +35,11 @@ export function TaskList({ query }: { query: URLSearchParams }) {
     atTop.current = true;
     setVersion(version + 1);
   };
+  const submit = may("tasks.submit") && (
+    <Button kind="primary" icon="plus" onClick={() => setSubmitting(true)}>
+      Submit task
+    </Button>
+  );
   const filtered = Boolean(filter.queue || filter.states.length || filter.text);
   return (
     <div class="view tall">
@@ -44,9 +51,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
             : total !== undefined && `${count(total)} on record`}
         </span>
         <span class="push" data-create>
-          <Button kind="primary" icon="plus" onClick={() => setSubmitting(true)}>
-            Submit task
-          </Button>
+          {submit}
         </span>
       </div>
       <div class="filters">
@@ -61,6 +66,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
       <BulkBar
         selected={selected}
         filter={filter}
+        may={may}
         taskOf={(id) => pager.find(id)}
         onClear={() => setSelected(NONE)}
       />
@@ -82,9 +88,7 @@ export function TaskList({ query }: { query: URLSearchParams }) {
             <p>
               Submit one here, or from a terminal: <code>quorate submit -- echo hello</code>
             </p>
-            <Button kind="primary" icon="plus" onClick={() => setSubmitting(true)}>
-              Submit task
-            </Button>
+            {submit}
           </Empty>
         )
       ) : (
