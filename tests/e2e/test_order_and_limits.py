@@ -168,12 +168,12 @@ async def refused(cluster: Cluster, request: object) -> QuorateError:
 
 @asynccontextmanager
 async def tasks_of_an_ordering_key(cluster: Cluster) -> AsyncIterator[None]:
-    """They run one after another, a retry included, and hold up no other key."""
+    """They run one after another, whatever their priority and retries, and hold up no other key."""
     gate = Gate(cluster, "ordering")
     retry = t.RetryPolicy(max_attempts=3)
     retry.initial_backoff.FromMilliseconds(300)
     first = spec(gate.argv("[ $QUORATE_ATTEMPT -gt 1 ] || exit 1;"), ordering_key="a", retry=retry)
-    one, *rest = await submit(cluster, "default", first, *[spec(ordering_key="a")] * 3)
+    one, *rest = await submit(cluster, "default", first, *[spec(ordering_key="a", priority=5)] * 3)
     await succeeded(cluster, *await submit(cluster, "default", *[spec(ordering_key="b")] * 3))
     await runs(cluster, one, attempt=2)
     await wait(cluster, *rest)

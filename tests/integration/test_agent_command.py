@@ -260,8 +260,8 @@ async def test_output_can_be_followed_until_the_end(
     task = task_id()
     script = f"echo one; until [ -e {go} ]; do sleep 0.01; done; echo two; echo err >&2"
     await session.assign(task, command("sh", "-c", script))
-    reading = asyncio.ensure_future(leader.logs(task, follow=True))
     await session.started(task)
+    reading = asyncio.ensure_future(leader.logs(task, follow=True))
     assert (await leader.logs(task))["stdout"] in (b"", b"one\n")
     assert not reading.done()
     go.touch()
