@@ -41,6 +41,9 @@ def lines(source: str) -> tuple[int | None, Iterator[str]]:
     if source == "-":
         return None, _stripped(sys.stdin)
     path = Path(source)
+    if path.is_fifo():
+        # Read once, as of `<(command)` in a shell.
+        return None, _lines_of(path)
     try:
         with path.open() as counted:
             total = sum(1 for _ in counted)

@@ -1,10 +1,12 @@
-"""An array through the SDK while leaders and a node are killed: nothing is lost, doubled, moved."""
+"""Arrays through the SDK and the command line while leaders and a node are killed: nothing is lost,
+doubled, moved."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 import quorate
 from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster
 from quorate.local.plan import LocalPlan
-from tests.support import tls
+from tests.support import forked, tls
 from tests.support.local import running
 
 ITEMS = 150_000
@@ -71,3 +73,35 @@ def test_maps_go_on_while_leaders_are_killed(cluster: LocalCluster) -> None:
             values = pool.map(pow, range(20_000), [2] * 20_000)
             kill_leader(client, cluster)
         assert list(values) == [number * number for number in range(20_000)]
+
+
+def test_items_from_a_shell_go_on_while_the_leader_is_killed(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    def shell(*arguments: str) -> str:
+        done = forked.run("quorate", *arguments, "--data-dir", cluster.data_dir)
+        assert done.code == 0, done
+        return done.out.strip()
+
+    options = ("--open", "--reduce", "builtins:sum", "--fan-in", "5000")
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        job = client.job(shell("call", *options, "builtins:abs"))
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+
+        def write() -> None:
+            with pipe.open("w") as lines:
+                for number in range(20_000):
+                    if number == 10_000:
+                        lines.flush()
+                        kill_leader(client, cluster)
+                    lines.write(f"-{number}\n")
+
+        with ThreadPoolExecutor(1) as writer:
+            writing = writer.submit(write)
+            appended = shell("job", "append", job.id, "--json-items", "--each-line", str(pipe))
+            writing.result()
+        assert appended == f"{job.id} has 20,000 items"
+        shell("job", "close", job.id)
+        shell("job", "wait", job.id)
+        assert shell("job", "result", job.id) == str(sum(range(20_000)))

@@ -181,6 +181,25 @@ def test_lines_are_sent_as_they_come(
     assert found.items == [b"0", b"1", b"2"]
 
 
+def test_a_pipe_is_read_once(quorate: Quorate, cluster: FakeCluster, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for command in (
+        ("submit", "--each-line", str(pipe), "--", "true", "{}"),
+        ("map", "--items", str(pipe), "--quiet", "builtins:len"),
+    ):
+        writer = threading.Thread(target=pipe.write_text, args=("one\nthree\n",))
+        writer.start()
+        code, out, err = quorate(*command)
+        writer.join()
+        assert code == 0, err
+    assert out == "3\n5\n"
+    assert next(iter(cluster.jobs.values())).items == [b"one", b"three"]
+    code, _, err = quorate("submit", "--each-line", str(tmp_path), "--", "true", "{}")
+    assert code == 2
+    assert "is not a file that can be read" in " ".join(err.split())
+
+
 def test_a_job_is_changed_in_all_its_limits(
     quorate: Quorate, cluster: FakeCluster, client: Client
 ) -> None:

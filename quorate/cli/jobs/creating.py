@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -181,15 +183,20 @@ def items_of(source: str, *, json_items: bool) -> Iterable[Any]:
 
 
 def lines_of(source: str) -> Iterable[str]:
-    """The lines of a file as they are read, without their ends. Raises BadParameter."""
+    """The lines of a file as they are read, without their ends. Raises BadParameter.
+
+    Opened once, when the first line is wanted: it may be a pipe, as of `<(command)` in a shell.
+    """
     if source == "-":
         return _stripped(sys.stdin)
+    path = Path(source)
     try:
-        with Path(source).open("rb"):
-            pass
+        mode = path.stat().st_mode
     except OSError as error:
         raise typer.BadParameter(f"--each-line {source}: {error.strerror}") from None
-    return _lines_in(Path(source))
+    if stat.S_ISDIR(mode) or not os.access(path, os.R_OK):
+        raise typer.BadParameter(f"--each-line {source}: is not a file that can be read")
+    return _lines_in(path)
 
 
 def _lines_in(path: Path) -> Iterator[str]:
