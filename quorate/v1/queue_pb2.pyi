@@ -59,7 +59,7 @@ class Retention(_message.Message):
     def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class QueueCounts(_message.Message):
-    __slots__ = ("scheduled", "pending", "running", "succeeded", "failed", "cancelled", "finished_total", "expired", "paused")
+    __slots__ = ("scheduled", "pending", "running", "succeeded", "failed", "cancelled", "finished_total", "expired", "paused", "blocked")
     SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class QueueCounts(_message.Message):
     FINISHED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
     scheduled: int
     pending: int
     running: int
@@ -78,7 +79,8 @@ class QueueCounts(_message.Message):
     finished_total: int
     expired: int
     paused: int
-    def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ..., expired: _Optional[int] = ..., paused: _Optional[int] = ...) -> None: ...
+    blocked: int
+    def __init__(self, scheduled: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., finished_total: _Optional[int] = ..., expired: _Optional[int] = ..., paused: _Optional[int] = ..., blocked: _Optional[int] = ...) -> None: ...
 
 class QueuePause(_message.Message):
     __slots__ = ("scope", "paused_by", "reason", "pause_time", "until")

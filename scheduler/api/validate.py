@@ -29,10 +29,12 @@ MAX_LABEL = 128
 
 
 def between(field: str, value: float, least: float, most: float) -> None:
-    """Refuse a value outside `[least, most]`, both included."""
+    """Refuse a value outside `[least, most]`, both included; the error's limit is the one of the
+    two that was broken."""
     # A NaN compares false with everything, so it is refused too.
     if not least <= value <= most:
-        raise invalid(field, f"{value} is not within {least} and {most}", limit=most, value=value)
+        limit = least if value < least else most
+        raise invalid(field, f"{value} is not within {least} and {most}", limit=limit, value=value)
 
 
 def at_most(field: str, value: int, limit: int, what: str) -> None:
@@ -57,7 +59,7 @@ def duration(field: str, value: Duration, most: float, *, zero: bool = False) ->
         raise invalid(
             field,
             f"{amount:g} s is out of range; it must be {least} and at most {most:g} s",
-            limit=most,
+            limit=0 if amount <= 0 else most,
             value=amount,
         )
     return amount
@@ -72,10 +74,7 @@ def page_size(value: int) -> int:
     """1 to 1,000; 0 means the default."""
     if value == 0:
         return DEFAULT_PAGE
-    if not 1 <= value <= MAX_PAGE:
-        raise invalid(
-            "page_size", f"{value} is not within 1 and {MAX_PAGE}", limit=MAX_PAGE, value=value
-        )
+    between("page_size", value, 1, MAX_PAGE)
     return value
 
 

@@ -7,7 +7,8 @@ from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BatchCreated, Rejection
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.values import TaskState
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.core.values import PauseScope, QueuePause, TaskState
 from tests.support.core import Cluster, ids
 from tests.support.core_log import Log
 from tests.support.core_specs import spec
@@ -129,6 +130,9 @@ def test_repeat_after_failover_goes_on_under_the_first_ids():
     c.lead(log.followed())
     assert c.reply(token) is None
     c.hold_parts = False
+    # A pause lets a creation that has begun be completed.
+    pause = QueuePause(PauseScope.ADMISSION)
+    c.call(lambda token: e.QueuePauseAsked(DEFAULT_QUEUE, True, e.Request(), token, pause))
     token, _ = c.batch([spec()] * 5, request=REQUEST)
     assert c.reply(token) == BatchCreated(first, 5)
     assert sorted(c.state.tasks) == ids(first, 5)

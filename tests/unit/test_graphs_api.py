@@ -49,6 +49,11 @@ async def test_a_graph_runs_and_is_read():
         assert job.count == 4
         done = await api.wait(job.id)
         assert job_pb2.JobState.Name(done.state) == "JOB_STATE_SUCCEEDED"
+        assert done.create_time.ToNanoseconds() <= done.start_time.ToNanoseconds()
+        assert done.start_time.ToNanoseconds() <= done.finish_time.ToNanoseconds()
+        with pytest.raises(QuorateError) as error:
+            await api.call("CloseJob", pb.CloseJobRequest(id=job.id))
+        assert error.value.reason == "JOB_IS_GRAPH"
         assert (done.counts.succeeded, done.counts.skipped, done.counts.cancelled) == (3, 1, 0)
         assert await states(api, job.id) == {
             "a": "SUCCEEDED",
@@ -105,6 +110,8 @@ async def test_a_graph_of_ten_thousand_tasks_is_created():
             task.depends_on.add(task="a")
         job = await create(api, spec, "big")
         assert job.counts.blocked >= 9_999
+        queue = (await api.call("GetQueue", pb.GetQueueRequest(name="default"))).queue
+        assert queue.counts.blocked >= 9_999
         cancelled = await api.call("CancelJob", pb.CancelJobRequest(id=job.id))
         assert cancelled.job.cancel_requested or cancelled.job.finish_time.seconds
         done = await api.wait(job.id)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core.model.answers import Rejection
-from scheduler.core.values import JobState, TaskState
+from scheduler.core.model import events as e
+from scheduler.core.model.answers import JobKnown, Rejection
+from scheduler.core.model.state import DEFAULT_QUEUE
+from scheduler.core.values import JobState, PauseScope, QueuePause, TaskState
 from tests.support.core import Cluster
 from tests.support.core_graphs import Graphs
 from tests.support.core_jobs import Jobs
@@ -64,6 +66,36 @@ def test_nothing_starts_before_all_tasks_are_on_record(world):
     tasks = {"a": (), "b": (), "c": ("a",)}
     job = world.graphs.create(tasks, part=1, parts=2)
     assert set(world.graphs.states(job).values()) == {"BLOCKED"}
+    world.graphs.add(job, tasks, first=2)
+    assert world.graphs.states(job) == {"a": "RUNNING", "b": "RUNNING", "c": "BLOCKED"}
+    world.check()
+
+
+def test_a_graph_begins_with_its_first_task(world):
+    world.cluster.pause()
+    job = world.graphs.create(DIAMOND)
+    world.cluster.advance(5.0)
+    assert not world.graphs.row(job).start_time
+    world.cluster.pause(paused=False)
+    began = world.cluster.now
+    assert world.graphs.row(job).start_time == began
+    # It is on record before any task of it has ended.
+    assert world.log.loaded().state.jobs[job].start_time == began
+    world.cluster.advance(5.0)
+    world.run(job, "a")
+    assert world.graphs.row(job).start_time == began
+
+
+def test_a_pause_lets_a_graph_that_is_being_created_be_completed(world):
+    tasks = {"a": (), "b": (), "c": ("a",)}
+    asked = e.Request("a", b"1")
+    job = world.graphs.create(tasks, part=1, parts=2, request=asked)
+    pause = QueuePause(PauseScope.ADMISSION)
+    world.cluster.call(
+        lambda token: e.QueuePauseAsked(DEFAULT_QUEUE, True, e.Request(), token, pause)
+    )
+    # Also when the call is repeated, as after a failover.
+    assert world.graphs.ask(tasks, request=asked) == JobKnown(job)
     world.graphs.add(job, tasks, first=2)
     assert world.graphs.states(job) == {"a": "RUNNING", "b": "RUNNING", "c": "BLOCKED"}
     world.check()

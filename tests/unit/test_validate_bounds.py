@@ -146,3 +146,18 @@ def test_defaults() -> None:
 
 def test_a_batch_on_its_bound_is_accepted() -> None:
     tasks.batch(pb.BatchCreateTasksRequest(specs=[command()] * 10_000))
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [(0, "1"), (-5, "1"), (11, "10"), (float("nan"), "10")]
+)
+def test_the_limit_of_an_error_is_the_bound_that_was_broken(value: float, limit: str) -> None:
+    with pytest.raises(QuorateError) as error:
+        validate.between("field", value, 1, 10)
+    assert error.value.metadata["limit"] == limit
+
+
+def test_a_duration_below_0_breaks_the_lower_bound() -> None:
+    with pytest.raises(QuorateError) as error:
+        validate.duration("field", Duration(seconds=-1), 60.0)
+    assert error.value.metadata["limit"] == "0"

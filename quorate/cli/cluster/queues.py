@@ -80,6 +80,7 @@ class PauseScope(enum.Enum):
 
 _COUNTS = (
     "SCHEDULED",
+    "BLOCKED",
     "PENDING",
     "PAUSED",
     "RUNNING",
@@ -96,6 +97,7 @@ def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
         *("QUEUE", *_COUNTS, "LONGEST WAIT", "PLACEMENT"),
         right=_COUNTS,
         drop=(
+            "BLOCKED",
             "PAUSED",
             "EXPIRED",
             "PLACEMENT",

@@ -28,6 +28,7 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
             cancelled=counts[TaskState.CANCELLED],
             expired=counts[TaskState.EXPIRED],
             paused=counts[TaskState.PAUSED],
+            blocked=counts[TaskState.BLOCKED],
             finished_total=seen.finished_total,
         ),
     )

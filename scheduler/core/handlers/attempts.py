@@ -18,6 +18,7 @@ from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.handlers import shares, start_limits
 from scheduler.core.handlers.chunks import life as chunks
+from scheduler.core.handlers.chunks.giving import job_begins
 from scheduler.core.handlers.finishing import CANCELLED, cancel_now, finish, held_back
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import (
@@ -76,6 +77,8 @@ def assign(state: State, row: TaskRow, node: NodeRow, now: float, out: Effects) 
         shares.charge_queue(state, row)
     out.writes.append(PutRun(row))
     out.after.append(StartAttempt(row, row.attempt, node.instance))
+    if row.member is not None:
+        job_begins(row.member.job, now, out)
 
 
 def on_attempt_started(state: State, event: AttemptStarted, now: float, out: Effects) -> None:

@@ -225,6 +225,7 @@ export interface Queue {
     cancelled?: Int64;
     expired?: Int64;
     paused?: Int64;
+    blocked?: Int64;
     finishedTotal?: Int64;
   };
   oldestPendingTime?: string;

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from quorate.runtime.ids import TaskId, offset_id
 from scheduler.core.handlers import start_limits
-from scheduler.core.model.effects import Effects, PutChunk, RecallChunk, StartAttempt
+from scheduler.core.model.effects import Effects, PutChunk, PutJob, RecallChunk, StartAttempt
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow, NodeRow, TaskRow
 from scheduler.core.model.state import State
@@ -52,9 +52,18 @@ def give(
     if rated:
         start_limits.charge(state, row, now, out)
     out.writes.append(PutChunk(row))
+    if job.member is not None:
+        job_begins(job.member.job, now, out)
     out.after.append(StartAttempt(row, row.attempt, node.instance))
     moves.account(state, job)
     return row
+
+
+def job_begins(job: JobRow, now: float, out: Effects) -> None:
+    """A task that belongs to a job is given to a node: of a graph, the first one begins it."""
+    if not job.start_time:
+        job.start_time, job.start_on_record = max(now, job.create_time), True
+        out.writes.append(PutJob(job))
 
 
 class ChunkIds:

@@ -203,7 +203,17 @@ def _refuse_items(
 
 def _refuse_close(state: State, limits: Limits, event: JobClosed) -> Rejection | None:
     job = state.jobs.get(event.job)
-    return no_job(event.job) if job is None else part_of_job(job)
+    if job is None:
+        return no_job(event.job)
+    if job.members is not None and job.members.graph:
+        return Rejection(
+            ErrorKind.PRECONDITION,
+            "JOB_IS_GRAPH",
+            f"job {job.id!r} is a graph: it has no items, and nothing to close",
+            "job",
+            job.id,
+        )
+    return part_of_job(job)
 
 
 def _close(state: State, limits: Limits, event: JobClosed, now: float, out: Effects) -> Answer:

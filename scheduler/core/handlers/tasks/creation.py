@@ -86,7 +86,9 @@ def _refuse_batch(
 ) -> Rejection | None:
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
-    return refuse_tasks(state, limits, event.queue, missing, units, event.created_by)
+    return refuse_tasks(
+        state, limits, event.queue, missing, units, event.created_by, begun=known is not None
+    )
 
 
 def _begin_batch(
@@ -257,15 +259,21 @@ def refuse_tasks(
     specs: Sequence[TaskSpec],
     units: int,
     creator: str,
+    *,
+    begun: bool = False,
 ) -> Rejection | None:
-    """Why these tasks cannot be created; they weigh `units` together (`usage.tasks_units`)."""
+    """Why these tasks cannot be created; they weigh `units` together (`usage.tasks_units`).
+
+    Args:
+        begun: others of the same call are on record: a pause that came since lets it end.
+    """
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
     count = len(specs)
     return (
-        (row.pause and refuse_paused(row))
-        or (state.pauses.admission and refuse_matching(state, queue, specs))
+        (not begun and row.pause and refuse_paused(row))
+        or (not begun and state.pauses.admission and refuse_matching(state, queue, specs))
         or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
         or refuse_duplicate(state, row, specs)

@@ -57,7 +57,7 @@ export function QueuesView() {
 type State = "pending" | "running" | "scheduled" | "succeeded" | "failed" | "cancelled" | "expired";
 
 /** A state that few tasks are in: no column of its own. */
-function Few({ queue: { name, counts }, state }: { queue: Queue; state: "expired" | "paused" }) {
+function Few({ queue: { name, counts }, state }: { queue: Queue; state: "expired" | "paused" | "blocked" }) {
   const number = num(counts?.[state]);
   if (!number) return null;
   return (
@@ -95,6 +95,7 @@ const COLUMNS: readonly Column<Queue>[] = [
         {notes(queue) && <small class="muted">{notes(queue)}</small>}
         <Few queue={queue} state="expired" />
         <Few queue={queue} state="paused" />
+        <Few queue={queue} state="blocked" />
       </div>
     ),
   },
