@@ -87,7 +87,7 @@ def _refuse_batch(
     missing = event.specs[known.progress :] if known else event.specs
     units = tasks_units(missing)
     return refuse_tasks(
-        state, limits, event.queue, missing, units, event.created_by, begun=known is not None
+        state, limits, event.queue, missing, units, event.created_by, goes_on=known is not None
     )
 
 
@@ -260,20 +260,20 @@ def refuse_tasks(
     units: int,
     creator: str,
     *,
-    begun: bool = False,
+    goes_on: bool = False,
 ) -> Rejection | None:
     """Why these tasks cannot be created; they weigh `units` together (`usage.tasks_units`).
 
     Args:
-        begun: others of the same call are on record: a pause that came since lets it end.
+        goes_on: others of the same call are on record: a pause that came since lets it end.
     """
     row = state.queues.get(queue)
     if row is None:
         return no_queue(queue)
     count = len(specs)
     return (
-        (not begun and row.pause and refuse_paused(row))
-        or (not begun and state.pauses.admission and refuse_matching(state, queue, specs))
+        (not goes_on and row.pause and refuse_paused(row))
+        or (not goes_on and state.pauses.admission and refuse_matching(state, queue, specs))
         or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
         or refuse_duplicate(state, row, specs)
