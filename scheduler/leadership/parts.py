@@ -27,8 +27,8 @@ from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.forwarding.role import Servicers
+from scheduler.api.jobs.graphs import scheduled
 from scheduler.api.jobs.servicer import JobCalls
-from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.pauses.servicer import PauseCalls
@@ -203,7 +203,7 @@ class TermParts:
             LimitCalls(driver, self.candidates),
             PauseCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),
-            ScheduleCalls(driver, ids, process.clock, check, validate_job, self.candidates, full),
+            ScheduleCalls(driver, ids, process.clock, check, scheduled, self.candidates, full),
             ServiceCalls(driver, self.feed, keys, check, process.limits, full),
             self.scaling,
             check.max_payload,

@@ -91,10 +91,12 @@ UNIQUE_WINDOW = "unique-window"
 REDUCE = "reduce"
 # Arrays that are tasks of a graph: jobs that wait for others.
 GRAPH_ARRAY = "graph-array"
-# A task goes to another queue: older standbys would take it for cancelled and new.
+# Schedules whose runs are graphs: older leaders would create empty arrays.
+SCHEDULED_GRAPH = "scheduled-graph"
 # Subtasks that are cancelled or retried by themselves: an older scheduler would run those that a
 # retry leaves out.
 SUBTASK_CHANGE = "subtask-change"
+# A task goes to another queue: older standbys would take it for cancelled and new.
 TASK_MOVE = "task-move"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
@@ -119,6 +121,7 @@ RECORD_KINDS: tuple[str, ...] = (
     REDUCE,
     GRAPH_ARRAY,
     SUBTASK_CHANGE,
+    SCHEDULED_GRAPH,
 )
 
 

@@ -114,6 +114,23 @@ def test_arrays_of_a_graph_go_on_at_the_next_leader(cluster: LocalCluster) -> No
             array.retry()
 
 
+def test_a_schedule_runs_a_graph(cluster: LocalCluster) -> None:
+    with quorate.Client(data_dir=cluster.data_dir) as client:
+        graph = client.graph("nightly")
+        first = graph.add_array(["sh", "-c", 'test -n "$QUORATE_SCHEDULED_TIME"'], count=5)
+        second = graph.add_array(["echo", "{}"], ["a"] * 5, after=first, on="each")
+        graph.add(len, "ab", after=second, name="last")
+        made = client.schedules.create("nightly-graph", graph, cron="0 0 1 1 *")
+        assert len(made.spec.job.graph.tasks) == 3
+        job = client.graph_job(client.schedules.run("nightly-graph").id)
+        done = job.wait(60)
+        assert (job.status(), done.counts.succeeded, done.spec.name) == ("SUCCEEDED", 3, "nightly")
+        assert job.result("last") == 2
+        (run,) = client.schedules.get("nightly-graph").last_runs
+        assert run.job == job.id
+        client.schedules.delete("nightly-graph")
+
+
 def test_a_graph_is_whole_while_leaders_and_a_node_are_killed(cluster: LocalCluster) -> None:
     with quorate.Client(data_dir=cluster.data_dir) as client:
         graph = client.options(crash_limit=10).graph("layers")

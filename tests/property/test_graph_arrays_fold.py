@@ -6,8 +6,10 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import TaskId
+from quorate.v1 import job_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.schedules import Overlap
 from scheduler.core.values import TaskSpec, TaskState
 from tests.property.test_jobs_fold import JobsHistory
 from tests.support.core_graphs import CONDITIONS, Graphs, Shape
@@ -71,6 +73,25 @@ class GraphArraysHistory(JobsHistory):
         )
         if isinstance(answer, JobKnown):
             self.begun[answer.job] = tasks, arrays
+
+    def do_graph_schedule(self) -> None:
+        """A schedule whose runs are graphs."""
+        if len(self.cluster.state.schedules.rows) > 2:
+            return
+        graph = job_pb2.JobGraph()
+        for name in "abc":
+            graph.tasks.add(name=name).task.command.argv.append(name)
+        a, b, c = graph.tasks
+        a.array.items.extend([b"x", b"y"])
+        b.depends_on.add(task="a", condition=job_pb2.DEPENDENCY_CONDITION_EACH)
+        b.array.count = 2
+        c.depends_on.add(task="b", condition=self.rng.choice([0, 1, 2, 3]))
+        self.schedules.create(
+            f"g{self.rng.randint(0, 10**9)}",
+            every=self.rng.choice([5, 60]),
+            graph=graph,
+            overlap=self.rng.choice(list(Overlap)),
+        )
 
     do_job = do_graph
     do_graph_again = do_graph

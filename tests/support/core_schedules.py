@@ -15,8 +15,8 @@ from typing import Any
 
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.runtime.ids import TaskId
+from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
-from quorate.v1 import task_pb2
 from scheduler.core.handlers.schedules.calls import ScheduleSeen
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -65,6 +65,7 @@ def schedule_spec(
     pause_on_failure: bool = False,
     subtasks: int = 0,
     items: tuple[bytes, ...] = (),
+    graph: job_pb2.JobGraph | None = None,
 ) -> ScheduleSpec:
     """A spec as the service makes it: from a message, through the codec."""
     message = pb.ScheduleSpec(
@@ -75,7 +76,10 @@ def schedule_spec(
         max_runs=max_runs,
         pause_on_failure=pause_on_failure,
     )
-    if subtasks or items:
+    if graph is not None:
+        message.job.name = "Reports"
+        message.job.graph.CopyFrom(graph)
+    elif subtasks or items:
         message.job.template.command.argv.extend(("report", "{index}"))
         message.job.name = "Reports"
         message.job.count = subtasks

@@ -22,8 +22,8 @@ from scheduler.agents.links import Links
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
+from scheduler.api.jobs.graphs import scheduled
 from scheduler.api.jobs.servicer import JobCalls
-from scheduler.api.jobs.validate import job as validate_job
 from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.pauses.servicer import PauseCalls
@@ -105,7 +105,7 @@ class Leader:
                 ids,
                 self.clock,
                 check,
-                validate_job,
+                scheduled,
                 candidates,
                 lambda weight: self.full,
             ),

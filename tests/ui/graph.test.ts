@@ -5,8 +5,10 @@ import {
   countedAs,
   drawn,
   edgesOf,
+  idOf,
   MOST_EDGES,
   MOST_NODES,
+  partsText,
   rowsOf,
   stateOf,
   waitsFor,
@@ -122,4 +124,21 @@ test("what is too large to draw is a table of bounded size, failures first", () 
   }));
   expect(edgesOf(dense)).toBeGreaterThan(MOST_EDGES);
   expect(canDraw(dense)).toBe(false);
+});
+
+test("an array says how far it is, and what waits for it index by index is not skipped for a part", () => {
+  const each = { condition: "DEPENDENCY_CONDITION_EACH" };
+  const counts = { succeeded: "1000", failed: "1" };
+  const nodes: GraphNode[] = [
+    { name: "all", jobId: "id-all", count: "2000", counts, state: "TASK_STATE_FAILED" },
+    node("next", "BLOCKED", [], { dependsOn: [each] }),
+    node("off", "CANCELLED", [], { skipped: true, dependsOn: [each, { node: 1 }] }),
+  ];
+  expect(nodes.map(partsText)).toEqual(["1,001 of 2,000", "", ""]);
+  expect(nodes.map(idOf)).toEqual(["id-all", "id-next", "id-off"]);
+  expect(afterText(nodes[1]!, nodes)).toBe("all (each)");
+  expect(waitsFor(nodes[2]!, nodes)).toBe("");
+  const none = [{ ...nodes[0]!, counts: { failed: "2000" } }, ...nodes.slice(1)];
+  expect(waitsFor(none[2]!, none)).toBe("all is failed");
+  expect(drawn(nodes, false).boxes[0]!.width).toBeGreaterThan(drawn(nodes, false).boxes[1]!.width);
 });

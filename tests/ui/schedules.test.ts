@@ -21,6 +21,7 @@ test("what a run does is a line", () => {
   expect(workOf({ task: {} })).toBe("a pickled function");
   const template = { command: { argv: ["true"] } };
   expect(workOf({ job: { template, count: "1000" } })).toBe("1,000 subtasks of true");
+  expect(workOf({ job: { graph: { tasks: [{}, {}] } } })).toBe("a graph of 2 tasks");
 });
 
 test("a run is a task or a job", () => {

@@ -93,6 +93,38 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a task that waits for an instant": ({"task": LATER}, "task.not_before", "INVALID_FIELD"),
     "a task of another schedule": ({"task": MADE}, "task.schedule", "INVALID_FIELD"),
     "a task with a large value": ({"task": BLOB}, "task.payload_blob", "INVALID_FIELD"),
+    "a graph of too many tasks": (
+        {"job": {"graph": {"tasks": [{"name": f"t{n}", "task": PLAIN} for n in range(49)]}}},
+        "job.graph.tasks",
+        "INVALID_FIELD",
+    ),
+    "a graph with a cycle": (
+        {
+            "job": {
+                "graph": {
+                    "tasks": [{"name": "a", "task": PLAIN, "depends_on": [{"task": "a"}]}],
+                }
+            }
+        },
+        "job.graph.tasks[0].depends_on",
+        "GRAPH_CYCLE",
+    ),
+    "a graph with a task that waits for an instant": (
+        {"job": {"graph": {"tasks": [{"name": "a", "task": LATER}]}}},
+        "job.graph.tasks[0].task.not_before",
+        "INVALID_FIELD",
+    ),
+    "a graph with a large value": (
+        {"job": {"graph": {"tasks": [{"name": "a", "task": BLOB}]}}},
+        "job.graph.tasks[0].task.payload_blob",
+        "INVALID_FIELD",
+    ),
+    "an empty graph": ({"job": {"graph": {}}}, "job.graph.tasks", "INVALID_FIELD"),
+    "a graph that is an array, too": (
+        {"job": {"template": PLAIN, "graph": {"tasks": [{"name": "a", "task": PLAIN}]}}},
+        "job.template",
+        "INVALID_FIELD",
+    ),
     "a job with a large value": (
         {"job": {"template": BLOB}},
         "job.template.payload_blob",
@@ -275,6 +307,22 @@ async def test_a_run_may_be_a_job(leader: Leader) -> None:
     assert [(run.job, run.task, run.state) for run in shown.last_runs] == [
         (job, "", task_pb2.TASK_STATE_PENDING)
     ]
+    assert shown.live_runs == 1
+
+
+async def test_a_run_may_be_a_graph(leader: Leader) -> None:
+    tasks = [
+        {"name": "a", "task": PLAIN},
+        {"name": "b", "task": PLAIN, "depends_on": [{"task": "a"}], "array": {"count": 3}},
+    ]
+    made = await create(leader, job={"name": "g", "graph": {"tasks": tasks}})
+    assert [task.name for task in made.spec.job.graph.tasks] == ["a", "b"]
+    job = (await leader.call("RunSchedule", pb.RunScheduleRequest(name="r"))).job
+    row = leader.driver.state.jobs[TaskId(job)]
+    assert row.members is not None
+    assert [node.of.name for node in row.members.nodes] == ["a", "b"]
+    shown = await get(leader)
+    assert [(run.job, run.state) for run in shown.last_runs] == [(job, task_pb2.TASK_STATE_PENDING)]
     assert shown.live_runs == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.v1 import job_pb2, task_pb2
 from scheduler.core.jobs.schedules.stamp import stamped_job
 from scheduler.core.model.effects import PutJob, PutJobItems, PutJobTemplate, PutSchedule
@@ -138,3 +139,70 @@ def test_a_standby_knows_what_the_leader_knows(items: tuple[bytes, ...]) -> None
     assert log is not None
     for fold in (log.replayed(), log.loaded()):
         assert differences(s.cluster.state, fold.state) == []
+
+
+def pipeline() -> job_pb2.JobGraph:
+    """a -> b, an array with items -> c, an array whose subtasks wait each for one of b."""
+    graph = job_pb2.JobGraph()
+    for name in "abc":
+        graph.tasks.add(name=name).task.command.argv.append(name)
+    a, b, c = graph.tasks
+    b.depends_on.add(task="a")
+    b.array.items.extend((b"x", b"y"))
+    c.depends_on.add(task="b", condition=job_pb2.DEPENDENCY_CONDITION_EACH)
+    c.array.count = 2
+    a.task.name = "a"
+    return graph
+
+
+def test_a_tick_and_its_graph_are_one_txn_and_one_run() -> None:
+    s = schedules()
+    s.create("r", every=60, graph=pipeline())
+    s.jump_to(60)
+    s.look()
+    (run,) = s.row("r").runs
+    assert run.is_job
+    assert s.cluster.log is not None
+    s.cluster.log.flush()
+    for fold in (s.cluster.log.replayed(), s.cluster.log.loaded()):
+        assert not differences(s.cluster.state, fold.state)
+    graph = s.cluster.state.jobs[run.task]
+    assert graph.members is not None
+    assert [node.of.name for node in graph.members.nodes] == ["a", "b", "c"]
+    assert graph.members.complete
+    assert list(s.cluster.state.schedules.owners) == [run.task]
+    assert "schedule=r" in graph.spec.text
+    array = graph.members.arrays[1]
+    assert (array.array.count, array.item_bytes, array.loading) == (2, 2, False)
+    record = s.cluster.log.kept[f"tasks/default/{graph.members.nodes[0].task}".encode()]
+    said = task_pb2.TaskSpec.FromString(TaskRecord.FromString(record).spec).schedule
+    assert (said.name, said.tick_time.seconds) == ("r", BEGIN + 60)
+
+
+def test_a_graph_is_live_until_it_has_finished_at_the_next_leader_too() -> None:
+    s = schedules()
+    s.create("r", every=60, graph=pipeline())
+    s.run_to(120)
+    assert s.missed("r") == [(120, 120, 1, MissReason.OVERLAP)]
+    fail_over(s)
+    (run,) = s.row("r").runs
+    cluster = s.cluster
+    node = cluster.node("n9", credit=10)
+    members = cluster.state.jobs[run.task].members
+    assert members is not None
+    node.succeed(members.nodes[0].task)
+    jobs = Jobs(cluster)
+    for place in (1, 2):
+        jobs.finish(members.arrays[place].id, [node])
+    assert cluster.state.jobs[run.task].state is JobState.SUCCEEDED
+    s.run_to(180)
+    assert s.ticks("r") == [60, 180]
+    assert s.row("r").runs[0].state == TaskState.SUCCEEDED
+
+
+def test_a_graph_over_its_quota_is_missed() -> None:
+    s = schedules(live_tasks=0)
+    s.create("r", every=60, graph=pipeline(), window=30)
+    s.run_to(120)
+    assert s.missed("r")[0][3] is MissReason.NOT_CREATED
+    assert not s.cluster.state.jobs

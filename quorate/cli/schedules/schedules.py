@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from quorate.cli.common import Json, with_client
+from quorate.cli.graphs.file import read_graph
 from quorate.cli.output import render
 from quorate.cli.output.render import hint
 from quorate.cli.schedules import options as o
@@ -19,6 +20,7 @@ from quorate.cli.tasks import options as task_options
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.specs import command_spec, json_spec
+from quorate.runtime.errors import invalid
 from quorate.runtime.sizes import plural
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
@@ -43,6 +45,15 @@ Arguments = Annotated[
         "--arguments",
         metavar="JSON",
         help="Arguments of --call: a JSON list, or an object with args and kwargs.",
+        show_default=False,
+    ),
+]
+Graph = Annotated[
+    str,
+    typer.Option(
+        "--graph",
+        metavar="FILE",
+        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input.",
         show_default=False,
     ),
 ]
@@ -128,6 +139,7 @@ def create(
             show_default=False,
         ),
     ] = 0,
+    graph: Graph = "",
     as_json: Json = False,
 ) -> None:
     """Create a schedule. The cluster creates a task at each of its ticks.
@@ -146,12 +158,23 @@ def create(
     ).options(**task_options.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout))
     if call and secret:
         bound = bound.options(secrets=task_options.secrets(secret))
-    task = _work(bound, argv, call, arguments, env, secret)
+    task: task_pb2.TaskSpec | job_pb2.JobSpec | None
+    if graph:
+        given = (argv, call, array, priority, retries, timeout, start_deadline, label, cpu, memory)
+        if any((*given, resource, limit_key, limit, env, secret, set_up, clean_up)):
+            raise invalid("--graph", "what runs, and its options, are in the file")
+        found = read_graph(graph)
+        task = found.spec
+        bound = bound.options(queue=found.queue or queue)
+    else:
+        task = _work(bound, argv, call, arguments, env, secret)
     if task is None:
         raise typer.BadParameter("what the schedule runs is missing; give -- COMMAND, or --call")
     made = bound.schedules.create(
         schedule,
-        job_pb2.JobSpec(template=task, count=array) if array else task,
+        job_pb2.JobSpec(template=task, count=array)
+        if array and isinstance(task, task_pb2.TaskSpec)
+        else task,
         **o.when(
             cron=cron,
             every=every,

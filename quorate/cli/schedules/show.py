@@ -16,6 +16,7 @@ from quorate.cli.output.listing import Details
 from quorate.cli.output.render import hint
 from quorate.cli.output.work import hook_rows
 from quorate.client.tracking.outcome import value_name
+from quorate.runtime.sizes import plural
 from quorate.v1 import schedule_pb2 as pb
 from quorate.v1 import task_pb2
 
@@ -89,7 +90,9 @@ def _details(schedule: pb.Schedule) -> Table:
     details.add_row("Schedule", schedule.name)
     details.add_row("State", _state_with_reason(schedule))
     details.add_row("When", timing(spec))
-    if spec.HasField("job"):
+    if spec.job.HasField("graph"):
+        details.add_row("Job", f"a graph of {plural(len(spec.job.graph.tasks), 'task')}")
+    elif spec.HasField("job"):
         count = len(spec.job.items) or spec.job.count
         details.add_row("Job", f"{count:,} subtasks of {_work(spec.job.template)}")
     else:

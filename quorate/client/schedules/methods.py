@@ -61,8 +61,8 @@ class Schedules:
         """Create a schedule; durable when this returns.
 
         Args:
-            work: a function, the `module:qualname` of one, a program with its arguments, or a spec
-                of a task or a job.
+            work: a function, the `module:qualname` of one, a program with its arguments, a graph
+                (`Client.graph`, of at most 48 tasks), or a spec of a task or a job.
             args, kwargs: of a function.
             items, count: each run is a job, an array with a subtask for each item, or of so many:
                 as in `Client.array`.

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from quorate.client.graphs.plan import Plan
 from quorate.client.jobs.specs import array_of
 from quorate.client.transport.rpcs import (
     new_request_id,
@@ -30,8 +31,9 @@ from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
 
 Specs = task_pb2.TaskSpec | job_pb2.JobSpec
-ScheduledWork = Callable[..., Any] | str | Sequence[str] | Specs
-"""A function, the `module:qualname` of one, a program with its arguments, or a spec."""
+ScheduledWork = Callable[..., Any] | str | Sequence[str] | Specs | Plan
+"""A function, the `module:qualname` of one, a program with its arguments, a graph that was built,
+or a spec."""
 
 
 class Requests:
@@ -148,6 +150,12 @@ class Requests:
             raise invalid("delay", "a schedule says itself when its tasks start")
         if isinstance(work, task_pb2.TaskSpec | job_pb2.JobSpec):
             return work
+        if isinstance(work, Plan):
+            if args or kwargs:
+                raise invalid("args", "are those of the graph's tasks; give them to add()")
+            if work.held:
+                raise invalid("work", f"has a task of over {MOST_BYTES:,} bytes", limit=MOST_BYTES)
+            return work.spec
         if isinstance(work, str) or callable(work):
             return python_spec(work, args, kwargs or {}, options, time.time())
         if args or kwargs:

@@ -90,7 +90,8 @@ def spec_of(
     # A run belongs to no caller's span.
     if isinstance(work, job_pb2.JobSpec):
         spec.job.CopyFrom(work)
-        spec.job.template.ClearField("trace_context")
+        if spec.job.HasField("template"):
+            spec.job.template.ClearField("trace_context")
     elif work is not None:
         spec.task.CopyFrom(work)
         spec.task.ClearField("trace_context")

@@ -12,7 +12,7 @@ from quorate.runtime.ids import QueueName, TaskId
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, refused
 from scheduler.api.candidates import Candidates
-from scheduler.api.jobs import graphs, validate, views
+from scheduler.api.jobs import graphs, views
 from scheduler.api.jobs.items import load
 from scheduler.api.origin import caller_name
 from scheduler.api.specs.check import SpecCheck
@@ -27,6 +27,7 @@ from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.keys import GRAPH, GRAPH_ARRAY
 from scheduler.storage.records import jobs as records
+from scheduler.storage.records.graphs import Spec
 
 # Of one part: two writes a task, in one Txn with the job's record.
 _TASKS_AT_ONCE: Final = 48
@@ -56,7 +57,6 @@ class GraphCalls:
     ) -> TaskId:
         """Create a graph; its id, which an earlier try may have chosen."""
         spec = request.spec
-        validate.texts(spec)
         specs = await self._checked(request, job)
         weight = request.ByteSize()
         refuse_when_full(asked, weight)
@@ -85,7 +85,7 @@ class GraphCalls:
         await self._load(answer.job, specs, [one for one in items if one[1]])
         return answer.job
 
-    async def _checked(self, request: pb.CreateJobRequest, job: TaskId) -> list[graphs.Spec]:
+    async def _checked(self, request: pb.CreateJobRequest, job: TaskId) -> list[Spec]:
         now = self._driver.clock.now()
         if request.ByteSize() > _LARGE:
             async with self._lane.turn(caller_name()):
@@ -94,7 +94,7 @@ class GraphCalls:
         return await graphs.checked(request.spec, job, self._check, now, pause)
 
     async def _load(
-        self, job: TaskId, specs: list[graphs.Spec], items: list[tuple[int, list[bytes]]]
+        self, job: TaskId, specs: list[Spec], items: list[tuple[int, list[bytes]]]
     ) -> None:
         """Write the tasks of a graph, from where an earlier try has come.
 
@@ -113,7 +113,7 @@ class GraphCalls:
         if items:
             await self._add(job, len(specs), [], last=True)
 
-    async def _add(self, job: TaskId, begin: int, specs: list[graphs.Spec], *, last: bool) -> None:
+    async def _add(self, job: TaskId, begin: int, specs: list[Spec], *, last: bool) -> None:
         part = [_of_job(spec, job) for spec in specs]
         answer = await self._driver.call(
             lambda token: e.GraphTasksAdded(job, begin, part, last, token),
@@ -150,5 +150,5 @@ def refuse_graph(row: JobRow) -> None:
         )
 
 
-def _of_job(spec: graphs.Spec, job: TaskId) -> graphs.Spec:
+def _of_job(spec: Spec, job: TaskId) -> Spec:
     return spec._replace(member=graphs.of(spec)._replace(job=job))

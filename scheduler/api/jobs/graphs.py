@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
@@ -19,7 +19,7 @@ from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.jobs import validate, views
 from scheduler.api.request_sizes import MAX_BATCH_BYTES
-from scheduler.api.specs.check import LARGE_JSON, MAX_NAME, SpecCheck, serialize
+from scheduler.api.specs.check import MAX_NAME, SpecCheck, serialize
 from scheduler.api.validate import at_most, known_enum
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import (
@@ -29,15 +29,14 @@ from scheduler.core.graphs.members import (
     Condition,
     Members,
     condition_of,
-    edge,
     is_cleanup,
     place_of,
 )
 from scheduler.core.handlers.jobs.creation import MOST_SUBTASKS
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import MemberOf, TaskSpec
-from scheduler.storage.records import jobs as records
+from scheduler.core.values import MemberOf
+from scheduler.storage.records.graphs import CONDITIONS, Spec, array_of, member_of
 
 MAX_INPUTS: Final = 64
 MAX_PARAMETER: Final = 128
@@ -57,18 +56,9 @@ _OF_ARRAYS: Final = (
 _NOT_IN_GRAPHS: Final = ("unique", "start_deadline")
 # Why an array takes no input, and is none.
 ARRAY_INPUT: Final = "ARRAY_INPUT"
-# Conditions as callers name them.
-_CONDITIONS: Final[Mapping[int, Condition]] = {
-    job_pb2.DEPENDENCY_CONDITION_UNSPECIFIED: Condition.ON_SUCCESS,
-    job_pb2.DEPENDENCY_CONDITION_ON_SUCCESS: Condition.ON_SUCCESS,
-    job_pb2.DEPENDENCY_CONDITION_ON_FAILURE: Condition.ON_FAILURE,
-    job_pb2.DEPENDENCY_CONDITION_ALWAYS: Condition.ALWAYS,
-    job_pb2.DEPENDENCY_CONDITION_EACH: Condition.EACH,
-}
-_NAMES: Final = {condition: kind for kind, condition in _CONDITIONS.items()}
+_NAMES: Final = {condition: kind for kind, condition in CONDITIONS.items()}
 
 Pause = Callable[[], Awaitable[None]]
-Spec = TaskSpec | GraphArray
 
 
 async def checked(
@@ -83,12 +73,7 @@ async def checked(
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
     """
-    for field, _ in spec.ListFields():
-        if field.name in _OF_ARRAYS:
-            raise invalid(f"spec.{field.name}", "is for arrays; leave it out of a graph")
-    tasks = spec.graph.tasks
-    _sizes(tasks, spec.ByteSize())
-    places = _names(tasks)
+    tasks, places = _begun(spec)
     found: list[MemberOf] = []
     for place, task in enumerate(tasks):
         found.append(_member(tasks, task, place, places, job))
@@ -101,10 +86,45 @@ async def checked(
         _no_cycle(found)
     specs: list[Spec] = []
     for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
-        specs.append(await _spec(task, f"spec.graph.tasks[{place}]", of, check, now, pause))
+        field = f"spec.graph.tasks[{place}].task"
+        specs.append(_spec(task, place, of, check, now))
+        for _ in check.large_json(task.task, field):
+            await pause()
         if place % _SLICE == _SLICE - 1:
             await pause()
     return specs
+
+
+def small(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> None:
+    """As `checked`, of a graph that is small enough to be checked at once: a schedule's."""
+    tasks, places = _begun(spec)
+    found = [_member(tasks, task, n, places, TaskId("")) for n, task in enumerate(tasks)]
+    _no_cycle(found)
+    for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
+        _spec(task, place, of, check, now)
+        for _ in check.large_json(task.task, f"spec.graph.tasks[{place}].task"):
+            pass
+
+
+def scheduled(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> None:
+    """The bounds of a job that a schedule creates. Raises QuorateError about fields of "spec"."""
+    if spec.HasField("graph"):
+        small(spec, check, now)
+    else:
+        validate.job(spec, check, now)
+
+
+def _begun(
+    spec: job_pb2.JobSpec,
+) -> tuple[Sequence[job_pb2.GraphTask], dict[str, int]]:
+    """The tasks, and the place of each name."""
+    for field, _ in spec.ListFields():
+        if field.name in _OF_ARRAYS:
+            raise invalid(f"spec.{field.name}", "is for arrays; leave it out of a graph")
+    validate.texts(spec)
+    tasks = spec.graph.tasks
+    _sizes(tasks, spec.ByteSize())
+    return tasks, _names(tasks)
 
 
 def _sizes(tasks: Sequence[job_pb2.GraphTask], size: int) -> None:
@@ -153,22 +173,25 @@ def _member(
     job: TaskId,
 ) -> MemberOf:
     field = f"spec.graph.tasks[{place}]"
-    edges: dict[int, None] = {}
+    each = False
     otherwise: dict[int, None] = {}
     for number, need in enumerate(task.depends_on):
         here = f"{field}.depends_on[{number}]"
         other = _place(places, need.task, f"{here}.task")
-        kind = known_enum(f"{here}.condition", need.condition, range(len(_CONDITIONS)))
-        condition = _CONDITIONS[kind]
+        kind = known_enum(f"{here}.condition", need.condition, range(len(CONDITIONS)))
+        condition = CONDITIONS[kind]
         if condition is Condition.EACH:
-            _each(task, tasks[other], edges, f"{here}.condition")
-        edges[edge(other, condition, cleanup=need.cleanup)] = None
+            _each(task, tasks[other], f"{here}.condition")
+            if each:
+                raise invalid(
+                    f"{here}.condition", "an array has at most one dependency with EACH", limit=1
+                )
+            each = True
         if condition is not Condition.ON_SUCCESS:
             otherwise[other] = None
     at_most(f"{field}.inputs", len(task.inputs), MAX_INPUTS, "inputs")
     if task.inputs and task.HasField("array"):
         raise invalid(f"{field}.inputs", "must not be set for an array", reason=ARRAY_INPUT)
-    inputs = []
     for parameter, name in sorted(task.inputs.items()):
         here = f"{field}.inputs[{parameter[:MAX_PARAMETER]}]"
         other = _place(places, name, here)
@@ -186,15 +209,10 @@ def _member(
                 f"{name!r} must succeed to have a result, and depends_on wants something else of "
                 "it; leave that dependency out",
             )
-        if not any(place_of(code) == other for code in edges):
-            edges[edge(other, Condition.ON_SUCCESS)] = None
-        inputs.append((parameter, other))
-    return MemberOf(job, task.name, True, tuple(edges), tuple(inputs))
+    return member_of(task, places, job)
 
 
-def _each(
-    task: job_pb2.GraphTask, other: job_pb2.GraphTask, edges: Iterable[int], field: str
-) -> None:
+def _each(task: job_pb2.GraphTask, other: job_pb2.GraphTask, field: str) -> None:
     """Whether the subtasks of a task may wait each for one of another."""
     if not (task.HasField("array") and other.HasField("array")):
         one = task if not task.HasField("array") else other
@@ -211,8 +229,6 @@ def _each(
             f"{other.name!r} has {there}",
             reason="EACH_COUNTS_DIFFER",
         )
-    if any(condition_of(code) is Condition.EACH for code in edges):
-        raise invalid(field, "an array has at most one dependency with EACH", limit=1)
 
 
 def _count(array: job_pb2.GraphArray) -> int:
@@ -277,9 +293,8 @@ def _cycle(found: Sequence[MemberOf], places: Sequence[int]) -> QuorateError:
     )
 
 
-async def _spec(
-    task: job_pb2.GraphTask, field: str, of: MemberOf, check: SpecCheck, now: float, pause: Pause
-) -> Spec:
+def _spec(task: job_pb2.GraphTask, place: int, of: MemberOf, check: SpecCheck, now: float) -> Spec:
+    field = f"spec.graph.tasks[{place}]"
     if not task.HasField("task"):
         raise invalid(f"{field}.task", "is required")
     spec = task.task
@@ -294,22 +309,7 @@ async def _spec(
         validate.part_of_graph(task.array, spec, f"{field}.array", f"{field}.task")
     data = serialize(spec)
     what = check.serialized(spec, data, f"{field}.task", now)
-    if len(data) > LARGE_JSON:
-        for _ in check.large_json(spec, f"{field}.task"):
-            await pause()
-    return _array(task, data, of) if task.HasField("array") else what._replace(member=of)
-
-
-def _array(task: job_pb2.GraphTask, template: bytes, of: MemberOf) -> GraphArray:
-    array = task.array
-    spec = job_pb2.JobSpec(template=task.task, name=task.name)
-    for field, value in array.ListFields():
-        if field.name != "items":
-            setattr(spec, field.name, value)
-    kept = records.kept_spec(spec)
-    items = bool(array.items)
-    what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=items)
-    return GraphArray(of, what, template, 0 if items else array.count, loading=items)
+    return array_of(task, data, of) if task.HasField("array") else what._replace(member=of)
 
 
 async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:

@@ -39,8 +39,6 @@ def job(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> Templates:
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
     """
-    if spec.HasField("graph"):
-        raise invalid("spec.graph", "is for CreateJob; a schedule creates arrays and tasks")
     if not spec.HasField("template"):
         raise invalid("spec.template", "is required")
     if spec.template.HasField("payload_blob"):

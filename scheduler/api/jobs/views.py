@@ -97,6 +97,8 @@ def _times(view: job_pb2.Job, row: JobRow) -> None:
 def _graph(view: job_pb2.Job, members: Members[JobRow]) -> None:
     """What is different of a graph: its tasks are counted."""
     view.spec.graph.SetInParent()
+    # Of a schedule's run the template says whose it is.
+    view.spec.ClearField("template")
     if not view.spec.name:
         view.spec.name = "graph"
     view.count = members.graph

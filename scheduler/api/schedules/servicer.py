@@ -41,7 +41,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import REDUCE
+from scheduler.storage.keys import REDUCE, SCHEDULED_GRAPH
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.
@@ -218,6 +218,8 @@ class ScheduleCalls:
         job = message.job
         if message.HasField("job"):
             await self._candidates.require("job")
+        if job.HasField("graph"):
+            await self._candidates.require(SCHEDULED_GRAPH)
         if job.HasField("reduce"):
             await self._candidates.require(REDUCE)
         templates = (message.task, job.template, job.reduce.template)

@@ -38,6 +38,9 @@ MAX_BLACKOUT: Final = 31 * DAY
 MAX_RUNS: Final = 1_000_000_000
 MAX_BACKFILL: Final = 1_000
 MAX_REASON: Final = 256
+# Of a graph: two records each, and one more for each array with items.
+MAX_GRAPH_TASKS: Final = 48
+MAX_ITEM_ARRAYS: Final = 8
 # Seconds since the epoch; the year 9000.
 LATEST: Final = 221_845_392_000
 _BACKFILL_POLICIES: Final = (Overlap.SKIP, Overlap.QUEUE_ALL, Overlap.ALLOW)
@@ -154,6 +157,7 @@ def _job(
     if job.open:
         raise invalid(f"{field}.open", "a schedule's jobs cannot be open")
     _inline(job.template, f"{field}.template")
+    _graph(job.graph, f"{field}.graph")
     if job.HasField("reduce"):
         _inline(job.reduce.template, f"{field}.reduce.template")
     try:
@@ -176,6 +180,20 @@ def _job(
             field=f"{field}{path}",
             metadata=metadata,
         ) from None
+
+
+def _graph(graph: job_pb2.JobGraph, field: str) -> None:
+    """All of a run is written at once, in one transaction of etcd."""
+    at_most(f"{field}.tasks", len(graph.tasks), MAX_GRAPH_TASKS, "tasks in a schedule's graph")
+    with_items = sum(bool(task.array.items) for task in graph.tasks)
+    at_most(f"{field}.tasks", with_items, MAX_ITEM_ARRAYS, "arrays with items in a schedule")
+    for place, task in enumerate(graph.tasks):
+        _inline(task.task, f"{field}.tasks[{place}].task")
+        if task.task.HasField("not_before"):
+            raise invalid(
+                f"{field}.tasks[{place}].task.not_before",
+                "is the schedule's to say; leave it out",
+            )
 
 
 def _inline(task: task_pb2.TaskSpec, field: str) -> None:

@@ -73,10 +73,12 @@ NO_TALLY = Tally()
 class GraphArray(NamedTuple):
     """An array that is a task of a graph, as a caller asks for it.
 
-    `spec`: of its job; `loading`: its items follow with `JobItemsAdded`."""
+    `spec`: of its job; `loading`: its items follow with `JobItemsAdded`; `items`: few, that are
+    there at once."""
 
     member: MemberOf
     spec: JobSpec
     template: bytes
     size: int
     loading: bool = False
+    items: tuple[bytes, ...] = ()

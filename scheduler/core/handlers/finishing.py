@@ -201,15 +201,27 @@ def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:
     job = member.job
     members = job.members
     assert members is not None
-    if job.finished:
-        job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
-        advance(state, job, now, out, write=True)
+    _revive(state, job, now, out)
     if member.of.in_graph:
         members.reopened(member)
     if job.ending is not None or members.broken(member) is not None:
         members.due[member.task] = None
     elif not job.held and members.ready(member):
         transitions.unblock(state, row, now)
+
+
+def _revive(state: State, job: JobRow, now: float, out: Effects) -> None:
+    """A job of which a task is live again is ACTIVE; so is the graph that it is part of."""
+    if not job.finished:
+        return
+    job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
+    if job.member is not None:
+        graph = job.member.job
+        _revive(state, graph, now, out)
+        if graph.members is not None:
+            graph.members.reopened(job.member)
+            go_on(graph, out)
+    advance(state, job, now, out, write=True)
 
 
 def to_reopen(members: Members[JobRow], member: Member[JobRow]) -> bool:

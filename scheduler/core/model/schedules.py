@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple, NewType, Protocol
 
 from quorate.runtime.ids import QueueName, TaskId
-from scheduler.core.arrays.spec import JobSpec
+from scheduler.core.arrays.spec import GraphArray, JobSpec
 from scheduler.core.values import TaskSpec
 
 ScheduleName = NewType("ScheduleName", str)
@@ -85,6 +85,8 @@ class JobTemplate(NamedTuple):
     items: tuple[bytes, ...] = ()
     # The template of its reduces.
     reduce: bytes = b""
+    # Of a graph: its tasks, as those of a job without an id.
+    graph: tuple[TaskSpec | GraphArray, ...] = ()
 
 
 class ScheduleSpec(NamedTuple):

@@ -150,7 +150,8 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
             self.blobs.add(task, spec.blob, creator, queue.usage)
         if member is not None or spec.member is not None:
             row.member = member or self.join_job(task, spec.member)
-        if spec.schedule:
+        if spec.schedule and row.member is None:
+            # Of a graph the job is the run.
             self.schedules.began(ScheduleName(spec.schedule), task)
         # Looked up only where it may be there: of a million tasks that is a good part of the time.
         done = None if self.is_new(task) else self.finished.get(task)

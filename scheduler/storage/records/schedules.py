@@ -29,6 +29,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import TaskSpec
+from scheduler.storage.records.graphs import specs_of
 from scheduler.storage.records.jobs import job_spec, kept_spec
 from scheduler.storage.records.tasks.specs import task_spec
 from scheduler.storage.unknown_fields import unknown_fields
@@ -172,6 +173,7 @@ def _work(message: pb.ScheduleSpec) -> TaskSpec | JobTemplate:
         len(job.items) or job.count,
         tuple(job.items),
         job.reduce.template.SerializeToString(deterministic=True),
+        specs_of(job.graph, TaskId("")),
     )
 
 

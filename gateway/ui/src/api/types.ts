@@ -376,7 +376,7 @@ export interface ScheduleSpec {
   timeZone?: string;
   queue?: string;
   task?: TaskSpec;
-  job?: { template?: TaskSpec; count?: Int64; items?: string[] };
+  job?: { template?: TaskSpec; count?: Int64; items?: string[]; graph?: { tasks?: object[] } };
   overlap?: string;
   catchUpWindow?: string;
   catchUpCount?: number;

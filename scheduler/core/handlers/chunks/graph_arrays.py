@@ -10,7 +10,13 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Member
 from scheduler.core.handlers.chunks.ending import advance, put
-from scheduler.core.model.effects import DropJobErrors, Effects, NotifyJob, PutJobTemplate
+from scheduler.core.model.effects import (
+    DropJobErrors,
+    Effects,
+    NotifyJob,
+    PutJobItems,
+    PutJobTemplate,
+)
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
@@ -35,8 +41,11 @@ def begin(
     )
     array.member = Member(graph, task, wanted.member, part=array)
     array.array.grow(wanted.size)
+    array.item_bytes = sum(map(len, wanted.items))
     moves.add(state, array)
     out.writes.append(PutJobTemplate(task, wanted.template))
+    if wanted.items:
+        out.writes.append(PutJobItems(task, 0, wanted.items))
     advance(state, array, now, out, write=True)
 
 

@@ -31,7 +31,7 @@ def on_graph_tasks_added(
     reply: object = _refuse(job, event)
     if reply is None:
         assert job is not None
-        reply = _add(state, job, event, now, out)
+        reply = add_tasks(state, job, event, now, out)
     out.after.append(Reply(event.token, reply))
 
 
@@ -47,9 +47,10 @@ def _refuse(job: JobRow | None, event: GraphTasksAdded) -> Rejection | None:
     return incomplete(job)
 
 
-def _add(
+def add_tasks(
     state: State, job: JobRow, event: GraphTasksAdded, now: float, out: Effects
 ) -> JobItemsKnown:
+    """Put some tasks of a graph on record, to which nothing objects."""
     members = job.members
     assert members is not None
     begin = len(members.nodes)

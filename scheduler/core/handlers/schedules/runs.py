@@ -1,15 +1,17 @@
 """A run of a schedule: a task or a job, created, cancelled, and how it ended.
 
-Jobs are created by the handler of CreateJob, in one step with their items: a schedule's are few.
+Jobs are created by the handler of CreateJob, in one step with their items or the tasks of their
+graph: a schedule's are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.handlers.jobs.creation import on_job_submitted
+from scheduler.core.handlers.jobs.graphs import add_tasks
 from scheduler.core.handlers.jobs.parts import cancel
 from scheduler.core.handlers.tasks.creation import create, refuse_tasks
 from scheduler.core.jobs.schedules.stamp import stamped, stamped_job
@@ -22,8 +24,10 @@ from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.schedules import MOST_RUNS, Cause, JobTemplate, Run, ScheduleRow
 from scheduler.core.model.state import State
-from scheduler.core.values import JobState, TaskSpec, TaskState
+from scheduler.core.values import JobState, MemberOf, TaskSpec, TaskState
 
+# Nobody waits for an answer.
+NO_TOKEN: Final[Any] = None
 _OUTCOMES: Final[Mapping[JobState, int]] = {
     JobState.SUCCEEDED: int(TaskState.SUCCEEDED),
     JobState.FAILED: int(TaskState.FAILED),
@@ -62,8 +66,13 @@ def start(
         create(state, state.queues[spec.queue], task, made, now, out, row.created_by)
     else:
         job = stamped_job(work, row.name, tick, cause)
+        graph = [one._replace(member=_of_job(one.member, task)) for one in job.graph]
+        job = job._replace(graph=tuple(graph))
         event = _submitted(spec.queue, task, job, row.created_by)
         on_job_submitted.perform(state, limits, event, now, out)
+        if graph:
+            part = e.GraphTasksAdded(task, 0, graph, True, NO_TOKEN)
+            add_tasks(state, state.jobs[task], part, now, out)
         if job.items:
             out.writes.append(PutJobItems(task, 0, job.items))
             there = state.jobs[task]
@@ -81,12 +90,18 @@ def _submitted(queue: QueueName, job: TaskId, work: JobTemplate, creator: str) -
         work.template,
         work.size,
         open=False,
-        loading=False,
+        loading=bool(work.graph),
         request=e.Request(),
-        token=None,  # type: ignore[arg-type]  # nobody waits
+        token=NO_TOKEN,
         created_by=creator,
         reduce=work.reduce,
+        tasks=work.graph,
     )
+
+
+def _of_job(member: MemberOf | None, job: TaskId) -> MemberOf:
+    assert member is not None
+    return member._replace(job=job)
 
 
 def state_of(state: State, run: Run) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from scheduler.core.arrays.spec import GraphArray, JobSpec
 from scheduler.core.model.indexes.texts import run_text
 from scheduler.core.model.schedules import Cause, JobTemplate, ScheduleName
 from scheduler.core.values import TaskSpec
@@ -22,14 +23,26 @@ _VARINT, _BYTES = 0, 2
 
 
 def stamped_job(job: JobTemplate, name: ScheduleName, tick: int, cause: Cause) -> JobTemplate:
-    """The job of the run for `tick`: its template says so, beside the job and within its spec."""
+    """The job of the run for `tick`: its template says so, beside the job and within its spec. Of a
+    graph each task does."""
     said = _data(_SCHEDULE, _run(name, tick, cause))
-    spec = job.spec._replace(
-        spec=job.spec.spec + _data(_TEMPLATE, said),
-        text=run_text(job.spec.text, name),
-        schedule=name,
+    spec = _said(job.spec, said, name)
+    if not job.graph:
+        return job._replace(spec=spec, template=job.template + said)
+    tasks: list[TaskSpec | GraphArray] = []
+    for one in job.graph:
+        if isinstance(one, GraphArray):
+            array = _said(one.spec, said, name)
+            tasks.append(one._replace(spec=array, template=one.template + said))
+        else:
+            tasks.append(stamped(one, name, tick, cause))
+    return job._replace(spec=spec, graph=tuple(tasks))
+
+
+def _said(spec: JobSpec, said: bytes, name: ScheduleName) -> JobSpec:
+    return spec._replace(
+        spec=spec.spec + _data(_TEMPLATE, said), text=run_text(spec.text, name), schedule=name
     )
-    return job._replace(spec=spec, template=job.template + said)
 
 
 def stamped(task: TaskSpec, name: ScheduleName, tick: int, cause: Cause) -> TaskSpec:

@@ -133,7 +133,7 @@ def _account(state: State, job: JobRow) -> None:
     if job.parent is not None:
         # Its view says how far its parts are.
         state.job_changes.note(job.parent.id)
-    if job.spec.schedule:
+    if job.spec.schedule and job.member is None:
         state.schedules.note_job(ScheduleName(job.spec.schedule), job.id, job.finished)
 
 

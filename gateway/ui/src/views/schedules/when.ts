@@ -31,7 +31,8 @@ export const hrefOf = ({ task, job }: { task?: string; job?: string }): string =
 /** What a run does, in a line. */
 export function workOf(spec: ScheduleSpec | undefined): string {
   if (spec?.job) {
-    const { template, count, items } = spec.job;
+    const { template, count, items, graph } = spec.job;
+    if (graph) return `a graph of ${plural(graph.tasks?.length ?? 0, "task")}`;
     return `${plural(items?.length || num(count), "subtask")} of ${workOf({ task: template })}`;
   }
   const { command, python } = spec?.task ?? {};
