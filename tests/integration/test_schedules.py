@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -120,6 +121,33 @@ def test_a_schedule_of_jobs_is_made_by_the_sdk_and_the_command_line(
     assert "1,000 subtasks of echo '{index}'" in cli(cluster, "schedule", "show", "jobs2")
     schedules.delete("jobs")
     schedules.delete("jobs2")
+
+
+def test_a_schedule_of_graphs_is_made_by_the_sdk_and_the_command_line(
+    cluster: Locked, admin: Client, tmp_path: Path
+) -> None:
+    graph = admin.graph("g")
+    first = graph.add_array(pow, count=3, args=(2,), name="first")
+    graph.add(len, "ab", after=first, name="last")
+    schedules = admin.options(queue="other").schedules
+    made = schedules.create("graph", graph, every=3_600)
+    assert [task.name for task in made.spec.job.graph.tasks] == ["first", "last"]
+    assert refused(schedules.create, "no", graph, args=(1,), every=60).field == "args"
+    job = admin.graph_job(schedules.run("graph").id)
+    assert [node.count for node in job.nodes()] == [3, 0]
+    job.cancel()
+    schedules.delete("graph")
+    file = tmp_path / "g.toml"
+    file.write_text('queue = "other"\n[tasks.a]\ncommand = ["echo", "{}"]\nitems = ["x"]\n')
+    cli(cluster, "schedule", "create", "graph2", "--every", "1h", "--graph", str(file))
+    shown = cli(cluster, "schedule", "show", "graph2")
+    assert "a graph of 1 task" in shown
+    assert "other" in shown
+    schedules.delete("graph2")
+    words = ("schedule", "create", "x", "--every", "1h", "--graph", str(file), "--", "true")
+    assert "what runs, and its options, are in the file" in " ".join(
+        cli(cluster, *words, code=2).split()
+    )
 
 
 def test_what_no_message_can_hold_is_refused_before_it_is_sent(admin: Client) -> None:

@@ -9,11 +9,12 @@ import pytest
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
-from scheduler.core.values import JobState, TaskState
+from scheduler.core.values import JobState, MemberOf, TaskState
 from tests.support.core import Cluster
 from tests.support.core_graphs import Graphs
 from tests.support.core_jobs import Jobs, job_spec, refused
 from tests.support.core_log import Log
+from tests.support.core_specs import spec
 from tests.support.same_state import differences
 
 
@@ -45,6 +46,12 @@ class World:
 
     def finish(self, job, name):
         self.jobs.finish(self.array(job, name).id, [self.node])
+        self.check()
+
+    def finish_chunks(self, job, name):
+        """As `finish`, of an array that has more to wait for."""
+        for chunk in self.jobs.chunks(self.array(job, name).id):
+            self.jobs.succeed(self.node, chunk)
         self.check()
 
     def states(self, job, name):
@@ -220,6 +227,26 @@ def test_arrays_are_controlled_by_their_graph_alone_and_deleted_with_it(world):
     world.check()
     assert array not in world.cluster.state.jobs
     assert not [key for key in world.log.kept if array.encode() in key or job.encode() in key]
+
+
+def test_a_retried_task_that_an_array_added_makes_its_graph_live_again(world):
+    job = world.create({"a": (), "b": ("a",)}, arrays=["a"])
+    array = world.array(job, "a").id
+    added = world.cluster.submit(spec()._replace(member=MemberOf(array)))
+    world.finish_chunks(job, "a")
+    assert world.graphs.states(job) == {"a": "RUNNING", "b": "BLOCKED"}
+    world.node.fail(added, "ValueError")
+    world.check()
+    assert world.graphs.states(job) == {"a": "FAILED", "b": "SKIPPED"}
+    assert world.verdict(job) == "FAILED"
+    world.graphs.retry_task(added)
+    world.check()
+    assert world.verdict(job) == "ACTIVE"
+    world.node.succeed(added)
+    world.check()
+    assert world.graphs.states(job) == {"a": "SUCCEEDED", "b": "RUNNING"}
+    world.node.succeed(world.graphs.task(job, "b"))
+    assert world.verdict(job) == "SUCCEEDED"
 
 
 def test_nothing_starts_before_the_items_of_all_arrays_are_on_record(world):

@@ -20,7 +20,6 @@ from quorate.cli.tasks import options as task_options
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.specs import command_spec, json_spec
-from quorate.runtime.errors import invalid
 from quorate.runtime.sizes import plural
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
@@ -162,7 +161,7 @@ def create(
     if graph:
         given = (argv, call, array, priority, retries, timeout, start_deadline, label, cpu, memory)
         if any((*given, resource, limit_key, limit, env, secret, set_up, clean_up)):
-            raise invalid("--graph", "what runs, and its options, are in the file")
+            raise typer.BadParameter("--graph: what runs, and its options, are in the file")
         found = read_graph(graph)
         task = found.spec
         bound = bound.options(queue=found.queue or queue)

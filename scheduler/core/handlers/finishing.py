@@ -25,6 +25,7 @@ from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyFinished, PutRun
 from scheduler.core.model.indexes.texts import error_text
 from scheduler.core.model.indexes.usage import outcome_units
+from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import SKIPPED, Change, JobState, TaskState
@@ -216,6 +217,8 @@ def _revive(state: State, job: JobRow, now: float, out: Effects) -> None:
         return
     job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
     if job.member is not None:
+        # It is live there first: else the graph would end at once.
+        moves.account(state, job)
         graph = job.member.job
         _revive(state, graph, now, out)
         if graph.members is not None:
