@@ -54,6 +54,7 @@ def stamp(seconds: float) -> Any:
 
 PYTHON = task_pb2.TaskSpec(python=task_pb2.PythonWork(entrypoint="m:f", json="{"))
 PLAIN = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
+CYCLE = {"name": "a", "task": PLAIN, "depends_on": [{"task": "a"}]}
 LATER = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]), not_before=stamp(1e10))
 BLOB = task_pb2.TaskSpec(
     python=task_pb2.PythonWork(entrypoint="m:f", pickle=b""),
@@ -99,13 +100,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "INVALID_FIELD",
     ),
     "a graph with a cycle": (
-        {
-            "job": {
-                "graph": {
-                    "tasks": [{"name": "a", "task": PLAIN, "depends_on": [{"task": "a"}]}],
-                }
-            }
-        },
+        {"job": {"graph": {"tasks": [CYCLE]}}},
         "job.graph.tasks[0].depends_on",
         "GRAPH_CYCLE",
     ),

@@ -55,6 +55,15 @@ class Fold(enum.StrEnum):
     BOTH = "both"
 
 
+Graph = Annotated[
+    str,
+    typer.Option(
+        "--graph",
+        metavar="FILE",
+        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input.",
+        show_default=False,
+    ),
+]
 Cron = Annotated[
     str,
     typer.Option(

@@ -47,16 +47,6 @@ Arguments = Annotated[
         show_default=False,
     ),
 ]
-Graph = Annotated[
-    str,
-    typer.Option(
-        "--graph",
-        metavar="FILE",
-        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input.",
-        show_default=False,
-    ),
-]
-
 group = typer.Typer(
     help="Create, show, change, pause or run a schedule: tasks at certain times.",
     no_args_is_help=True,
@@ -138,7 +128,7 @@ def create(
             show_default=False,
         ),
     ] = 0,
-    graph: Graph = "",
+    graph: o.Graph = "",
     as_json: Json = False,
 ) -> None:
     """Create a schedule. The cluster creates a task at each of its ticks.

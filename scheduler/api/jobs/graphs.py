@@ -73,7 +73,7 @@ async def checked(
     Raises:
         QuorateError: INVALID_ARGUMENT naming the field and the limit.
     """
-    tasks, places = _begun(spec)
+    tasks, places = _tasks_of(spec)
     found: list[MemberOf] = []
     for place, task in enumerate(tasks):
         found.append(_member(tasks, task, place, places, job))
@@ -97,7 +97,7 @@ async def checked(
 
 def small(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> None:
     """As `checked`, of a graph that is small enough to be checked at once: a schedule's."""
-    tasks, places = _begun(spec)
+    tasks, places = _tasks_of(spec)
     found = [_member(tasks, task, n, places, TaskId("")) for n, task in enumerate(tasks)]
     _no_cycle(found)
     for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
@@ -114,7 +114,7 @@ def scheduled(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> None:
         validate.job(spec, check, now)
 
 
-def _begun(
+def _tasks_of(
     spec: job_pb2.JobSpec,
 ) -> tuple[Sequence[job_pb2.GraphTask], dict[str, int]]:
     """The tasks, and the place of each name."""
