@@ -91,6 +91,8 @@ UNIQUE_WINDOW = "unique-window"
 REDUCE = "reduce"
 # Arrays that are tasks of a graph: jobs that wait for others.
 GRAPH_ARRAY = "graph-array"
+# Start deadlines of tasks that wait for others: older leaders would let them expire at once.
+GRAPH_DEADLINE = "graph-deadline"
 # Schedules whose runs are graphs: older leaders would create empty arrays.
 SCHEDULED_GRAPH = "scheduled-graph"
 # Subtasks that are cancelled or retried by themselves: an older scheduler would run those that a
@@ -122,6 +124,7 @@ RECORD_KINDS: tuple[str, ...] = (
     GRAPH_ARRAY,
     SUBTASK_CHANGE,
     SCHEDULED_GRAPH,
+    GRAPH_DEADLINE,
 )
 
 

@@ -58,6 +58,7 @@ class GraphsHistory(History):
             not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
             crash_limit=rng.choice([1, 3]),
             key=rng.choice(["", "", "x"]),
+            start_deadline=rng.choice([0.0, 0.0, 0.0, 4.0]),
             tenant=rng.choice(["", "", "gold"]),
         )
         answer = self.graphs.ask(

@@ -341,3 +341,30 @@ def test_a_new_leader_ends_a_job_whose_last_task_ended_while_others_were_due(wor
     world.cluster.lead(world.log.loaded().state)
     assert world.graphs.row(job).state is JobState.SUCCEEDED
     world.check()
+
+
+def test_a_start_deadline_counts_from_when_the_dependencies_hold(world):
+    what = spec(start_deadline=10.0)
+    job = world.graphs.create({"a": (), "b": ("a",), "h": (("b", "failure"),)}, what=what)
+    world.cluster.advance(60.0)
+    world.check()
+    assert world.graphs.states(job)["b"] == "BLOCKED"
+    world.cluster.pause("default")
+    world.run(job, "a")
+    task = world.graphs.task(job, "b")
+    row = world.cluster.state.tasks[task]
+    assert (row.state, row.expire_at) == (TaskState.PENDING, world.cluster.now + 10.0)
+    world.cluster.lead(world.log.loaded().state)
+    world.cluster.advance(9.0)
+    assert world.graphs.states(job)["b"] == "PENDING"
+    world.cluster.advance(2.0)
+    assert world.graphs.states(job) == {"a": "SUCCEEDED", "b": "EXPIRED", "h": "PENDING"}
+    world.check()
+    # Retried with the graph, it has its time again.
+    world.cluster.advance(20.0)
+    assert world.graphs.states(job)["h"] == "EXPIRED"
+    world.graphs.retry(job)
+    world.check()
+    row = world.cluster.state.tasks[task]
+    assert (row.state, row.expire_at) == (TaskState.PENDING, world.cluster.now + 10.0)
+    assert world.cluster.state.tasks[world.graphs.task(job, "h")].expire_at == -10.0

@@ -132,8 +132,8 @@ def meant(word: str, known: Iterable[str]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
-# Of `TaskOptions`. `queue` and `name` are of the graph and of the task's table; `unique_key`,
-# `start_deadline` and `request_id` are refused of tasks in graphs.
+# Of `TaskOptions`. `queue` and `name` are of the graph and of the task's table; `unique_key` and
+# `request_id` are refused of tasks in graphs.
 OPTIONS: Final[Mapping[str, Check]] = {
     "priority": whole,
     "retries": whole,
@@ -143,6 +143,7 @@ OPTIONS: Final[Mapping[str, Check]] = {
     "crash_limit": whole,
     "timeout": number,
     "delay": number,
+    "start_deadline": number,
     "labels": table_of(text),
     "cpu": number,
     "memory": size,

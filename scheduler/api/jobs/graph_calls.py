@@ -25,7 +25,7 @@ from scheduler.core.model.events import Request
 from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import GRAPH, GRAPH_ARRAY
+from scheduler.storage.keys import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE
 from scheduler.storage.records import jobs as records
 from scheduler.storage.records.graphs import Spec
 
@@ -65,6 +65,8 @@ class GraphCalls:
         tasks = [one for one in specs if not isinstance(one, GraphArray)]
         if len(tasks) < len(specs):
             await self._candidates.require(GRAPH_ARRAY)
+        if any(one.start_deadline for one in tasks):
+            await self._candidates.require(GRAPH_DEADLINE)
         await self._candidates.require_for(tasks)
         arrays = (task.task for task in spec.graph.tasks if task.HasField("array"))
         await self._candidates.require_for_templates(*arrays)

@@ -53,7 +53,7 @@ _OF_ARRAYS: Final = (
     *("template", "count", "items", "open", "close_after_idle", "first_index", "index_step"),
     *("max_parallel", "max_failure_share"),
 )
-_NOT_IN_GRAPHS: Final = ("unique", "start_deadline")
+_NOT_IN_GRAPHS: Final = ("unique",)
 # Why an array takes no input, and is none.
 ARRAY_INPUT: Final = "ARRAY_INPUT"
 _NAMES: Final = {condition: kind for kind, condition in CONDITIONS.items()}

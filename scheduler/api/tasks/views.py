@@ -76,7 +76,7 @@ def _status(view: task_pb2.Task, run: r.RunRecord, now: float) -> None:
     if state == task_pb2.TASK_STATE_SCHEDULED:
         view.schedule_time.CopyFrom(instant(run.not_before))
     waits = state in _WAITS and not (run.failures or run.crashes)
-    if run.expire_time and waits:
+    if run.expire_time > 0.0 and waits:
         view.expire_time.CopyFrom(instant(run.expire_time))
     suspended = state == task_pb2.TASK_STATE_RUNNING and run.HasField("pause")
     view.suspended = suspended

@@ -150,9 +150,16 @@ def begin(
     """
     row = state.new_row(task, queue, spec, create_time, created_by)
     if blocked:
-        row.state = S.BLOCKED
+        _begin_blocked(row, spec)
     state.enter(row)
     return row
+
+
+def _begin_blocked(row: TaskRow, spec: TaskSpec) -> None:
+    # The start deadline of a task of a graph counts from when it may first start.
+    row.state = S.BLOCKED
+    if spec.start_deadline and row.member is not None and row.member.of.in_graph:
+        row.expire_at = -spec.start_deadline
 
 
 def assign(state: State, row: TaskRow, node: NodeRow, now: float) -> None:
@@ -223,6 +230,7 @@ def block(state: State, row: TaskRow) -> None:
 def unblock(state: State, row: TaskRow, now: float) -> None:
     """BLOCKED -> PENDING, or SCHEDULED where its instant is still to come."""
     due = _waits_no_longer(row, now)
+    row.begin_deadline(max(now, row.not_before))
     _move(state, row, S.PENDING if due else S.SCHEDULED)
     if due:
         row.not_before = 0.0
@@ -317,8 +325,7 @@ def reopen(
     *,
     blocked: bool = False,
 ) -> TaskRow:
-    """A finished task is retried by hand: PENDING or, until `not_before`, SCHEDULED; with fresh
-    attempts. Or BLOCKED.
+    """A finished task is retried by hand: with fresh attempts, PENDING, SCHEDULED or BLOCKED.
 
     Their numbers go on: the fence of the old ones must hold. A start deadline counts from `now`; a
     standby reads what came of that from the status that follows.
@@ -328,13 +335,13 @@ def reopen(
     row = state.new_row(done.id, done.queue, spec, create_time, created_by, done.member)
     if not_before:
         row.state, row.not_before = S.SCHEDULED, not_before
+    if spec.start_deadline:
+        row.expire_at = max(now, not_before) + spec.start_deadline
     if blocked:
-        row.state = S.BLOCKED
+        _begin_blocked(row, spec)
     if not _NEXT[done.state] >> row.state & 1:
         state.illegal_moves.append((done.id, done.state, row.state))
     row.attempt, row.past = done.attempt, past
-    if spec.start_deadline:
-        row.expire_at = max(now, not_before) + spec.start_deadline
     del state.finished[done.id]
     state.enter(row)
     return row

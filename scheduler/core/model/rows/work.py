@@ -102,7 +102,8 @@ class TaskRow:
     share: float = 0.0
     # It has the turn of its ordering key: it runs, or will be retried.
     has_turn: bool = False
-    # When it expires unless it has started; 0.0: never.
+    # When it expires unless it has started; 0.0: never. Of one that waits for others in a graph
+    # minus the seconds that it has from when it may start.
     expire_at: float = 0.0
     # Of a PAUSED one.
     pause: TaskPause | None = None
@@ -118,6 +119,11 @@ class TaskRow:
     def snoozed(self) -> bool:
         """Whether its last attempt asked to run again later."""
         return bool(self.past) and self.past[-1].error_type == SNOOZED
+
+    def begin_deadline(self, now: float) -> None:
+        """What it waited for in a graph holds: its start deadline counts from now."""
+        if self.expire_at < 0.0:
+            self.expire_at = now - self.expire_at
 
     @property
     def expires(self) -> bool:
