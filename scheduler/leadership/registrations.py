@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from quorate.etcd.api import Compacted, Etcd, KeyValue, Range, prefix_end
 from quorate.runtime.ids import NodeName
-from scheduler.agents.sessions import Sessions
 from scheduler.core.model import events as e
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys, records
 
 
+class Links(Protocol):
+    """What holds the sessions with the nodes."""
+
+    def sync(self) -> None:
+        """Have a session with each registered process, and with no other."""
+
+
 async def follow_registrations(
-    etcd: Etcd, prefix: bytes, driver: Driver, sessions: Sessions, revision: int
+    etcd: Etcd, prefix: bytes, driver: Driver, sessions: Links, revision: int
 ) -> None:
     """Registrations and lost leases behind `revision`, until cancelled."""
     nodes = prefix + keys.NODES
@@ -22,6 +30,10 @@ async def follow_registrations(
                 async for batch in batches:
                     for event in batch.events:
                         _node_changed(driver, event.kv, deleted=event.deleted, skip=len(nodes))
+                        if event.deleted:
+                            # At once: the same process may register again within this batch, and
+                            # its session would be that of a node that was forgotten.
+                            sessions.sync()
                     sessions.sync()
         except Compacted:
             # The stream broke, and the last change of a node was longer ago than what etcd

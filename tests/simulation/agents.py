@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quorate.etcd.api import Compare, Delete, EtcdError, LeaseNotFound, Put, Range
 from quorate.internal.v1 import records_pb2 as r
+from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from quorate.v1 import task_pb2
 from scheduler.core.model import events as e
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 NODE_TTL = 3
 _KEEPALIVE = 1.0
+# Of the nodes.
+LABELS = {"n0": {"zone": "a"}, "n1": {"zone": "b"}, "n2": {"zone": "a", "disk": "ssd"}}
 # As an agent: after this long nothing is late any more.
 _LATEST_ARRIVAL = 30.0
 
@@ -35,13 +38,20 @@ class Attempt:
     service: ServiceName | None = None
     begun: float = 0.0
     ending: bool = False
+    # Its processes are stopped; and how it ends once they go on.
+    suspended: bool = False
+    owed: str | None = None
 
 
 class Agent:
     """One agent process."""
 
-    def __init__(self, world: World, name: NodeName, instance: InstanceId, slots: int) -> None:
+    def __init__(
+        self, world: World, name: NodeName, instance: InstanceId, slots: int, *, old: bool = False
+    ) -> None:
         self.world, self.name, self.instance, self.slots = world, name, instance, slots
+        # Of a version that knows less.
+        self.old = old
         self.way = Way(world)
         self.alive = True
         # The highest epoch that it has heard of: messages of lower ones are refused.
@@ -114,10 +124,12 @@ class Agent:
             instance=self.instance,
             address="h:1",
             slots=self.slots,
-            takes_chunks=True,
-            takes_signals=True,
-            takes_reduces=True,
-            ends_subtasks=True,
+            takes_chunks=not self.old,
+            takes_signals=not self.old,
+            takes_reduces=not self.old,
+            takes_hooks=not self.old,
+            ends_subtasks=not self.old,
+            labels=LABELS.get(self.name, {}),
         )
         record.capacity.cpu = 4.0
         record.capacity.memory = 8 << 30
@@ -240,6 +252,19 @@ class Agent:
             self.world.rng.expovariate(2.0), lambda: self._ended(task, number, how, asked=True)
         )
 
+    def suspend(self, task: TaskId, number: int, *, suspended: bool) -> None:
+        """Stop the processes of an attempt, or let them go on."""
+        attempt = self._attempt(task, number)
+        if attempt is not None:
+            attempt.suspended = suspended
+            if not suspended and attempt.owed is not None:
+                self._ended(task, number, attempt.owed)
+
+    @property
+    def suspended(self) -> list[tuple[TaskId, int]]:
+        """The attempts whose processes are stopped."""
+        return [(task, one.number) for task, one in self.has.items() if one.suspended]
+
     def acknowledged(self, task: TaskId, number: int) -> None:
         self.outbox.pop((task, number), None)
 
@@ -269,8 +294,18 @@ class Agent:
                 lived = world.rng.uniform(0.1, 10.0)
                 world.later(lived, lambda: self._ended(task, number, world.rng.choice(["", "7"])))
             return
-        outcome = world.rng.choices(["", "ValueError", "Fatal", "RETURN"], [80, 12, 3, 5])[0]
-        world.later(world.rng.expovariate(2.0), lambda: self._ended(task, number, outcome))
+        if world.adds and world.rng.random() < world.adds:
+            world.callers.members.add(self, task, number)
+        outcome = world.rng.choices(list(world.outcomes), list(world.outcomes.values()))[0]
+        world.later(world.rng.expovariate(2.0), lambda: self._works(task, number, outcome))
+
+    def _works(self, task: TaskId, number: int, outcome: str) -> None:
+        """An attempt is done, unless its processes are stopped."""
+        attempt = self._attempt(task, number)
+        if attempt is not None and attempt.suspended:
+            attempt.owed = outcome
+        else:
+            self._ended(task, number, outcome)
 
     def _healthy(self, task: TaskId, number: int) -> None:
         attempt = self._attempt(task, number)
@@ -291,7 +326,10 @@ class Agent:
             return
         self.world.history.ended[task, number] = outcome
         event: e.Event
-        if outcome:
+        if outcome == SNOOZED:
+            later = self.world.rng.choice([0.3, 2.0])
+            event = e.AttemptFailed(who, task, number, begun, now, outcome, "", None, (), later)
+        elif outcome:
             error = task_pb2.TaskError(type=outcome, message="it failed")
             event = e.AttemptFailed(who, task, number, begun, now, outcome, "it failed", error)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import NodeName, TaskId, offset_id
@@ -32,6 +32,8 @@ from tests.simulation.calls.graphs import GraphCalls
 from tests.simulation.calls.jobs import JobCalls
 from tests.simulation.calls.limits import API, SEAT, WORK, LimitCalls
 from tests.simulation.calls.many import ManyCalls
+from tests.simulation.calls.members import MemberCalls
+from tests.simulation.calls.placing import PlaceCalls
 from tests.simulation.calls.schedules import ScheduleCalls
 from tests.simulation.promises.starts import GPU
 from tests.simulation.schedulers import Term
@@ -58,6 +60,13 @@ class Callers:
         self.jobs = JobCalls(self)
         self.graphs = GraphCalls(self)
         self.schedules = ScheduleCalls(self)
+        self.members = MemberCalls(self)
+        self.placing = PlaceCalls(self)
+
+    @property
+    def _families(self) -> tuple[object, ...]:
+        work = (self.many, self.jobs, self.graphs, self.schedules)
+        return (self, self.limits, *work, self.members, self.placing)
 
     async def call(self, make: Make, caller: str = "") -> object:
         """Ask whoever leads, again and again, until there is an answer.
@@ -88,7 +97,7 @@ class Callers:
 
     def action(self, name: str) -> Callable[[], object]:
         """What some callers do, by name."""
-        for family in (self, self.limits, self.many, self.jobs, self.graphs, self.schedules):
+        for family in self._families:
             act: Callable[[], object] | None = getattr(family, name, None)
             if act is not None:
                 return act
@@ -141,12 +150,24 @@ class Callers:
             counters=rng.choice([None, None, None, {GPU: 1}]),
             tenant=rng.choice(["", "", "gold", "silver"]),
             ordering=rng.choice(["", "", "", "", "o", "p"]),
-            unique="u" if count == 1 and rng.random() < 0.1 else "",
             start_deadline=rng.choice([0.0, 0.0, 0.0, 0.0, 3.0]),
+            **self._unique(count),
         )
+        if self.world.ruled:
+            what = self.placing.dressed(what)
         specs = [what] * count
         name, caller = self.name(), rng.choice(["", "submitter:a", "submitter:b"])
         self.begin(lambda: self._submit(name, caller, specs))
+
+    def _unique(self, count: int) -> dict[str, Any]:
+        """Now and then a unique key, with what is done where another task has it."""
+        rng, world = self.world.rng, self.world
+        if count > 1 or rng.random() >= world.unique:
+            return {}
+        if not world.windows:
+            return {"unique": "u"}
+        conflict = rng.choice([{}, {"rejects": True}, {"replaces": True}])
+        return {"unique": rng.choice("uv"), "window": rng.choice([0.0, 0.0, 3.0]), **conflict}
 
     async def _submit(self, name: str, caller: str, specs: list[TaskSpec]) -> None:
         rng, limits = self.world.rng, self.world.limits
@@ -171,7 +192,10 @@ class Callers:
                 made = [task]
             case BatchCreated(first, count):
                 made = [offset_id(first, place) for place in range(count)]
-            case Rejection(reason="QUEUE_PAUSED"):
+            case Rejection(reason="QUEUE_PAUSED" | "TASKS_PAUSED"):
+                return
+            case Rejection(reason="TASK_ALREADY_EXISTS"):
+                assert any(one.limits is not None and one.limits.rejects for one in specs), answer
                 return
             case _:
                 raise AssertionError(answer)

@@ -10,33 +10,35 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, NamedTuple
 
-from quorate.etcd.api import Compacted, EtcdError, KeyValue, Range, prefix_end
+from quorate.etcd.api import EtcdError
 from quorate.etcd.journal.journal import Journal, JournalEnded
 from quorate.runtime.errors import QuorateError
-from quorate.runtime.ids import NodeName, TaskId, TaskIds
+from quorate.runtime.ids import TaskId, TaskIds
 from quorate.runtime.timing.clock import TermClock
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
 from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.rows import Reservation
 from scheduler.core.model.state import State
 from scheduler.engine.background import note_starts
 from scheduler.engine.driver import Driver
-from scheduler.storage import keys, records
+from scheduler.leadership.registrations import follow_registrations
+from scheduler.storage import records
 from scheduler.storage.instances import follow_instances
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
 from scheduler.storage.replica.fold import Fold
 from scheduler.storage.replica.replica import Replica
 from scheduler.storage.result_merger import ResultMerger
+from scheduler.storage.result_pages import ResultPages
 from tests.simulation.network import PREFIX, Way
 from tests.simulation.sessions import Sessions
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-NODES = PREFIX + keys.NODES
 # Of one history, ten times as many as in most.
 _MOST_STEPS = 20_000
 # A standby's state is checked after each so many revisions.
@@ -95,7 +97,33 @@ class CheckedMachine(Machine):
         out = super().place(now, limit, first_chunk)
         if out.writes:
             check(self.state)
+            if self.state.reservation is not None:
+                self._world.reserved += 1
+                check_reserved(self.state.reservation, self.state, out)
         return out
+
+
+def check_reserved(held: Reservation, state: State, out: fx.Effects) -> None:
+    """What started in a pass leaves the room on a node that is kept for a task."""
+    node, large = state.nodes[held.node], held.row
+    started = [
+        put.row
+        for put in out.writes
+        if isinstance(put, fx.PutRun | fx.PutChunk) and put.row.instance == held.instance
+    ]
+    for row in started:
+        if (row.queue, row.tenant) == (large.queue, large.tenant) and row.priority > large.priority:
+            # It goes before that task.
+            return
+    taken = node.allocation
+    for row in started:
+        if row.needs.cpu and large.needs.cpu:
+            left = node.cpu - taken.cpu
+            assert left >= large.needs.cpu - 1e-6, f"{row.id} takes the room of {large.id}: {left}"
+        wanted = dict(large.needs.counters)
+        for name, _ in row.needs.counters:
+            left = node.counters.get(name, 0) - taken.counters.get(name, 0)
+            assert left >= wanted.get(name, 0), f"{row.id} takes {name} of {large.id}: {left}"
 
 
 class CheckedFold(Fold):
@@ -168,7 +196,8 @@ class Scheduler:
         if revision < claimed:
             raise JournalEnded("the replica fell back")
         state, marks = self.fold.state, self.fold.state.scaling_down.values()
-        sessions = Sessions(world, epoch, frozenset(mark.instance for mark in marks))
+        pages = ResultPages(self.way, PREFIX)
+        sessions = Sessions(world, epoch, frozenset(mark.instance for mark in marks), pages)
         ids = SeededIds(world, state.last_id or None)
         stored = FencedReads(self.way, PREFIX, key, epoch, world.txn_ops)
         driver = world.driver_type(
@@ -201,7 +230,7 @@ class Scheduler:
             driver.look_after_services(),
             note_starts(driver),
             sessions.run(),
-            self._follow_nodes(driver, revision),
+            follow_registrations(self.way, PREFIX, driver, sessions, revision),
             follow_instances(driver, self.way, PREFIX, revision),
             self._keep_house(driver),
             self._prove_leadership(driver),
@@ -238,32 +267,3 @@ class Scheduler:
                 await driver.barrier()
             except QuorateError:
                 pass
-
-    async def _follow_nodes(self, driver: Driver, revision: int) -> None:
-        end = prefix_end(NODES)
-        while True:
-            try:
-                async with self.way.watch(NODES, end, start_revision=revision + 1) as batches:
-                    async for batch in batches:
-                        for event in batch.events:
-                            _node_changed(driver, event.kv, deleted=event.deleted)
-            except Compacted:
-                found = await self.way.range(Range(NODES, end))
-                revision = found.revision
-                registered = {kv.key for kv in found.kvs}
-                for name in list(driver.state.nodes):
-                    if NODES + name.encode() not in registered:
-                        gone = KeyValue(NODES + name.encode(), b"", 0, 0, 0, 0)
-                        _node_changed(driver, gone, deleted=True)
-                for kv in found.kvs:
-                    _node_changed(driver, kv, deleted=False)
-
-
-def _node_changed(driver: Driver, kv: KeyValue, *, deleted: bool) -> None:
-    state, name = driver.state, NodeName(kv.key[len(NODES) :].decode())
-    if not deleted:
-        row = records.node_row(name, kv.value, kv.lease, state)
-        assert row is not None
-        driver.handle((e.NodeRegistered(row),))
-    elif name in state.nodes:
-        driver.handle((e.NodeLeaseEnded(name, state.nodes[name].instance),))

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 
 from quorate.etcd.api import EtcdError, LeaseNotFound
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.v1 import node_agent_pb2
+from scheduler.agents.result_orders import ResultOrders
 from scheduler.core.model import events as e
-from scheduler.core.model.rows import NodeRow, TaskRow
+from scheduler.core.model.rows import NodeRow, TaskRow, reduced_by
 from scheduler.engine.driver import Driver
+from scheduler.storage.result_pages import ResultPages
 from tests.simulation.agents import Agent
+from tests.simulation.chunks import Reduces
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -31,6 +35,9 @@ class Session:
         self.epoch, self.scaling_down = sessions.epoch, scaling_down
         self.open = True
         self._sent = self._heard = 0.0
+        # What reduces on this process wait for.
+        self.results = ResultOrders(agent.instance, self._send_results)
+        self._reading: asyncio.Task[None] | None = None
 
     def send(self, do: Callable[[], None]) -> None:
         """A message is on its way to the agent."""
@@ -47,22 +54,56 @@ class Session:
         if world.rng.random() < world.mischief and not once:
             world.later(world.rng.uniform(0, 8), lambda: self._sessions.step(event))
 
+    def want(self, request: node_agent_pb2.ReadResults) -> None:
+        """A reduce waits for results."""
+        world = self._sessions.world
+        self._heard = self._in_order(self._heard)
+        world.at(self._heard, lambda: self._wanted(request))
+
+    def _wanted(self, request: node_agent_pb2.ReadResults) -> None:
+        driver = self._sessions.driver
+        if self.open and driver is not None:
+            if self._reading is None:
+                work = self.results.run(driver.state, self._sessions.pages)
+                self._reading = self._sessions.world.spawn(work)
+            self.results.want(driver.state, [request])
+
+    def _send_results(self) -> None:
+        message = node_agent_pb2.SessionRequest()
+        self.results.fill(message)
+        for page in message.results:
+            self.send(lambda page=page: self.agent.chunks.results(page))  # type: ignore[misc]
+
+    def end(self) -> None:
+        """It is over, on either side."""
+        self.open = False
+        if self._reading is not None:
+            self._reading.cancel()
+
     def _in_order(self, last: float) -> float:
         world = self._sessions.world
         return max(last + 1e-6, world.loop.time() + world.delay())
 
+    def hang_up(self) -> None:
+        """The leader ends it."""
+        if self.agent.session is self:
+            self.agent.session = None
+        self.broken()
+
     def broken(self) -> None:
         """Everything under way is lost."""
         if self.open:
-            self.open = False
+            self.end()
             self._sessions.closed(self)
 
 
 class Sessions:
     """All sessions of one epoch."""
 
-    def __init__(self, world: World, epoch: int, marked: frozenset[InstanceId]) -> None:
-        self.world, self.epoch = world, epoch
+    def __init__(
+        self, world: World, epoch: int, marked: frozenset[InstanceId], pages: ResultPages
+    ) -> None:
+        self.world, self.epoch, self.pages = world, epoch, pages
         self.driver: Driver | None = None
         self._over = False
         self._sessions: dict[InstanceId, Session] = {}
@@ -80,7 +121,7 @@ class Sessions:
         """The term is over: every connection ends."""
         self._over = True
         for session in list(self._sessions.values()):
-            session.open = False
+            session.end()
             if session.agent.session is session:
                 session.agent.session = None
         self._sessions.clear()
@@ -91,6 +132,14 @@ class Sessions:
         if self.driver is not None:
             self.driver.clocks.forget(agent.instance)
         self.step(e.SessionClosed(agent.name, agent.instance))
+
+    def sync(self) -> None:
+        """End the sessions with processes that are not registered."""
+        if self.driver is None:
+            return
+        wanted = {node.instance: None for node in self.driver.state.nodes.values()}
+        for instance in [known for known in self._sessions if known not in wanted]:
+            self.world.later(0.0, self._sessions[instance].hang_up)
 
     # -- dialling
 
@@ -126,7 +175,9 @@ class Sessions:
         self.driver.clocks.report(agent.instance, world.wall())
         listed = [(task, a.number, a.begun) for task, a in agent.has.items()]
         self.step(
-            e.SessionOpened(agent.name, agent.instance, listed, list(agent.outbox)),
+            e.SessionOpened(
+                agent.name, agent.instance, listed, list(agent.outbox), agent.suspended
+            ),
             e.CreditReported(agent.name, agent.instance, agent.credit),
         )
         for event in (*agent.chunks.reports.values(), *agent.outbox.values()):
@@ -158,7 +209,15 @@ class Sessions:
             return
         positions = [p for first, last in chunk.ranges for p in range(first, last + 1)]
         self.world.history.chunk_starts(job.id, row.id, positions)
-        self._send(instance, lambda agent: agent.chunks.assigned(job.id, row.id, positions))
+        reduces = None
+        if job.level:
+            below = reduced_by(job)
+            assert job.parent is not None
+            assert job.parent.spec.reduce is not None
+            reduces = Reduces(below.array.count, job.parent.spec.reduce.fan_in)
+        self._send(
+            instance, lambda agent: agent.chunks.assigned(job.id, row.id, positions, reduces)
+        )
 
     def acknowledge_report(
         self, instance: InstanceId, chunk: TaskId, attempt: int, number: int
@@ -184,7 +243,7 @@ class Sessions:
         """Nobody sends signals in these histories."""
 
     def suspend(self, instance: InstanceId, task: TaskId, attempt: int, suspended: bool) -> None:
-        """Nobody pauses what runs in these histories."""
+        self._send(instance, lambda agent: agent.suspend(task, attempt, suspended=suspended))
 
     def acknowledge(self, instance: InstanceId, task: TaskId, attempt: int) -> None:
         self.world.history.acknowledged(instance, task, attempt)

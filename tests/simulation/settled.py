@@ -40,6 +40,8 @@ def unsettled(world: World) -> str:
     jobs = [job for job in state.jobs.values() if not job.settled]
     if jobs:
         return f"{len(jobs)} jobs have not ended: {jobs[0].id} is {jobs[0].state.name}"
+    if state.pauses.rows:
+        return f"{list(state.pauses.rows)} hold"
     if not driver.journal.idle:
         return "the journal is busy"
     for service in state.services:

@@ -44,6 +44,9 @@ from tests.support.jumping_loop import JumpingLoop
 
 # Seconds by which leaders' clocks are ahead: most agree, one is 25 hours ahead.
 CLOCKS_AHEAD = (0.0, 0.0, 0.0, 0.3, -2.0, 3_600.0, 90_000.0)
+# The same where tasks ask to run again later: what one leader ahead of time put off comes in time,
+# and what two of them had part in, one ahead by more than the other, does not.
+FAR_CLOCKS = (0.0, 0.0, 0.0, 0.3, -2.0, 90_000.0)
 # The same in histories whose schedules are looked at more closely.
 CLOSE_CLOCKS = (0.0, 0.0, 0.0, 0.0, 0.3, -2.0, 4.0)
 # The same where rates are looked at: what starts is counted by leaders' clocks.
@@ -63,6 +66,19 @@ class World:
     way_type: type[Way] = Way
     # How often a message is lost, late or repeated.
     mischief: float = 0.05
+    # How often a task has labels, and rules for its node; how often a unique key, and whether with
+    # windows and other conflicts.
+    ruled: float = 0.0
+    unique: float = 0.1
+    windows: bool = False
+    # How often an attempt adds tasks to its job; whether what runs is suspended; how attempts end.
+    adds: float = 0.0
+    suspends: bool = False
+    outcomes: ClassVar[dict[str, float]] = {"": 80, "ValueError": 12, "Fatal": 3, "RETURN": 5}
+    # How often a new agent is of a version that knows less, until the faults are over.
+    old: float = 0.0
+    # Seconds after which the room of a node is kept for a task.
+    reserve_after: float = 0.0
     # What happens, and how often.
     weights: ClassVar[dict[str, float]] = {
         "submit": 12,
@@ -101,10 +117,17 @@ class World:
         self.history = History(self.etcd)
         self.clocks_ahead = self.rng.choice([CLOCKS_AHEAD, CLOSE_CLOCKS, ONE_CLOCK, ONE_CLOCK])
         self.limits = Limits(
-            part_tasks=4, request_age=40.0, live_tasks=5_000, audit_entries=20, audit_age=60.0
+            part_tasks=4,
+            request_age=40.0,
+            live_tasks=5_000,
+            audit_entries=20,
+            audit_age=60.0,
+            reserve_after=self.reserve_after,
         )
         self.txn_ops = self.rng.choice([16, 40, 128])
         self.steps = self.marks = self.terms = 0
+        # Passes of placement while the room of a node was kept for a task.
+        self.reserved = 0
         self.agents: dict[NodeName, Agent] = {}
         self.schedulers: list[Scheduler] = []
         self._processes: dict[InstanceId, Agent] = {}
@@ -118,6 +141,7 @@ class World:
         self.callers = Callers(self)
 
     async def start(self) -> None:
+        self.history.one_clock = self.clocks_ahead == ONE_CLOCK
         for number in range(3):
             self.schedulers.append(Scheduler(self, f"s{number}"))
             self.start_agent(NodeName(f"n{number}"))
@@ -261,7 +285,8 @@ class World:
         """A new process under `name`."""
         self._count += 1
         instance = InstanceId(f"{name}-{self._count}")
-        agent = Agent(self, name, instance, self.rng.randint(4, 8))
+        old = bool(self.old) and self.rng.random() < self.old
+        agent = Agent(self, name, instance, self.rng.randint(4, 8), old=old)
         self.agents[name] = self._processes[instance] = agent
 
     async def kill_agent(self) -> None:
@@ -277,6 +302,14 @@ class World:
         if agent.alive and not agent.way.cut:
             agent.cut_off()
             self.later(self.rng.uniform(1.0, 12.0), agent.reachable_again)
+
+    def upgrade(self) -> None:
+        """Each agent of an older version is replaced by one of this."""
+        self.old = 0.0
+        for agent in list(self.agents.values()):
+            if agent.old and agent.alive:
+                agent.die()
+                self.start_agent(agent.name)
 
     async def break_session(self) -> None:
         self.agents[self.rng.choice(sorted(self.agents))].hang_up()
@@ -300,6 +333,7 @@ class World:
     async def settle(self) -> None:
         """Faults end; everything that was promised comes to be, once."""
         self.mischief, self.etcd_away = 0.0, False
+        self.upgrade()
         end = self.loop.time() + WELL_AFTER
         callers = self.callers
         await callers.answered()
@@ -310,6 +344,7 @@ class World:
             if self.driver is not None and not callers.under_way:
                 # Also what is retried, or was made by a schedule, meanwhile.
                 callers.many.end()
+                callers.placing.end()
                 callers.jobs.end(self.driver.state)
             await self.sleep(0.5)
         assert not why, why

@@ -7,15 +7,17 @@ import structlog.testing
 
 from quorate.doctor.cluster_checks import check_replicas
 from quorate.doctor.finding import Level
+from quorate.runtime.attempts.outcomes import SNOOZED
 from quorate.runtime.ids import InstanceId
 from quorate.runtime.timing.clock import SimulatedClock, TermClock
 from quorate.v1 import cluster_pb2
+from scheduler.core.model import events as e
 from scheduler.core.model.invariants import check
-from scheduler.core.values import TaskState
+from scheduler.core.values import BulkAct, TaskState
 from scheduler.engine.clocks import Clocks
 from tests.support.core import Cluster
 from tests.support.core_log import Log
-from tests.support.core_specs import START, spec
+from tests.support.core_specs import START, spec, spec_update
 
 HOUR = 3_600.0
 
@@ -146,6 +148,49 @@ def test_a_retry_that_a_leader_ahead_of_time_put_off_comes_within_its_longest_ba
     c.advance(longest * 1.2 + 1.0)
     assert c.state_of(task) is TaskState.RUNNING
     check(c.state)
+
+
+def test_a_snooze_under_a_leader_ahead_of_time_takes_as_long_as_was_asked_for():
+    log = Log()
+    c = Cluster(log=log, now=START + 25 * HOUR)
+    n = c.node("n1")
+    task = c.submit()
+    c.step(
+        e.AttemptFailed(n.instance, task, 1, c.now, c.now, SNOOZED, "", None, (), 2 * HOUR),
+    )
+    n.has.clear()
+    assert c.row(task).not_before == START + 27 * HOUR
+    c.now = START
+    c.lead(log.followed())
+    n.open()
+    n.credit(4)
+    assert c.row(task).not_before == START + 2 * HOUR
+    c.advance(2 * HOUR + 1.0)
+    assert c.state_of(task) is TaskState.RUNNING
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_a_caller_put_off_after_a_failure_is_left_alone(paused: bool):
+    """It is no backoff, however long: neither the next leader nor a resume cuts it."""
+    log = Log()
+    c = Cluster(log=log)
+    n = c.node("n1")
+    task = c.submit(what=spec(attempts=3, backoff=1.0, max_backoff=2.0))
+    n.fail(task)
+    later = c.now + HOUR
+    update = spec_update(not_before=later)
+    c.call(
+        lambda token: e.BulkAsked(
+            [task], frozenset(), e.Request(), token, act=BulkAct.UPDATE, update=update
+        )
+    )
+    if paused:
+        c.call(lambda token: e.TaskPauseAsked(task, True, e.Request(), token))
+        c.call(lambda token: e.TaskPauseAsked(task, False, e.Request(), token))
+    else:
+        c.lead(log.followed())
+    assert c.row(task).not_before == later
+    assert c.state_of(task) is TaskState.SCHEDULED
 
 
 def test_a_task_given_away_by_a_leader_ahead_of_time_ends_no_earlier_than_that():

@@ -7,8 +7,8 @@ import pytest
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown, Rejection
 from scheduler.core.model.state import DEFAULT_QUEUE
-from scheduler.core.values import JobState, PauseScope, QueuePause, TaskState
-from tests.support.core import Cluster
+from scheduler.core.values import JobState, MemberOf, PauseScope, QueuePause, TaskState
+from tests.support.core import DAY, Cluster
 from tests.support.core_graphs import Graphs
 from tests.support.core_jobs import Jobs
 from tests.support.core_log import Log
@@ -275,6 +275,33 @@ def test_deleting_a_graph_deletes_its_tasks_and_nothing_else_does(world):
     assert world.cluster.state_of(other) is TaskState.RUNNING
     world.check()
     assert not [key for key in world.log.kept if b"tasks/" in key and tasks[0].encode() in key]
+
+
+def test_a_job_whose_end_is_not_committed_is_not_deleted(world):
+    """It is on record as live: neither retention nor a caller may delete it, also when it had ended
+    before and was retried."""
+    cluster = world.cluster
+    job = world.graphs.create({"a": ()})
+    child = cluster.submit(spec()._replace(member=MemberOf(job)))
+    world.run(job, "a", error="OSError")
+    world.node.succeed(child)
+    cluster.commit_late = True
+    world.graphs.retry(job)
+    cluster.commit()
+    world.node.succeed(world.graphs.task(job, "a"))
+    assert world.graphs.row(job).state is JobState.SUCCEEDED
+    token = cluster.token()
+    cluster.step(e.JobDeleteAsked(job, e.Request(), token))
+    cluster.now += 10 * DAY
+    cluster.retain()
+    assert job in cluster.state.jobs
+    cluster.commit()
+    answer = cluster.reply(token)
+    assert isinstance(answer, Rejection)
+    assert (answer.reason, "is ending" in answer.message) == ("JOB_NOT_FINISHED", True)
+    cluster.retain()
+    assert job not in cluster.state.jobs
+    assert not cluster.state.queues[DEFAULT_QUEUE].retained
 
 
 def test_retention_deletes_a_graph_as_a_whole(world):

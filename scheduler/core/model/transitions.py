@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from quorate.blobs.names import Blob
+from quorate.runtime.attempts.outcomes import LONGEST_SNOOZE
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.rows import (
     NO_INSTANCE,
@@ -66,6 +67,10 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.EXPIRED, S.SCHEDULED): "retried by hand, at a rate",
     (S.CANCELLED, S.SCHEDULED): "retried by hand, at a rate",
 }
+
+
+# Seconds. Of instants, which are floats of 1.7e9 seconds.
+_ROUNDING: Final = 1e-3
 
 
 def _successors() -> tuple[int, ...]:
@@ -239,15 +244,30 @@ def unblock(state: State, row: TaskRow, now: float) -> None:
 
 def _waits_no_longer(row: TaskRow, now: float) -> bool:
     """Whether a task that was held back is PENDING now. One with an ordering key gave its turn away
-    meanwhile: it stands in line again instead of waiting for its next attempt. And a backoff is no
-    longer than its policy has it, though the leader that began it may have been ahead of time."""
+    meanwhile: it stands in line again instead of waiting for its next attempt."""
     ordered = row.limits is not None and row.limits.ordering
     if ordered and (row.failures or row.snoozed):
         return True
-    if row.failures and not row.snoozed:
-        retry = row.retry
-        row.not_before = min(row.not_before, now + retry.max_backoff * (1.0 + retry.jitter))
+    row.not_before = put_off_until(row, now)
     return not row.not_before or is_due(row.not_before, now)
+
+
+def put_off_until(row: TaskRow, now: float) -> float:
+    """When a task that waits is due, also where its last attempt ended under a leader whose clock
+    was ahead: a backoff is no longer than its policy has it, a snooze as long as was asked for.
+
+    An instant that a caller gave (`not_before`) is left as it is.
+    """
+    instant = row.not_before
+    if not row.past or not (row.failures or row.snoozed):
+        return instant
+    ended = row.past[-1].finish_time
+    wait = instant - ended
+    if row.snoozed:
+        ahead = ended > now and 0.0 < wait <= LONGEST_SNOOZE + _ROUNDING
+        return min(instant, now + wait) if ahead else instant
+    longest = row.retry.max_backoff * (1.0 + row.retry.jitter)
+    return instant if wait > longest + _ROUNDING else min(instant, now + longest)
 
 
 def reschedule(state: State, row: TaskRow, not_before: float) -> None:

@@ -86,7 +86,7 @@ class GraphCalls:
 
         answer = await self._callers.call(make)
         if isinstance(answer, Rejection):
-            assert answer.reason == "QUEUE_PAUSED", answer
+            assert answer.reason in ("QUEUE_PAUSED", "TASKS_PAUSED"), answer
             return
         assert isinstance(answer, JobKnown), answer
         job = answer.job

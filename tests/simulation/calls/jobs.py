@@ -83,7 +83,7 @@ class JobCalls:
         for _ in range(self._world.rng.choice([1, 1, 2])):
             answer = await self._callers.call(make)
             if isinstance(answer, Rejection):
-                assert answer.reason == "QUEUE_PAUSED", answer
+                assert answer.reason in ("QUEUE_PAUSED", "TASKS_PAUSED"), answer
                 return
             assert isinstance(answer, JobKnown), answer
             assert known in (None, answer.job), f"{request.id} made {known} and {answer.job}"
@@ -160,4 +160,6 @@ class JobCalls:
                     last = list(row.children.values())[-1]
                     assert last.state is JobState.SUCCEEDED, f"{job} and its last reduce"
                     assert last.array.count == 1, f"{job} and its last reduce"
+                    fan_in, parts = row.spec.reduce.fan_in, list(row.children)
+                    self._world.history.results.check(job, parts, row.array.count, fan_in)
                     self.reduced += 1

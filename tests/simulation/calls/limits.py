@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WORK = QueueName("work")
 ARRAYS = QueueName("arrays")
+# To which tasks are moved.
+OTHER = QueueName("other")
 # Shared limits: so many run at once; so many start in a second.
 SEAT, API = "seat", "api"
 _SEATS: Final = (2, 1, 3, 0)
@@ -51,6 +53,8 @@ class LimitCalls:
         await ask(lambda _, t: e.QueueSubmitted(WORK, *_HOW, request, t, _LIMITS, _ORDER))
         arrays = request._replace(id="arrays")
         await ask(lambda _, t: e.QueueSubmitted(ARRAYS, *_HOW, arrays, t, QueueLimits()))
+        other = request._replace(id="other")
+        await ask(lambda _, t: e.QueueSubmitted(OTHER, *_HOW, other, t, QueueLimits()))
 
     def change_limits(self) -> None:
         """Other numbers for a shared limit or a queue; rates stay as they are."""

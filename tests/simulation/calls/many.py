@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone
 from scheduler.core.values import BulkAct, TaskState
+from tests.simulation.calls.limits import OTHER, WORK
 from tests.support.core_specs import spec_update
 
 if TYPE_CHECKING:
-    from tests.simulation.callers import Callers
+    from tests.simulation.callers import Callers, Make
 
 # Seconds by which a leader's clock may be ahead that is to note an instant of the future.
 CLOCK_AHEAD = 100.0
@@ -35,8 +37,9 @@ class ManyCalls:
         # By a clock that is a day ahead, the instants of a rate would be tomorrow.
         rate = 5.0 if max(self._world.clocks_ahead) < CLOCK_AHEAD else 0.0
         if tasks:
-            history.retried.update(dict.fromkeys(tasks))
-            self._many(tasks, act=BulkAct.RETRY, rate=rng.choice([0.0, rate]))
+            for task in tasks:
+                history.retried[task] = history.retried.get(task, 0) + 1
+            self._many(tasks, act=BulkAct.RETRY, rate=rng.choice([0.0, rate]), again=0.3)
 
     def delete_some(self) -> None:
         """Delete what ended long ago."""
@@ -56,6 +59,16 @@ class ManyCalls:
             self._world.history.updated.update(dict.fromkeys(tasks))
             self._many(tasks, act=BulkAct.UPDATE, update=spec_update(**fields))
 
+    def move_some(self) -> None:
+        """What waits goes to another queue, or back."""
+        rng, tasks = self._world.rng, self._recent()
+        if tasks:
+            fields: dict[str, Any] = {"to": rng.choice([OTHER, WORK])}
+            if rng.random() < 0.2:
+                fields["not_before"] = self._world.wall() + 1.0
+            self._world.history.updated.update(dict.fromkeys(tasks))
+            self._many(tasks, act=BulkAct.UPDATE, update=spec_update(**fields))
+
     def _recent(self) -> list[TaskId]:
         rng, answered = self._world.rng, self._world.history.answered
         if not answered:
@@ -71,19 +84,35 @@ class ManyCalls:
         act: BulkAct,
         rate: float = 0.0,
         update: e.SpecUpdate | None = None,
+        again: float = 0.0,
     ) -> None:
+        """Ask it of all; `again`: how often the call is repeated when it was answered long ago."""
         request = self._callers.request(act.value.encode())
 
         async def whole() -> None:
-            answer = await self._callers.call(
+            counts = await self._answered(
                 lambda _, t: e.BulkAsked(
                     tasks, frozenset(), request, t, act=act, rate=rate, update=update
-                )
+                ),
+                len(tasks),
             )
-            assert isinstance(answer, BulkDone), answer
-            assert sum(answer.counts) == len(tasks), answer
+            if self._world.rng.random() < again:
+                # Its answer was lost on the way, and it is still promised to be known.
+                await asyncio.sleep(self._world.rng.uniform(0.5, 3.0))
+                assert counts == await self._answered(
+                    lambda _, t: e.BulkAsked(
+                        tasks, frozenset(), request, t, act=act, rate=rate, update=update
+                    ),
+                    len(tasks),
+                )
 
         self._callers.begin(whole)
+
+    async def _answered(self, make: Make, asked: int) -> tuple[int, ...]:
+        answer = await self._callers.call(make)
+        assert isinstance(answer, BulkDone), answer
+        assert sum(answer.counts) == asked, answer
+        return tuple(answer.counts)
 
     def pause_task(self) -> None:
         """Hold back a task that waits."""
@@ -101,12 +130,13 @@ class ManyCalls:
         request = self._callers.request(b"pause")
         if not paused:
             self._world.history.resumed[task] = None
-        self._callers.ask(lambda _, t: e.TaskPauseAsked(task, paused, request, t))
+        program = self._world.suspends
+        self._callers.ask(lambda _, t: e.TaskPauseAsked(task, paused, request, t, "", program))
 
     def end(self) -> None:
         """No task is held back any longer."""
         driver = self._world.driver
         assert driver is not None
         for task, row in driver.state.tasks.items():
-            if row.state is TaskState.PAUSED:
+            if row.pause is not None:
                 self._pause(task, paused=False)

@@ -26,6 +26,7 @@ class Job:
 
     demand: Demand
     max_parallel: int
+    reduces: bool = False
     state: JobState = JobState.ACTIVE
     # At the last revision.
     state_before: JobState = JobState.ACTIVE
@@ -62,7 +63,9 @@ class Arrays:
         known = self.jobs.get(job)
         spec = JobSpec.FromString(record.spec)
         if known is None:
-            known = self.jobs[job] = Job(of_array(queue, spec.template), spec.max_parallel)
+            # Of a level of reduces, the template is its own.
+            demand = of_array(queue, spec.template, record.level)
+            known = self.jobs[job] = Job(demand, spec.max_parallel, spec.HasField("reduce"))
         known.limits.append(known.max_parallel)
         known.max_parallel = spec.max_parallel
         state = JobState(record.state)
@@ -152,6 +155,11 @@ class Arrays:
         job.limits, job.chunks_before = [], len(job.chunks)
         assert job.state not in FINISHED_JOB or not job.chunks, f"{name} is over: {job.chunks}"
         job.out_before, job.state_before = out, job.state
+
+    def was_out(self, job: TaskId, position: int) -> bool:
+        """Whether a subtask was out when the last revision was over."""
+        known = self.jobs.get(job)
+        return known is not None and bool(known.out_before >> position & 1)
 
     # -- what must be on record when somebody hears of it
 

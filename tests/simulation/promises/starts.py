@@ -1,4 +1,4 @@
-"""What may start, by what the log says: permits, pauses, ordering and unique keys, resources.
+"""What may start, by what the log says: permits, pauses, ordering keys, resources.
 
 Everything is looked at when a revision is over: a Txn may hold the end of one attempt and the start
 of the next.
@@ -13,12 +13,18 @@ from quorate.runtime.ids import TaskId
 from quorate.v1 import queue_pb2
 from quorate.v1.task_pb2 import Resources, TaskSpec
 from scheduler.core.values import FINISHED, TaskState
+from tests.simulation.promises.keys import UniqueKeys
+from tests.simulation.promises.nodes import Nodes, Where, where_of
+from tests.simulation.promises.pauses import MatchingPauses
 from tests.simulation.promises.rates import RateName, Rates
 
 # The counter that nodes and tasks of simulations have.
 GPU = "gpu"
 _REPLICAS = "services"
 _ROUNDING = 1e-6
+
+
+ANYWHERE = where_of(TaskSpec())
 
 
 class Demand(NamedTuple):
@@ -28,9 +34,10 @@ class Demand(NamedTuple):
     key: str = ""
     shared: tuple[str, ...] = ()
     ordering: str = ""
-    unique: str = ""
     cpu: float = 0.0
     gpu: int = 0
+    tenant: str = ""
+    where: Where = ANYWHERE
 
     @property
     def permits(self) -> list[str]:
@@ -52,14 +59,16 @@ def demand_of(queue: str, spec: TaskSpec) -> Demand:
         spec.limit_key,
         tuple(spec.limits),
         spec.ordering_key,
-        spec.unique.key,
         *_sizes(spec.resources),
+        spec.fairness_key,
+        where_of(spec),
     )
 
 
-def of_array(queue: str, template: TaskSpec) -> Demand:
-    """What a chunk of an array asks for."""
-    return Demand(queue, "", (), "", "", *_sizes(template.resources))
+def of_array(queue: str, template: TaskSpec, level: int) -> Demand:
+    """What a chunk of an array, or of a level of reduces, asks for."""
+    where = where_of(template, 2 if level else 1)
+    return Demand(queue, "", (), "", *_sizes(template.resources), template.fairness_key, where)
 
 
 def _sizes(resources: Resources) -> tuple[float, int]:
@@ -87,8 +96,10 @@ class Place(NamedTuple):
 class Starts:
     """Who runs, and what that takes."""
 
-    def __init__(self, rates: Rates) -> None:
-        self._rates = rates
+    def __init__(
+        self, rates: Rates, nodes: Nodes, pauses: MatchingPauses, keys: UniqueKeys
+    ) -> None:
+        self._rates, self._placed, self._pauses, self._keys = rates, nodes, pauses, keys
         self.demands: dict[TaskId, Demand] = {}
         self._running: dict[TaskId, Running] = {}
         self._fresh: dict[TaskId, Running] = {}
@@ -105,7 +116,6 @@ class Starts:
         self._nodes: dict[str, tuple[int, float, int]] = {}
         self._on: dict[str, dict[TaskId, None]] = {}
         self._lines: dict[tuple[str, str], dict[TaskId, Place]] = {}
-        self._unique: dict[tuple[str, str], dict[TaskId, None]] = {}
         # Processes that were cut off: they may have replicas that were given away meanwhile, and
         # say that they take so many more.
         self.reappeared: dict[str, None] = {}
@@ -140,10 +150,11 @@ class Starts:
         self._most[permit] = most
 
     def created(self, task: TaskId, demand: Demand, revision: int) -> None:
-        """A task is there, live again, or another one: PENDING, unless a run record follows."""
+        """A task is there, live again, or elsewhere: PENDING, unless a run record follows."""
+        before = self.demands.get(task)
         self.demands[task] = demand
-        if demand.unique:
-            self._unique.setdefault((demand.queue, demand.unique), {})[task] = None
+        if before is not None and before.ordering and before.queue != demand.queue:
+            self._lines[before.queue, before.ordering].pop(task, None)
         if demand.ordering:
             line = self._lines.setdefault((demand.queue, demand.ordering), {})
             if task not in line:
@@ -168,8 +179,6 @@ class Starts:
                 same = before is not None and before.state is state
                 since = before.since if before is not None and same else revision
                 line[task] = Place(state, record.failures, record.not_before, since)
-        if demand.unique and state in FINISHED:
-            self._unique[demand.queue, demand.unique].pop(task, None)
 
     def begins(
         self, task: TaskId, attempt: int, demand: Demand, instance: str, instant: float
@@ -181,6 +190,7 @@ class Starts:
         for permit in demand.permits:
             self._held.setdefault(permit, {})[task] = None
         self._on.setdefault(running.instance, {})[task] = None
+        self._placed.begins(task, instance, demand.where)
         self._rates.assigned(task, attempt, instant, demand.rates)
 
     def ends(self, task: TaskId) -> None:
@@ -190,6 +200,7 @@ class Starts:
         for permit in running.demand.permits:
             del self._held[permit][task]
         del self._on[running.instance][task]
+        self._placed.ends(task, running.instance)
 
     # -- when a revision is over
 
@@ -201,9 +212,7 @@ class Starts:
             self._check_node(running.instance, revision)
             if running.demand.ordering:
                 self._check_order(task, running, revision)
-            if unique := running.demand.unique:
-                holders = self._unique[running.demand.queue, unique]
-                assert list(holders) == [task], f"{unique!r} is held by {list(holders)}"
+            self._keys.starts(task)
         if self._fresh:
             self._fresh = {}
         self._changed.clear()
@@ -223,7 +232,10 @@ class Starts:
             )
 
     def _check_pause(self, task: TaskId, running: Running) -> None:
-        queue = running.demand.queue
+        queue, demand = running.demand.queue, running.demand
+        if queue != _REPLICAS:
+            labels, tenant = demand.where.labels, demand.tenant
+            self._pauses.starts(task, queue, labels, tenant, running.assigned)
         if queue in self._paused and queue in self._paused_before:
             until = self._paused[queue]
             over = 0.0 < until <= running.assigned

@@ -62,7 +62,7 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
             job.open = False
             array.stop_waiting()
             job.finish_time = max(now, job.create_time, job.start_time)
-            out.after.append(NotifyJob(job))
+            out.after.append(NotifyJob(job, job.finish_time))
     if ended and not write:
         put(job, out)
     moves.account(state, job)

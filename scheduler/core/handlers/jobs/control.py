@@ -207,12 +207,14 @@ def _refuse_delete(state: State, limits: Limits, event: JobDeleteAsked) -> Rejec
     job = state.jobs.get(event.job)
     if job is None:
         return no_job(event.job)
-    if job.finished:
+    # Before its end is committed, nobody knows of it.
+    if job.settled:
         return part_of_job(job)
+    what = "is ending; try again" if job.finished else f"is {job.state.name}; cancel it first"
     return part_of_job(job) or Rejection(
         ErrorKind.PRECONDITION,
         "JOB_NOT_FINISHED",
-        f"job {job.id!r} is {job.state.name}; cancel it first",
+        f"job {job.id!r} {what}",
         "job",
         job.id,
     )

@@ -75,8 +75,9 @@ def expire(state: State, queue: QueueRow, now: float, limit: int, out: Effects) 
 
 
 def _is_retained(state: State, job: JobRow) -> bool:
-    """Whether it was neither deleted, nor retried by hand, since."""
-    return state.jobs.get(job.id) is job and job.finished
+    """Whether it was neither deleted, nor retried by hand, since. One that has ended again is, once
+    that end is committed, too: else what is on record as live would be deleted."""
+    return state.jobs.get(job.id) is job and job.settled
 
 
 def _too_many(state: State, queue: QueueRow) -> list[JobRow]:
@@ -110,6 +111,6 @@ def _purge(state: State, job: JobRow, out: Effects) -> int:
 def retain(effect: NotifyJob) -> None:
     """Its end is committed: retention may see it. What is part of a job goes with that."""
     job = effect.job
-    job.settled = job.finished
+    job.settled = job.finished and job.finish_time == effect.finish_time
     if job.parent is None:
         job.queue.retained_jobs.append(job)

@@ -76,7 +76,7 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     if DEFAULT_QUEUE not in state.queues:
         row = state.queues[DEFAULT_QUEUE] = QueueRow(DEFAULT_QUEUE, now)
         out.writes.append(PutQueue(row))
-    _hold_backoffs_to_their_policy(state, now)
+    _hold_waits_to_their_length(state, now)
     for service in state.services:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
@@ -99,26 +99,23 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
             state.nodes[name] = _absent(name, instance, allocation, now)
 
 
-def _hold_backoffs_to_their_policy(state: State, now: float) -> None:
-    """A retry that a leader ahead of time put off is not put off for as long as that is.
+def _hold_waits_to_their_length(state: State, now: float) -> None:
+    """What a leader ahead of time put off is not put off for as long as that is.
 
     Nothing is written: the record says the same to whoever leads next. When a caller wanted a task
     to begin (`not_before`) is left as it is.
     """
     late = [
-        task
+        (row, until)
         for instant, task in state.timers
         if instant > now
         and (row := state.tasks.get(task)) is not None
         and row.state is TaskState.SCHEDULED
-        and row.failures
-        and not row.snoozed
         and row.not_before == instant
-        and instant > now + row.retry.max_backoff * (1.0 + row.retry.jitter)
+        and (until := transitions.put_off_until(row, now)) < instant
     ]
-    for task in late:
-        row = state.tasks[task]
-        transitions.reschedule(state, row, now + row.retry.max_backoff)
+    for row, until in late:
+        transitions.reschedule(state, row, until)
 
 
 def _latest(item: tuple[InstanceId, Allocation]) -> tuple[float, InstanceId]:

@@ -124,6 +124,8 @@ class NotifyJob(NamedTuple):
     """A job has finished: wake who waits for it, and let agents forget its template."""
 
     job: JobRow
+    # It may be retried, and finish again, before this end is committed.
+    finish_time: float
 
 
 After = (
