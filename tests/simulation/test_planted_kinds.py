@@ -115,9 +115,10 @@ class RetriesBeginAnewUnderANewLeader(Changing):
 
     weights: ClassVar[dict[str, float]] = {
         **Changing.weights,
-        "retry_some": 14,
-        "kill_leader": 6,
-        "depose_leader": 6,
+        "submit": 8,
+        "retry_some": 30,
+        "kill_leader": 8,
+        "depose_leader": 8,
     }
 
     class fold_type(CheckedFold):
