@@ -54,7 +54,7 @@ def skip(state: State, array: JobRow, why: str, now: float, out: Effects) -> Non
     array.state, array.skipped, array.blocked, array.reason = JobState.CANCELLED, True, False, why
     array.finish_time = max(now, array.create_time, array.start_time)
     put(array, out)
-    out.after.append(NotifyJob(array))
+    out.after.append(NotifyJob(array, array.finish_time))
     moves.account(state, array)
 
 
