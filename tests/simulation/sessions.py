@@ -52,7 +52,8 @@ class Session:
         # Credit is a level, not something that happened: no stream delivers an older one.
         once = isinstance(event, e.CreditReported)
         if world.rng.random() < world.mischief and not once:
-            world.later(world.rng.uniform(0, 8), lambda: self._sessions.step(event))
+            # Not before it came: what was said ahead of it in the stream is known by then.
+            world.at(self._heard + world.rng.uniform(0, 8), lambda: self._sessions.step(event))
 
     def want(self, request: node_agent_pb2.ReadResults) -> None:
         """A reduce waits for results."""
