@@ -33,6 +33,7 @@ from tests.simulation.promises.keys import UniqueKeys
 from tests.simulation.promises.members import AddedBy, Members
 from tests.simulation.promises.nodes import Nodes
 from tests.simulation.promises.pauses import MatchingPauses
+from tests.simulation.promises.places import Places
 from tests.simulation.promises.rates import Rates
 from tests.simulation.promises.results import Results
 from tests.simulation.promises.starts import Starts, demand_of
@@ -88,10 +89,7 @@ class History:
         self.services: dict[str, r.ServiceRecord] = {}
         # Leaders agree on what time it is.
         self.one_clock = False
-        # In which queues each task is, and which tasks left one in this revision.
-        self._places: dict[TaskId, dict[str, None]] = {}
-        self._left: dict[TaskId, None] = {}
-        self.moved = 0
+        self.places = Places()
         # Statuses as they were before this revision, where it changed them.
         self._were: dict[TaskId, Run] = {}
         self.rates = Rates()
@@ -128,13 +126,8 @@ class History:
 
     def _revision_over(self, revision: int) -> None:
         """A revision is over."""
-        for task in self._left:
-            places = self._places.get(task, {})
-            assert len(places) < 2, f"{task} is in the queues {list(places)}"
-            self.moved += bool(places)
-            if not places:
-                self._deleted(task)
-        self._left.clear()
+        for task in self.places.over():
+            self._deleted(task)
         self.starting.over(revision)
         self.nodes.over()
         self.pauses.over()
@@ -214,8 +207,7 @@ class History:
         if record.member.job:
             work = b"" if record.member.in_graph else spec.command.stdin
             self.members.task(task, TaskId(record.member.job), work, new=new)
-        self._places.setdefault(task, {})[queue] = None
-        self._left[task] = None
+        self.places.put(task, queue)
         self._spec(task, queue, spec)
         if spec.unique.key:
             self.keys.task(task, queue, spec.unique, record.create_time, new=new)
@@ -324,8 +316,7 @@ class History:
         kind, _, rest = key.partition(b"/")
         middle, _, last = rest.decode().rpartition("/")
         if kind == b"tasks":
-            self._places[TaskId(last)].pop(middle, None)
-            self._left[TaskId(last)] = None
+            self.places.gone(TaskId(last), middle)
         elif kind == b"controls":
             self.nodes.control(last, None)
         elif kind == b"pauses":

@@ -15,7 +15,7 @@ SEEDS = range(4)
 # What has to happen in all seeds together, by kind.
 HAPPENS: dict[type[World], dict[str, Callable[[History], int]]] = {
     Changing: {
-        "tasks go to other queues": lambda history: history.moved,
+        "tasks go to other queues": lambda history: history.places.moved,
         "letters are redriven": lambda history: sum(history.redriven.values()),
         "unique keys are taken over": lambda history: history.keys.replaced,
         "tasks snooze": lambda history: list(history.ended.values()).count("SNOOZED"),

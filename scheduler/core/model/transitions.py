@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from quorate.blobs.names import Blob
-from quorate.runtime.attempts.outcomes import LONGEST_SNOOZE
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.rows import (
     NO_INSTANCE,
@@ -25,6 +24,7 @@ from scheduler.core.model.rows import (
     TaskRow,
 )
 from scheduler.core.model.state import State
+from scheduler.core.model.waits import put_off_until
 from scheduler.core.values import PastAttempt, TaskPause, TaskSpec, is_due
 from scheduler.core.values import TaskState as S
 
@@ -67,10 +67,6 @@ TRANSITIONS: Final[dict[tuple[S | None, S], str]] = {
     (S.EXPIRED, S.SCHEDULED): "retried by hand, at a rate",
     (S.CANCELLED, S.SCHEDULED): "retried by hand, at a rate",
 }
-
-
-# Seconds. Of instants, which are floats of 1.7e9 seconds.
-_ROUNDING: Final = 1e-3
 
 
 def _successors() -> tuple[int, ...]:
@@ -250,24 +246,6 @@ def _waits_no_longer(row: TaskRow, now: float) -> bool:
         return True
     row.not_before = put_off_until(row, now)
     return not row.not_before or is_due(row.not_before, now)
-
-
-def put_off_until(row: TaskRow, now: float) -> float:
-    """When a task that waits is due, also where its last attempt ended under a leader whose clock
-    was ahead: a backoff is no longer than its policy has it, a snooze as long as was asked for.
-
-    An instant that a caller gave (`not_before`) is left as it is.
-    """
-    instant = row.not_before
-    if not row.past or not (row.failures or row.snoozed):
-        return instant
-    ended = row.past[-1].finish_time
-    wait = instant - ended
-    if row.snoozed:
-        ahead = ended > now and 0.0 < wait <= LONGEST_SNOOZE + _ROUNDING
-        return min(instant, now + wait) if ahead else instant
-    longest = row.retry.max_backoff * (1.0 + row.retry.jitter)
-    return instant if wait > longest + _ROUNDING else min(instant, now + longest)
 
 
 def reschedule(state: State, row: TaskRow, not_before: float) -> None:

@@ -58,6 +58,7 @@ from scheduler.core.model.events import (
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Allocation, Control, DedupRow, NodeRow, QueueRow
 from scheduler.core.model.state import DEFAULT_QUEUE, State
+from scheduler.core.model.waits import put_off_until
 from scheduler.core.values import Change, TaskState
 
 
@@ -112,7 +113,7 @@ def _hold_waits_to_their_length(state: State, now: float) -> None:
         and (row := state.tasks.get(task)) is not None
         and row.state is TaskState.SCHEDULED
         and row.not_before == instant
-        and (until := transitions.put_off_until(row, now)) < instant
+        and (until := put_off_until(row, now)) < instant
     ]
     for row, until in late:
         transitions.reschedule(state, row, until)
