@@ -15,8 +15,12 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import placement_pb2, queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.core.handlers.bulk.update import REFUSED, UPDATED
 from scheduler.core.model import events as e
+from scheduler.core.model.answers import BulkDone
 from scheduler.core.model.events import SpecUpdate
+from scheduler.core.model.limits.bounds import Limits
+from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.values import BulkAct, TaskSpec, TaskState
 from scheduler.storage import keys
 from scheduler.storage.records import task_spec
@@ -25,6 +29,7 @@ from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.fake_scheduler import FakeCluster
 from tests.support.one_leader import PREFIX, Leader, leading
+from tests.support.same_state import differences
 
 IN = placement_pb2.LABEL_OPERATOR_IN
 
@@ -156,6 +161,51 @@ async def test_it_is_refused_while_a_scheduler_does_not_know_it(
         await change(leader, task, *fields, **fields)
     assert error.value.metadata["kind"] == kind
     assert (await change(leader, task, priority=3)).priority == 3
+
+
+async def test_hooks_do_not_make_a_spec_larger_than_one_that_is_created(leader: Leader) -> None:
+    """It would be more than a transaction of etcd takes."""
+    limit = 256 << 10
+
+    def hooks(size: int) -> task_pb2.Hooks:
+        return task_pb2.Hooks(setup=task_pb2.Hook(argv=["true", "x" * size]))
+
+    spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true", "x" * (limit // 2)]))
+    task = (await leader.call("CreateTask", pb.CreateTaskRequest(spec=spec))).task.id
+    with pytest.raises(QuorateError) as error:
+        await change(leader, task, hooks=hooks(limit))
+    assert error.value.reason == "PAYLOAD_TOO_LARGE"
+    assert error.value.metadata["field"] == "task.spec"
+    with pytest.raises(QuorateError) as error:
+        await change(leader, task, "hooks.setup", hooks=hooks(limit // 2))
+    assert error.value.reason == "TASK_NOT_UPDATABLE"
+    assert len((await change(leader, task, hooks=hooks(limit // 4))).hooks.setup.argv) == 2
+
+
+def test_an_update_brings_no_more_bytes_than_the_quota_allows() -> None:
+    log = Log()
+    c = Cluster(log=log, limits=Limits(caller_quota=Quota(stored_bytes=2_000)))
+    task = c.submit(placed(""), creator="submitter:ci")
+    light = c.state.callers["submitter:ci"].stored_bytes
+
+    def update(size: int) -> BulkDone:
+        made = placed("x" * size)
+        asked = SpecUpdate(lambda _: made, size=size)
+        answer = c.call(
+            lambda token: e.BulkAsked(
+                [task], frozenset(), e.Request(), token, act=BulkAct.UPDATE, update=asked
+            )
+        )
+        assert isinstance(answer, BulkDone)
+        return answer
+
+    assert update(2_000).counts[REFUSED] == 1
+    assert c.state.callers["submitter:ci"].stored_bytes == light
+    assert update(1_000).counts[UPDATED] == 1
+    # Once it is there it may be changed, and become smaller.
+    assert update(1_000).counts[UPDATED] == update(1).counts[UPDATED] == 1
+    log.flush()
+    assert not differences(c.state, log.fold.state)
 
 
 def placed(label: str) -> TaskSpec:

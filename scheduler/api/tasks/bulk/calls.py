@@ -166,18 +166,27 @@ async def update_task(
             f"task {task!r} is {found}; only PENDING, SCHEDULED and PAUSED tasks can be updated",
             task=task,
         )
+    if answer.counts[REFUSED] and not update.queue:
+        raise precondition(
+            "TASK_NOT_ACCEPTED",
+            f"task {task!r} would be larger than the quota stored_bytes of its caller or its queue "
+            "allows",
+            task=task,
+        )
     if answer.counts[REFUSED]:
         raise precondition(
             "TASK_NOT_ACCEPTED",
             f"queue {update.queue!r} does not accept task {task!r}: it accepts no tasks at the "
-            "moment, is full, has reached its quota, or another task of it has the unique key",
+            "moment, is full, it or the caller has reached a quota, or another task of it has the "
+            "unique key",
             task=task,
             queue=update.queue,
         )
     raise precondition(
         "TASK_NOT_UPDATABLE",
         f"task {task!r} is a replica of a service, has failed more often than its new retry "
-        "policy allows, or belongs to a job and cannot go to another queue",
+        "policy allows, belongs to a job and cannot go to another queue, has not the labels by "
+        "which it would be distinct, or would be larger than a task may be",
         task=task,
     )
 

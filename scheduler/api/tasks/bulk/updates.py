@@ -56,6 +56,14 @@ def spec_update(
         queue = QueueName(queue_name("task.queue", task.queue))
         _check_target(queue)
         names.remove(_QUEUE)
+    if (size := spec.ByteSize()) > check.max_payload:
+        raise invalid(
+            "task.spec",
+            f"{size} bytes; at most {check.max_payload} are allowed",
+            reason="PAYLOAD_TOO_LARGE",
+            limit=check.max_payload,
+            value=size,
+        )
     check.options(_with_own_labels(spec, names), "task.spec", now)
     hooks.each(spec.hooks, ENTRYPOINT, "task.spec.hooks")
     mask = FieldMask(paths=names)
@@ -66,6 +74,9 @@ def spec_update(
             # Without it the mask would leave alone what it names there.
             getattr(given, name.partition(".")[0]).SetInParent()
 
+    # Labels may make a spec a little larger than one that is created; hooks are not bounded so.
+    bounded = any(name.partition(".")[0] in _NOT_EMPTY for name in names)
+
     def make(old: TaskSpec) -> TaskSpec | None:
         merged = task_pb2.TaskSpec.FromString(old.spec)
         mask.MergeMessage(given, merged, True, True)
@@ -74,13 +85,16 @@ def spec_update(
                 merged.ClearField(name)
         if any(key not in merged.labels for key in merged.placement.distinct):
             return None
-        return task_spec(merged, serialize(merged))
+        data = serialize(merged)
+        if bounded and len(data) > max(check.max_payload, len(old.spec)):
+            return None
+        return task_spec(merged, data)
 
     moves, expires = "not_before" in names, "start_deadline" in names
     changes = [_change(spec, name) for name in names]
     if queue:
         changes.append(Change(_QUEUE, "", queue))
-    return SpecUpdate(make, moves, expires, queue, spec.ByteSize()), tuple(changes)
+    return SpecUpdate(make, moves, expires, queue, size), tuple(changes)
 
 
 def _with_own_labels(spec: task_pb2.TaskSpec, names: Sequence[str]) -> task_pb2.TaskSpec:

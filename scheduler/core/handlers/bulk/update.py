@@ -20,11 +20,12 @@ from scheduler.core.handlers.limits.length import make_room, refuse_longer
 from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.queues.matching_pauses import refuse_matching
 from scheduler.core.handlers.queues.pauses import refuse_paused
-from scheduler.core.handlers.quotas.check import refuse_moved
+from scheduler.core.handlers.quotas.check import refuse_grown, refuse_moved
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import Rejection, no_queue
 from scheduler.core.model.effects import DropTask, Effects, PutRun, PutTask
 from scheduler.core.model.events import BulkContinued, TaskRecorded
+from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
@@ -69,6 +70,9 @@ def _update(
     spent = row.failures >= spec.retry.max_attempts or row.crashes >= spec.retry.crash_limit
     if spent or row.replica is not None:
         return SKIPPED
+    grown = task_units(len(spec.spec)) - row.units
+    if refuse_grown(state, limits, row.queue.usage, row.creator, grown) is not None:
+        return REFUSED
     queue = None
     if change.queue and change.queue != row.queue.name:
         queue = state.queues.get(change.queue)
@@ -103,7 +107,8 @@ def refuse_move(
 ) -> Rejection | None:
     """Why a queue does not accept a task that waits in another one: as if it were created there.
 
-    What its caller may have is not looked at: the task is on record already.
+    What its caller may have is not looked at: the task is on record already. Where it grows, see
+    `refuse_grown`.
     """
     if queue.name == SERVICES_QUEUE:
         return no_queue(queue.name)
@@ -112,7 +117,11 @@ def refuse_move(
         or (refuse_matching(state, queue.name, (spec,)) if state.pauses.admission else None)
         or refuse_duplicate(state, queue, (spec,), retried=True)
         or (None if queue.limits is NO_LIMITS else refuse_longer(queue, 1))
-        or refuse_moved(state, limits, queue.usage, row.units, state.blobs.size_of(row.id))
+        or refuse_moved(
+            *(state, limits, queue.usage),
+            task_units(len(spec.spec)),
+            state.blobs.size_of(row.id),
+        )
     )
 
 

@@ -59,6 +59,22 @@ def refuse_created(
     return None
 
 
+def refuse_grown(
+    state: State, limits: Limits, queue: Usage, creator: Usage, units: int
+) -> Rejection | None:
+    """Whether a task on record may weigh so much more than it does: an update must not bring what
+    could not have been created."""
+    if units <= 0:
+        return None
+    for kind, usage in ((CALLER, creator), (QUEUE, queue)):
+        _, most, _ = state.durable_quota(limits, kind, usage.name)
+        if most >= 0 and usage.stored_bytes + units * UNIT > most:
+            return _rejection(
+                kind, usage, "stored_bytes", most, usage.stored_bytes, units * UNIT
+            )
+    return None
+
+
 def refuse_moved(
     state: State, limits: Limits, queue: Usage, units: int, blobs: int
 ) -> Rejection | None:
