@@ -135,7 +135,7 @@ def test_conditions_are_all_tried():
     assert set(CONDITIONS) == {"success", "failure", "always", "each"}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(8), 69])
 def test_graphs_with_arrays_go_on_under_every_leader(seed: int, monkeypatch: pytest.MonkeyPatch):
     # Few, so that most of what happens takes several parts.
     monkeypatch.setattr("scheduler.core.handlers.finishing.MOST_WRITES", 3)

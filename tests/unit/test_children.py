@@ -18,7 +18,7 @@ from scheduler.core.model.answers import TaskCreated
 from scheduler.core.model.events.calls import Parent
 from scheduler.core.values import JobState, MemberOf, TaskState
 from tests.support.core import Cluster
-from tests.support.core_jobs import Jobs
+from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_jobs import refused as rejection
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
@@ -214,3 +214,19 @@ async def test_who_is_bound_to_a_queue_learns_of_no_parents_in_others() -> None:
         request = pb.CreateTaskRequest(spec=work, queue="mail", parent=parent)
         with pytest.raises(QuorateError, match="is in queue 'default'"):
             await api.call("CreateTask", request)
+
+
+def test_a_task_of_a_reduce_is_not_live_in_a_job_that_is_over(cluster: Cluster, jobs: Jobs) -> None:
+    node = cluster.node("n1", credit=4, slots=4)
+    job = jobs.create(1, job_spec(reduce=True))
+    jobs.succeed(node, *jobs.chunks(job))
+    (level,) = jobs.row(job).children
+    (chunk,) = jobs.chunks(level)
+    child = add(cluster, level, Parent(f"{level}.0", 0, node.instance, chunk))
+    assert isinstance(child, str)
+    jobs.succeed(node, chunk)
+    node.fail(child)
+    assert jobs.row(job).state is JobState.FAILED
+    record = cluster.recorded.of(child)
+    answer = cluster.call(lambda token: e.TaskRetryAsked(child, record, e.Request(), token))
+    assert rejection(answer) == "PART_OF_JOB"

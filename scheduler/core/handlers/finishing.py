@@ -37,7 +37,6 @@ MOST_WRITES: Final = 10
 # Tasks looked at in one step: bounds how long it holds the loop.
 _LOOKED_AT: Final = 1_000
 _WAITS: Final = (TaskState.PENDING, TaskState.SCHEDULED)
-_ENDED: Final = (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 
 
 def finish(
@@ -157,7 +156,7 @@ def move_on(
         most: writes of the event, beside a few; MOST_WRITES when 0.
     """
     members = job.members
-    if members is None:
+    if members is None or job.waits:
         advance(state, job, now, out, write=write)
         return
     most = most or MOST_WRITES
@@ -185,7 +184,7 @@ def look_anew(job: JobRow, out: Effects) -> None:
     if job.ending is not None:
         members.end_all()
     else:
-        members.look_at(TaskState.BLOCKED, *_WAITS, *_ENDED)
+        members.look_at(TaskState.BLOCKED, *_WAITS, *graph_arrays.ENDED_BADLY)
         for array in members.arrays.values():
             # One that runs may wait for what has ended since.
             members.due[array.id] = None
@@ -205,15 +204,29 @@ def reopened(state: State, row: TaskRow, now: float, out: Effects) -> None:
     _revive(state, job, now, out)
     if member.of.in_graph:
         members.reopened(member)
-    if job.ending is not None or members.broken(member) is not None:
+    if job.ending is not None or job.waits or members.broken(member) is not None:
         members.due[member.task] = None
     elif not job.held and members.ready(member):
         transitions.unblock(state, row, now)
 
 
+def _again(member: Member[JobRow], out: Effects) -> None:
+    """An array of a graph is live again: it is to be looked at, and what was skipped for it."""
+    members = member.job.members
+    assert members is not None
+    members.reopened(member)
+    members.due[member.task] = None
+    go_on(member.job, out)
+
+
 def _revive(state: State, job: JobRow, now: float, out: Effects) -> None:
     """A job of which a task is live again is ACTIVE; so is the graph that it is part of."""
     if not job.finished:
+        return
+    if job.member is not None and job.member.stale:
+        # Its graph is retried, and has not come to it yet.
+        graph_arrays.reopen(state, job, job.member, out)
+        _again(job.member, out)
         return
     job.state, job.finish_time, job.settled, job.reason = JobState.ACTIVE, 0.0, False, ""
     if job.member is not None:
@@ -221,16 +234,14 @@ def _revive(state: State, job: JobRow, now: float, out: Effects) -> None:
         moves.account(state, job)
         graph = job.member.job
         _revive(state, graph, now, out)
-        if graph.members is not None:
-            graph.members.reopened(job.member)
-            go_on(graph, out)
+        _again(job.member, out)
     advance(state, job, now, out, write=True)
 
 
 def to_reopen(members: Members[JobRow], member: Member[JobRow]) -> bool:
     """Whether a finished task is to be live again, though nobody asked for it by name."""
     job = member.job
-    if job.over or member.state not in _ENDED:
+    if job.over or member.state not in graph_arrays.ENDED_BADLY:
         return False
     return member.stale or (member.skipped and members.broken(member) is None)
 
@@ -275,8 +286,7 @@ def _look_at_array(
     if array.finished:
         if to_reopen(members, member):
             graph_arrays.reopen(state, array, member, out)
-            members.reopened(member)
-            members.due[member.task] = None
+            _again(member, out)
     elif graph.ending is not None:
         if array.ending is None:
             end_early(array, JobState.CANCELLED, f"its job: {graph.reason or 'its job ends'}", out)

@@ -79,7 +79,25 @@ def refuse_member(done: FinishedRow) -> Rejection | None:
         )
     if member.of.in_graph and members is not None and not members.complete:
         return incomplete(member.job)
+    if member.job.level and member.job.finished:
+        # It would be live in a job that is over.
+        return part_of_job(member.job)
     return None
+
+
+def part_of_job(job: JobRow) -> Rejection | None:
+    """Whether a job is part of another one, and controlled by that one alone."""
+    parent = job.parent
+    if parent is None:
+        return None
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "PART_OF_JOB",
+        f"job {job.id!r} is part of job {parent.id!r}; use the id of that job",
+        "job",
+        job.id,
+        metadata=(("parent", parent.id),),
+    )
 
 
 def incomplete(job: JobRow) -> Rejection:

@@ -136,7 +136,7 @@ def go_on(job: JobRow, out: Effects, *, anyway: bool = False) -> None:
         anyway: also when there are none, for the job's end alone.
     """
     members = job.members
-    if members is None or members.continuing or not (members.busy or anyway):
+    if members is None or members.continuing or job.waits or not (members.busy or anyway):
         return
     members.continuing = True
     tasks = tuple(task for task, _ in zip(members.wanted, range(READ_AT_ONCE), strict=False))

@@ -6,6 +6,8 @@ When that happens is decided with the other tasks of the graph, in
 
 from __future__ import annotations
 
+from typing import Final
+
 from quorate.runtime.ids import TaskId
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Member
@@ -20,7 +22,10 @@ from scheduler.core.model.effects import (
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import JobState
+from scheduler.core.values import JobState, TaskState
+
+# Those of a job's tasks that another round of it is about.
+ENDED_BADLY: Final = (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
 
 
 def begin(
@@ -64,6 +69,9 @@ def reopen(state: State, array: JobRow, member: Member[JobRow], out: Effects) ->
         array.round = member.job.round
         array.array.begin_round()
         out.writes.append(DropJobErrors(array.id))
+        if array.members is not None:
+            # Tasks that were added to it are retried with it, once it goes on.
+            array.members.look_at(*ENDED_BADLY)
     array.state, array.skipped, array.blocked, array.reason = JobState.ACTIVE, False, True, ""
     array.finish_time, array.settled = 0.0, False
     member.cursor = 0

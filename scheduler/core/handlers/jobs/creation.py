@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Members
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.bulk.retry import part_of_job
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.jobs.graphs import expect
 from scheduler.core.handlers.limits.length import refuse_longer
@@ -237,21 +238,6 @@ def _closed(state: State, event: JobClosed, known: DedupRow) -> JobKnown:
 
 
 on_job_closed = Call(JOBS_SCOPE, _refuse_close, _close, _closed)
-
-
-def part_of_job(job: JobRow) -> Rejection | None:
-    """Whether a job is part of another one, and controlled by that one alone."""
-    parent = job.parent
-    if parent is None:
-        return None
-    return Rejection(
-        ErrorKind.PRECONDITION,
-        "PART_OF_JOB",
-        f"job {job.id!r} is part of job {parent.id!r}; use the id of that job",
-        "job",
-        job.id,
-        metadata=(("parent", parent.id),),
-    )
 
 
 def finished(job: JobRow) -> Rejection:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from scheduler.core.arrays.positions import BLOCK
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.bulk.retry import part_of_job
 from scheduler.core.handlers.chunks import cancelling
 from scheduler.core.handlers.finishing import move_on
-from scheduler.core.handlers.jobs.creation import finished, part_of_job
+from scheduler.core.handlers.jobs.creation import finished
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.quotas.check import refuse_subtasks
 from scheduler.core.handlers.requests import TASKS_SCOPE, Answer, Call

@@ -69,9 +69,7 @@ def refuse_grown(
     for kind, usage in ((CALLER, creator), (QUEUE, queue)):
         _, most, _ = state.durable_quota(limits, kind, usage.name)
         if most >= 0 and usage.stored_bytes + units * UNIT > most:
-            return _rejection(
-                kind, usage, "stored_bytes", most, usage.stored_bytes, units * UNIT
-            )
+            return _rejection(kind, usage, "stored_bytes", most, usage.stored_bytes, units * UNIT)
     return None
 
 

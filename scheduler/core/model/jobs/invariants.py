@@ -91,7 +91,7 @@ def _check_members(state: State, job: JobRow, members: Members[JobRow]) -> None:
     assert members.skipped == sum(member.skipped for member in members.tasks.values())
     assert counts == members.counts, f"{job.id}: counted {counts}, kept {members.counts}"
     assert not (job.finished and members.live), f"{job.id} is over, and has live tasks"
-    assert not members.busy or members.continuing, f"{job.id}: nobody goes on"
+    assert not members.busy or members.continuing or job.waits, f"{job.id}: nobody goes on"
     # Retention may have taken those that failed.
     whole = members.complete and len(members.tasks) >= members.graph
     if members.graph and job.finished and not members.failed and whole:

@@ -300,6 +300,11 @@ class JobRow:
         )
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits for others in its graph: what was added to it, too."""
+        return self.blocked and not self.over
+
+    @property
     def over(self) -> bool:
         """Whether what is left of it is cancelled, not pending."""
         return self.ending is not None or self.finished
