@@ -219,11 +219,13 @@ async def test_who_is_bound_to_a_queue_learns_of_no_parents_in_others() -> None:
 def test_a_task_of_a_reduce_is_not_live_in_a_job_that_is_over(cluster: Cluster, jobs: Jobs) -> None:
     node = cluster.node("n1", credit=4, slots=4)
     job = jobs.create(1, job_spec(reduce=True))
-    jobs.succeed(node, *jobs.chunks(job))
+    (chunk,) = jobs.chunks(job)
+    jobs.succeed(node, chunk)
     (level,) = jobs.row(job).children
     (chunk,) = jobs.chunks(level)
-    child = add(cluster, level, Parent(f"{level}.0", 0, node.instance, chunk))
-    assert isinstance(child, str)
+    added = add(cluster, level, Parent(f"{level}.0", 0, node.instance, chunk))
+    assert isinstance(added, str)
+    child = TaskId(added)
     jobs.succeed(node, chunk)
     node.fail(child)
     assert jobs.row(job).state is JobState.FAILED
