@@ -22,6 +22,7 @@ from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import Epoch, InstanceId, TaskId
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import task_pb2
+from scheduler.agents.array_inputs import list_of
 from scheduler.agents.chunk_orders import ChunkOrders
 from scheduler.agents.control_orders import ControlOrders
 from scheduler.agents.inputs import InputError, with_inputs
@@ -246,6 +247,11 @@ async def _complete(
     nodes = member.job.members.nodes
     wanted = [(parameter, nodes[place]) for parameter, place in member.of.inputs]
     results: list[tuple[str, str, task_pb2.TaskResult | None]] = []
+    for parameter, other in wanted:
+        if other.part is not None:
+            values = await list_of(other.part, other.of.name, etcd, prefix)
+            results.append((parameter, other.of.name, values))
+    wanted = [one for one in wanted if one[1].part is None]
     at_once = min(_RESULTS_AT_ONCE, max_txn_ops)
     for start in range(0, len(wanted), at_once):
         part = wanted[start : start + at_once]

@@ -112,10 +112,8 @@ def test_arrays_are_tasks_too():
     assert (second.array.count, second.array.HasField("max_failures")) == (3, False)
     assert needs(graph.spec, 1) == [("parts", job_pb2.DEPENDENCY_CONDITION_EACH, False)]
     assert not graph.spec.graph.tasks[2].HasField("array")
-    with pytest.raises(ArgumentNotSerialisable, match="is an array, whose results are no argument"):
-        graph.add(len, parts)
-    with pytest.raises(QuorateError, match="'parts' is an array, whose results are no input"):
-        graph.add_json("m:f", inputs={"x": parts})
+    graph.add(max, parts)
+    assert dict(graph.spec.graph.tasks[3].inputs) == {"input_0": "parts"}
     with pytest.raises(QuorateError, match="open: is not of arrays in a graph"):
         graph.add_array(len, paths, open=True)
     with pytest.raises(QuorateError, match="queue: is of the whole graph"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, job_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.storage import keys
 from tests.unit.test_graphs_api import create, graph, states
 from tests.unit.test_jobs_api import leading
 
@@ -112,8 +114,9 @@ async def test_bad_arrays_are_refused_and_leave_nothing():
         into.graph.tasks[1].inputs["x"] = "a"
         assert await refusal(api, into) == ("ARRAY_INPUT", f"{field}.inputs")
         out_of = with_arrays(graph(a=(), b=()), a=2)
+        out_of.graph.tasks[0].task.python.pickle = b"x"
         out_of.graph.tasks[1].inputs["x"] = "a"
-        assert await refusal(api, out_of) == ("ARRAY_INPUT", f"{field}.inputs[x]")
+        assert await refusal(api, out_of) == ("INVALID_FIELD", f"{field}.inputs[x]")
         many = with_arrays(graph(a=(), b=()), b=20_000_000)
         assert (await refusal(api, many))[1] == "spec.graph.tasks"
         keyed = with_arrays(graph(a=(), b=()), b=2)
@@ -127,3 +130,24 @@ async def test_bad_arrays_are_refused_and_leave_nothing():
         lots = with_arrays(graph(**dict.fromkeys(names, ())), **dict.fromkeys(names, 1))
         assert (await refusal(api, lots))[1] == "spec.graph.tasks"
         assert not (await api.call("ListJobs", pb.ListJobsRequest())).jobs
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("graph-array", "array"), ("graph-deadline", "start_deadline")],
+)
+async def test_what_an_older_scheduler_would_do_wrong_is_refused_while_one_is_there(kind, field):
+    async with leading() as (api, _):
+        record = CandidateRecord(name="s9", record_kinds=set(keys.RECORD_KINDS) - {kind})
+        key = api.replica.settings.prefix + keys.ELECTION + b"/7fffffff"
+        await api.replica.etcd.put(key, record.SerializeToString())
+        spec = graph(a=(), b=["a"])
+        if field == "array":
+            with_arrays(spec, b=2)
+        else:
+            spec.graph.tasks[1].task.start_deadline.seconds = 5
+        with pytest.raises(QuorateError) as error:
+            await create(api, spec)
+        assert (error.value.reason, error.value.metadata["kind"]) == ("SCHEDULER_TOO_OLD", kind)
+        assert not (await api.call("ListJobs", pb.ListJobsRequest())).jobs
+        await create(api, graph(a=(), b=["a"]))

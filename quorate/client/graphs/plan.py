@@ -52,11 +52,6 @@ class GraphTask:
 
     def __reduce__(self) -> tuple[Any, ...]:
         using = _using.get()
-        if self.is_array:
-            raise TypeError(
-                f"{self!r} is an array, whose results are no argument; let the task wait for it "
-                "with after=, and read job.array(task).results() where it runs"
-            )
         if using is None or using.plan is not self.plan:
             raise TypeError(
                 f"{self!r} can be an argument of tasks of its own graph only; elsewhere pass "
@@ -226,9 +221,10 @@ class Plan:
     ) -> GraphTask:
         """Add an array: `work` runs once for each item, or `count` times, as in `Client.array`.
 
-        To the other tasks it is one task, which succeeds when all of its subtasks do. With
-        `on="each"` after another array of the same size, a subtask starts as soon as the same one
-        of the other has succeeded, and is skipped where that one fails.
+        As an argument of another task it stands for the list of its results. To the other tasks it
+        is one task, which succeeds when all of its subtasks do. With `on="each"` after another
+        array of the same size, a subtask starts as soon as the same one of the other has succeeded,
+        and is skipped where that one fails.
 
             parts = graph.add_array(convert, paths, max_parallel=50)
             checked = graph.add_array(check, paths, after=parts, on="each")
@@ -295,8 +291,6 @@ class Plan:
             need.condition = _condition(condition)
         for parameter, other in inputs.items():
             self._own(other)
-            if other.is_array:
-                raise invalid("inputs", f"{other.name!r} is an array, whose results are no input")
             added.inputs[parameter] = other.name
         self.spec.graph.tasks.append(added)
         self.tasks.append(task)

@@ -54,7 +54,7 @@ _OF_ARRAYS: Final = (
     *("max_parallel", "max_failure_share"),
 )
 _NOT_IN_GRAPHS: Final = ("unique",)
-# Why an array takes no input, and is none.
+# Why an array takes no input.
 ARRAY_INPUT: Final = "ARRAY_INPUT"
 _NAMES: Final = {condition: kind for kind, condition in CONDITIONS.items()}
 
@@ -195,13 +195,6 @@ def _member(
     for parameter, name in sorted(task.inputs.items()):
         here = f"{field}.inputs[{parameter[:MAX_PARAMETER]}]"
         other = _place(places, name, here)
-        if tasks[other].HasField("array"):
-            raise invalid(
-                here,
-                f"{name!r} is an array, whose results are no input; let the task read them by the "
-                "array's id",
-                reason=ARRAY_INPUT,
-            )
         _input(task.task, parameter, tasks[other].task, here)
         if other in otherwise:
             raise invalid(
