@@ -79,7 +79,7 @@ async def test_an_array_that_has_not_succeeded_has_no_result():
 
 
 async def test_too_large_results_are_refused(monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(InputError, match="INPUTS_TOO_LARGE|more than"):
+    with pytest.raises(InputError, match="have more than"):
         await read(array(5_000_000))
     monkeypatch.setattr(array_inputs, "MOST_BYTES", 10)
     with pytest.raises(InputError) as error:
