@@ -37,6 +37,7 @@ NO_REQUEST = e.Request()
 # An array: its size, and its spec.
 Shape = tuple[int, JobSpec]
 NO_ARRAYS: Mapping[str, Shape] = {}
+NO_ITEMS: Mapping[str, int] = {}
 
 
 class Graphs:
@@ -87,13 +88,19 @@ class Graphs:
         what: TaskSpec | None = None,
         max_failures: int | None = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
+        items: Mapping[str, int] = NO_ITEMS,
     ) -> object:
-        """Create the job alone."""
+        """Create the job alone; `items`: of arrays whose items follow, how many."""
         job = self.cluster.new_id()
         message = job_pb2.JobSpec(name="g", max_failures=max_failures)
         message.graph.SetInParent()
         found = records.job_spec(message, message.SerializeToString(), items=False)
         specs = self.specs(job, tasks, what, arrays)
+        for place, name in enumerate(tasks):
+            if name in items:
+                array = specs[place]
+                assert isinstance(array, GraphArray)
+                specs[place] = array._replace(loading=True, coming=items[name])
         return self.cluster.call(
             lambda token: e.JobSubmitted(
                 QueueName(queue), job, found, b"", 0, False, True, request, token, creator, specs

@@ -178,6 +178,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (Usage, "coming_tasks"): (anything, MEMORY),
     (Usage, "coming_units"): (anything, MEMORY),
     (Usage, "coming_blobs"): (anything, MEMORY),
+    (Usage, "coming_subtasks"): (anything, MEMORY),
     (DedupRow, "waiters"): (anything, MEMORY),
     (NodeRow, "allocation"): (by(lambda n, _: sorted(n.allocation.rows)), REFERENCE),
     (NodeRow, "suspect_since"): (

@@ -73,8 +73,8 @@ NO_TALLY = Tally()
 class GraphArray(NamedTuple):
     """An array that is a task of a graph, as a caller asks for it.
 
-    `spec`: of its job; `loading`: its items follow with `JobItemsAdded`; `items`: few, that are
-    there at once."""
+    `spec`: of its job; `loading`: its items follow with `JobItemsAdded`, `coming` of
+    `coming_bytes`; `items`: few, that are there at once."""
 
     member: MemberOf
     spec: JobSpec
@@ -82,3 +82,15 @@ class GraphArray(NamedTuple):
     size: int
     loading: bool = False
     items: tuple[bytes, ...] = ()
+    coming: int = 0
+    coming_bytes: int = 0
+
+    @property
+    def subtasks(self) -> int:
+        """How many it has once it is complete."""
+        return self.size + self.coming
+
+    @property
+    def bytes(self) -> int:
+        """What it weighs beside the items that follow."""
+        return len(self.template) + len(self.spec.spec) + sum(map(len, self.items))

@@ -18,7 +18,7 @@ from bisect import insort
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from quorate.runtime.ids import TaskId, offset_id
 from scheduler.core.values import DEAD, FINISHED, MemberOf, TaskState
@@ -75,6 +75,19 @@ def graph_task(job: TaskId, place: int) -> TaskId:
     return offset_id(job, 1 + place)
 
 
+class Coming(NamedTuple):
+    """What an accepted graph still brings: tasks; of these and of its arrays units of weight; bytes
+    of large values; subtasks."""
+
+    tasks: int = 0
+    units: int = 0
+    blobs: int = 0
+    subtasks: int = 0
+
+
+NOTHING: Final = Coming()
+
+
 class _Array(Protocol):
     """What is asked of the subtasks of an array."""
 
@@ -123,6 +136,13 @@ class Member(Generic[Job]):
     cursor: int = 0
     # The array that it is; None: it is a task.
     part: Job | None = None
+    # The place of the array whose subtasks those of this one wait for, each for one.
+    each: int | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        # Asked for with each report of a chunk, and edges may be many.
+        edges = self.of.edges if self.part is not None else ()
+        self.each = next((code >> 3 for code in edges if not code >> 1 & 3), None)
 
     @property
     def cleanup(self) -> bool:
@@ -144,14 +164,6 @@ class Member(Generic[Job]):
     def place(self) -> int:
         """Where in its graph it is."""
         return int(self.task, 16) - int(self.job.id, 16) - 1
-
-    @property
-    def each(self) -> int | None:
-        """The place of the array whose subtasks those of this one wait for, each for one."""
-        for code in self.of.edges:
-            if condition_of(code) is Condition.EACH:
-                return place_of(code)
-        return None
 
     @property
     def outcome(self) -> TaskState | None:
@@ -200,7 +212,7 @@ class Members(Generic[Job]):
     due: OrderedDict[TaskId, None] = field(default_factory=OrderedDict)
     wanted: dict[TaskId, None] = field(default_factory=dict)
     continuing: bool = False
-    coming: tuple[int, int, int] = (0, 0, 0)
+    coming: Coming = NOTHING
     _dependents: list[list[int]] | None = None
 
     @property

@@ -40,7 +40,8 @@ def specs_of(graph: job_pb2.JobGraph, job: TaskId) -> tuple[Spec, ...]:
             continue
         items = tuple(task.array.items)
         array = array_of(task, data, of)
-        found.append(array._replace(items=items, size=len(items) or array.size, loading=False))
+        array = array._replace(items=items, size=len(items) or array.size, loading=False)
+        found.append(array._replace(coming=0, coming_bytes=0))
     return tuple(found)
 
 
@@ -69,4 +70,10 @@ def array_of(task: job_pb2.GraphTask, template: bytes, of: MemberOf) -> GraphArr
     kept = kept_spec(spec)
     items = bool(array.items)
     what = job_spec(kept, kept.SerializeToString(deterministic=True), items=items)
-    return GraphArray(of, what, template, 0 if items else array.count, loading=items)
+    size = sum(map(len, array.items))
+    return GraphArray(
+        *(of, what, template, 0 if items else array.count),
+        loading=items,
+        coming=len(array.items),
+        coming_bytes=size,
+    )

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scheduler.core.arrays.spec import GraphArray
-from scheduler.core.graphs.members import Members
+from scheduler.core.graphs.members import Coming, Members
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.bulk.retry import part_of_job
 from scheduler.core.handlers.chunks.ending import advance
-from scheduler.core.handlers.jobs.graphs import expect
+from scheduler.core.handlers.jobs.graphs import array_coming, came, expect, items_coming
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.queues.matching_pauses import refuse_one
 from scheduler.core.handlers.queues.pauses import refuse_paused
@@ -80,8 +80,8 @@ def _refuse_graph(state: State, limits: Limits, event: JobSubmitted) -> Rejectio
     if len(state.jobs) + len(arrays) >= limits.jobs:
         return _too_many_jobs(limits)
     queue = state.queues[event.queue]
-    count = sum(array.size for array in arrays)
-    size = sum(len(array.template) + len(array.spec.spec) for array in arrays)
+    count = sum(array.subtasks for array in arrays)
+    size = sum(array.bytes + array.coming_bytes for array in arrays)
     for array in arrays:
         if (refused := refuse_one(state, event.queue, array.spec.labels)) is not None:
             return refused
@@ -114,8 +114,11 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
         job.members = Members(graph=len(event.tasks), led=True)
     moves.add(state, job)
     if event.tasks:
-        tasks, _ = _kinds(event.tasks)
-        expect(state, job, len(tasks), tasks_units(tasks), tasks_blobs(tasks))
+        tasks, arrays = _kinds(event.tasks)
+        expect(state, job, Coming(len(tasks), tasks_units(tasks), tasks_blobs(tasks)))
+        for array in arrays:
+            expect(state, job, array_coming(array))
+            expect(state, job, items_coming(array.coming, array.coming_bytes))
     else:
         out.writes.append(PutJobTemplate(job.id, event.template, event.reduce))
     if event.items:
@@ -145,6 +148,9 @@ def on_job_items_added(
             job.array.grow(job.array.count + len(items))
             job.item_bytes += sum(map(len, items))
             job.append_time = now
+            if job.member is not None:
+                size = sum(map(len, items))
+                expect(state, job.member.job, came(items_coming(len(items), size)))
         loaded = event.loads and event.last and job.loading
         if loaded:
             job.loading = False
@@ -196,6 +202,9 @@ def _refuse_items(
             "items",
             (("limit", str(MOST_SUBTASKS)),),
         )
+    if job.member is not None:
+        # They were accepted, and counted, with its graph.
+        return None
     size, more = sum(map(len, event.items)), max(0, end - count)
     return refuse_longer(job.queue, more) or refuse_subtasks(
         state, limits, job.queue.usage, job.creator.name, more, size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.arrays.spec import GraphArray
-from scheduler.core.graphs.members import graph_task
+from scheduler.core.graphs.members import Coming, graph_task
 from scheduler.core.handlers.bulk.retry import incomplete, reopen
 from scheduler.core.handlers.chunks.graph_arrays import begin as begin_array
 from scheduler.core.handlers.finishing import move_on, to_reopen
@@ -16,7 +16,7 @@ from scheduler.core.model import transitions
 from scheduler.core.model.answers import JobItemsKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects, PutRun, PutTask, Reply
 from scheduler.core.model.events.jobs import GraphTasksAdded, JobContinued
-from scheduler.core.model.indexes.usage import tasks_blobs
+from scheduler.core.model.indexes.usage import UNIT, tasks_blobs
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import JobRow
@@ -64,6 +64,7 @@ def add_tasks(
     ):
         if isinstance(spec, GraphArray):
             begin_array(state, job, task, spec, now, out)
+            expect(state, job, came(array_coming(spec)))
             continue
         assert spec.member is not None
         tasks.append(spec)
@@ -77,8 +78,9 @@ def add_tasks(
             out.writes.append(PutRun(row))
     if loaded:
         moves.account_arrays(state, job)
+        expect(state, job, came(members.coming))
     if specs or loaded:
-        expect(state, job, -len(tasks), -units, -tasks_blobs(tasks))
+        expect(state, job, came(Coming(len(tasks), units, tasks_blobs(tasks))))
         job.append_time = now
         if not job.held:
             # Those that wait for nothing go on, and more where some were cancelled meanwhile.
@@ -92,29 +94,43 @@ def add_tasks(
     return JobItemsKnown(job.id, len(members.nodes))
 
 
-def expect(state: State, job: JobRow, tasks: int, units: int, blobs: int) -> None:
-    """Count what an accepted graph still brings: another call must not take the same room.
+def expect(state: State, job: JobRow, more: Coming) -> None:
+    """Count what an accepted graph still brings, or brings no longer: another call must not take
+    the same room.
 
     The leader's memory: a later leader expects nothing, and takes nothing back."""
     members = job.members
     assert members is not None
     known = members.coming
-    tasks, units, blobs = (
-        max(more, -there) for more, there in zip((tasks, units, blobs), known, strict=True)
-    )
-    members.coming = known[0] + tasks, known[1] + units, known[2] + blobs
+    more = Coming(*(max(one, -there) for one, there in zip(more, known, strict=True)))
+    members.coming = Coming(*map(int.__add__, known, more))
     for usage in (job.creator, job.queue.usage):
-        usage.coming_tasks += tasks
-        usage.coming_units += units
-        usage.coming_blobs += blobs
+        usage.coming_tasks += more.tasks
+        usage.coming_units += more.units
+        usage.coming_blobs += more.blobs
+        usage.coming_subtasks += more.subtasks
+
+
+def came(coming: Coming) -> Coming:
+    """What is on record is not to be expected any longer."""
+    return Coming(*map(int.__neg__, coming))
+
+
+def array_coming(array: GraphArray) -> Coming:
+    """What an array of a graph brings, but for items that follow it."""
+    return Coming(units=array.bytes // UNIT, subtasks=array.size)
+
+
+def items_coming(count: int, size: int) -> Coming:
+    """What items that follow an array bring."""
+    return Coming(units=size // UNIT, subtasks=count)
 
 
 def give_up(state: State, job: JobRow) -> None:
     """A graph that is not complete stays so."""
     job.loading = False
     if job.members is not None:
-        tasks, units, blobs = job.members.coming
-        expect(state, job, -tasks, -units, -blobs)
+        expect(state, job, came(job.members.coming))
 
 
 def drop_graph(state: State, job: JobRow) -> tuple[QueueName, TaskId, TaskId] | None:

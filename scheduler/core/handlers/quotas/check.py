@@ -95,7 +95,7 @@ def refuse_subtasks(
 ) -> Rejection | None:
     """Whether so many more subtasks, and bytes of their job, are too much for the caller or
     queue."""
-    live = sum(row.usage.subtasks for row in state.queues.values())
+    live = sum(row.usage.live_subtasks for row in state.queues.values())
     if live + count > limits.live_subtasks:
         return Rejection(
             ErrorKind.EXHAUSTED,
@@ -108,8 +108,8 @@ def refuse_subtasks(
     caller = state.callers.get(creator) or Usage(creator)
     for kind, usage in ((CALLER, caller), (QUEUE, queue)):
         _, most_bytes, most = state.durable_quota(limits, kind, usage.name)
-        if most >= 0 and usage.subtasks + count > most:
-            return _rejection(kind, usage, "live_subtasks", most, usage.subtasks, count)
+        if most >= 0 and usage.live_subtasks + count > most:
+            return _rejection(kind, usage, "live_subtasks", most, usage.live_subtasks, count)
         used = usage.stored_bytes
         if size and most_bytes >= 0 and used + size > most_bytes:
             return _rejection(kind, usage, "stored_bytes", most_bytes, used, size)

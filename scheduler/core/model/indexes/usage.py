@@ -44,6 +44,8 @@ class Usage:
     # Jobs on record, and their subtasks that are not finished.
     jobs: int = 0
     subtasks: int = 0
+    # As `coming_tasks`: of the arrays of graphs.
+    coming_subtasks: int = 0
 
     @property
     def empty(self) -> bool:
@@ -54,6 +56,11 @@ class Usage:
     def tasks(self) -> int:
         """Tasks that are not finished, those of accepted batches included."""
         return self.live + self.coming_tasks
+
+    @property
+    def live_subtasks(self) -> int:
+        """Subtasks that are not finished, those of accepted graphs included."""
+        return self.subtasks + self.coming_subtasks
 
     @property
     def stored_bytes(self) -> int:

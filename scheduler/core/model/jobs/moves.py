@@ -108,10 +108,12 @@ def forget_retained(job: JobRow) -> None:
 
 def account(state: State, job: JobRow) -> None:
     """Bring what is derived from a job to what it is now."""
+    before = job.tally.succeeded
     _account(state, job)
     if job.member is not None:
         nodes.settle(state, job, job.member)
-        for other in nodes.waiting_for(job, job.member):
+        # What others see of it is what succeeded; a thousand may wait.
+        for other in nodes.waiting_for(job, job.member) if job.tally.succeeded != before else ():
             # Subtasks of it may start now.
             _account(state, other)
 
