@@ -6,12 +6,12 @@ by name, and of the waiting tasks the kinds of needs and rules, not the tasks.
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 from math import inf
 from typing import Final
 
 from scheduler.autoscaling.ask import Ask
-from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
+from scheduler.autoscaling.plan import Demand, NodeSeen, Seen, allows, new_node
 from scheduler.core.handlers.start_limits import room_of, room_of_shared
 from scheduler.core.model.rows import NodeRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
@@ -20,13 +20,20 @@ from scheduler.core.placement.choosing import taints_of
 from scheduler.core.values import NO_LIMITS, NO_NEEDS, Kind, Needs
 
 # Kinds of needs and rules that are distinguished. Tasks of further kinds count as if they needed
-# only a slot, and those with rules not at all.
+# only a slot. Kinds that a new node of the pool could not run are apart, as many again, and further
+# ones are not counted: whoever asks for nodes that there are not takes no other one's place.
 MAX_KINDS: Final = 128
+# Lanes of one queue that are looked at: tasks of each kind, priority and tenant are one. Those
+# behind are counted once the others have started.
+MOST_LANES: Final = 10_000
 
 
 def look(state: State, ask: Ask, now: float) -> Seen:
     """What there is at `now`, seconds since the epoch."""
+    nodes = [_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)]
+    new = new_node(ask.shape, nodes)
     kinds: dict[tuple[bool, Needs, Rules | None], int] = {}
+    elsewhere: dict[tuple[bool, Needs, Rules | None], int] = {}
     oldest = now
     ended = 0.0
     for queue in state.queues.values():
@@ -42,7 +49,7 @@ def look(state: State, ask: Ask, now: float) -> Seen:
         left = queue.pending.size + sum(count for _, count in more)
         if queue.limits is not NO_LIMITS:
             left = room_of(state, queue, left, now)
-        for waits, waiting in chain(queue.pending.open_kinds(), more):
+        for waits, waiting in chain(islice(queue.pending.open_kinds(), MOST_LANES), more):
             count, rules = min(waiting, left), None
             if isinstance(waits, Kind):
                 needs, rules = waits.needs, waits.rules
@@ -53,18 +60,22 @@ def look(state: State, ask: Ask, now: float) -> Seen:
                 continue
             left -= count
             kind = (slotless, needs, rules)
-            if kind not in kinds and len(kinds) >= MAX_KINDS:
-                if rules is not None:
+            found = kinds if rules is None or allows(new, rules) else elsewhere
+            if kind not in found and len(found) >= MAX_KINDS:
+                if found is elsewhere:
                     continue
                 kind = (slotless, NO_NEEDS, None)
-            kinds[kind] = kinds.get(kind, 0) + count
+            found[kind] = found.get(kind, 0) + count
         first = queue.pending.oldest()
         if first is not None:
             # Since it was created: rows do not say when a delay or a backoff ended.
             oldest = min(oldest, first.create_time)
     return Seen(
-        nodes=[_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)],
-        demands=[Demand(needs, count, own, rules) for (own, needs, rules), count in kinds.items()],
+        nodes=nodes,
+        demands=[
+            Demand(needs, count, own, rules)
+            for (own, needs, rules), count in chain(kinds.items(), elsewhere.items())
+        ],
         oldest=now - oldest,
         ended=max(0.0, now - ended) if ended else inf,
     )

@@ -116,7 +116,7 @@ def plan(ask: Ask, seen: Seen) -> Plan:
     # Those that hold work first, then those that were idle for the shortest time, then those that
     # are marked, the newest first: the others stay untouched and may go.
     nodes = sorted(seen.nodes, key=_turn)
-    new = _new_node(ask.shape, nodes)
+    new = new_node(ask.shape, nodes)
     packed = [_pack(new, seen.demands, nodes, ask.tasks_per_node / ask.shape.slots)]
     if ask.oldest_age is not None and seen.oldest > ask.oldest_age:
         # In one round. What then fits nowhere leaves its place to others, so that this alone could
@@ -201,7 +201,7 @@ def _order(demand: Demand) -> tuple[object, ...]:
 
 def _room(node: NodeSeen, demand: Demand, rounds: float) -> int:
     """How many tasks of a kind the node takes beside what it holds, worked off in `rounds`."""
-    if not node.open or not _allows(node, demand.rules):
+    if not node.open or not allows(node, demand.rules):
         return 0
     needs, held = demand.needs, node.counters_held
     wants = [
@@ -226,7 +226,7 @@ def _room(node: NodeSeen, demand: Demand, rounds: float) -> int:
     return max(0, room)
 
 
-def _allows(node: NodeSeen, rules: Rules | None) -> bool:
+def allows(node: NodeSeen, rules: Rules | None) -> bool:
     """Whether labels and taints of the node, and what runs there, allow tasks with these rules."""
     if not_tolerated(node.taints, rules) is not None:
         return False
@@ -237,7 +237,7 @@ def _allows(node: NodeSeen, rules: Rules | None) -> bool:
     )
 
 
-def _new_node(shape: Shape, nodes: Sequence[NodeSeen]) -> NodeSeen:
+def new_node(shape: Shape, nodes: Sequence[NodeSeen]) -> NodeSeen:
     """A node that is not there yet.
 
     What an agent can do beside running tasks is not part of the shape: hooks, and large values. The

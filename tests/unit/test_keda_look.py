@@ -8,9 +8,9 @@ import pytest
 
 from quorate.runtime.ids import QueueName
 from scheduler.autoscaling import look as looking
-from scheduler.autoscaling.ask import Ask
+from scheduler.autoscaling.ask import Ask, Shape
 from scheduler.autoscaling.look import look
-from scheduler.autoscaling.plan import Demand, NodeSeen, Seen
+from scheduler.autoscaling.plan import Demand, NodeSeen, Seen, plan
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import Control, PauseRow
 from scheduler.core.place_rules import Taint
@@ -105,12 +105,36 @@ def test_rules_are_told_apart_and_labels_taints_and_what_runs_are_seen() -> None
     assert one(c).running == {("app", "web"): 1}
 
 
-def test_kinds_with_rules_beyond_the_bound_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "MAX_KINDS", 1)
+def test_kinds_that_no_node_of_the_pool_runs_take_no_others_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "MAX_KINDS", 2)
     c = Cluster()
-    c.submit()
-    c.submit(placed(where=["disk=ssd"]))
-    assert seen(c).demands == [Demand(NO_NEEDS, 1)]
+    for number in range(5):
+        c.submit(placed(where=[f"disk=none-{number}"]))
+    ask = Ask(shape=Shape(labels=(("disk", "ssd"), ("zone", "a"))))
+    for where in ("disk=ssd", "zone=a", "zone!=b"):
+        c.submit(placed(where=[where]))
+    found = {str(d.rules.nodes[0]) if d.rules else "": d.count for d in seen(c, ask).demands}
+    # The third one counts as a slot.
+    assert found == {
+        "disk = ssd": 1,
+        "zone = a": 1,
+        "": 1,
+        "disk = none-0": 1,
+        "disk = none-1": 1,
+    }
+    assert plan(ask, seen(c, ask)).nodes == 3
+
+
+def test_a_look_is_bounded_also_where_each_task_is_another_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "MOST_LANES", 3)
+    c = Cluster()
+    for cpu in range(1, 10):
+        c.submit(spec(cpu=float(cpu)))
+    assert len(seen(c).demands) == 3
 
 
 def test_subtasks_have_the_rules_of_their_job_and_wait_for_its_pause() -> None:
