@@ -31,6 +31,8 @@ class AsyncTracker:
         self._ledger = Ledger()
         self._watching = asyncio.Event()
         self.failed: QuorateError | None = None
+        # Of queues to which tasks went that are waited for here. Owned.
+        self._others: dict[str, AsyncTracker] = {}
         self._task = asyncio.create_task(self._run(), name=f"quorate-watch-{queue}")
 
     async def submit(
@@ -62,7 +64,9 @@ class AsyncTracker:
         """End the stream; whoever still waits gets CANCELLED."""
         self._task.cancel()
         await asyncio.wait([self._task])
-        self._give_up(
+        for other in self._others.values():
+            await other.close()
+        self.give_up(
             QuorateError(grpc.StatusCode.CANCELLED, "CLIENT_CLOSED", "this client is closed")
         )
 
@@ -70,10 +74,10 @@ class AsyncTracker:
         try:
             await self._follow()
         except QuorateError as error:
-            self._give_up(error)
+            self.give_up(error)
         except Exception as error:
             # Our bug: nobody may be left waiting for ever because of it.
-            self._give_up(
+            self.give_up(
                 QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch failed: {error}")
             )
             raise
@@ -99,10 +103,11 @@ class AsyncTracker:
                             if list_again:
                                 # Only now: what finishes after this listing is in the stream.
                                 self._ledger.on_gap()
-                                await self._list()
+                                await self.list_finished()
                                 list_again = False
                             token = answer.resume_token or token
                             deliver(self._ledger.on_events(answer.events))
+                            await self._go_after(self._ledger.take_moved())
                             self._watching.set()
                             silence.reschedule(loop.time() + SILENCE)
                 except TimeoutError:
@@ -125,7 +130,8 @@ class AsyncTracker:
                 raise explained(broken, address)
             await asyncio.sleep(PAUSE)
 
-    async def _list(self) -> None:
+    async def list_finished(self) -> None:
+        """Find outcomes that happened while no watch was open."""
         waiting = set(self._ledger.waiting)
         if not waiting:
             return
@@ -151,11 +157,50 @@ class AsyncTracker:
             return
         if is_finished(task):
             self._settle(task_id, task)
+        elif task.queue != self._queue:
+            await self._go_after(self._ledger.take(task_id))
+
+    async def _go_after(self, moved: list[tuple[str, Sink]]) -> None:
+        queue = ""
+        while moved and not queue:
+            task_id, sink = moved[0]
+            try:
+                found = await self._calls.call(GET_TASK, pb.GetTaskRequest(id=task_id))
+                queue = found.task.queue
+            except QuorateError as error:
+                sink(error)
+                moved = moved[1:]
+        if not moved:
+            return
+        ids, sinks = [one for one, _ in moved], [sink for _, sink in moved]
+        other = self._tracker_of(queue)
+
+        async def known() -> Sequence[str]:
+            return ids
+
+        try:
+            await other.submit(known, sinks)
+        except QuorateError as error:
+            deliver([(one, error) for one in sinks])
+            return
+        try:
+            await other.list_finished()
+        except QuorateError as error:
+            other.give_up(error)
+
+    def _tracker_of(self, queue: str) -> AsyncTracker:
+        if queue == self._queue:
+            return self
+        other = self._others.get(queue)
+        if other is None or other.failed is not None:
+            other = self._others[queue] = AsyncTracker(self._calls, queue)
+        return other
 
     def _settle(self, task_id: str, outcome: Outcome) -> None:
         deliver(self._ledger.settle(task_id, outcome))
 
-    def _give_up(self, error: QuorateError) -> None:
+    def give_up(self, error: QuorateError) -> None:
+        """Every wait fails."""
         if self.failed is None:
             self.failed = error
         self._watching.set()

@@ -14,10 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NewType
 
-import grpc
-
 from quorate.client.tracking.outcome import is_finished
-from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 
@@ -38,6 +35,8 @@ class Ledger:
     def __init__(self, most_unclaimed: int = MOST_UNCLAIMED) -> None:
         self._most = most_unclaimed
         self._waiting: dict[str, Sink] = {}
+        # Who waits for tasks that have left the queue.
+        self._moved: list[tuple[str, Sink]] = []
         # Event number of each, oldest first.
         self._unclaimed: OrderedDict[str, tuple[int, task_pb2.Task]] = OrderedDict()
         self._submissions: dict[Ticket, int] = {}
@@ -98,12 +97,12 @@ class Ledger:
             del self._unclaimed[task_id]
 
     def on_events(self, events: Sequence[pb.TaskEvent]) -> list[tuple[Sink, Outcome]]:
-        """Versions of tasks arrived: the outcomes to report now."""
+        """Versions of tasks arrived: the outcomes to report now. `take_moved` follows."""
         ready: list[tuple[Sink, Outcome]] = []
         for event in events:
             if event.kind == pb.TaskEvent.KIND_DELETED:
                 # Of one that finished, that was reported before.
-                ready.extend(self.settle(event.task.id, _gone(event.task)))
+                self._moved += self.take(event.task.id)
             elif is_finished(event.task):
                 ready.extend(self._on_finished(event.task))
         return ready
@@ -120,6 +119,17 @@ class Ledger:
                 self._dropped = max(self._dropped, number)
         return []
 
+    def take_moved(self) -> list[tuple[str, Sink]]:
+        """Tasks that have left the queue since it was last asked, and who waits for each: their
+        outcomes are in another queue, and no longer expected here."""
+        moved, self._moved = self._moved, []
+        return moved
+
+    def take(self, task_id: str) -> list[tuple[str, Sink]]:
+        """A task and who waits for it, no longer here; nothing where nobody does."""
+        sink = self._waiting.pop(task_id, None)
+        return [] if sink is None else [(task_id, sink)]
+
     def settle(self, task_id: str, outcome: Outcome) -> list[tuple[Sink, Outcome]]:
         """The outcome of one task was found in another way."""
         sink = self._waiting.pop(task_id, None)
@@ -128,16 +138,7 @@ class Ledger:
     def give_up(self, error: BaseException) -> list[tuple[Sink, Outcome]]:
         """No outcome will come any more: every wait fails."""
         ready: list[tuple[Sink, Outcome]] = [(sink, error) for sink in self._waiting.values()]
+        ready += [(sink, error) for _, sink in self.take_moved()]
         self._waiting.clear()
         self._unclaimed.clear()
         return ready
-
-
-def _gone(task: task_pb2.Task) -> QuorateError:
-    return QuorateError(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        "TASK_MOVED",
-        f"task {task.id} is no longer in queue {task.queue}: somebody moved it to another one; "
-        "wait for it by its id",
-        metadata={"task": task.id},
-    )

@@ -4,7 +4,7 @@ The stream is opened, and its first token received, before the first task is sub
 outcome can be missed; after any break, and when nothing is heard for `SILENCE` seconds, it resumes
 behind the last token seen, on whichever scheduler answers. When the token is too old (OUT_OF_RANGE)
 it begins anew and lists the queue's tasks once. When no scheduler answers for `retry_for` seconds,
-every wait fails.
+every wait fails. A task that goes to another queue is followed there, by a tracker of that queue.
 
     submit --begin--> CreateTask/BatchCreateTasks --ids--> claim
                                  watch thread --events--> ledger --> sinks
@@ -53,6 +53,8 @@ class Tracker:
         self._closing = threading.Event()
         self._failure: QuorateError | None = None
         self._call: Any = None
+        # Of queues to which tasks went that are waited for here. Owned.
+        self._others: dict[str, Tracker] = {}
         self._thread = threading.Thread(
             target=self._run, name=f"quorate-watch-{queue}", daemon=True
         )
@@ -87,7 +89,7 @@ class Tracker:
         """As `submit`, for tasks that exist already."""
         self.submit(lambda: ids, sinks)
         # What finished before the watch began is not in it.
-        self._list()
+        self.list_finished()
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -97,7 +99,10 @@ class Tracker:
     def unfinished(self) -> list[str]:
         """Ids of tasks whose outcomes are still to come, the oldest first."""
         with self._lock:
-            return self._ledger.waiting
+            found = self._ledger.waiting
+        for other in list(self._others.values()):
+            found += other.unfinished
+        return sorted(found)
 
     @property
     def failed(self) -> QuorateError | None:
@@ -110,7 +115,9 @@ class Tracker:
         self._stop_stream()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
-        self._give_up(
+        for other in list(self._others.values()):
+            other.close(timeout=timeout)
+        self.give_up(
             QuorateError(grpc.StatusCode.CANCELLED, "CLIENT_CLOSED", "this client is closed")
         )
 
@@ -123,10 +130,10 @@ class Tracker:
         try:
             self._follow()
         except QuorateError as error:
-            self._give_up(error)
+            self.give_up(error)
         except Exception as error:
             # Our bug: nobody may be left waiting for ever because of it.
-            self._give_up(
+            self.give_up(
                 QuorateError(grpc.StatusCode.INTERNAL, "WATCH_BROKEN", f"the watch failed: {error}")
             )
             raise
@@ -157,7 +164,7 @@ class Tracker:
                             # Only now: what finishes after this listing is in the stream.
                             with self._lock:
                                 self._ledger.on_gap()
-                            self._list()
+                            self.list_finished()
                             list_again = False
                         token = answer.resume_token or token
                         self._deliver(answer)
@@ -189,9 +196,45 @@ class Tracker:
     def _deliver(self, answer: pb.WatchTasksResponse) -> None:
         with self._lock:
             ready = self._ledger.on_events(answer.events)
+            moved = self._ledger.take_moved()
         deliver(ready)
+        self._go_after(moved)
 
-    def _list(self) -> None:
+    def _go_after(self, moved: list[tuple[str, Sink]]) -> None:
+        """Tasks went to other queues: wait for them there. One that went elsewhere than the first
+        is found by the tracker there."""
+        queue = ""
+        while moved and not queue:
+            task_id, sink = moved[0]
+            try:
+                queue = self._calls.call(GET_TASK, pb.GetTaskRequest(id=task_id)).task.queue
+            except QuorateError as error:
+                sink(error)
+                moved = moved[1:]
+        if not moved:
+            return
+        ids, sinks = [one for one, _ in moved], [sink for _, sink in moved]
+        other = self._tracker_of(queue)
+        try:
+            other.submit(lambda: ids, sinks)
+        except QuorateError as error:
+            deliver([(one, error) for one in sinks])
+            return
+        try:
+            other.list_finished()
+        except QuorateError as error:
+            other.give_up(error)
+
+    def _tracker_of(self, queue: str) -> Tracker:
+        """One of a queue that works; of its own queue itself."""
+        if queue == self._queue:
+            return self
+        other = self._others.get(queue)
+        if other is None or other.failed is not None:
+            other = self._others[queue] = Tracker(self._calls, queue)
+        return other
+
+    def list_finished(self) -> None:
         """Find outcomes that happened while no watch was open."""
         with self._lock:
             waiting = set(self._ledger.waiting)
@@ -222,13 +265,18 @@ class Tracker:
             return
         if is_finished(task):
             self._settle(task_id, task)
+        elif task.queue != self._queue:
+            with self._lock:
+                moved = self._ledger.take(task_id)
+            self._go_after(moved)
 
     def _settle(self, task_id: str, outcome: Outcome) -> None:
         with self._lock:
             ready = self._ledger.settle(task_id, outcome)
         deliver(ready)
 
-    def _give_up(self, error: QuorateError) -> None:
+    def give_up(self, error: QuorateError) -> None:
+        """Every wait fails."""
         with self._lock:
             if self._failure is None:
                 self._failure = error

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -41,12 +41,13 @@ ALL: Final = ""
 class Notification(NamedTuple):
     """A change as watchers see it."""
 
-    # 0 for a deletion.
+    # 0 for a deletion; MOVED where the task is in another queue from then on.
     state: int
     # A WatchTasksResponse with this event alone: such bytes joined are one with all of them.
     data: bytes
 
 
+MOVED: Final = -2
 _UNMADE: Final = Notification(-1, b"")
 
 
@@ -58,7 +59,17 @@ class Change:
         told: what watchers see; None when they see nothing. Made when first wanted, once for all.
     """
 
-    __slots__ = ("_event", "_generation", "_notification", "at", "kind", "queue", "size", "task")
+    __slots__ = (
+        "_event",
+        "_generation",
+        "_moved",
+        "_notification",
+        "at",
+        "kind",
+        "queue",
+        "size",
+        "task",
+    )
 
     def __init__(
         self,
@@ -68,6 +79,8 @@ class Change:
         task: str,
         event: WatchEvent,
         generation: int,
+        *,
+        moved: bool = False,
     ) -> None:
         self.at = at
         self.kind = kind
@@ -76,6 +89,7 @@ class Change:
         self.size = len(event.kv.key) + len(event.kv.value)
         self._event: WatchEvent | None = event
         self._generation = generation
+        self._moved = moved
         self._notification: Notification | None = _UNMADE
 
     @property
@@ -94,7 +108,7 @@ class Change:
                 return None
             notification = pb.TaskEvent(kind=pb.TaskEvent.KIND_DELETED)
             notification.task.id, notification.task.queue = self.task, self.queue
-            state = 0
+            state = MOVED if self._moved else 0
         elif self.kind == b"runs":
             run = r.RunRecord.FromString(event.kv.value)
             view = views.task(self.queue, self.task, None, run, now=0.0, full=False)
@@ -117,7 +131,7 @@ class Change:
 
 
 def changes_in(
-    events: Iterable[WatchEvent], prefix: bytes, generation: int, *, exact: bool = True
+    events: Sequence[WatchEvent], prefix: bytes, generation: int, *, exact: bool = True
 ) -> Iterator[Change]:
     """The changes of tasks among a watch's events of whole revisions.
 
@@ -126,6 +140,7 @@ def changes_in(
             one stands at the end of its revision.
     """
     skip, revision, index = len(prefix), 0, -1
+    came: set[tuple[int, str]] | None = None
     for event in events:
         kv = event.kv
         if kv.mod_revision != revision:
@@ -136,7 +151,22 @@ def changes_in(
             continue
         queue, _, task = rest.partition(b"/")
         at = (revision, index if exact else WHOLE)
-        yield Change(at, kind, queue.decode(), task.decode(), event, generation)
+        moved = False
+        if event.deleted and kind == b"tasks":
+            if came is None:
+                came = _created(events, skip)
+            moved = (revision, task.decode()) in came
+        yield Change(at, kind, queue.decode(), task.decode(), event, generation, moved=moved)
+
+
+def _created(events: Iterable[WatchEvent], skip: int) -> set[tuple[int, str]]:
+    """The tasks whose records were put, and in which revision: one that was deleted in the same one
+    has gone to another queue."""
+    found = set()
+    for event in events:
+        if not event.deleted and event.kv.key[skip:].startswith(b"tasks/"):
+            found.add((event.kv.mod_revision, event.kv.key.rpartition(b"/")[2].decode()))
+    return found
 
 
 class _Lane:

@@ -17,7 +17,7 @@ from quorate.runtime.errors import invalid
 from quorate.runtime.ids import TaskId, is_task_id
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler.api.tasks.changes import WHOLE, Change
+from scheduler.api.tasks.changes import MOVED, WHOLE, Change
 from scheduler.core.graphs.members import MOST_NODES, graph_task
 
 # Of one answer.
@@ -139,8 +139,11 @@ class Pick:
         if self.queue and change.queue != self.queue:
             return None
         notification = change.notification
-        if notification is None or (self._states and notification.state not in self._states):
+        if notification is None:
             return None
+        if self._states and notification.state not in self._states:
+            # Who waits for a task in its queue must learn that it is elsewhere.
+            return notification.data if notification.state == MOVED and self.queue else None
         return notification.data
 
     def _answer(self, parts: list[bytes]) -> Answer:
