@@ -11,6 +11,7 @@ from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.handlers.queues.update import settings_of
 from scheduler.core.model import events as e
 from scheduler.core.model.limits.permits import of_share
+from scheduler.core.placement.turns import InTurn
 from scheduler.core.queues.slot_time import SlotTime
 from scheduler.core.values import QueueOrder
 from tests.support.core import Cluster
@@ -250,3 +251,27 @@ def test_queues_that_are_gone_leave_nothing_behind() -> None:
             turns.leave(first) if first != "stays" else turns.set_aside(first)
         now += 0.01
     assert not turns.charged
+
+
+def test_a_full_cluster_costs_no_look_at_each_queue_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[object] = []
+    next_of = InTurn.next
+
+    def count(turns: InTurn) -> object:
+        looked.append(turns)
+        return next_of(turns)
+
+    monkeypatch.setattr(InTurn, "next", count)
+    c = Cluster()
+    for number in range(50):
+        c.queue(f"q{number}")
+        c.submit(queue=f"q{number}")
+    node = c.node("n1", credit=1)
+    looked.clear()
+    (task,) = node.has
+    node.succeed(task)
+    assert len(node.has) == len(looked) == 1
+    c.submit(queue="q1")
+    assert len(looked) == 1

@@ -164,17 +164,21 @@ def _needed(state: State, now: float) -> NodeRow | None:
 
 def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkIds | None) -> int:
     """One pass over what waits; how many more may be assigned."""
-    turns = turns_of(state, now)
-    if turns is None or limit <= 0:
+    if not state.waiting or limit <= 0:
         return limit
     open_nodes = [node for node in state.nodes.values() if usable(state, node)]
     nodes = [node for node in open_nodes if len(node.allocation.rows) < node.credit]
     free = sum(node.credit - len(node.allocation.rows) for node in nodes)
+    # Where thousands of queues wait none of them is looked at for nothing.
+    has_replicas = SERVICES_QUEUE in state.waiting
+    turns = turns_of(state, now) if free > 0 or has_replicas else None
+    if turns is None:
+        return limit
     left = limit
     strategies: dict[QueueName, Strategy] = {}
     choosing = Choosing(state, open_nodes, nodes)
     chunk_slots = sum(node.slots for node in open_nodes if node.takes_chunks) if chunk_ids else 0
-    while left > 0 and (turn := turns.next()) is not None:
+    while left > 0 and (free > 0 or has_replicas) and (turn := turns.next()) is not None:
         queue, most = turn
         # Replicas take no credit: their queue goes on when the others have to wait.
         replicas = queue.name == SERVICES_QUEUE
@@ -184,6 +188,7 @@ def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkId
             wanted = room_of(state, queue, wanted, now)
         if not among or wanted <= 0:
             turns.set_aside(queue)
+            has_replicas = has_replicas and not replicas
             continue
         strategy = strategies.get(queue.name)
         if strategy is None:
@@ -197,6 +202,7 @@ def _pass(state: State, now: float, limit: int, out: Effects, chunk_ids: ChunkId
             free -= placed
         if placed < wanted or not queue.pending.size:
             turns.set_aside(queue)
+            has_replicas = has_replicas and not replicas
     if choosing.near_waits and choosing.labels_came:
         # It may be what others have to be near: they may have been looked at before it.
         out.more = True

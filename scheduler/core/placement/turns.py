@@ -58,6 +58,8 @@ def turns_of(state: State, now: float) -> Alone | InTurn | None:
         return None
     if len(waiting) == 1 and not state.slot_time.on:
         return Alone(waiting[0])
-    if state.slot_time.look([(queue.name, queue.running) for queue in waiting], now):
+    # How many run matters when the turns begin.
+    on = state.slot_time.on
+    if state.slot_time.look([(queue.name, 0 if on else queue.running) for queue in waiting], now):
         return InTurn(state.slot_time, waiting)
     return Alone(waiting[0])

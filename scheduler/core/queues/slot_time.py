@@ -60,7 +60,8 @@ class SlotTime:
         """A pass begins. Whether the queues take turns in it; else there is only one.
 
         Args:
-            waiting: the queues that have something waiting, and how many attempts of each run.
+            waiting: the queues that have something waiting, and how many attempts of each run;
+                that is looked at where attempts are not charged yet.
         """
         if len(waiting) > 1:
             self._until = now + _LASTS
