@@ -9,7 +9,7 @@ from scheduler.autoscaling.look import look
 from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
-from scheduler.core.values import LengthPolicy, Rate, TaskState
+from scheduler.core.values import JobState, LengthPolicy, Rate, TaskState
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, job_spec, refused
 from tests.support.core_log import Log
@@ -95,3 +95,25 @@ def test_an_autoscaler_sees_the_subtasks_that_wait(cluster, jobs):
     cluster.submit()
     demands = {demand.needs.cpu: demand.count for demand in look(cluster.state, Ask(), 0.0).demands}
     assert demands == {2.0: 50, 0.0: 4}
+
+
+def test_reduces_to_come_count_as_live_from_the_start(cluster, jobs):
+    node = cluster.node("n", credit=100)
+    # 96 subtasks, 10 reduces of the first level and one of the second.
+    refused_one = jobs.ask_create(96, job_spec(fan_in=10), creator="a")
+    assert refused(refused_one) == "TOO_MANY_LIVE_SUBTASKS"
+    job = jobs.create(80, job_spec(fan_in=10), creator="a")
+    usage = cluster.state.callers["a"]
+    assert usage.subtasks == 80 + 8 + 1
+    most = usage.subtasks
+    while not jobs.row(job).finished:
+        for chunk in sorted(cluster.state.chunks):
+            jobs.succeed(node, chunk)
+            assert usage.subtasks <= most
+            most = usage.subtasks
+        if len(jobs.row(job).children) == 1:
+            # The room of its last level is kept.
+            left = 100 - usage.subtasks
+            assert refused(jobs.ask_create(left + 1, creator="a")) == "TOO_MANY_LIVE_SUBTASKS"
+    assert jobs.row(job).state is JobState.SUCCEEDED
+    assert usage.subtasks == 0

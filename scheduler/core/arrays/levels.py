@@ -29,6 +29,15 @@ def levels(count: int, fan_in: int) -> int:
     return found
 
 
+def reduces(count: int, fan_in: int) -> int:
+    """How many reduces all these levels have together."""
+    found = left = size_of_next(count, fan_in)
+    while left > 1:
+        left = size_of_next(left, fan_in)
+        found += left
+    return found
+
+
 def inputs(position: int, fan_in: int, count: int) -> tuple[int, int]:
     """Which of `count` results the reduce at a position gets: the first, and behind the last."""
     if not fan_in:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scheduler.core.arrays.levels import reduces
 from scheduler.core.place_rules import Label, Rules
 from scheduler.core.values import MemberOf, Needs, RetryPolicy
 
@@ -50,6 +51,10 @@ class ReduceSpec(NamedTuple):
     # Results of one reduce; 0: all.
     fan_in: int = 0
 
+    def reduces(self, count: int) -> int:
+        """How many reduces it takes from so many results to one."""
+        return reduces(count, self.fan_in)
+
 
 class Tally(NamedTuple):
     """What a job adds to the sums of its queue and its creator."""
@@ -62,7 +67,7 @@ class Tally(NamedTuple):
     cancelled: int = 0
     # Of an array in a graph: those that wait for others.
     blocked: int = 0
-    # Subtasks that are not finished.
+    # Subtasks that are not finished, and reduces to come.
     live: int = 0
     units: int = 0
 

@@ -139,6 +139,7 @@ def _refuse_retry(state: State, limits: Limits, event: JobRetryAsked) -> Rejecti
             "job",
             job.id,
         )
+    left += job.reduces_to_come
     return refuse_subtasks(state, limits, job.queue.usage, job.creator.name, left, 0)
 
 

@@ -52,11 +52,14 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
         return _refuse_graph(state, limits, event)
     size = len(event.template) + len(event.reduce) + len(event.spec.spec)
     size += sum(map(len, event.items))
+    count = event.size
+    if event.spec.reduce is not None:
+        count += event.spec.reduce.reduces(count)
     return (
         refuse_paused(queue)
         or refuse_one(state, event.queue, event.spec.labels)
         or refuse_longer(queue, event.size)
-        or refuse_subtasks(state, limits, queue.usage, event.created_by, event.size, size)
+        or refuse_subtasks(state, limits, queue.usage, event.created_by, count, size)
     )
 
 
@@ -206,8 +209,11 @@ def _refuse_items(
         # They were accepted, and counted, with its graph.
         return None
     size, more = sum(map(len, event.items)), max(0, end - count)
+    live, reduce = more, job.spec.reduce
+    if reduce is not None and more:
+        live += reduce.reduces(end) - reduce.reduces(count)
     return refuse_longer(job.queue, more) or refuse_subtasks(
-        state, limits, job.queue.usage, job.creator.name, more, size
+        state, limits, job.queue.usage, job.creator.name, live, size
     )
 
 

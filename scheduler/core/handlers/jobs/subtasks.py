@@ -121,8 +121,9 @@ def _refuse_retry(state: State, limits: Limits, event: SubtaskRetryAsked) -> Rej
         )
     if job.ending is not None:
         return finished(job)
+    live = 1 + job.reduces_to_come if job.finished else 1
     return refuse_longer(job.queue, 1) or refuse_subtasks(
-        state, limits, job.queue.usage, job.creator.name, 1, 0
+        state, limits, job.queue.usage, job.creator.name, live, 0
     )
 
 

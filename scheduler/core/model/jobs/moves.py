@@ -43,6 +43,8 @@ def add(state: State, job: JobRow) -> None:
         nodes.join(state, job, job.member)
     elif job.parent is not None:
         job.parent.children[job.id] = job
+        # A level of reduces that was still to come is there.
+        _apply(job.parent, job.parent.count_up())
     job.creator.jobs += 1
     if job.id > state.last_id:
         state.last_id = job.id

@@ -309,6 +309,17 @@ class JobRow:
         """Whether what is left of it is cancelled, not pending."""
         return self.ending is not None or self.finished
 
+    @property
+    def reduces_to_come(self) -> int:
+        """Reduces of levels that are not there yet, as long as nothing fails."""
+        reduce = self.spec.reduce
+        if reduce is None:
+            return 0
+        latest = next(reversed(self.children.values()), None)
+        if latest is None:
+            return reduce.reduces(self.array.count)
+        return reduce.reduces(latest.array.count) if latest.array.count > 1 else 0
+
     def index(self, position: int) -> int:
         """The index that people see."""
         return self.spec.first_index + self.spec.index_step * position
@@ -317,7 +328,7 @@ class JobRow:
         """What it adds to the sums now."""
         array = self.array
         running = array.out
-        blocked = 0
+        blocked = to_come = 0
         if self.over:
             scheduled = pending = 0
             cancelled = array.count - array.succeeded - array.failed - running
@@ -326,6 +337,9 @@ class JobRow:
             blocked = array.shut_out
             if self.blocked:
                 blocked, pending = blocked + pending, 0
+            if self.spec.reduce is not None:
+                # Their room is kept: a level must not be refused when all before it is done.
+                to_come = self.reduces_to_come
         size = _JOB_RECORDS + len(self.spec.spec) + self.template_bytes + self.item_bytes
         known = array.succeeded + array.failed + array.waiting
         size += array.stored_bytes + _BLOCK_RECORD * -(-known // BLOCK)
@@ -337,7 +351,7 @@ class JobRow:
             array.failed,
             cancelled,
             blocked,
-            0 if self.finished else scheduled + pending + blocked + running,
+            0 if self.finished else scheduled + pending + blocked + running + to_come,
             size // UNIT,
         )
 
