@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal.journal import Journal
@@ -14,6 +15,9 @@ from scheduler.engine.ports import Encoder
 GROUP_BYTES = 512 << 10
 # Deletions in one Txn of retention: of the longest names, callers and request ids 1.8 KB each.
 PURGED_AT_ONCE = 800
+
+# Writes of attempts and of chunks that are given to nodes.
+_ASSIGNMENTS: Final = frozenset((fx.PutRun, fx.PutChunk))
 
 
 class WriteGroup:
@@ -59,21 +63,26 @@ class WriteGroup:
     ) -> None:
         """Join a placement: first what it took of rate limits, then its assignments.
 
-        Each assignment is one write and one effect: they are cut alike.
+        Each assignment is one write and one effect; what else is written (a job that begins) comes
+        between. No effect goes with an earlier Txn than its write: so many assignments as are
+        written, so many effects follow.
         """
         for rate in rates:
             if len(self._ops) >= self._most_ops:
                 self.flush()
             self._encode((rate,))
-        done, size = 0, len(writes)
+        done, size, given = 0, len(writes), 0
         while done < size:
             space = self._most_ops - len(self._ops)
             if space <= 0:
                 self.flush()
                 continue
-            self._encode(writes[done : done + space])
-            self.after += after[done : done + space]
-            done += space
+            part = writes[done : done + space]
+            self._encode(part)
+            written = given + sum([type(write) in _ASSIGNMENTS for write in part])
+            self.after += after[given:written]
+            done, given = done + space, written
+        self.after += after[given:]
 
     def _encode(self, writes: Sequence[fx.Write]) -> None:
         """Encode writes; the group goes first if it would grow too large."""

@@ -1,10 +1,11 @@
 """Any interleaving of what callers, agents, time and leaders may do to the whole core: tasks,
-arrays, limits, schedules, services.
+arrays, graphs, limits, ordering and unique keys, pauses, taints and rules, schedules, services.
 
-The actions are those of the seeded histories (`tests.support.core_history`, `test_jobs_fold`); here
-hypothesis chooses them and what they draw, and makes a failing history short. The core's own
-invariants and the limits of every start are checked in each step; after each, a standby that loads
-the log knows what the leader knows.
+The actions are those of the seeded histories (`tests.support.core_history*`, `test_jobs_fold`);
+here hypothesis chooses them and what they draw, and makes a failing history short. The core's own
+invariants, and of every start what it must obey (`tests.support.core_starts`), are checked in each
+step; after each, a standby that loads the log knows what the leader knows. At the end nothing holds
+anything back, and everything ends: no permit and no turn is left.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.property.test_jobs_fold import JobsHistory
+from tests.support.core_history_more import MoreHistory
 from tests.support.same_state import differences, settle
 
+
+class WholeHistory(MoreHistory, JobsHistory):
+    """Everything at once."""
+
+
 # What most of a history is made of, and everything else that may happen.
-WORK = ("do_submit", "do_batch", "do_job", "do_schedule", "do_tick", "do_node")
+WORK = ("do_submit", "do_batch", "do_job", "do_graph", "do_schedule", "do_tick", "do_node")
 AGENTS = ("do_start", "do_finish", "do_report", "do_report", "do_whole_chunk", "do_part")
-ANYTHING = sorted(name for name in dir(JobsHistory) if name.startswith("do_"))
+ANYTHING = sorted(name for name in dir(WholeHistory) if name.startswith("do_"))
 ACTIONS = [*WORK, *WORK, *AGENTS, *AGENTS, *ANYTHING]
 # One number for all that an action draws: more of a history varies, and it can still be made short.
 randoms = st.integers(0, 1 << 20).map(Random)
@@ -32,7 +39,7 @@ class WholeCore(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 3))
     def begin(self, seed: int) -> None:
-        self.history = JobsHistory(seed)
+        self.history = WholeHistory(seed)
         self.history.do_node()
 
     @rule(what=st.sampled_from(ACTIONS), random=randoms)

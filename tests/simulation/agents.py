@@ -17,6 +17,7 @@ from scheduler.storage import keys
 from tests.simulation.chunks import Chunks
 from tests.simulation.network import PREFIX, Way
 from tests.simulation.promises.starts import GPU
+from tests.support.core_rules import LABELS
 
 if TYPE_CHECKING:
     from tests.simulation.sessions import Session
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 NODE_TTL = 3
 _KEEPALIVE = 1.0
-# Of the nodes.
-LABELS = {"n0": {"zone": "a"}, "n1": {"zone": "b"}, "n2": {"zone": "a", "disk": "ssd"}}
 # As an agent: after this long nothing is late any more.
 _LATEST_ARRIVAL = 30.0
 

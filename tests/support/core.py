@@ -41,12 +41,13 @@ from scheduler.core.values import (
 )
 from scheduler.storage import records
 from tests.support.core_limits import DAY as DAY
-from tests.support.core_limits import LimitCalls, check_starts
+from tests.support.core_limits import LimitCalls
 from tests.support.core_log import Log
 from tests.support.core_node import FakeNode
 from tests.support.core_recorded import Recorded
 from tests.support.core_services import ServiceCalls
 from tests.support.core_specs import START, spec
+from tests.support.core_starts import check_starts
 from tests.support.tokens import Token
 
 

@@ -1,4 +1,4 @@
-"""What a `Cluster` of tests does about limits, and what must hold of every start."""
+"""What a `Cluster` of tests does about limits."""
 
 from __future__ import annotations
 
@@ -7,32 +7,10 @@ from typing import Any
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers.queues.update import settings_of
-from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.state import DEFAULT_QUEUE, State
 from scheduler.core.values import Disconnect, Placement, QueueLimits, Rate
-
-
-def check_starts(state: State, out: fx.Effects) -> None:
-    """No start exceeds a limit, whatever was changed before."""
-    for effect in out.after:
-        if not isinstance(effect, fx.StartAttempt):
-            continue
-        row, queue = effect.row, effect.row.queue
-        held: list[tuple[int, int, str]] = [(queue.limits.max_running, queue.running, queue.name)]
-        if row.limits is not None:
-            key = row.limits.key
-            if key:
-                most = queue.limits.max_running_per_key
-                held.append((most, queue.running_by_key[key], f"{queue.name}/{key}"))
-            for name in row.limits.shared:
-                shared = state.permits.shared.get(name)
-                most = shared.max_running if shared is not None else 0
-                held.append((most, state.permits.running[name], name))
-        for most, running, name in held:
-            assert not most or running <= most, f"{running} of {most} run by {name}"
-
 
 DAY = 86_400.0
 
