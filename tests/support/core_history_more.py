@@ -28,7 +28,7 @@ class MoreHistory(HistoryBase):
         self.begun: dict[TaskId, dict] = {}
 
     def spec(self, *, alone: bool = False) -> TaskSpec:
-        what = super().spec(alone=alone)
+        what: TaskSpec = super().spec(alone=alone)
         if self.rng.random() < 0.5:
             return what
         made = with_rules(what, self.rng)

@@ -40,7 +40,8 @@ def test_an_assignment_is_sent_with_the_txn_that_holds_it_also_where_jobs_begin(
     out = cluster.machine.place(cluster.now, 100)
     assert len(out.writes) > len(out.after) == 7
 
-    journal, sent = Journal(), []
+    journal = Journal()
+    sent: list[fx.After] = []
 
     def committed(after: Sequence[fx.After], revision: int) -> None:
         sent.extend(after)
