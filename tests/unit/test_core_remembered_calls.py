@@ -166,6 +166,18 @@ def retry_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     return lambda r, token: e.JobRetryAsked(job, r, token)
 
 
+def cancel_subtask(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    task = TaskId(f"{Jobs(c).create(3)}.1")
+    return lambda r, token: e.SubtaskCancelAsked(task, r, token)
+
+
+def retry_subtask(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    jobs = Jobs(c)
+    job = jobs.create(3)
+    jobs.cancel_one(job, 1)
+    return lambda r, token: e.SubtaskRetryAsked(TaskId(f"{job}.1"), r, token)
+
+
 def delete_job(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     jobs = Jobs(c)
     job = jobs.create(3)
@@ -248,22 +260,11 @@ ALL: list[Make] = [
     create_batch,
     pause_task,
     cancel_tasks,
-    create_schedule,
-    update_schedule,
-    delete_schedule,
-    pause_schedule,
-    run_schedule,
-    backfill_schedule,
-    create_job,
-    close_job,
-    cancel_job,
-    pause_job,
-    update_job,
-    signal_task,
-    create_pause,
-    delete_pause,
-    retry_job,
-    delete_job,
+    *(create_schedule, update_schedule, delete_schedule, pause_schedule),
+    *(run_schedule, backfill_schedule),
+    *(create_job, close_job, cancel_job, pause_job, update_job, retry_job, delete_job),
+    *(cancel_subtask, retry_subtask),
+    *(signal_task, create_pause, delete_pause),
 ]
 # One of each that has room of its own.
 KINDS: list[Make] = [
