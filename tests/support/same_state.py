@@ -199,6 +199,8 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (State, "job_timers"): (by(lambda s, _: next_due(s)), "entries that moved on may be left"),
     (State, "job_changes"): (anything, OWN),
     (State, "recall_at"): (anything, MEMORY),
+    (State, "aside_at"): (anything, MEMORY),
+    (State, "aside_from"): (anything, MEMORY),
     (State, "reservation"): (anything, MEMORY),
     (Pauses, "aside"): (anything, MEMORY),
     (Pauses, "over"): (anything, MEMORY),

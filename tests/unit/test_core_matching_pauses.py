@@ -9,9 +9,11 @@ from scheduler.core.handlers.queues.matching_pauses import MOST_OF_ONE, MOST_PAU
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.rows import PauseRow
+from scheduler.core.model.limits.pauses import Pauses
+from scheduler.core.model.rows import PauseRow, TaskRow
+from scheduler.core.placement import aside
 from scheduler.core.placement.explain import Why, explain
-from scheduler.core.values import Origin, PauseScope, TaskState
+from scheduler.core.values import Kind, Origin, PauseScope, TaskState
 from tests.support.core import Cluster
 from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_log import Log
@@ -253,3 +255,38 @@ def test_whoever_leads_names_the_same_one_of_several():
         pause(c, name, labels=MAIL)
     assert [row.name for row in c.state.pauses.dispatch] == ["first", "second"]
     assert log.loaded().state.pauses.dispatch == c.state.pauses.dispatch
+
+
+def test_tasks_that_nothing_has_room_for_are_looked_at_in_bounded_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aside, "_COMPARED", 3)
+    c = Cluster()
+    held = []
+    for number in range(5):
+        queue = c.queue(f"q{number}")
+        c.submit(queue=queue)
+        held.append(c.submit(spec(cpu=1.0)._replace(labels=MAIL), queue=queue))
+    looked: list[TaskId] = []
+    of = Pauses.of
+
+    def count(pauses: Pauses, row: TaskRow) -> PauseRow | None:
+        looked.append(row.id)
+        return of(pauses, row)
+
+    monkeypatch.setattr(Pauses, "of", count)
+    pause(c, labels=MAIL)
+    most = 0
+    for _ in range(20):
+        looked.clear()
+        # No pass meets them, and time brings the next look.
+        c.advance(0.6)
+        most = max(most, len(looked))
+    assert most <= 8
+    waits = [c.row(task).kind for task in held]
+    assert [isinstance(kind, Kind) and kind.pause for kind in waits] == ["p"] * 5
+    # Nothing is left: passes of the same moment look at none again.
+    looked.clear()
+    c.submit(queue="q0")
+    c.submit(queue="q1")
+    assert len(looked) <= 4

@@ -159,6 +159,8 @@ def test_what_a_pause_holds_back_waits_for_no_node() -> None:
     for number in range(5):
         c.submit(placed({"app": "mail"}, priority=number % 2))
     c.submit(placed({"app": "mail"}, fairness_key="acme"))
+    # Looked for now and then.
+    c.advance(1.0)
     assert seen(c).demands == []
     c.submit(placed({"app": "web"}))
     assert [d.count for d in seen(c).demands] == [1]

@@ -59,6 +59,8 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         self.to_merge: dict[tuple[TaskId, int], None] = {}
         # How many jobs stand in the order of their queues; when chunks may be recalled again.
         self.job_entries, self.recall_at = 0, 0.0
+        # Memory of the leader: when to look for what pauses hold back, and from which queue on.
+        self.aside_at, self.aside_from = 0.0, 0
         # The node that is kept for a large task; when one may be looked for again.
         self.reservation: Reservation | None = None
         self.reserve_at = 0.0

@@ -105,7 +105,7 @@ def place(
         out.more = True
     left = _pass(state, now, limit, out, chunk_ids)
     if state.pauses.dispatch:
-        set_aside(state, out)
+        set_aside(state, now, out)
     for _ in range(_BACK_AT_ONCE):
         if left <= 0 or not state.scaling_down or (node := _needed(state, now)) is None:
             break
