@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal.joined import Addition
 from quorate.etcd.journal.journal import Journal
 from quorate.runtime.timing.clock import Clock, SystemClock
 from tests.support.fake_store import FakeStore
@@ -36,6 +37,16 @@ class Outcomes:
     def append(self, journal: Journal, name: str, *writes: Put | Delete) -> None:
         """Append one event and note what becomes of it."""
         journal.append(writes, *self._callbacks(name))
+
+    def join(
+        self,
+        journal: Journal,
+        name: str,
+        additions: Sequence[Addition],
+        *writes: Put | Delete,
+    ) -> None:
+        """Append one event that adds to joined writes, and note what becomes of it."""
+        journal.append_joined(writes, additions, *self._callbacks(name))
 
     def purge(self, journal: Journal, name: str, *deletes: bytes | Delete) -> None:
         """Append one retention event; bytes stand for one key."""

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from quorate.etcd.api import Delete, Put
-from quorate.etcd.journal.batch import After, Batch, Failed, conflicting, weigh
+from quorate.etcd.journal.batch import After, Batch, Failed, Fit, conflicting, touches, weigh
+from quorate.etcd.journal.joined import Addition
 
 
 class OutOfSpace(Exception):
@@ -92,11 +93,60 @@ class Backlog(ABC):
             or batch.size + len(writes) > self._max_ops
             # The second half lets a lone heavy event have a batch of its own.
             or (batch.weight + weight > self._max_bytes and batch.weight > 0)
-            or ((ranged or batch.ranges) and batch.clashes(writes))
+            or ((ranged or batch.ranges or batch.joins) and batch.clashes(writes))
         ):
             batch = self._open = Batch()
             self._queue.append(batch)
             self._work.set()
+        self._pending_bytes += batch.add(writes, weight, after, failed)
+        self._pending_events += 1
+
+    def append_joined(
+        self,
+        writes: Sequence[Put | Delete],
+        additions: Sequence[Addition],
+        after: After | None = None,
+        failed: Failed | None = None,
+    ) -> None:
+        """Take one event that adds to joined writes, beside its own writes. As `append` otherwise.
+
+        All of it is committed in one Txn. Additions to one place are joined in the order of
+        append. A batch is sealed first if one of its joined writes is full for the event, or
+        would write what the event writes itself.
+
+        Raises:
+            ValueError: no Txn can hold the event, or it writes a key of a joined write that it
+                adds to.
+        """
+        weight = weigh(writes)
+        self._check_event(writes, weight)
+        added: dict[bytes, list[Addition]] = {}
+        for addition in additions:
+            added.setdefault(addition.place, []).append(addition)
+        batch = self._open
+        fit = batch.fit(added) if batch is not None else None
+        if (
+            batch is None
+            or fit is None
+            or batch.size + len(writes) + len(fit.keys) > self._max_ops
+            or (batch.weight + weight + fit.weight > self._max_bytes and batch.weight > 0)
+            or batch.clashes(writes)
+            or batch.writes_any(fit.keys)
+            or touches(writes, fit.keys)
+        ):
+            batch = Batch()
+            fit = batch.fit(added)
+            assert fit is not None, "a joined write is full when it begins"
+            self._check_fit(writes, weight, fit)
+            if self._ended is None:
+                self._open = batch
+                self._queue.append(batch)
+                self._work.set()
+        if self._ended is not None:
+            if failed is not None:
+                failed(self._ended)
+            return
+        self._pending_bytes += batch.join(fit)
         self._pending_bytes += batch.add(writes, weight, after, failed)
         self._pending_events += 1
 
@@ -209,7 +259,11 @@ class Backlog(ABC):
         await asyncio.sleep(0)
         if self._ended is not None:
             raise self._ended
-        batch = self._queue.popleft()
+        batch = self._queue[0]
+        if batch.joins:
+            # Before it leaves the queue: if this raises, its events fail with all others.
+            self._pending_bytes += batch.seal()
+        self._queue.popleft()
         if batch is self._open:
             self._open = None
         return batch
@@ -222,3 +276,13 @@ class Backlog(ABC):
             raise ValueError(f"an event of {weight} bytes; a Txn holds {self._max_event_bytes}")
         if conflicting(writes):
             raise ValueError("an event puts a key inside a range that it deletes")
+
+    def _check_fit(self, writes: Sequence[Put | Delete], weight: int, fit: Fit) -> None:
+        """Raise ValueError for an event that no Txn can hold with what it adds."""
+        ops, total = len(writes) + len(fit.keys), weight + fit.weight
+        if ops > self._max_ops:
+            raise ValueError(f"an event of {ops} writes; a Txn holds {self._max_ops}")
+        if total > self._max_event_bytes:
+            raise ValueError(f"an event of {total} bytes; a Txn holds {self._max_event_bytes}")
+        if touches(writes, fit.keys) or len(set(fit.keys)) < len(fit.keys):
+            raise ValueError("an event writes a key of a joined write that it adds to")

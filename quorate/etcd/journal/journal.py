@@ -5,7 +5,8 @@
 
 Guarantee: every event's writes are applied in one Txn, in append order, exactly once or (when the
 journal ends first) not at all or with an outcome that is unknown, which its caller learns; an
-after-effect runs only when the Txn is known committed. `journal_fence` says how.
+after-effect runs only when the Txn is known committed. `fence` says how; `joined` has the writes
+that several events of a batch make together.
 
 Txns that leave the head alone: retention (deletions of what is finished and expired, idempotent)
 and the barrier behind which reads are answered when there is nothing to write.
