@@ -275,3 +275,15 @@ def test_a_full_cluster_costs_no_look_at_each_queue_that_waits(
     assert len(node.has) == len(looked) == 1
     c.submit(queue="q1")
     assert len(looked) == 1
+
+
+def test_another_share_gives_back_no_more_than_was_charged() -> None:
+    turns = SlotTime()
+    mine, other, task = QueueName("mine"), QueueName("other"), TaskId("1")
+    assert turns.look([(mine, 0), (other, 0)], 0.0)
+    turns.charge(mine, task, 1_000.0, each=60.0)
+    turns.correct(mine, task, 0.001, 0.001)
+    turns.charge(mine, task, 1_000.0, each=60.0, count=2)
+    turns.correct_chunk(mine, task, 0.001, 0.001, 2, over=True)
+    turns.charge(other, TaskId("2"), 1.0, each=1.0)
+    assert turns.first() == other

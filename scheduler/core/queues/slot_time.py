@@ -51,7 +51,8 @@ class SlotTime:
         self._forget()
 
     def _forget(self) -> None:
-        # What was charged for attempts that have not ended; of chunks, for each subtask.
+        # What was charged for attempts that have not ended, in virtual time: the share of a queue
+        # may change meanwhile. Of chunks, for each subtask.
         self.charged: dict[TaskId, float] = {}
         self._turns = Turns()
         self._used: dict[str, float] = {}
@@ -112,7 +113,7 @@ class SlotTime:
             each: seconds that a task or subtask takes; below 0: not known.
         """
         each = max(_LEAST, self._turns.mean(queue) if each < 0.0 else each)
-        self.charged[attempt] = each
+        self.charged[attempt] = each / share
         self._move(queue, each * count / share, inf)
 
     def moved_on(self, queue: QueueName) -> None:
@@ -125,7 +126,7 @@ class SlotTime:
         if each is None:
             return
         most = max(_MOST_AHEAD, _ATTEMPTS_AHEAD * self._turns.mean(queue))
-        self._move(queue, (max(_LEAST, seconds) - each) / share, most / share)
+        self._move(queue, max(_LEAST, seconds) / share - each, most / share)
         if seconds > 0.0:
             self._turns.ran(queue, seconds)
 
@@ -146,7 +147,7 @@ class SlotTime:
         """
         each = self.charged.pop(chunk, None) if over else self.charged.get(chunk)
         if each is not None:
-            self._move(queue, (seconds - each * count) / share, _MOST_AHEAD / share)
+            self._move(queue, seconds / share - each * count, _MOST_AHEAD / share)
 
     def _move(self, queue: QueueName, by: float, most: float) -> None:
         """Move its virtual time, up to `most` above that of those that begin now."""
