@@ -526,16 +526,18 @@ class CreateJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AppendJobItemsRequest(_message.Message):
-    __slots__ = ("id", "first_position", "items", "request_id")
+    __slots__ = ("id", "first_position", "items", "request_id", "appender")
     ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    APPENDER_FIELD_NUMBER: _ClassVar[int]
     id: str
     first_position: int
     items: _containers.RepeatedScalarFieldContainer[bytes]
     request_id: str
-    def __init__(self, id: _Optional[str] = ..., first_position: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    appender: str
+    def __init__(self, id: _Optional[str] = ..., first_position: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., request_id: _Optional[str] = ..., appender: _Optional[str] = ...) -> None: ...
 
 class AppendJobItemsResponse(_message.Message):
     __slots__ = ("count",)

@@ -574,7 +574,9 @@ class SchedulerServicer:
 
     def AppendJobItems(self, request, context):
         """Appends items to an open job. `first_position` makes a repeat safe: what is there already is not
-        appended again. OUT_OF_RANGE when items before it are missing.
+        appended again. OUT_OF_RANGE when items before it are missing. ABORTED (JOB_ITEMS_DIFFER) when
+        others are there: metadata `known` says how many of these, from the first on, are on record, and
+        `count` at which position the rest of them can follow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

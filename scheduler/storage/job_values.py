@@ -9,10 +9,11 @@ the records of their items begin; what was used longest ago goes first.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from quorate.etcd.api import Etcd, Range
 from quorate.etcd.paging import pages
@@ -74,6 +75,13 @@ class _Kept(Generic[Key, Value]):
             self._size -= found[1]
 
 
+class _Part(NamedTuple):
+    """A record of items."""
+
+    items: list[bytes]
+    appender: str
+
+
 class JobValues:
     """Templates and items of jobs: templates by `template_name`, items by job id.
 
@@ -85,7 +93,7 @@ class JobValues:
         self._etcd = etcd
         self._prefix = prefix
         self._templates: _Kept[str, bytes] = _Kept(MOST_BYTES)
-        self._items: _Kept[tuple[str, int], Sequence[bytes]] = _Kept(MOST_BYTES)
+        self._items: _Kept[tuple[str, int], _Part] = _Kept(MOST_BYTES)
         # Where the records of a job's items begin, ascending.
         self._firsts: OrderedDict[str, list[int]] = OrderedDict()
 
@@ -128,23 +136,52 @@ class JobValues:
         found: list[bytes] = []
         for first, last in ranges:
             while first <= last:
-                begin, items = await self._record(job, first)
-                part = items[first - begin : last - begin + 1]
+                begin, record = await self._record(job, first)
+                part = record.items[first - begin : last - begin + 1]
                 found += part
                 first += len(part)
         return found
 
-    async def _record(self, job: str, position: int) -> tuple[int, Sequence[bytes]]:
-        """The record that has the item of a position: where it begins, and its items."""
+    async def same(self, job: str, first: int, items: Sequence[bytes], appender: str) -> int:
+        """How many of `items`, from the first on, are on record from position `first` on.
+
+        Those of another appender are not, even if they are the same; nobody's are compared alone.
+        Raises as `template`.
+        """
+        at, end = first, first + len(items)
+        while at < end:
+            begin, record = await self._record_near(job, at)
+            part = record.items[at - begin : end - begin]
+            if appender and record.appender:
+                if appender != record.appender:
+                    break
+            elif part != items[at - first : at - first + len(part)]:
+                pairs = zip(part, items[at - first :], strict=False)
+                at += next(n for n, (one, other) in enumerate(pairs) if one != other)
+                break
+            at += len(part)
+            # A record can be of one item.
+            await asyncio.sleep(0)
+        return at - first
+
+    async def _record_near(self, job: str, position: int) -> tuple[int, _Part]:
+        """As `_record`; one read where a record begins at the position."""
+        try:
+            return position, await self._items_at(job, position)
+        except ValuesMissing:
+            return await self._record(job, position)
+
+    async def _record(self, job: str, position: int) -> tuple[int, _Part]:
+        """The record that has the item of a position, and where it begins."""
         for fresh in (False, True):
             firsts = await self._index(job, fresh=fresh)
             place = bisect_right(firsts, position) - 1
             if place < 0:
                 continue
             begin = firsts[place]
-            items = await self._items_at(job, begin)
-            if begin <= position < begin + len(items):
-                return begin, items
+            record = await self._items_at(job, begin)
+            if begin <= position < begin + len(record.items):
+                return begin, record
         raise ValuesMissing(job)
 
     async def _index(self, job: str, *, fresh: bool) -> list[int]:
@@ -161,16 +198,17 @@ class JobValues:
         self._firsts.move_to_end(job)
         return firsts
 
-    async def _items_at(self, job: str, begin: int) -> Sequence[bytes]:
-        items = self._items.get((job, begin))
-        if items is None:
+    async def _items_at(self, job: str, begin: int) -> _Part:
+        part = self._items.get((job, begin))
+        if part is None:
             kvs = await self._read(Range(self._prefix + keys.job_items_key(job, begin)))
             if not kvs:
                 raise ValuesMissing(job)
-            items = list(r.JobItemsRecord.FromString(kvs[0]).items)
-            size = len(kvs[0]) + 64 * len(items)
-            self._items.put((job, begin), items, size)
-        return items
+            record = r.JobItemsRecord.FromString(kvs[0])
+            part = _Part(list(record.items), record.appender)
+            size = len(kvs[0]) + 64 * len(part.items)
+            self._items.put((job, begin), part, size)
+        return part
 
     async def _read(self, read: Range) -> list[bytes]:
         result = await self._etcd.txn((), (read,))

@@ -75,7 +75,7 @@ def test_maps_go_on_while_leaders_are_killed(cluster: LocalCluster) -> None:
         assert list(values) == [number * number for number in range(20_000)]
 
 
-def test_items_from_a_shell_go_on_while_the_leader_is_killed(
+def test_items_of_two_programs_go_on_while_the_leader_is_killed(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     def shell(*arguments: str) -> str:
@@ -95,13 +95,19 @@ def test_items_from_a_shell_go_on_while_the_leader_is_killed(
                     if number == 10_000:
                         lines.flush()
                         kill_leader(client, cluster)
-                    lines.write(f"-{number}\n")
+                    lines.write(f"{number}\n")
 
-        with ThreadPoolExecutor(1) as writer:
-            writing = writer.submit(write)
-            appended = shell("job", "append", job.id, "--json-items", "--each-line", str(pipe))
-            writing.result()
-        assert appended == f"{job.id} has 20,000 items"
+        def append() -> None:
+            # The same items as the shell's: neither is taken for a repeat of the other.
+            for first in range(0, 20_000, 200):
+                job.append(range(first, first + 200))
+
+        with ThreadPoolExecutor(2) as pool:
+            others = [pool.submit(write), pool.submit(append)]
+            shell("job", "append", job.id, "--json-items", "--each-line", str(pipe))
+            for other in others:
+                other.result()
+        assert job.job().count == 40_000
         shell("job", "close", job.id)
         shell("job", "wait", job.id)
-        assert shell("job", "result", job.id) == str(sum(range(20_000)))
+        assert shell("job", "result", job.id) == str(2 * sum(range(20_000)))

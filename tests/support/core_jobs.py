@@ -148,9 +148,10 @@ class Jobs:
         *,
         loads: bool = False,
         last: bool = False,
+        checked: int = 0,
     ) -> object:
         return self.cluster.call(
-            lambda token: e.JobItemsAdded(job, first, items, loads, last, token)
+            lambda token: e.JobItemsAdded(job, first, items, loads, last, token, checked)
         )
 
     def close(self, job: TaskId) -> object:

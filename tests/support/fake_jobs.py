@@ -21,6 +21,7 @@ import grpc
 from quorate.client.chunk import load
 from quorate.runtime.errors import QuorateError, invalid, not_found, precondition
 from quorate.v1 import job_pb2, scheduler_pb2, task_pb2
+from tests.support.fake_appends import refuse_others
 from tests.support.fake_cluster import FakeCluster, now
 from tests.support.fake_reduces import run_reduce
 
@@ -44,6 +45,7 @@ class FakeJob:
     values: dict[int, bytes] = field(default_factory=dict)
     errors: dict[int, task_pb2.TaskError] = field(default_factory=dict)
     attempts: Counter[int] = field(default_factory=Counter)
+    appenders: list[str] = field(default_factory=list)
     # Its only level of reduces.
     level: FakeJob | None = None
 
@@ -144,8 +146,10 @@ class JobServicer:
             there = len(found.states)
             if request.first_position > there:
                 raise QuorateError(grpc.StatusCode.OUT_OF_RANGE, "ITEMS_MISSING", "a gap")
+            refuse_others(found.items, found.appenders, request)
             self._cluster.appended.append(len(request.items))
             self._add(found, request.items[there - request.first_position :])
+            found.appenders += [request.appender] * (len(found.items) - len(found.appenders))
             return scheduler_pb2.AppendJobItemsResponse(count=len(found.states))
 
     def _add(self, found: FakeJob, items) -> None:

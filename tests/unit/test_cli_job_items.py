@@ -14,6 +14,7 @@ from quorate.cli.exits import REFUSED
 from quorate.client.client import Client
 from quorate.v1 import job_pb2
 from tests.support.command_line import command_line
+from tests.support.fake_jobs import FakeJob
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 
 Quorate = Callable[..., tuple[int, str, str]]
@@ -135,15 +136,30 @@ def test_items_are_appended_to_an_open_job(
     assert "is finished" in err
 
 
-def test_two_that_append_at_the_same_time_are_noticed(
+def test_another_program_appends_at_the_same_time(
     quorate: Quorate, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = quorate("submit", "--open", "--", "true", "{}")[1].strip()
+    found = cluster.jobs[job_id]
     # Theirs came between the look at the job and the call.
-    monkeypatch.setattr("quorate.cli.jobs.appending.append_items", lambda *_: 7)
-    code, _, err = quorate("job", "append", job_id, "x")
-    assert code != 0
-    assert f"another program appended to job {job_id} at the same time: it has 7 items" in err
+    shown, theirs = FakeJob.shown, [b"x"]
+
+    def look(job: FakeJob) -> job_pb2.Job:
+        view = shown(job)
+        while theirs:
+            job.items.append(theirs.pop())
+            job.states.append(job_pb2.SUBTASK_STATE_SUCCEEDED)
+            job.appenders.append("theirs")
+        return view
+
+    monkeypatch.setattr(FakeJob, "shown", look)
+    assert quorate("job", "append", job_id, "x", "y")[:2] == (0, f"{job_id} has 3 items\n")
+    assert found.items == [b"x", b"x", b"y"]
+    theirs.append(b"z")
+    code, _, err = quorate("job", "append", job_id, "--first-position", "3", "w")
+    assert code == REFUSED
+    assert f"another program has appended items to job {job_id}" in err
+    assert found.items == [b"x", b"x", b"y", b"z"]
 
 
 def test_json_items_and_texts_reach_a_function(

@@ -80,6 +80,20 @@ async def test_an_open_array_takes_items_as_they_come(client: AsyncClient) -> No
     assert [one async for one in job.results()] == [0, 1, 2, 4]
 
 
+async def test_two_programs_append_the_same_items_at_once(
+    client: AsyncClient, cluster: FakeCluster
+) -> None:
+    job = await client.array(abs, open=True)
+
+    async def items() -> AsyncIterator[int]:
+        assert await client.job(job.id).append([-1, -2]) == 2
+        for number in (-1, -2):
+            yield number
+
+    assert await job.append(items()) == 4
+    assert [pickle.loads(one) for one in cluster.jobs[job.id].items] == [-1, -2, -1, -2]
+
+
 async def test_items_that_cannot_be_read_cancel_the_job(
     client: AsyncClient, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,30 @@ def test_an_open_array_takes_items_until_it_is_closed(client: Client) -> None:
         job.append([4])
 
 
+def test_two_programs_append_the_same_items_at_once(client: Client, cluster: FakeCluster) -> None:
+    job = client.array(abs, open=True)
+
+    def items() -> Iterator[int]:
+        # Read behind the look at how many there are.
+        assert client.job(job.id).append([-1, -2]) == 2
+        yield from (-1, -2, -3)
+
+    assert job.append(items()) == 5
+    assert [pickle.loads(one) for one in cluster.jobs[job.id].items] == [-1, -2, -1, -2, -3]
+
+
+def test_a_repeated_creation_may_send_its_items_in_other_bytes(
+    client: Client, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_ITEMS", 2)
+    cluster.hold.clear()
+    job = client.array(abs, range(3), open=True, request_id="again")
+    cluster.jobs[job.id].items[2] = pickle.dumps(2.0)
+    assert client.array(abs, range(5), open=True, request_id="again").id == job.id
+    assert [pickle.loads(one) for one in cluster.jobs[job.id].items] == [0, 1, 2.0, 3, 4]
+    cluster.hold.set()
+
+
 def test_it_is_paused_resumed_cancelled_retried_and_deleted(
     client: Client, cluster: FakeCluster
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobItemsKnown, JobKnown
+from scheduler.core.model.answers import JobItemsKnown, JobItemsOverlap, JobKnown
 from scheduler.core.values import JobState
 from tests.support.core_jobs import Jobs, followed_cluster, job_spec, refused
 
@@ -145,8 +145,8 @@ def test_a_repeated_retry_runs_nothing_twice(cluster, jobs):
 def test_items_are_appended_once_and_without_gaps(cluster, jobs):
     job = jobs.create(0, job_spec(items=True), open=True)
     assert jobs.add_items(job, 0, [b"a", b"b"]) == JobItemsKnown(job, 2)
-    assert jobs.add_items(job, 0, [b"a", b"b"]) == JobItemsKnown(job, 2)
-    assert jobs.add_items(job, 1, [b"b", b"c"]) == JobItemsKnown(job, 3)
+    assert jobs.add_items(job, 0, [b"a", b"b"], checked=2) == JobItemsKnown(job, 2)
+    assert jobs.add_items(job, 1, [b"b", b"c"], checked=2) == JobItemsKnown(job, 3)
     assert refused(jobs.add_items(job, 4, [b"e"])) == "ITEMS_MISSING"
     assert jobs.row(job).item_bytes == 3
     node = cluster.node("n1")
@@ -154,6 +154,18 @@ def test_items_are_appended_once_and_without_gaps(cluster, jobs):
     assert refused(jobs.add_items(job, 3, [b"d"])) == "JOB_CLOSED"
     jobs.finish(job, [node])
     assert jobs.states(job) == "SSS"
+
+
+def test_items_at_positions_that_are_taken_are_compared_first(cluster, jobs):
+    job = jobs.create(0, job_spec(items=True), open=True)
+    jobs.add_items(job, 0, [b"a"])
+    assert jobs.add_items(job, 0, [b"x", b"y", b"z"]) == JobItemsOverlap(job, 1)
+    # Another one appends while the first position is compared.
+    jobs.add_items(job, 1, [b"b"])
+    more = jobs.add_items(job, 0, [b"x", b"y", b"z"], checked=1)
+    assert more == JobItemsOverlap(job, 2)
+    assert jobs.row(job).array.count == 2
+    assert jobs.add_items(job, 0, [b"x", b"y", b"z"], checked=2) == JobItemsKnown(job, 3)
 
 
 def test_an_open_array_does_not_finish_and_grows_below_what_is_given_out(cluster, jobs):

@@ -26,6 +26,7 @@ from quorate.cli.output.render import hint, print_json
 from quorate.client.client import Client
 from quorate.client.jobs.create import append as append_items
 from quorate.client.jobs.specs import encoder_of
+from quorate.client.transport.rpcs import new_request_id
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
 from quorate.runtime.errors import QuorateError, invalid, precondition
 from quorate.runtime.sizes import plural
@@ -73,7 +74,7 @@ def append(
 
     [dim]tail -f urls | quorate job append ID --each-line -[/dim]
 
-    One program appends to a job at a time.
+    Several programs may append to a job at the same time, without --first-position.
     """
     if bool(items) == bool(each_line):
         raise invalid("--each-line", "give either items or --each-line")
@@ -82,7 +83,9 @@ def append(
     job = handle.job()
     if is_graph(job):
         raise precondition("NOT_AN_ARRAY", f"job {job.id} is a graph; only arrays take items")
-    count = _sent(client, job, _read(source, first_position, job), json_items=json_items)
+    # At a position that was given only these items are right.
+    appender = new_request_id() if first_position is None else ""
+    count = _sent(client, job, _read(source, first_position, job), appender, json_items=json_items)
     if as_json:
         print_json({"id": job.id, "count": count})
     else:
@@ -107,10 +110,12 @@ def _read(source: Iterable[str], first: int | None, job: job_pb2.Job) -> Iterato
     return lines
 
 
-def _sent(client: Client, job: job_pb2.Job, lines: Iterator[str], *, json_items: bool) -> int:
+def _sent(
+    client: Client, job: job_pb2.Job, lines: Iterator[str], appender: str, *, json_items: bool
+) -> int:
     """Append all lines; how many items the job has then."""
     encode = encoder_of(job.spec.template, GREATEST_PAYLOAD_LIMIT)
-    count, arrivals = job.count, _Arrivals(lines)
+    count, arrivals, sent, together = job.count, _Arrivals(lines), 0, True
     try:
         while batch := arrivals.take():
             found: list[Any] = list(batch)
@@ -118,20 +123,14 @@ def _sent(client: Client, job: job_pb2.Job, lines: Iterator[str], *, json_items:
                 # Counted from the first item of the job.
                 found = [item(line, count + number) for number, line in enumerate(batch, 1)]
             before = count
-            count = append_items(client.calls, job.id, found, encode, before)
-            if count != before + len(found):
-                raise QuorateError(
-                    grpc.StatusCode.ABORTED,
-                    "ANOTHER_APPENDED",
-                    f"another program appended to job {job.id} at the same time: it has "
-                    f"{plural(count, 'item')}, and some of these may not be among them",
-                )
+            count = append_items(client.calls, job.id, found, encode, before, appender)
+            sent += len(found)
+            together = together and count == before + len(found)
     except BaseException:
-        if count > job.count:
-            hint(
-                f"{plural(count - job.count, 'item')} of these were appended. Go on with: "
-                + command(f"job append {job.id} --first-position {job.count} ...")
-            )
+        if sent:
+            done = f"{plural(sent, 'item')} of these were appended"
+            again = command(f"job append {job.id} --first-position {job.count} ...")
+            hint(f"{done}. Go on with: {again}" if together else f"{done}, the first ones.")
         raise
     return count
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from quorate.client.jobs.create import (
@@ -13,6 +14,7 @@ from quorate.client.jobs.create import (
     append_request,
     cancel_request,
     first_request,
+    go_on,
     is_full,
     is_over,
 )
@@ -42,7 +44,7 @@ async def create(calls: AsyncCalls, array: ArraySpec, queue: str, request_id: st
     try:
         for part in rest:
             if part.items:
-                job.count = await append_part(calls, job.id, part)
+                job.count = await append_part(calls, job.id, part, repeated=bool(request_id))
         if not stays_open:
             close = pb.CloseJobRequest(id=job.id, request_id=new_request_id())
             job = (await calls.call(CLOSE_JOB, close)).job
@@ -61,12 +63,14 @@ async def append(
     items: Iterable[Any] | AsyncIterable[Any],
     encode: Callable[[Any, int], bytes],
     first: int,
+    appender: str,
 ) -> int:
     """As `create.append`; `items` may be asynchronous too."""
     count = first
     async for part in _parts(items, encode, first):
         if part.items:
-            count = await append_part(calls, job_id, part)
+            at = count if appender else part.first
+            count = await append_part(calls, job_id, replace(part, first=at), appender)
     return count
 
 
@@ -84,9 +88,19 @@ async def _parts(
         position += 1
 
 
-async def append_part(calls: AsyncCalls, job_id: str, part: Part) -> int:
+async def append_part(
+    calls: AsyncCalls, job_id: str, part: Part, appender: str = "", *, repeated: bool = False
+) -> int:
     """As `create.append_part`."""
-    return (await call_with_room(calls, APPEND_JOB_ITEMS, append_request(job_id, part))).count
+    asked = append_request(job_id, part, appender)
+    while True:
+        try:
+            return (await call_with_room(calls, APPEND_JOB_ITEMS, asked)).count
+        except QuorateError as error:
+            if not go_on(asked, error, repeated=repeated):
+                raise
+        if not asked.items:
+            return asked.first_position
 
 
 async def _cancel(calls: AsyncCalls, job_id: str) -> None:

@@ -55,7 +55,7 @@ from quorate.client.transport.job_rpcs import (
     UPDATE_JOB,
     WAIT_JOB,
 )
-from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, TryAgain, judge
+from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, TryAgain, judge, new_request_id
 from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
 from quorate.runtime.errors import QuorateError, invalid
@@ -296,7 +296,7 @@ class AsyncJobHandle(Generic[R]):
         async with self._appending:
             job = await self.job()
             encode = encoder_of(job.spec.template, self._limit)
-            return await append(self._calls, self.id, items, encode, job.count)
+            return await append(self._calls, self.id, items, encode, job.count, new_request_id())
 
     async def close(self) -> None:
         """As `JobHandle.close`."""

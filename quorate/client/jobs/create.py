@@ -4,6 +4,9 @@ Items of more than one request go into an open array, part by part: memory is bo
 and the first subtasks run while later items are still read. A repeat of a part is recognised by
 its first position. When reading the items fails half-way, the job is cancelled. When the job ends
 early meanwhile, such as by `max_failures`, the rest of the items is not read.
+
+Several programs may append to one open array: each names itself (`appender`), and where another one
+was faster, the items go behind those of the other.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc
@@ -32,6 +36,9 @@ from quorate.v1 import scheduler_pb2 as pb
 
 # What may be spent on cancelling an array whose items could not be read.
 CANCEL_SECONDS = 5.0
+
+# Others are at these positions.
+ITEMS_DIFFER = "JOB_ITEMS_DIFFER"
 
 R = TypeVar("R")
 
@@ -67,7 +74,7 @@ def create(calls: Calls, array: ArraySpec, queue: str, request_id: str) -> job_p
     try:
         for part in rest:
             if part.items:
-                job.count = append_part(calls, job.id, part)
+                job.count = append_part(calls, job.id, part, repeated=bool(request_id))
         if not stays_open:
             close = pb.CloseJobRequest(id=job.id, request_id=new_request_id())
             job = calls.call(CLOSE_JOB, close).job
@@ -86,23 +93,60 @@ def append(
     items: Iterable[Any],
     encode: Callable[[Any, int], bytes],
     first: int,
+    appender: str,
 ) -> int:
-    """Append items behind the `first` ones that are there; how many there are then."""
+    """Append items behind the `first` ones that are there; how many there are then.
+
+    Args:
+        appender: unique to this caller; items go behind those that others append meanwhile. Empty:
+            they go where `first` says, and JOB_ITEMS_DIFFER is raised when others are there.
+    """
     count = first
     for part in parts_of(items, encode, first):
         if part.items:
-            count = append_part(calls, job_id, part)
+            at = count if appender else part.first
+            count = append_part(calls, job_id, replace(part, first=at), appender)
     return count
 
 
-def append_part(calls: Calls, job_id: str, part: Part) -> int:
-    """Append the items of one request; how many the job has then."""
-    return call_with_room(calls, APPEND_JOB_ITEMS, append_request(job_id, part)).count
+def append_part(
+    calls: Calls, job_id: str, part: Part, appender: str = "", *, repeated: bool = False
+) -> int:
+    """Append the items of one request; how many the job has then.
+
+    Args:
+        repeated: another process may have sent the same items in other bytes.
+    """
+    asked = append_request(job_id, part, appender)
+    while True:
+        try:
+            return call_with_room(calls, APPEND_JOB_ITEMS, asked).count
+        except QuorateError as error:
+            if not go_on(asked, error, repeated=repeated):
+                raise
+        if not asked.items:
+            return asked.first_position
 
 
-def append_request(job_id: str, part: Part) -> pb.AppendJobItemsRequest:
+def append_request(job_id: str, part: Part, appender: str = "") -> pb.AppendJobItemsRequest:
     """The call that appends a part; its repeat is recognised by the first position."""
-    return pb.AppendJobItemsRequest(id=job_id, first_position=part.first, items=part.items)
+    return pb.AppendJobItemsRequest(
+        id=job_id, first_position=part.first, items=part.items, appender=appender
+    )
+
+
+def go_on(asked: pb.AppendJobItemsRequest, error: QuorateError, *, repeated: bool) -> bool:
+    """Whether to append the rest where there is room; `asked` is then the call for it.
+
+    Each time another program has appended something, so this ends.
+    """
+    if error.reason != ITEMS_DIFFER or not (asked.appender or repeated):
+        return False
+    count = int(error.metadata["count"])
+    known = count - asked.first_position if repeated else int(error.metadata["known"])
+    del asked.items[:known]
+    asked.first_position = count
+    return True
 
 
 def cancel_request(job_id: str) -> pb.CancelJobRequest:

@@ -45,7 +45,14 @@ from quorate.client.transport.job_rpcs import (
     UPDATE_JOB,
     WAIT_JOB,
 )
-from quorate.client.transport.rpcs import LOG_DEADLINE, LOG_LOOK, POLL, TryAgain, judge
+from quorate.client.transport.rpcs import (
+    LOG_DEADLINE,
+    LOG_LOOK,
+    POLL,
+    TryAgain,
+    judge,
+    new_request_id,
+)
 from quorate.client.work.job_updates import JobUpdateArgs
 from quorate.client.work.specs import GREATEST_PAYLOAD_LIMIT
 from quorate.runtime.errors import QuorateError, invalid
@@ -325,13 +332,14 @@ class JobHandle(Generic[R]):
     def append(self, items: Iterable[Any]) -> int:
         """Append items to an open array; the number of items that it has then.
 
-        Sent in requests of bounded size; `items` is read as they are sent. Raises QuorateError,
-        such as FAILED_PRECONDITION when the array is closed.
+        Sent in requests of bounded size; `items` is read as they are sent. Several programs may
+        append at the same time: items of another one can then be between these. Raises
+        QuorateError, such as FAILED_PRECONDITION when the array is closed.
         """
         with self._appending:
             job = self.job()
             encode = encoder_of(job.spec.template, self._limit)
-            return append(self._calls, self.id, items, encode, job.count)
+            return append(self._calls, self.id, items, encode, job.count, new_request_id())
 
     def close(self) -> None:
         """Say that no more items follow: an open array finishes with the last one."""

@@ -140,10 +140,12 @@ class ChunkRecord(_message.Message):
     def __init__(self, left: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ..., queue: _Optional[str] = ..., node: _Optional[str] = ..., instance: _Optional[str] = ..., attempt: _Optional[int] = ..., assign_time: _Optional[float] = ..., start_time: _Optional[float] = ..., charged: _Optional[int] = ..., share_charged: _Optional[float] = ..., cancelled: _Optional[_Iterable[_Union[_job_pb2.IndexRange, _Mapping]]] = ...) -> None: ...
 
 class JobItemsRecord(_message.Message):
-    __slots__ = ("items",)
+    __slots__ = ("items", "appender")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    APPENDER_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, items: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    appender: str
+    def __init__(self, items: _Optional[_Iterable[bytes]] = ..., appender: _Optional[str] = ...) -> None: ...
 
 class JobResultsRecord(_message.Message):
     __slots__ = ("runs", "node", "chunk", "positions", "origins")

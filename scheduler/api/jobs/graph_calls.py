@@ -25,6 +25,7 @@ from scheduler.core.model.events import Request
 from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
+from scheduler.storage.job_values import JobValues
 from scheduler.storage.keys import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE
 from scheduler.storage.records import jobs as records
 from scheduler.storage.records.graphs import Spec
@@ -40,9 +41,15 @@ class GraphCalls:
     """The calls of one term that are about graphs; each raises QuorateError."""
 
     def __init__(
-        self, driver: Driver, candidates: Candidates, check: SpecCheck, lane: Lane
+        self,
+        driver: Driver,
+        values: JobValues,
+        candidates: Candidates,
+        check: SpecCheck,
+        lane: Lane,
     ) -> None:
         self._driver = driver
+        self._values = values
         self._candidates = candidates
         self._check = check
         self._lane = lane
@@ -111,7 +118,7 @@ class GraphCalls:
         ):
             await self._add(job, begin, specs[begin:end], last=end == len(specs) and not items)
         for place, some in items:
-            await load(self._driver, graph_task(job, place), some)
+            await load(self._driver, self._values, graph_task(job, place), some)
         if items:
             await self._add(job, len(specs), [], last=True)
 

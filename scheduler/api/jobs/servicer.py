@@ -57,6 +57,8 @@ DEFAULT_WAIT: Final = 60.0
 MAX_WAIT: Final = 3_600.0
 # Jobs looked at between two turns of the event loop.
 _LOOKED_AT: Final = 1_000
+# Characters of AppendJobItemsRequest.appender.
+_MOST_APPENDER: Final = 64
 
 
 class JobCalls:
@@ -89,7 +91,7 @@ class JobCalls:
         self._lane = Lane(driver.contention)
         self._reader = JobReader(driver, etcd, prefix, values)
         self.subtasks = JobSubtasks(driver, self._reader)
-        self._graphs = GraphCalls(driver, candidates, check, self._lane)
+        self._graphs = GraphCalls(driver, values, candidates, check, self._lane)
 
     # -- creating
 
@@ -146,7 +148,7 @@ class JobCalls:
         )
         assert isinstance(answer, JobKnown)
         if items:
-            await load(self._driver, answer.job, items)
+            await load(self._driver, self._values, answer.job, items)
         why = why_unplaceable(self._state, what.needs)
         return pb.CreateJobResponse(
             job=await self._as_known(answer.job), warnings=[why] if why else []
@@ -159,13 +161,15 @@ class JobCalls:
             raise invalid("items", "at least one is required")
         if request.first_position < 0:
             raise invalid("first_position", "must not be negative", value=request.first_position)
+        at_most("appender", len(request.appender), _MOST_APPENDER, "characters")
         items = list(request.items)
         template = task_pb2.TaskSpec.FromString(await self._template(row))
         validate.job_items("items", items, template)
         full = self._full(request.ByteSize())
         if full is not None:
             raise exhausted(ETCD_SPACE_LOW, full)
-        count = await append(self._driver, row.id, request.first_position, items)
+        first, appender = request.first_position, request.appender
+        count = await append(self._driver, self._values, row.id, first, items, appender)
         return pb.AppendJobItemsResponse(count=count)
 
     async def CloseJob(self, request: pb.CloseJobRequest, context: Context) -> Message:

@@ -57,6 +57,14 @@ class JobItemsKnown(NamedTuple):
     size: int
 
 
+class JobItemsOverlap(NamedTuple):
+    """Nothing was appended: the job has `size` items, and what is at these positions is to be
+    compared first."""
+
+    job: TaskId
+    size: int
+
+
 class TaskCreated(NamedTuple):
     task: TaskId
     queue: QueueName

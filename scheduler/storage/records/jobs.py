@@ -363,8 +363,8 @@ def job_ops(prefix: bytes, write: fx.Write) -> list[Put | Delete]:
             if write.again:
                 key = keys.newer_errors_key(job, number, first, write.chunk)
             return [Put(prefix + key, errors_value(write))]
-        case fx.PutJobItems(job, first, items):
-            value = r.JobItemsRecord(items=items).SerializeToString()
+        case fx.PutJobItems(job, first, items, appender):
+            value = r.JobItemsRecord(items=items, appender=appender).SerializeToString()
             return [Put(prefix + keys.job_items_key(job, first), value)]
         case fx.PutJobTemplate(job, template, reduce):
             value = r.JobTemplateRecord(template=template, reduce=reduce).SerializeToString()

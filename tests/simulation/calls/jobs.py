@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
+from scheduler.core.model.answers import JobItemsKnown, JobItemsOverlap, JobKnown, Rejection
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState
@@ -104,7 +104,7 @@ class JobCalls:
             self._callers.begin(partial(self._append, job, self._world.rng.randint(1, 20)))
 
     async def _append(self, job: TaskId, count: int) -> None:
-        first = -1
+        first, checked = -1, 0
 
         def make(term: Term, token: Pending[object]) -> e.Event | None:
             nonlocal first
@@ -113,9 +113,15 @@ class JobCalls:
                 return None
             if first < 0:
                 first = row.array.count
-            return e.JobItemsAdded(job, first, [b"i"] * count, False, False, token)
+            items = [b"i"] * count
+            return e.JobItemsAdded(job, first, items, False, False, token, checked)
 
+        # Others may append at the same positions: the items are the same.
         answer = await self._callers.call(make)
+        while isinstance(answer, JobItemsOverlap):
+            assert min(answer.size, first + count) > max(first, checked)
+            checked = answer.size
+            answer = await self._callers.call(make)
         assert answer is None or isinstance(answer, JobItemsKnown | Rejection), answer
 
     def control_job(self) -> None:

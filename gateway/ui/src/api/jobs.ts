@@ -1,6 +1,6 @@
 // Jobs: the messages that the views read, and one function for each RPC they use.
 
-import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
+import { call, get, newKey, post, Problem, remove, segment, type Options } from "@ui/api/rest";
 import type { Int64, TaskError, TaskSpec } from "@ui/api/types";
 
 export interface JobSpec {
@@ -151,9 +151,23 @@ export const listSubtasks = (
 
 export const createJob = (queue: string, spec: JobSpec) =>
   post<{ job: Job }>(`v1/queues/${segment(queue)}/jobs`, { spec });
-/** `first`: how many items the job has; a repeat is recognised by it. */
-export const appendItems = (id: string, first: number, items: readonly string[]) =>
-  post<{ count?: Int64 }>(`${path(id)}:appendItems`, { firstPosition: first, items });
+/** `first`: how many items the job has. Where others append meanwhile, the items go behind theirs. */
+export async function appendItems(id: string, first: number, items: readonly string[]): Promise<void> {
+  const appender = newKey();
+  let rest = items;
+  for (;;) {
+    try {
+      await post(`${path(id)}:appendItems`, { firstPosition: first, items: rest, appender });
+      return;
+    } catch (error) {
+      if (!(error instanceof Problem) || error.reason !== "JOB_ITEMS_DIFFER") throw error;
+      // Another one has appended something each time, so this ends.
+      const { known, count } = error.details.metadata ?? {};
+      rest = rest.slice(Number(known));
+      first = Number(count);
+    }
+  }
+}
 export const closeJob = (id: string) => post(`${path(id)}:close`);
 export const cancelJob = (id: string) => post(`${path(id)}:cancel`);
 export const pauseJob = (id: string) => post(`${path(id)}:pause`);

@@ -3,7 +3,12 @@
 A job is one put, with its items where they are few. More of them follow in parts, each a Txn with
 the job's record, whose `count` is the progress: who repeats a part that is there is answered, and
 nothing is written twice. Nothing of a job starts before the items that it was created with are all
-on record."""
+on record.
+
+Whether items at positions that are taken are a repeat, or another program's, is in the records of
+the items, which memory does not have. So such a call is answered with `JobItemsOverlap`: its caller
+reads and compares, and repeats the event with what it has compared. An append at the end costs
+nothing more. What is on record at a position never changes, so what was compared stays true."""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ from scheduler.core.handlers.tasks.creation import refuse_tasks
 from scheduler.core.model.answers import (
     ErrorKind,
     JobItemsKnown,
+    JobItemsOverlap,
     JobKnown,
     Rejection,
     no_job,
@@ -144,10 +150,13 @@ def on_job_items_added(
     reply: object = _refuse_items(state, limits, job, event)
     if reply is None:
         assert job is not None
+        reply = _overlap(job, event)
+    if reply is None:
+        assert job is not None
         known = job.array.count - event.first
         items = event.items[known:] if known else event.items
         if items:
-            out.writes.append(PutJobItems(job.id, job.array.count, items))
+            out.writes.append(PutJobItems(job.id, job.array.count, items, event.appender))
             job.array.grow(job.array.count + len(items))
             job.item_bytes += sum(map(len, items))
             job.append_time = now
@@ -160,6 +169,17 @@ def on_job_items_added(
         advance(state, job, now, out, write=bool(items) or loaded)
         reply = JobItemsKnown(job.id, job.array.count)
     out.after.append(Reply(event.token, reply))
+
+
+def _overlap(job: JobRow, event: JobItemsAdded) -> JobItemsOverlap | None:
+    """What is to be compared before items count as appended.
+
+    Not those of CreateJob: they come from calls with one request id.
+    """
+    count, checked = job.array.count, max(event.first, event.checked)
+    if event.loads or checked >= min(count, event.first + len(event.items)):
+        return None
+    return JobItemsOverlap(job.id, count)
 
 
 def _refuse_items(

@@ -200,6 +200,7 @@ class PutJobItems(NamedTuple):
     job: TaskId
     first: int
     items: Sequence[bytes]
+    appender: str = ""
 
 
 class PutJobBlock(NamedTuple):

@@ -38,7 +38,10 @@ class JobSubmitted(NamedTuple):
 
 
 class JobItemsAdded(NamedTuple):
-    """Some items, at most 384 KiB unless it is one. `last`: of those that CreateJob brings."""
+    """Some items, at most 384 KiB unless it is one. `last`: of those that CreateJob brings.
+
+    `checked`: the items before this position are on record as they are here; the caller compared
+    them. `appender`: who appends, as the caller says."""
 
     job: TaskId
     first: int
@@ -46,6 +49,8 @@ class JobItemsAdded(NamedTuple):
     loads: bool
     last: bool
     token: Token
+    checked: int = 0
+    appender: str = ""
 
 
 class JobClosed(NamedTuple):
