@@ -1,0 +1,12 @@
+"""The message broker's rules: pure, like all of `scheduler.core`. No I/O, no clock, no randomness.
+
+| room | decides |
+|---|---|
+| `routing` | which message queues a published message reaches: exchanges, bindings, virtual hosts |
+| storage (to come) | how messages lie in chunks, and what is acknowledged |
+| queues (to come) | order, priority, delay, expiry, limits, dead letters; streams |
+| consumers (to come) | credit, deliveries, redelivery, single active consumer, ordering keys |
+
+`routing` knows message queues by name alone, so it imports none of the others; they stand above it.
+A message queue is another thing than a (task) queue: `scheduler.core.queues` is about tasks.
+"""
