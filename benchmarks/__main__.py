@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.broker import routing
 from benchmarks.failures import failover, rates
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
@@ -48,6 +49,7 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "fairness": fairness.run,
     "proxy": proxy.run,
     "live": live.run,
+    "routing": routing.run,
     "dashboard": dashboard.run,
 }
 

@@ -94,7 +94,7 @@ def test_all_that_need_no_other_programs_run_once_when_none_is_named(monkeypatch
     assert command_line.main() == 0
     assert ran == [
         *("throughput", "arrays", "tls", "latency", "commands", "workers"),
-        *("memory", "failover", "live"),
+        *("memory", "failover", "live", "routing"),
     ]
 
 
