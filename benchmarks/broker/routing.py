@@ -34,7 +34,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     """Each type of exchange, with more and more bindings."""
     findings = Findings()
     for name, (type_, case) in _CASES.items():
-        sizes = SIZES
+        sizes: tuple[int, ...] = SIZES
         if name == "direct" and not quick:
             sizes = (*SIZES, 100_000)
         costs = []

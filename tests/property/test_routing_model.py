@@ -42,6 +42,11 @@ EXPECTED = (
 )
 
 
+def read(value: Value) -> str:
+    assert isinstance(value.scalar, bytes)
+    return value.scalar.decode()
+
+
 class Model:
     """Rows, and the definition of a route."""
 
@@ -51,7 +56,8 @@ class Model:
         self.queues: set[str] = set()
 
     def route(self, start: str, message: Message, keys: list[bytes]) -> tuple[str, ...]:
-        visited, queues, level = {start}, set(), [start]
+        visited, level = {start}, [start]
+        queues: set[str] = set()
         while level:
             following: list[str] = []
             for name in level:
@@ -64,7 +70,7 @@ class Model:
                 following += [one.name for one in hits if one.kind is DestinationKind.EXCHANGE]
                 if not hits and row is not None:
                     value = lookup(row.arguments, "alternate-exchange")
-                    other = row.policy_alternate if value is None else value.scalar.decode()
+                    other = row.policy_alternate if value is None else read(value)
                     following += [] if other is None else [other]
             known = {"", *self.exchanges}
             level = [name for name in dict.fromkeys(following) if name in known - visited]
@@ -96,7 +102,7 @@ class Model:
     @staticmethod
     def _headers(row: Binding, message: Message) -> bool:
         mode = lookup(row.arguments, "x-match")
-        how = "all" if mode is None else mode.scalar.decode()
+        how = "all" if mode is None else read(mode)
         results = []
         for name, value in row.arguments:
             if name == "x-match" or (name.startswith("x-") and not how.endswith("x")):
@@ -231,13 +237,14 @@ class World:
         host = router.virtual_hosts[HOST]
         for name in sorted(self.model.queues):
             host.put_queue(name)
-        for put, rows in (
-            (host.put_exchange, list(self.model.exchanges.values())),
-            (host.put_binding, list(self.model.bindings)),
-        ):
-            self.random.shuffle(rows)
-            for row in rows:
-                put(row)
+        exchanges = list(self.model.exchanges.values())
+        self.random.shuffle(exchanges)
+        for exchange_row in exchanges:
+            host.put_exchange(exchange_row)
+        bindings = list(self.model.bindings)
+        self.random.shuffle(bindings)
+        for binding in bindings:
+            host.put_binding(binding)
         return router
 
     def check(self) -> None:

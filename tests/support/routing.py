@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import pytest
+
+from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.routing.fields import FieldType, Table, Value
 from scheduler.core.broker.routing.router import Router
 from scheduler.core.broker.routing.rows import (
@@ -46,6 +50,16 @@ def queue(name: str) -> Destination:
 def exchange(name: str) -> Destination:
     """An exchange as the destination of a binding."""
     return Destination(DestinationKind.EXCHANGE, name)
+
+
+def refused(
+    reason: str, call: Callable[..., object], *arguments: Any, **options: Any
+) -> QuorateError:
+    """Call it and expect an error with this reason."""
+    with pytest.raises(QuorateError) as caught:
+        call(*arguments, **options)
+    assert caught.value.reason == reason
+    return caught.value
 
 
 class Routes:

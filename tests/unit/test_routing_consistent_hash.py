@@ -100,8 +100,13 @@ def test_a_property_is_hashed_instead_of_the_key(name: str) -> None:
     routes = hashed(1, 1, 1, 1, arguments=(("hash-property", string(name)),))
 
     def sent(key: bytes, number: int | None) -> tuple[str, ...]:
-        value = number if name == "timestamp" or number is None else b"%d" % number
-        return routes.router.route(HOST, "ring", Message(key, **{name: value})).queues
+        value = None if number is None else b"%d" % number
+        message = {
+            "correlation_id": Message(key, correlation_id=value),
+            "message_id": Message(key, message_id=value),
+            "timestamp": Message(key, timestamp=number),
+        }[name]
+        return routes.router.route(HOST, "ring", message).queues
 
     assert len({sent(b"%d" % number, None) for number in range(50)}) == 1
     assert len({sent(b"", number) for number in range(50)}) == 4
@@ -126,7 +131,11 @@ def test_other_arguments_are_refused(arguments: dict[str, Value], field: str) ->
 
 
 def test_the_hash_stays_as_it_is() -> None:
-    """Keys go to the same queues after an upgrade. The vectors of `jump` are from its Go version."""
-    assert [jump(0xDEAD10CC, 10), jump(0xDEAD10CC, 666), jump(256, 1024)] == [5, 361, 520]
+    """Keys go to the same queues after an upgrade.
+
+    520 is in the README of lithammer/go-jump-consistent-hash.
+    """
+    assert jump(256, 1024) == 520
+    assert [jump(42, 57), jump(0xDEAD10CC, 666), jump(2**64 - 1, 1)] == [43, 361, 0]
     routes = hashed(1, 1, 1, 1)
     assert "".join(routes.queues("ring", str(number))[0][1] for number in range(8)) == "23323011"
