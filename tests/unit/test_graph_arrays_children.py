@@ -109,3 +109,42 @@ def test_what_was_added_to_an_array_waits_with_it(world, by_name, failover):
     assert world.cluster.state_of(child) is TaskState.RUNNING
     world.node.succeed(child)
     assert world.verdict(job) == "SUCCEEDED"
+
+
+def on_failure(world):
+    """A graph whose array b runs since t failed, and fails for a task that was added to it; the
+    graph is retried. It, and that task."""
+    tasks = {"t": (), "b": (("t", "failure"),), "c": ("b",)}
+    job = world.graphs.create(tasks, arrays={"b": (1, job_spec(name="b"))})
+    world.node.fail(world.graphs.task(job, "t"))
+    child = add_child(world, world.array(job, "b"))
+    world.report(job, "b", succeeded=[0])
+    world.node.fail(child)
+    world.graphs.retry(job)
+    world.check()
+    assert world.graphs.states(job) == {"t": "RUNNING", "b": "BLOCKED", "c": "BLOCKED"}
+    return job, child
+
+
+def test_what_was_added_to_an_array_that_is_skipped_is_cancelled(world):
+    job, child = on_failure(world)
+    assert not isinstance(world.graphs.retry_task(child), Rejection)
+    assert world.cluster.state_of(child) is TaskState.BLOCKED
+    world.node.succeed(world.graphs.task(job, "t"))
+    world.check()
+    assert world.graphs.states(job) == {"t": "SUCCEEDED", "b": "SKIPPED", "c": "SKIPPED"}
+    assert world.cluster.state_of(child) is TaskState.CANCELLED
+    assert world.verdict(job) == "SUCCEEDED"
+
+
+def test_a_task_of_an_array_that_was_cancelled_with_its_graph_does_not_wait_for_ever(world):
+    job, child = on_failure(world)
+    world.graphs.cancel(job)
+    world.node.fail(world.graphs.task(job, "t"), "CANCELLED")
+    world.check()
+    assert world.verdict(job) == "CANCELLED"
+    world.graphs.retry_task(child)
+    world.check()
+    assert world.cluster.state_of(child) is TaskState.CANCELLED
+    assert world.graphs.states(job)["b"] == "SKIPPED"
+    assert not world.graphs.members(job).live

@@ -291,13 +291,20 @@ def _look_at_array(
         if array.ending is None:
             end_early(array, JobState.CANCELLED, f"its job: {graph.reason or 'its job ends'}", out)
         move_on(state, array, now, out, write=True)
-    elif not array.blocked:
+    elif not array.waits:
         # Its end may hang on one that has ended; and tasks that were added to it on its graph.
         move_on(state, array, now, out)
     elif graph.held:
         return
     elif (broken := members.broken(member)) is not None:
-        graph_arrays.skip(state, array, _why_skipped(members, member, broken), now, out)
+        why = _why_skipped(members, member, broken)
+        if array.members is not None and array.members.live:
+            # Tasks that were added to it, and retried by name, wait with it: these first.
+            array.skipped = True
+            end_early(array, JobState.CANCELLED, why, out)
+            move_on(state, array, now, out, write=True)
+            return
+        graph_arrays.skip(state, array, why, now, out)
         members.ended(member)
     elif members.ready(member):
         array.blocked = False
