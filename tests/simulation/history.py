@@ -101,7 +101,7 @@ class History:
         self.results = Results()
         self.ticks = Ticks()
         self.members = Members(self._ran)
-        self.graphs = Graphs(self.members)
+        self.graphs = Graphs(self.members, self.arrays)
 
     @property
     def revision(self) -> int:
@@ -161,7 +161,9 @@ class History:
             block = jobs_pb2.JobBlockRecord.FromString(kv.value)
             self.arrays.block(TaskId(middle), int(last), block)
         elif kind == b"chunks":
-            self.arrays.chunk(TaskId(middle), task, jobs_pb2.ChunkRecord.FromString(kv.value))
+            chunk = jobs_pb2.ChunkRecord.FromString(kv.value)
+            self.arrays.chunk(TaskId(middle), task, chunk)
+            self.graphs.chunk(TaskId(middle), chunk)
         elif kind == b"jobs":
             record = jobs_pb2.JobRecord.FromString(kv.value)
             self.members.job(task, finished=JobState(record.state) in FINISHED_JOB)
@@ -171,6 +173,7 @@ class History:
             if task not in self.arrays.jobs:
                 self.ticks.made(JobSpec.FromString(record.spec).template, task)
             self.arrays.job(task, middle, record)
+            self.graphs.array(task, record)
         elif kind == b"dedup":
             first = r.DedupRecord.FromString(kv.value).first_id
             known = self.promised.setdefault(key, first)
@@ -328,6 +331,7 @@ class History:
             self.arrays.chunk_gone(TaskId(of), TaskId(chunk))
         elif kind == b"jobs":
             job = TaskId(rest.rpartition(b"/")[2].decode())
+            self.graphs.task_gone(job)
             (self.graphs.gone if job in self.graphs.jobs else self.arrays.job_gone)(job)
             self.members.job_gone(job)
             self.results.job_gone(job)

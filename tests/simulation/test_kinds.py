@@ -27,6 +27,7 @@ HAPPENS: dict[type[World], dict[str, Callable[[History], int]]] = {
     },
     Graphs: {
         "tasks add tasks": lambda history: history.members.added,
+        "subtasks wait each for one of another array": lambda history: history.graphs.each,
         "graphs end as the reference model says": lambda history: history.graphs.judged,
     },
     Arrays: {

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from quorate.runtime.ids import TaskId
 from quorate.v1 import job_pb2
+from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Condition, edge
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobItemsKnown, JobKnown, Rejection
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.values import MemberOf, TaskSpec
 from scheduler.storage.records import jobs as records
+from scheduler.storage.records.graphs import Spec
 from tests.simulation.calls.limits import WORK
+from tests.support.core_jobs import job_spec
 from tests.support.core_specs import spec
 
 if TYPE_CHECKING:
@@ -57,9 +60,19 @@ class GraphCalls:
             cpu=rng.choice([0.0, 0.5]),
             priority=rng.choice([0, 1]),
         )
+        arrays: dict[int, GraphArray] = {}
+        count = rng.choice([1, 3, 12])
+        for place in range(len(edges)):
+            if rng.random() < 0.25 and len(arrays) < 4:
+                if arrays and rng.random() < 0.6:
+                    edges[place] += (edge(rng.choice(list(arrays)), Condition.EACH),)
+                made = job_spec(
+                    attempts=rng.choice([1, 2]), backoff=0.3, max_backoff=5.0, crash_limit=20
+                )
+                arrays[place] = GraphArray(MemberOf(TaskId("")), made, b"t", count)
         failures = rng.choice([None, None, None, 2])
         request = self._callers.request(b"graph")
-        self._callers.begin(partial(self._submit, edges, what, failures, request))
+        self._callers.begin(partial(self._submit, edges, what, failures, request, arrays))
 
     async def _submit(
         self,
@@ -67,16 +80,19 @@ class GraphCalls:
         what: TaskSpec,
         failures: int | None,
         request: e.Request,
+        arrays: Mapping[int, GraphArray],
     ) -> None:
         message = job_pb2.JobSpec(name="g", max_failures=failures)
         message.graph.SetInParent()
         found = records.job_spec(message, message.SerializeToString(), items=False)
 
-        def specs(job: TaskId) -> list[TaskSpec]:
-            return [
-                what._replace(member=MemberOf(job, f"t{place}", True, some))
-                for place, some in enumerate(edges)
-            ]
+        def specs(job: TaskId) -> list[Spec]:
+            found: list[Spec] = []
+            for place, some in enumerate(edges):
+                of = MemberOf(job, f"t{place}", True, some)
+                array = arrays.get(place)
+                found.append((what if array is None else array)._replace(member=of))
+            return found
 
         def make(term: Term, token: Pending[object]) -> e.Event:
             job = term.ids.next(term.driver.clock.now())
@@ -100,7 +116,7 @@ class GraphCalls:
                 term: Term,
                 token: Pending[object],
                 begin: int = begin,
-                part: list[TaskSpec] = part,
+                part: list[Spec] = part,
                 last: bool = last,
             ) -> e.Event:
                 return e.GraphTasksAdded(job, begin, part, last, token)

@@ -1,7 +1,9 @@
 """Graphs in the log: no task runs before all of its graph are on record and what it waits for has
 ended as it has to, and a job ends as its tasks did.
 
-jobs/...   a graph: how many tasks it has, whether it is complete, paused, finished
+jobs/...   a graph: how many tasks it has, whether it is complete, paused, finished; an array of a
+           graph: what it waits for, and what became of it
+chunks/... subtasks of such an array that began
 tasks/...  what a task waits for
 runs/...   what became of it
 """
@@ -9,18 +11,37 @@ runs/...   what became of it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from quorate.internal.v1 import jobs_pb2
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.ids import TaskId
 from scheduler.core.graphs.members import graph_task, holds, is_cleanup, place_of
 from scheduler.core.values import DEAD, FINISHED, FINISHED_JOB, SKIPPED, JobState, TaskState
+from tests.simulation.promises.arrays import Arrays
 from tests.simulation.promises.members import Members
 
+# Of arrays: what the state of their job is in the graph.
+_STATES: Final = {
+    JobState.ACTIVE: TaskState.PENDING,
+    JobState.PAUSED: TaskState.PENDING,
+    JobState.SUCCEEDED: TaskState.SUCCEEDED,
+    JobState.FAILED: TaskState.FAILED,
+    JobState.CANCELLED: TaskState.CANCELLED,
+}
 
-def _holds(code: int, outcome: TaskState) -> bool:
-    """Whether a dependency on a task that ended so holds; told apart from the core's own rule."""
+
+_EACH: Final = 0
+
+
+def _holds(code: int, outcome: TaskState, succeeded: int) -> bool:
+    """Whether a dependency on a task that ended so holds; told apart from the core's own rule.
+
+    Args:
+        succeeded: the subtasks that did, of an array.
+    """
     return {
+        _EACH: outcome is TaskState.SUCCEEDED or succeeded > 0,
         1: outcome is TaskState.SUCCEEDED,
         2: outcome in (TaskState.FAILED, TaskState.EXPIRED),
         3: True,
@@ -54,8 +75,9 @@ class Node:
 class Graphs:
     """The graphs of one history."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: Members, arrays: Arrays) -> None:
         self._members = members
+        self._arrays = arrays
         self.jobs: dict[TaskId, jobs_pb2.JobRecord] = {}
         self.queues: dict[TaskId, str] = {}
         self.nodes: dict[TaskId, Node] = {}
@@ -64,6 +86,9 @@ class Graphs:
         self.ended: dict[TaskId, JobState] = {}
         # Tasks that began since the last revision; how many there were in all, and were skipped.
         self._began: dict[TaskId, None] = {}
+        # The same of subtasks of arrays, as masks; and how many began with EACH.
+        self._chunks: list[tuple[TaskId, int]] = []
+        self.each = 0
         self.started = self.skipped = 0
         # Graphs of which something was retried; tasks whose end the reference model confirms.
         self.reopened: dict[TaskId, None] = {}
@@ -114,8 +139,36 @@ class Graphs:
         node.skipped = state is TaskState.CANCELLED and record.error.type == SKIPPED
         self.skipped += node.skipped
 
+    def array(self, job: TaskId, record: jobs_pb2.JobRecord) -> None:
+        """A job's record was written, perhaps that of an array of a graph."""
+        if not record.HasField("member"):
+            return
+        member = record.member
+        node = self.nodes.get(job)
+        if node is None:
+            node = self.nodes[job] = Node(TaskId(member.job), tuple(member.depends_on))
+        before, node.state = node.state, _STATES[JobState(record.state)]
+        if record.blocked and node.state is TaskState.PENDING:
+            node.state = TaskState.BLOCKED
+        if before in FINISHED and node.state not in FINISHED:
+            self.reopened[node.job] = None
+        if node.state in FINISHED:
+            node.ever[node.state] = None
+        node.skipped = record.skipped
+        self.skipped += node.skipped
+
+    def chunk(self, job: TaskId, record: jobs_pb2.ChunkRecord) -> None:
+        """Subtasks are out with a chunk."""
+        if job in self.nodes:
+            mask = sum((1 << one.last + 1) - (1 << one.first) for one in record.left)
+            self._chunks.append((job, mask))
+
     def over(self) -> None:
         """A revision is over: what began in it may have begun."""
+        for job, mask in self._chunks:
+            if job in self.nodes:
+                self._check_chunk(self.nodes[job], mask)
+        self._chunks.clear()
         for task in self._began:
             node = self.nodes.get(task)
             if node is None:
@@ -129,6 +182,23 @@ class Graphs:
                 assert ways, f"{task} runs, and {place_of(code)} is {other}"
         self._began.clear()
 
+    def _check_chunk(self, node: Node, mask: int) -> None:
+        self.started += 1
+        assert not self.jobs[node.job].loading, f"{node} began before its graph is complete"
+        for code in node.edges:
+            other = graph_task(node.job, place_of(code))
+            if code // 2 % 4 == _EACH:
+                self.each += mask.bit_count()
+                assert not mask & ~self._succeeded(other), f"{node}: {mask:b} began too early"
+            else:
+                ways = [state for state in self.nodes[other].ever if holds(code, state)]
+                assert ways, f"{node} began, and {other} is {self.nodes[other]}"
+
+    def _succeeded(self, job: TaskId) -> int:
+        """The subtasks that did, as a mask; 0 of what is no array."""
+        known = self._arrays.jobs.get(job)
+        return known.succeeded if known is not None else 0
+
     def _check_skipped(self, job: TaskId) -> None:
         """By a reference model: skipped is what has a condition that does not hold, and no more."""
         for task, node in self.nodes.items():
@@ -137,7 +207,8 @@ class Graphs:
             broken = [
                 code
                 for code in node.edges
-                if not _holds(code, self.nodes[graph_task(job, place_of(code))].state)
+                for other in [graph_task(job, place_of(code))]
+                if not _holds(code, self.nodes[other].state, self._succeeded(other))
             ]
             if node.skipped:
                 self.judged += 1
