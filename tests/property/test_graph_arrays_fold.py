@@ -51,6 +51,7 @@ class GraphArraysHistory(JobsHistory):
             ]
             if rng.random() < 0.5:
                 what = job_spec(
+                    items=size == 5,
                     attempts=rng.choice([1, 1, 2]),
                     backoff=0.5,
                     max_parallel=rng.choice([0, 0, 2]),
@@ -111,6 +112,33 @@ class GraphArraysHistory(JobsHistory):
         first = rng.choice([0, len(row.members.nodes)])
         parts = rng.choice([1, None, None])
         self.graphs.add(job, tasks, first=first, part=3, parts=parts, what=spec(), arrays=arrays)
+
+    def do_items(self) -> None:
+        """The items of arrays follow, and then the graph is complete."""
+        rng = self.rng
+        for job, (tasks, _) in self.begun.items():
+            row = self.cluster.state.jobs.get(job)
+            if row is None or not row.loading or row.members is None:
+                continue
+            arrays = list(row.members.arrays.values())
+            for array in (one for one in arrays if one.loading and rng.random() < 0.7):
+                first, some = array.array.count, rng.randint(0, 3)
+                end = first + some >= 5
+                items = [b"i"] * min(some, 5 - first)
+                self.jobs.add_items(array.id, first, items, loads=True, last=end)
+            count = len(row.members.nodes)
+            if count == len(tasks) and not any(array.loading for array in arrays):
+                token = self.cluster.token()
+                self.cluster.step(e.GraphTasksAdded(job, count, [], True, token))
+
+    do_items_again = do_items
+    do_items_once_more = do_items
+
+    def do_retry_task(self) -> None:
+        """A caller retries one task, also one that was added to an array."""
+        finished = list(self.cluster.state.finished)
+        if finished and self.rng.random() < 0.5:
+            self.graphs.retry_task(self.rng.choice(finished))
 
     do_add_again = do_add
     do_add_once_more = do_add

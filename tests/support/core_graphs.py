@@ -34,10 +34,9 @@ CONDITIONS = {
     "each": Condition.EACH,
 }
 NO_REQUEST = e.Request()
-# An array: its size, and its spec.
+# An array: its size, and its spec; where that has items, these follow.
 Shape = tuple[int, JobSpec]
 NO_ARRAYS: Mapping[str, Shape] = {}
-NO_ITEMS: Mapping[str, int] = {}
 
 
 class Graphs:
@@ -88,19 +87,13 @@ class Graphs:
         what: TaskSpec | None = None,
         max_failures: int | None = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
-        items: Mapping[str, int] = NO_ITEMS,
     ) -> object:
-        """Create the job alone; `items`: of arrays whose items follow, how many."""
+        """Create the job alone."""
         job = self.cluster.new_id()
         message = job_pb2.JobSpec(name="g", max_failures=max_failures)
         message.graph.SetInParent()
         found = records.job_spec(message, message.SerializeToString(), items=False)
         specs = self.specs(job, tasks, what, arrays)
-        for place, name in enumerate(tasks):
-            if name in items:
-                array = specs[place]
-                assert isinstance(array, GraphArray)
-                specs[place] = array._replace(loading=True, coming=items[name])
         return self.cluster.call(
             lambda token: e.JobSubmitted(
                 QueueName(queue), job, found, b"", 0, False, True, request, token, creator, specs
@@ -118,11 +111,13 @@ class Graphs:
         what: TaskSpec | None = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> None:
-        """Add the tasks from one on."""
+        """Add the tasks from one on; with the last part the graph is complete, unless items of
+        arrays follow."""
         specs = self.specs(job, tasks, what, arrays)
+        complete = not any(isinstance(one, GraphArray) and one.loading for one in specs)
         places = list(range(first, len(specs), part))
         for place in places[:parts]:
-            last = place + part >= len(specs)
+            last = complete and place + part >= len(specs)
             some = specs[place : place + part]
             answer = self.cluster.call(
                 lambda token, place=place, some=some, last=last: e.GraphTasksAdded(
@@ -150,7 +145,8 @@ class Graphs:
             of = MemberOf(job, name, True, tuple(edges))
             if name in arrays:
                 size, made = arrays[name]
-                found.append(GraphArray(of, made, b"template", size))
+                follow = size if made.items else 0
+                found.append(GraphArray(of, made, b"t", size - follow, made.items, coming=follow))
                 continue
             found.append((what or spec())._replace(member=of))
         return found

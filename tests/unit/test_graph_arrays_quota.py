@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Coming
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
@@ -13,7 +12,7 @@ from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import DEFAULT_QUEUE
 from tests.support.core import Cluster
-from tests.support.core_graphs import Graphs
+from tests.support.core_graphs import Graphs, Shape
 from tests.support.core_jobs import Jobs, job_spec, refused
 from tests.support.core_log import Log
 from tests.support.same_state import differences
@@ -66,9 +65,11 @@ def test_items_that_follow_are_refused_with_the_graph_or_not_at_all(cluster: Clu
     """Else the graph would stay half-way."""
     graphs, jobs = Graphs(cluster), Jobs(cluster)
 
+    def shapes(count: int) -> dict[str, Shape]:
+        return {"a": (count, job_spec(name="a", items=True))}
+
     def ask(count: int) -> object:
-        shapes = {"a": (0, job_spec(name="a", items=True))}
-        return graphs.ask(TASKS, arrays=shapes, creator=CI, items={"a": count})
+        return graphs.ask(TASKS, arrays=shapes(count), creator=CI)
 
     assert refused(ask(11)) == "TOO_MANY_LIVE_SUBTASKS"
     known = ask(8)
@@ -77,10 +78,7 @@ def test_items_that_follow_are_refused_with_the_graph_or_not_at_all(cluster: Clu
     # Others take what is left meanwhile, and no more.
     jobs.create(2, creator=CI)
     assert refused(jobs.ask_create(1, creator=CI)) == "TOO_MANY_LIVE_SUBTASKS"
-    (array,) = graphs.specs(known.job, TASKS, None, {"a": (0, job_spec(name="a", items=True))})
-    assert isinstance(array, GraphArray)
-    array = array._replace(loading=True, coming=8)
-    cluster.call(lambda token: e.GraphTasksAdded(known.job, 0, [array], False, token))
+    graphs.add(known.job, TASKS, arrays=shapes(8))
     task = graphs.task(known.job, "a")
     jobs.add_items(task, 0, [b"1"] * 5, loads=True)
     assert coming(cluster) == 3
