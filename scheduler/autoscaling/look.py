@@ -20,9 +20,14 @@ from scheduler.core.placement.choosing import taints_of
 from scheduler.core.values import NO_LIMITS, NO_NEEDS, Kind, Needs
 
 # Kinds of needs and rules that are distinguished. Tasks of further kinds count as if they needed
-# only a slot. Kinds that a new node of the pool could not run are apart, as many again, and further
-# ones are not counted: whoever asks for nodes that there are not takes no other one's place.
+# only a slot. Kinds that a new node of the pool could not run are apart, a few, and further ones
+# are not counted: whoever asks for nodes that there are not takes no other one's place.
 MAX_KINDS: Final = 128
+MAX_ELSEWHERE: Final = 16
+# Each kind is compared with each node (`plan`), at most so often: some 0.1 s. Of a pool of 10,000
+# nodes fewer kinds are distinguished.
+MAX_COMPARED: Final = 100_000
+_LEAST_KINDS: Final = 8
 # Lanes of one queue that are looked at: tasks of each kind, priority and tenant are one. Those
 # behind are counted once the others have started.
 MOST_LANES: Final = 10_000
@@ -32,6 +37,7 @@ def look(state: State, ask: Ask, now: float) -> Seen:
     """What there is at `now`, seconds since the epoch."""
     nodes = [_seen(state, node, now) for node in state.nodes.values() if ask.owns(node.labels)]
     new = new_node(ask.shape, nodes)
+    most = min(MAX_KINDS, max(_LEAST_KINDS, MAX_COMPARED // max(1, len(nodes))))
     kinds: dict[tuple[bool, Needs, Rules | None], int] = {}
     elsewhere: dict[tuple[bool, Needs, Rules | None], int] = {}
     oldest = now
@@ -60,12 +66,13 @@ def look(state: State, ask: Ask, now: float) -> Seen:
                 continue
             left -= count
             kind = (slotless, needs, rules)
-            found = kinds if rules is None or allows(new, rules) else elsewhere
-            if kind not in found and len(found) >= MAX_KINDS:
-                if found is elsewhere:
-                    continue
+            if rules is not None and not allows(new, rules):
+                if kind in elsewhere or len(elsewhere) < min(most, MAX_ELSEWHERE):
+                    elsewhere[kind] = elsewhere.get(kind, 0) + count
+                continue
+            if kind not in kinds and len(kinds) >= most:
                 kind = (slotless, NO_NEEDS, None)
-            found[kind] = found.get(kind, 0) + count
+            kinds[kind] = kinds.get(kind, 0) + count
         first = queue.pending.oldest()
         if first is not None:
             # Since it was created: rows do not say when a delay or a backoff ended.

@@ -127,6 +127,20 @@ def test_kinds_that_no_node_of_the_pool_runs_take_no_others_place(
     assert plan(ask, seen(c, ask)).nodes == 3
 
 
+def test_of_many_nodes_fewer_kinds_are_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "MAX_COMPARED", 30)
+    c = Cluster()
+    for cpu in range(1, 20):
+        c.submit(spec(cpu=float(cpu)))
+    assert len(seen(c).demands) == 19
+    c.node("n1", credit=0)
+    c.node("n2", credit=0)
+    c.node("n3", credit=0)
+    found = seen(c).demands
+    # What is left counts as slots.
+    assert (len(found), sum(demand.count for demand in found)) == (11, 19)
+
+
 def test_a_look_is_bounded_also_where_each_task_is_another_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
