@@ -3,7 +3,7 @@ of nodes, ordering keys, what a task of a graph waits for."""
 
 from __future__ import annotations
 
-from scheduler.core.graphs.members import place_of
+from scheduler.core.graphs.members import Condition, condition_of, place_of
 from scheduler.core.model import effects as fx
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
@@ -62,6 +62,8 @@ def _check_held_back(state: State, row: TaskRow) -> None:
         for code in member.of.edges:
             other_node = members.nodes[place_of(code)]
             again = other_node.job.round > 0 or row.attempt > 1
+            # One that had not succeeded may have been retried by name since it let this one in.
+            again = again or condition_of(code) is not Condition.ON_SUCCESS
             assert again or other_node.state in FINISHED, (
                 f"{row.id} starts before {other_node.task}"
             )
