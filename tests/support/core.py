@@ -213,13 +213,18 @@ class Cluster(LimitCalls, ServiceCalls):
         for task, state in now.items():
             was = before.get(task)
             if was is not state:
-                # Of a batch that is longer than its queue, the first ones go at once.
-                dropped = was is None and state is TaskState.FAILED
+                # Of a batch that is longer than its queue, the first ones go at once; so do those
+                # of a graph that wait for what was cancelled meanwhile.
+                dropped = was is None and (state is TaskState.FAILED or self._is_skipped(task))
                 assert dropped or (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
         for task, was in before.items():
             if task not in now:
                 assert was in FINISHED, f"{task} vanished as {was}"
         self._states = now
+
+    def _is_skipped(self, task: TaskId) -> bool:
+        done = self.state.finished.get(task)
+        return done is not None and done.member is not None and done.member.skipped
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what comes due is stepped."""
