@@ -3,6 +3,7 @@
 
 import { useState } from "preact/hooks";
 import { listDeadLetters } from "@ui/api/actions";
+import { useMay } from "@ui/api/caller";
 import { useQueues } from "@ui/api/store";
 import type { DeadLetterGroup } from "@ui/api/types";
 import { count, num, shortId } from "@ui/lib/format";
@@ -28,6 +29,7 @@ export function DeadView({ query }: { query: URLSearchParams }) {
     },
     queue,
   );
+  const control = useMay()("tasks.control");
   const rows = items ?? [];
   const done = () => {
     setOpen("");
@@ -44,7 +46,7 @@ export function DeadView({ query }: { query: URLSearchParams }) {
           <Button icon="retry" busy={busy} onClick={() => void refresh()}>
             Refresh
           </Button>
-          {rows.length > 0 && (
+          {control && rows.length > 0 && (
             <Button icon="play" onClick={() => setAsked({ act: "retry" })}>
               Retry all
             </Button>
@@ -62,7 +64,7 @@ export function DeadView({ query }: { query: URLSearchParams }) {
         {rows.length > 0 && (
           <Table
             label="Dead letters"
-            columns={columns(open, setOpen, setAsked)}
+            columns={columns(open, control, setOpen, setAsked)}
             items={rows}
             keyOf={keyOf}
             below={(group) => open === keyOf(group) && <GroupTasks group={group} />}
@@ -102,6 +104,7 @@ const keyOf = ({ queue, id }: DeadLetterGroup) => `${queue}/${id}`;
 
 const columns = (
   open: string,
+  control: boolean,
   setOpen: (key: string) => void,
   ask: (asked: { act: "retry" | "delete"; group: DeadLetterGroup }) => void,
 ): readonly Column<DeadLetterGroup>[] => [
@@ -142,18 +145,22 @@ const columns = (
           pressed={open === keyOf(group)}
           onClick={() => setOpen(open === keyOf(group) ? "" : keyOf(group))}
         />
-        <Button
-          kind="quiet"
-          icon="play"
-          title="Retry the group"
-          onClick={() => ask({ act: "retry", group })}
-        />
-        <Button
-          kind="quiet"
-          icon="trash"
-          title="Delete the group"
-          onClick={() => ask({ act: "delete", group })}
-        />
+        {control && (
+          <>
+            <Button
+              kind="quiet"
+              icon="play"
+              title="Retry the group"
+              onClick={() => ask({ act: "retry", group })}
+            />
+            <Button
+              kind="quiet"
+              icon="trash"
+              title="Delete the group"
+              onClick={() => ask({ act: "delete", group })}
+            />
+          </>
+        )}
       </span>
     ),
   },

@@ -111,7 +111,7 @@ export function JobPage({ id }: { id: string }) {
             </div>
             {job.reason && <p class="error-line">{job.reason}</p>}
             {!graph && <Strip job={job} />}
-            {!graph && <SubtaskPicker job={job} onDone={refresh} />}
+            {!graph && <SubtaskPicker job={job} control={may("tasks.control")} onDone={refresh} />}
             <ul class="legend">
               {statesOf(job).map((state) => (
                 <li key={state} class={`tone-${state}`}>
@@ -211,7 +211,14 @@ function SubtaskLink({ job, index }: { job: Job; index: number }) {
 }
 
 /** Opens the page of the subtask whose index is typed in, cancels it or runs it again. */
-function SubtaskPicker({ job, onDone }: { job: Job; onDone: () => void }) {
+interface PickerProps {
+  job: Job;
+  /** The caller may cancel and retry. */
+  control: boolean;
+  onDone: () => void;
+}
+
+function SubtaskPicker({ job, control, onDone }: PickerProps) {
   const first = num(job.spec?.firstIndex);
   const step = num(job.spec?.indexStep) || 1;
   const last = first + step * (num(job.count) - 1);
@@ -239,7 +246,7 @@ function SubtaskPicker({ job, onDone }: { job: Job; onDone: () => void }) {
         <input name="index" type="number" min={first} max={last} step={step} required />
       </label>
       <Button type="submit">Open</Button>
-      {!job.parent && (
+      {control && !job.parent && (
         <>
           <Button
             icon="cancel"

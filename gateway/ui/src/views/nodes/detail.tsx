@@ -14,7 +14,7 @@ const MOST = 50;
 const ranText = (task: Task): string =>
   shownState(task) === "assigned" ? "assigned" : span(Math.floor(ranFor(task, now.value) / 1000) * 1000);
 
-export function NodeDetail({ node }: { node: Node }) {
+export function NodeDetail({ node, control }: { node: Node; control: boolean }) {
   const tasks = useTasks(RUNNING).value;
   const here = [...(tasks?.values() ?? [])]
     .filter((task) => lastAttempt(task)?.node === node.name)
@@ -66,7 +66,7 @@ export function NodeDetail({ node }: { node: Node }) {
         )}
         <dt>Taints</dt>
         <dd>
-          <Taints node={node} />
+          <Taints node={node} control={control} />
         </dd>
         <dt>Assigned</dt>
         <dd>

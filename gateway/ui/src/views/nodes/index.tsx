@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { cordonNode, drainNode, uncordonNode } from "@ui/api/actions";
+import { useMay } from "@ui/api/caller";
 import { useNodes, useServices } from "@ui/api/store";
 import type { Node, Service } from "@ui/api/types";
 import { bytes, count, num, percent, plain } from "@ui/lib/format";
@@ -33,6 +34,7 @@ const waitingText = (tasks: number) =>
 export function NodesView({ rest }: { rest: string }) {
   const nodes = useNodes().value;
   const [draining, setDraining] = useState("");
+  const control = useMay()("nodes.control");
   const rows = [...(nodes?.values() ?? [])].sort((a, b) =>
     a.name.localeCompare(b.name, "en", { numeric: true }),
   );
@@ -64,10 +66,12 @@ export function NodesView({ rest }: { rest: string }) {
         {rows.length > 0 && (
           <Table
             label="Nodes"
-            columns={columns(rest, setDraining, busyOf)}
+            columns={columns(rest, setDraining, busyOf).filter(
+              ({ name }) => control || name !== "Actions",
+            )}
             items={rows}
             keyOf={(node) => node.name}
-            below={(node) => node.name === rest && <NodeDetail node={node} />}
+            below={(node) => node.name === rest && <NodeDetail node={node} control={control} />}
           />
         )}
         {rest && nodes && !nodes.has(rest) && (

@@ -8,7 +8,7 @@ import { Button } from "@ui/parts/basics";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { attempt, tell } from "@ui/parts/toasts";
 
-export function Taints({ node }: { node: Node }) {
+export function Taints({ node, control }: { node: Node; control: boolean }) {
   const [adding, setAdding] = useState(false);
   const { name, taints = [], agentTaints = [] } = node;
   return (
@@ -21,17 +21,26 @@ export function Taints({ node }: { node: Node }) {
       {taints.map((taint) => (
         <span class="label" key={taintText(taint)}>
           {taintText(taint)}
-          <Button
-            kind="quiet"
-            icon="close"
-            title={`Remove the taint ${taintText(taint)} from ${name}`}
-            onClick={() =>
-              void attempt(() => untaintNode(name, taint), `${name} has lost ${taintText(taint)}.`)
-            }
-          />
+          {control && (
+            <Button
+              kind="quiet"
+              icon="close"
+              title={`Remove the taint ${taintText(taint)} from ${name}`}
+              onClick={() =>
+                void attempt(() => untaintNode(name, taint), `${name} has lost ${taintText(taint)}.`)
+              }
+            />
+          )}
         </span>
       ))}
-      <Button kind="quiet" icon="plus" title={`Add a taint to ${name}`} onClick={() => setAdding(true)} />
+      {control && (
+        <Button
+          kind="quiet"
+          icon="plus"
+          title={`Add a taint to ${name}`}
+          onClick={() => setAdding(true)}
+        />
+      )}
       {adding && <TaintDialog name={name} onClose={() => setAdding(false)} />}
     </span>
   );

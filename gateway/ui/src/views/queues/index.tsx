@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { deleteQueue, resumeQueue } from "@ui/api/actions";
+import { useMay, type May } from "@ui/api/caller";
 import { queueRates, useQueues } from "@ui/api/store";
 import type { Queue } from "@ui/api/types";
 import { count, num, plain, plural, rate } from "@ui/lib/format";
@@ -21,34 +22,43 @@ export function QueuesView() {
   const [creating, setCreating] = useState(false);
   const [pausing, setPausing] = useState(false);
   const rows = [...(queues?.values() ?? [])].sort((a, b) => a.name.localeCompare(b.name));
+  const may = useMay();
+  const create = may("queues.write") && (
+    <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+      Create queue
+    </Button>
+  );
+  const actions: Column<Queue> = {
+    name: "Actions",
+    right: true,
+    cell: (queue) => <Actions queue={queue} may={may} />,
+  };
   return (
     <div class="view">
       <div class="title">
         <h1>Queues</h1>
         {queues && <span class="muted">{count(queues.size)}</span>}
         <span class="push row" data-create>
-          <Button icon="pause" onClick={() => setPausing(true)}>
-            Pause tasks
-          </Button>
-          <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
-            Create queue
-          </Button>
+          {may("queues.control") && (
+            <Button icon="pause" onClick={() => setPausing(true)}>
+              Pause tasks
+            </Button>
+          )}
+          {create}
         </span>
       </div>
       <Panel title="All queues" class="flush bare">
         {!queues && <Loading />}
         {queues && !rows.length && (
           <Empty icon="queues" title="No queues">
-            <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
-              Create queue
-            </Button>
+            {create}
           </Empty>
         )}
         {rows.length > 0 && (
-          <Table label="Queues" columns={COLUMNS} items={rows} keyOf={(queue) => queue.name} />
+          <Table label="Queues" columns={may("queues.write") || may("queues.control") ? [...COLUMNS, actions] : COLUMNS} items={rows} keyOf={(queue) => queue.name} />
         )}
       </Panel>
-      <Pauses adding={pausing} onClose={() => setPausing(false)} />
+      <Pauses adding={pausing} mayEnd={may("queues.control")} onClose={() => setPausing(false)} />
       {creating && <CreateQueueDialog onClose={() => setCreating(false)} />}
     </div>
   );
@@ -124,7 +134,6 @@ const COLUMNS: readonly Column<Queue>[] = [
     cell: (queue) =>
       queue.oldestPendingTime ? <Ago time={queue.oldestPendingTime} /> : <span class="zero">–</span>,
   },
-  { name: "Actions", right: true, cell: (queue) => <Actions queue={queue} /> },
 ];
 
 /** What a queue has beside the defaults: its placement, and its limits. */
@@ -134,7 +143,7 @@ function notes(queue: Queue): string {
   return [usual ? "" : name, limitsText(queue)].filter(Boolean).join("; ");
 }
 
-function Actions({ queue }: { queue: Queue }) {
+function Actions({ queue, may }: { queue: Queue; may: May }) {
   const { name, pause, counts } = queue;
   const [pausing, setPausing] = useState(false);
   const states: State[] = [
@@ -162,30 +171,33 @@ function Actions({ queue }: { queue: Queue }) {
   const [editing, setEditing] = useState(false);
   return (
     <span class="actions">
-      <Button
-        kind="quiet"
-        icon="edit"
-        title={`Settings of ${name}`}
-        onClick={() => setEditing(true)}
-      />
-      {editing && <QueueSettingsDialog queue={queue} onClose={() => setEditing(false)} />}
-      {pause ? (
+      {may("queues.write") && (
         <Button
           kind="quiet"
-          icon="play"
-          title={`Resume ${name}`}
-          onClick={() => void attempt(() => resumeQueue(name), `${name} goes on.`)}
-        />
-      ) : (
-        <Button
-          kind="quiet"
-          icon="pause"
-          title={`Pause ${name}`}
-          onClick={() => setPausing(true)}
+          icon="edit"
+          title={`Settings of ${name}`}
+          onClick={() => setEditing(true)}
         />
       )}
+      {editing && <QueueSettingsDialog queue={queue} onClose={() => setEditing(false)} />}
+      {may("queues.control") &&
+        (pause ? (
+          <Button
+            kind="quiet"
+            icon="play"
+            title={`Resume ${name}`}
+            onClick={() => void attempt(() => resumeQueue(name), `${name} goes on.`)}
+          />
+        ) : (
+          <Button
+            kind="quiet"
+            icon="pause"
+            title={`Pause ${name}`}
+            onClick={() => setPausing(true)}
+          />
+        ))}
       {pausing && <PauseDialog name={name} onClose={() => setPausing(false)} />}
-      {name !== "default" && (
+      {may("queues.write") && name !== "default" && (
         <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
       )}
     </span>

@@ -20,8 +20,15 @@ const STOPS: Record<string, string> = {
   both: "no task starts or is accepted",
 };
 
-/** Nothing where there are none; `adding` opens the dialog. */
-export function Pauses({ adding, onClose }: { adding: boolean; onClose: () => void }) {
+interface PausesProps {
+  /** Opens the dialog. */
+  adding: boolean;
+  mayEnd: boolean;
+  onClose: () => void;
+}
+
+/** Nothing where there are none. */
+export function Pauses({ adding, mayEnd, onClose }: PausesProps) {
   // A cluster has at most 100: they are one page.
   const { items, refresh } = usePages<Pause>(async (pageToken, signal) => {
     const page = await listPauses({ pageSize: 1000, pageToken }, { signal });
@@ -42,7 +49,12 @@ export function Pauses({ adding, onClose }: { adding: boolean; onClose: () => vo
     <>
       {items !== undefined && items.length > 0 && (
         <Panel title="Paused tasks" class="flush bare">
-          <Table label="Pauses" columns={columns(end)} items={items} keyOf={(pause) => pause.name} />
+          <Table
+            label="Pauses"
+            columns={columns(end).filter(({ name }) => mayEnd || name !== "Actions")}
+            items={items}
+            keyOf={(pause) => pause.name}
+          />
         </Panel>
       )}
       {adding && <PauseTasksDialog onClose={onClose} onDone={() => void refresh()} />}

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { deleteService } from "@ui/api/actions";
+import { useMay } from "@ui/api/caller";
 import { BASE } from "@ui/api/rest";
 import { useServices } from "@ui/api/store";
 import type { Service } from "@ui/api/types";
@@ -22,7 +23,8 @@ export function ServicesView() {
   const [creating, setCreating] = useState(false);
   const [scaling, setScaling] = useState<Service>();
   const rows = [...(services?.values() ?? [])].sort((a, b) => a.name.localeCompare(b.name));
-  const create = (
+  const write = useMay()("services.write");
+  const create = write && (
     <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
       Create service
     </Button>
@@ -51,6 +53,7 @@ export function ServicesView() {
           key={service.name}
           service={service}
           traffic={traffic.get(service.name)}
+          write={write}
           onScale={() => setScaling(service)}
         />
       ))}
@@ -63,10 +66,12 @@ export function ServicesView() {
 interface PanelProps {
   service: Service;
   traffic: Traffic | undefined;
+  /** The caller may change it. */
+  write: boolean;
   onScale: () => void;
 }
 
-function ServicePanel({ service, traffic, onScale }: PanelProps) {
+function ServicePanel({ service, traffic, write, onScale }: PanelProps) {
   const { name, spec, instances = [] } = service;
   const ready = readyOf(service, traffic);
   const replicas = spec?.replicas ?? 0;
@@ -97,12 +102,14 @@ function ServicePanel({ service, traffic, onScale }: PanelProps) {
             <Icon name="open" />
             Open
           </a>
-          {spec?.command && (
+          {write && spec?.command && (
             <Button kind="quiet" icon="scale" onClick={onScale}>
               Scale
             </Button>
           )}
-          <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
+          {write && (
+            <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
+          )}
         </span>
       }
     >

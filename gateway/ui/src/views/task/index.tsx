@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { cancelTask, deleteTask, getTask, pauseTask, resumeTask, retryTask } from "@ui/api/actions";
+import { useMay } from "@ui/api/caller";
 import { useTasks } from "@ui/api/store";
 import type { Task } from "@ui/api/types";
 import { plain } from "@ui/lib/format";
@@ -23,6 +24,8 @@ import { Timeline } from "@ui/views/task/timeline";
 export function TaskPage({ id }: { id: string }) {
   const { task, failure, gone, reread } = useTask(id);
   const [shown, setShown] = useState(0);
+  // Each of these actions needs this one permission.
+  const control = useMay()("tasks.control");
   if (failure) {
     return (
       <div class="view">
@@ -59,11 +62,12 @@ export function TaskPage({ id }: { id: string }) {
         <h1>{taskName(task)}</h1>
         <TaskBadge task={task} />
         <span class="push row">
-          {isSubtask(id) ? (
-            <SubtaskActions task={task} reread={reread} />
-          ) : (
-            <Actions task={task} reread={reread} />
-          )}
+          {control &&
+            (isSubtask(id) ? (
+              <SubtaskActions task={task} reread={reread} />
+            ) : (
+              <Actions task={task} reread={reread} />
+            ))}
         </span>
       </div>
       <p class="subtitle">
