@@ -1,5 +1,5 @@
 import { Unreadable } from "@ui/lib/words";
-import { catchUp, hrefOf, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
+import { blackouts, catchUp, hrefOf, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
 
 const reader =
   (fields: Record<string, string>) =>
@@ -33,6 +33,15 @@ test("the catch-up is said with its defaults", () => {
   expect(catchUp({})).toBe("up to 100 ticks of the last 1 h");
   expect(catchUp({ catchUpCount: 3, catchUpWindow: "60s" })).toBe("up to 3 ticks of the last 1 min");
   expect(stateOf({ name: "x", state: "SCHEDULE_STATE_PAUSED" })).toBe("paused");
+});
+
+test("ranges without ticks are said", () => {
+  const range = { startTime: "2026-12-24T00:00:00Z", endTime: "2026-12-27T12:30:00Z" };
+  const again = { cron: "0 9 * * 1-5", duration: "28800s" };
+  expect(blackouts({ blackouts: [range, again] })).toMatch(
+    /^2026-12-2[345] \d\d:00:00 to 2026-12-2[678] \d\d:\d0:00; 8 h from 0 9 \* \* 1-5$/,
+  );
+  expect(blackouts({})).toBe("");
 });
 
 test("a form is a schedule", () => {

@@ -180,7 +180,7 @@ def test_a_limit_of_the_queue_comes_before_its_keys():
 
 
 def test_the_others_are_about_finished_tasks():
-    """tests/unit/test_explain_calls.py produces them."""
+    """tests/unit/test_explain_calls.py produces them; test_explain_every_reason.py all by calls."""
     # And tests/unit/test_core_task_pauses.py, test_graphs_api.py these.
     paused = {Why.TASK_PAUSED, Why.BLOCKED, Why.SKIPPED}
     ended = {Why.SUCCEEDED, Why.FAILED, Why.CRASH_LIMIT, Why.CANCELLED, Why.EXPIRED, Why.DROPPED}

@@ -7,7 +7,7 @@ import type { Schedule } from "@ui/api/types";
 import { clock, count, durationMs, num, plain, shortId, span } from "@ui/lib/format";
 import { hookText } from "@ui/lib/hooks";
 import { Ago, Badge, Failure, Loading } from "@ui/parts/basics";
-import { catchUp, hrefOf, workOf } from "@ui/views/schedules/when";
+import { blackouts, catchUp, hrefOf, workOf } from "@ui/views/schedules/when";
 
 /** Read anew when `version` changes. */
 export function Details({ name, version }: { name: string; version: unknown }) {
@@ -77,6 +77,10 @@ function Facts({ schedule }: { schedule: Schedule }) {
     ["Overlap", plain(spec.overlap, "OVERLAP_POLICY_") || "skip"],
     ["Catch-up", catchUp(spec)],
     ["Jitter", spec.jitter && `up to ${span(durationMs(spec.jitter))}`],
+    ["No ticks", blackouts(spec)],
+    ["Not before", spec.startTime && clock(spec.startTime).slice(0, 19)],
+    ["Not after", spec.endTime && clock(spec.endTime).slice(0, 19)],
+    ["On failure", spec.pauseOnFailure ? "is paused" : ""],
     ["Remaining runs", schedule.remainingRuns?.toString()],
     ["Waiting ticks", schedule.waitingTicks?.length.toString()],
     ["Cannot run now", schedule.blockedReason],

@@ -46,6 +46,16 @@ export function catchUp(spec: ScheduleSpec | undefined): string {
   return `up to ${spec?.catchUpCount || 100} ticks of the last ${span(window)}`;
 }
 
+/** Ranges without ticks: "2026-12-24 00:00:00 to 2026-12-27 00:00:00; 8 h from 0 9 * * 1-5" */
+export const blackouts = (spec: ScheduleSpec): string =>
+  (spec.blackouts ?? [])
+    .map((one) =>
+      one.cron
+        ? `${span(durationMs(one.duration))} from ${one.cron}`
+        : `${clock(one.startTime).slice(0, 19)} to ${clock(one.endTime).slice(0, 19)}`,
+    )
+    .join("; ");
+
 /** The fields of a form that say when. Throws Unreadable with a sentence. */
 export function timingOf(read: (name: string) => string): ScheduleSpec {
   const cron = read("cron");
