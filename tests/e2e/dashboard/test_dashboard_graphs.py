@@ -116,6 +116,31 @@ def test_a_graph_is_paused_resumed_and_cancelled(
     expect(drawing.get_by_role("link", name="press, cancelled")).to_be_visible()
 
 
+def test_an_array_of_a_graph_is_drawn_with_what_is_done_of_it(
+    open_page: OpenPage, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    parts = task("parts", f"test $QUORATE_INDEX != 2 || until test -e {gate}; do sleep 0.05; done")
+    checks = task("checks", "true", "parts", on="EACH")
+    parts["array"] = checks["array"] = {"count": 3}
+    job = graph(cluster, "arrays", [parts, checks, task("last", "true", "checks")])
+    look = open_page(f"jobs/{job}")
+    drawing = look.page.get_by_role("group", name="Graph of tasks")
+    expect(drawing.get_by_role("link", name="parts, running, 2 of 3")).to_be_visible()
+    expect(drawing.get_by_role("link", name="checks, running, 2 of 3")).to_be_visible()
+    expect(drawing.locator("text", has_text="each")).to_be_visible()
+    gate.touch()
+    expect(drawing.get_by_role("link", name="checks, succeeded, 3 of 3")).to_be_visible()
+    expect(look.page.locator(".title .badge")).to_have_text("succeeded")
+    drawing.get_by_role("link", name="checks, succeeded").click()
+    expect(look.page.get_by_role("heading", name="checks", level=1)).to_be_visible()
+    expect(look.page.get_by_role("img", name="Subtasks by index")).to_be_visible()
+    expect(look.button("Delete")).to_have_count(0)
+    look.page.get_by_role("link", name="a graph").click()
+    expect(look.page.get_by_role("heading", name="arrays", level=1)).to_be_visible()
+    remove(cluster, job)
+
+
 def test_a_large_graph_is_a_table_that_says_so(open_page: OpenPage, cluster: LocalCluster) -> None:
     tasks = [
         task(f"t{number}", "true", *([f"t{number - 1}"] if number else [])) for number in range(300)
