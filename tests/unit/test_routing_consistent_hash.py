@@ -59,6 +59,24 @@ def test_a_new_queue_takes_its_share_and_moves_no_other_key() -> None:
     assert placed(routes) == before
 
 
+def test_keys_go_to_the_same_queues_in_whatever_order_the_rows_were_loaded() -> None:
+    """Ours; README, "Node Restart Effects": in RabbitMQ a key may go elsewhere after a restart."""
+    routes = hashed(3, 1, 2)
+    rows = list(routes.router.virtual_hosts[HOST].bindings.values())
+    for order in ((2, 0, 1), (1, 2, 0), (2, 1, 0)):
+        loaded = hashed()
+        for place in order:
+            loaded.router.add_queue(HOST, rows[place].destination.name)
+            loaded.router.virtual_hosts[HOST].put_binding(rows[place])
+        assert placed(loaded) == placed(routes)
+        # What the next leader binds comes after them.
+        loaded.bind("ring", "q3", "1")
+        assert all(
+            now in (before, "q3")
+            for before, now in zip(placed(routes).values(), placed(loaded).values(), strict=True)
+        )
+
+
 def test_the_first_binding_of_a_queue_counts() -> None:
     """README, "One Binding Per Queue" """
     routes = hashed(1, 1)
