@@ -9,6 +9,9 @@ what succeeded there: nothing is kept of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 from scheduler.core.arrays.block import Block
 from scheduler.core.arrays.positions import BLOCK, FULL, lowest, ranges_of, take_lowest
 
@@ -19,12 +22,15 @@ MOST_RANGES = 256
 MOST_WAITS = 64
 # Blocks that are looked at for one chunk; the next cut goes on behind them.
 _LOOKED_AT = 4_096
+# Of so many cuts of an array that waits for another one, one looks at all blocks from the first.
+_FROM_BEGIN = 32
 
 
 class Array:
     """The subtasks of a job, by position."""
 
     __slots__ = (
+        "_far",
         "blocks",
         "cancelled",
         "count",
@@ -32,6 +38,7 @@ class Array:
         "failed",
         "gate",
         "gated",
+        "near",
         "out",
         "run_count",
         "run_seconds",
@@ -52,6 +59,9 @@ class Array:
         # Each subtask waits for the same one of another array; None: that one is not known yet.
         self.gated = False
         self.gate: Array | None = None
+        # Where the last cut of a gated one found something, and how many cuts began there: memory
+        # of the leader.
+        self.near = self._far = 0
 
     @property
     def pending(self) -> int:
@@ -254,15 +264,17 @@ class Array:
         """
         found: dict[int, int] = {}
         ranges = 0
-        number, end = self.cursor, min(self.size, self.cursor + _LOOKED_AT)
-        while number < end and size > 0 and len(found) < MOST_BLOCKS:
+        for number in self._to_look_at():
+            if size <= 0 or len(found) >= MOST_BLOCKS or (found and number < self.near):
+                break
             mask = self.pending_mask(number)
             if not mask:
                 over = not (self.gated and self._untaken(number))
                 if not found and over and number == self.cursor:
                     self.cursor = number + 1
-                number += 1
                 continue
+            if not found:
+                self.near = number
             alone = mask & (block.suspects if (block := self.blocks.get(number)) else 0)
             if alone:
                 first = lowest(alone)
@@ -282,5 +294,16 @@ class Array:
             ranges += len(pieces)
             if alone or ranges >= MOST_RANGES:
                 break
-            number += 1
         return found
+
+    def _to_look_at(self) -> Iterable[int]:
+        """Blocks in which something may be pending, in the order of a cut.
+
+        Of a gated array the first ones may wait for long, while it is far ahead of them: as a rule
+        a cut goes on where the last one was.
+        """
+        begin, end = self.cursor, min(self.size, self.cursor + _LOOKED_AT)
+        self._far = (self._far + 1) % _FROM_BEGIN
+        if not self.gated or not self._far or not begin < self.near < end:
+            return range(begin, end)
+        return chain(range(self.near, end), range(begin, self.near))
