@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 from quorate.blobs.names import Blob
 from quorate.client.work.inputs import Input, WithInputs
 from quorate.v1 import task_pb2
+from scheduler.engine.long_work.json_steps import value as one_value
 
 # Bytes of all inputs of one task; of one input of a command.
 MOST_BYTES: Final = 2 << 20
@@ -34,8 +35,8 @@ class InputError(Exception):
 
 def with_inputs(
     data: bytes, results: Sequence[tuple[str, str, task_pb2.TaskResult | None]]
-) -> bytes:
-    """A serialized spec with its inputs.
+) -> Generator[None, None, bytes]:
+    """A serialized spec with its inputs; yields between small steps through large JSON values.
 
     Args:
         results: parameter, name of the other task and its result; None: there is none.
@@ -53,7 +54,7 @@ def with_inputs(
         )
     spec = task_pb2.TaskSpec.FromString(data)
     try:
-        _put(spec, inputs)
+        yield from _put(spec, inputs)
     except (ValueError, RecursionError) as error:
         # A result is what an agent says it is: no JSON, or text that no program can be given. It is
         # the task that fails, and not whoever sends it.
@@ -61,16 +62,18 @@ def with_inputs(
     return spec.SerializeToString()
 
 
-def _put(spec: task_pb2.TaskSpec, inputs: Sequence[Input]) -> None:
+def _put(spec: task_pb2.TaskSpec, inputs: Sequence[Input]) -> Generator[None, None, None]:
     if spec.HasField("command"):
         for parameter, kind, value in inputs:
             spec.command.env[parameter] = _variable(parameter, _json(parameter, kind, value))
     elif spec.python.HasField("pickle"):
         spec.python.pickle = pickle.dumps(WithInputs(spec.python.pickle, tuple(inputs)), protocol=5)
     else:
-        spec.python.json = _merged(
-            spec.python.json, {name: _json(name, kind, value) for name, kind, value in inputs}
-        )
+        values = {name: _json(name, kind, value) for name, kind, value in inputs}
+        for text in values.values():
+            # One value: text behind it would add arguments to the call.
+            yield from one_value(text)
+        spec.python.json = _merged(spec.python.json, values)
 
 
 def _input(parameter: str, name: str, result: task_pb2.TaskResult | None) -> Input:
@@ -101,7 +104,8 @@ def _json(parameter: str, kind: str, value: str | bytes) -> str:
 def _variable(parameter: str, text: str) -> str:
     """A JSON value for a program: a string is itself."""
     value = text
-    if text.startswith('"'):
+    # An escape has at most six characters for one byte; a longer text is not parsed.
+    if text.startswith('"') and len(text) <= 6 * MOST_VARIABLE + 2:
         value = json.loads(text)
         if "\0" in value:
             raise InputError(NOT_FOUND, f"input {parameter!r} holds a NUL character")
@@ -115,7 +119,10 @@ def _variable(parameter: str, text: str) -> str:
 
 
 def _merged(arguments: str, values: dict[str, str]) -> str:
-    """JSON arguments with more keyword arguments, whose values are JSON texts already."""
+    """JSON arguments with more keyword arguments, whose values are JSON texts already.
+
+    The arguments are parsed in one go: a spec has at most as many bytes as a payload may have.
+    """
     call = json.loads(arguments) if arguments else []
     args, kwargs = (
         (call, {})
@@ -127,9 +134,6 @@ def _merged(arguments: str, values: dict[str, str]) -> str:
     )
     if twice := sorted(kwargs.keys() & values.keys()):
         raise InputError(NOT_FOUND, f"{twice[0]!r} is an argument and an input")
-    for text in values.values():
-        # One value: text behind it would add arguments to the call.
-        json.loads(text)
     known = [f"{json.dumps(name)}:{_text(value)}" for name, value in kwargs.items()]
     more = [f"{json.dumps(name)}:{text}" for name, text in values.items()]
     return f'{{"args":{_text(args)},"kwargs":{{{",".join([*known, *more])}}}}}'

@@ -261,7 +261,13 @@ async def _complete(
             record = r.RunRecord.FromString(read.kvs[0].value) if read.kvs else r.RunRecord()
             done = record.state == task_pb2.TASK_STATE_SUCCEEDED
             results.append((parameter, other.of.name, record.result if done else None))
-    return with_inputs(spec, results)
+    steps = with_inputs(spec, results)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return bytes(done.value)
+        await asyncio.sleep(0)
 
 
 def _is_current(row: TaskRow, attempt: int, instance: InstanceId) -> bool:

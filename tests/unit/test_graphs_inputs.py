@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,31 @@ import pytest
 from node_agent.worker.calls import Problem, read_arguments
 from quorate.client.work.inputs import Slot, result_of
 from quorate.v1 import task_pb2
-from scheduler.agents.inputs import MOST_BYTES, MOST_VARIABLE, InputError, with_inputs
+from scheduler.agents.inputs import MOST_BYTES, MOST_VARIABLE, InputError
+from scheduler.agents.inputs import with_inputs as in_steps
+
+
+def counted(data: bytes, results: Sequence[tuple[str, str, Any]]) -> tuple[bytes, int]:
+    """The spec with its inputs, and in how many steps."""
+    working, steps = in_steps(data, results), 0
+    while True:
+        try:
+            next(working)
+        except StopIteration as done:
+            return done.value, steps
+        steps += 1
+
+
+def with_inputs(data: bytes, results: Sequence[tuple[str, str, Any]]) -> bytes:
+    return counted(data, results)[0]
+
+
+def test_a_large_json_input_is_checked_in_steps():
+    values = [{"k": number} for number in range(100_000)]
+    result = task_pb2.TaskResult(json=json.dumps(values))
+    spec, steps = counted(call(json="[]"), [("x", "a", result)])
+    assert loaded(spec) == ([], {"x": values})
+    assert steps > 100
 
 
 def call(**fields: Any) -> bytes:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from quorate.runtime.errors import QuorateError
 from scheduler.api.specs import check as spec_check
-from scheduler.api.specs.json import DEEPEST, shape
 from scheduler.engine.long_work import lane as lanes
+from scheduler.engine.long_work.json_steps import DEEPEST, shape, value
 from scheduler.engine.long_work.lane import Lane
 
 
@@ -130,6 +130,33 @@ def test_strings_of_many_escapes_are_read_as_a_whole_parse_reads_them(
     text = '"' + r"a\n" * escapes + last + '"'
     whole = around.replace("{}", text, 2) if "{{" not in around else around.format(text, text)
     assert in_steps(whole) == by_python(whole)
+
+
+@settings(deadline=None, max_examples=200)
+@given(PIECES)
+def test_steps_through_one_value_accept_what_a_whole_parse_accepts(pieces: list[str]):
+    text = "".join(pieces)
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+        good = True
+    except ValueError:
+        good = False
+    try:
+        list(value(text))
+        stepped = True
+    except ValueError:
+        stepped = False
+    assert stepped == good, text
+
+
+@settings(deadline=None)
+@given(DOCUMENTS, st.sampled_from((None, 1)))
+def test_steps_through_one_value_accept_every_good_document(document: object, indent: int | None):
+    list(value(json.dumps(document, indent=indent)))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 SIZE = 256 << 10

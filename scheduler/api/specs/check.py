@@ -10,7 +10,6 @@ from typing import Final
 from quorate.blobs.names import is_well_formed
 from quorate.runtime.errors import invalid, precondition
 from quorate.v1 import task_pb2
-from scheduler.api.specs import json as spec_json
 from scheduler.api.specs import placement
 from scheduler.api.specs.hooks import hooks
 from scheduler.api.validate import (
@@ -26,6 +25,7 @@ from scheduler.api.validate import (
     required,
 )
 from scheduler.core.values import MAX_COUNTERS, MAX_CPU, MAX_LABELS, TaskSpec
+from scheduler.engine.long_work.json_steps import shape
 from scheduler.storage.records import blob_of_message, seconds, task_spec
 
 _DOTTED: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -231,7 +231,7 @@ def _json(text: str, field: str) -> None:
 
 def _json_steps(text: str, field: str) -> Iterator[None]:
     try:
-        yield from spec_json.shape(text)
+        yield from shape(text)
     except ValueError as error:
         raise invalid(field, str(error)) from None
 

@@ -39,6 +39,22 @@ _values: Final = re.compile(rf"(?:{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}")
 _members: Final = re.compile(rf"(?:{_STRING}{_WS}:{_WS}{_SCALAR}{_WS},{_WS}){{1,{_RUN}}}")
 
 
+def value(text: str) -> Generator[None, None, None]:
+    """Go through `text`, which is to be one JSON value of any kind; yields as `shape`.
+
+    Raises:
+        ValueError: it is not, in a sentence.
+    """
+    at = _skip(text, 0)
+    if text[at : at + 1] in ("[", "{"):
+        yield from _nested(text, at, None)
+        return
+    found = _scalar.match(text, at)
+    end = found.end() if found is not None else (yield from _string(text, at))
+    if (end := _skip(text, end)) != len(text):
+        raise _error(text, end)
+
+
 def shape(text: str) -> Generator[None, None, None]:
     """Go through `text`; yields between steps of well below a millisecond.
 
@@ -48,9 +64,19 @@ def shape(text: str) -> Generator[None, None, None]:
     at = _skip(text, 0)
     if text[at : at + 1] not in ("[", "{"):
         raise ValueError("is neither an array nor an object")
-    stack: list[str] = []
-    # Of the outermost object: what its members begin with; the last one of a name counts.
     members: dict[str, str] = {}
+    yield from _nested(text, at, members)
+    _check_members(members)
+
+
+def _nested(text: str, at: int, members: dict[str, str] | None) -> Generator[None, None, None]:
+    """Past an array or an object, and to the end of the text.
+
+    Args:
+        members: of the outermost object, which is that of arguments: gets what its members begin
+            with; the last one of a name counts. None: it may have any.
+    """
+    stack: list[str] = []
     steps = 0
     while True:
         # A value begins here.
@@ -79,7 +105,6 @@ def shape(text: str) -> Generator[None, None, None]:
                 if not stack:
                     if at != len(text):
                         raise _error(text, at)
-                    _check_members(members)
                     return
                 continue
             if here != ",":
@@ -92,7 +117,7 @@ _CLOSING: Final = {"[": "]", "{": "}"}
 
 
 def _run(
-    text: str, at: int, stack: list[str], members: dict[str, str]
+    text: str, at: int, stack: list[str], members: dict[str, str] | None
 ) -> Generator[None, None, int]:
     """Past scalars with commas behind them, and the next member's name: where its value begins."""
     inside = stack[-1]
@@ -101,8 +126,8 @@ def _run(
             at = found.end()
             yield
         return at
-    outermost = len(stack) == 1
-    if not outermost:
+    if members is None or len(stack) > 1:
+        members = None
         while found := _members.match(text, at):
             at = found.end()
             yield
@@ -114,7 +139,7 @@ def _run(
     if colon is None:
         raise _error(text, at)
     at = colon.end()
-    if outermost:
+    if members is not None:
         name = json.loads(quoted)
         members[name] = text[at : at + 1]
         if name not in ("args", "kwargs"):
