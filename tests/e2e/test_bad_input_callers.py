@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -179,6 +181,7 @@ def test_a_cluster_that_is_not_there() -> None:
 # -- the command line
 
 
+MARS = ("--cron", "@daily", "--zone", "Mars/Base")
 USAGE, MISSING, NO_CLUSTER, REFUSED, TASK_FAILED = 2, 3, 4, 5, 1
 
 
@@ -215,6 +218,21 @@ USAGE, MISSING, NO_CLUSTER, REFUSED, TASK_FAILED = 2, 3, 4, 5, 1
         (("cancel", NO_TASK), MISSING, NO_TASK),
         (("drain", "nowhere"), MISSING, "'nowhere'"),
         (("tasks", "--queue", "nowhere"), MISSING, "'nowhere'"),
+        (("submit", "--array", "1-10000001", "--", "true"), USAGE, "10,000,000"),
+        (("submit", "--array", "1-1000000000", "--", "true"), USAGE, "10,000,000"),
+        (("submit", "--array", "1-3", "--", "echo", "{}"), USAGE, "{}"),
+        (("submit", "--limit", "nowhere", "--", "true"), REFUSED, "nowhere"),
+        (("submit", "--unique-key", "k" * 10_240, "--", "true"), USAGE, "256"),
+        (("schedule", "create", "x", "--cron", "61 * * * *", "--", "true"), USAGE, "cron"),
+        (("schedule", "create", "x", "--cron", "0 0 30 2 *", "--", "true"), USAGE, "cron"),
+        (("schedule", "create", "x", *MARS, "--", "true"), USAGE, "Mars/Base"),
+        (("limit", "create", "x", "--max-running", "0"), USAGE, "max"),
+        (("queue", "update", "default", "--max-running", "0"), USAGE, "max"),
+        (("cancel",), USAGE, "--all"),
+        (("retry",), USAGE, "--all"),
+        (("delete",), USAGE, "--all"),
+        (("update", "--priority", "1"), USAGE, "--all"),
+        (("job", "retry", NO_TASK), MISSING, NO_TASK),
         (("nonsense",), USAGE, "nonsense"),
         (("tasks", "--address", "nowhere"), USAGE, "nowhere"),
         (("tasks", "--address", "127.0.0.1:1", "--retry-for", "0.1"), NO_CLUSTER, "127.0.0.1:1"),
@@ -228,6 +246,32 @@ def test_the_command_line_says_one_sentence_and_fails(
     fails(run("quorate", *words, QUORATE_ADDRESS=served.address), code, said)
     if code != TASK_FAILED:
         assert made(client) == before
+
+
+def graph_file(path: Path, waits: dict[str, str]) -> tuple[str, ...]:
+    """A graph of which each task waits for another one, if any."""
+    tasks = {name: {"command": ["true"], "after": other} for name, other in waits.items() if other}
+    tasks |= {name: {"command": ["true"]} for name, other in waits.items() if not other}
+    path.write_text(json.dumps({"tasks": tasks}))
+    return ("submit", "--graph", str(path))
+
+
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [
+        ({"a": "b", "b": "a"}, "cycle"),
+        ({"a": "nobody"}, "nobody"),
+        (dict.fromkeys((f"t{number}" for number in range(10_001)), ""), "10000"),
+    ],
+    ids=("cycle", "unknown", "too many"),
+)
+def test_a_graph_that_cannot_be_is_one_sentence(
+    served: Served, client: quorate.Client, tmp_path: Path, waits: dict[str, str], said: str
+) -> None:
+    before = made(client)
+    words = graph_file(tmp_path / "graph.json", waits)
+    fails(run("quorate", *words, QUORATE_ADDRESS=served.address), USAGE, said)
+    assert made(client) == before
 
 
 @pytest.mark.parametrize(
