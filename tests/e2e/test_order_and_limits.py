@@ -383,3 +383,18 @@ async def test_an_installed_filter_and_score_choose_the_node(cluster: Cluster):
     assert by_node["n3"].filter == explain_pb2.NODE_FILTER_PLUGIN
     assert "the node has no licence" in by_node["n3"].sentence
     await cluster.call(pb.CancelTaskRequest(id=task))
+
+
+async def test_a_queue_with_a_larger_share_gets_more_of_the_slots(cluster: Cluster):
+    work = spec(["sleep", "0.05"], placement=on("n3"), labels={"shared": "yes"})
+    quorate(cluster, "pauses", "create", "both", "--label", "shared=yes")
+    queues = {}
+    for name, share in (("larger", "4"), ("other", "1")):
+        quorate(cluster, "queue", "create", name, "--share", share)
+        queues[name] = await submit(cluster, name, *[work] * 40)
+    quorate(cluster, "pauses", "end", "both")
+    starts = [
+        (begin(one), name) for name in queues for one in await succeeded(cluster, *queues[name])
+    ]
+    first = [name for _, name in sorted(starts)[:40]]
+    assert first.count("larger") > 1.5 * first.count("other") > 0

@@ -20,6 +20,19 @@ async def node_of(cluster: Cluster, **placement: object) -> str:
     return str(done.attempts[-1].node)
 
 
+async def near_and_apart(cluster: Cluster, there: p.NodeRule, ml: p.Toleration) -> None:
+    """While a task with a label runs on n1, others are placed by it."""
+    serves = t.TaskSpec(
+        command={"argv": ["sleep", "600"]}, labels={"app": "db"}, placement={"nodes": [there]}
+    )
+    task = (await cluster.call(pb.CreateTaskRequest(spec=serves))).task.id
+    beside = p.TaskRule(label="app", value="db")
+    assert await node_of(cluster, near=[beside], tolerations=[ml]) == "n1"
+    assert await node_of(cluster, apart=[beside], tolerations=[ml]) == "n2"
+    await cluster.call(pb.CancelTaskRequest(id=task))
+    await cluster.call(pb.WaitTaskRequest(id=task))
+
+
 async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
     async with Cluster(tmp_path, agents=0) as cluster:
         for server in (
@@ -33,6 +46,7 @@ async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
         ml = p.Toleration(key="dedicated", value="ml")
         assert await node_of(cluster, nodes=[on_ssd]) == "n1"
         assert await node_of(cluster, nodes=[on_hdd], tolerations=[ml]) == "n2"
+        await near_and_apart(cluster, on_ssd, ml)
         await cluster.call(pb.TaintNodeRequest(name="n1", taint=p.Taint(key="repair")))
         waits = t.TaskSpec(command={"argv": ["true"]})
         made = (await cluster.call(pb.CreateTaskRequest(spec=waits))).task
