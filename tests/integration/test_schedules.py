@@ -240,7 +240,8 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
         *("schedule", "create", "cli", "--cron", "30 2 * * *", "--zone", "Europe/Berlin"),
         *("--overlap", "cancel-running", "--jitter", "10m", "--max-runs", "5"),
         *("--blackout", "0 9 * * 1-5/8h", "--on-failure", "pause", "--queue", "other"),
-        *("--", "echo", "hello world"),
+        *("--fairness-key", "acme", "--ordering-key", "books"),
+        *("--where", "disk=ssd", "--tolerate", "gpu", "--", "echo", "hello world"),
     )
     shown = cli(cluster, "schedule", "show", "cli")
     for words in (
@@ -257,7 +258,12 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
         assert words in shown, words
     assert "cli" in cli(cluster, "schedules", "--queue", "other")
     task = cli(cluster, "schedule", "run", "cli").strip()
-    assert json.loads(cli(cluster, "task", task, "--json"))["spec"]["schedule"]["name"] == "cli"
+    spec = json.loads(cli(cluster, "task", task, "--json"))["spec"]
+    assert (spec["schedule"]["name"], spec["fairnessKey"], spec["orderingKey"]) == (
+        *("cli", "acme", "books"),
+    )
+    assert spec["placement"]["nodes"][0]["label"] == "disk"
+    assert spec["placement"]["tolerations"][0]["key"] == "gpu"
     cli(cluster, "schedule", "pause", "cli", "--reason", "tests", "--until", "2h")
     assert "PAUSED by admin:alice until" in cli(cluster, "schedule", "show", "cli")
     cli(cluster, "schedule", "resume", "cli")

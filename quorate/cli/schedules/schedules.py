@@ -17,6 +17,7 @@ from quorate.cli.output.render import hint
 from quorate.cli.schedules import options as o
 from quorate.cli.schedules.show import schedule_table, show
 from quorate.cli.tasks import options as task_options
+from quorate.cli.tasks.options import placing
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.work.specs import command_spec, json_spec
@@ -110,6 +111,10 @@ def create(
     resource: task_options.Resource = None,
     limit_key: task_options.LimitKey = "",
     limit: task_options.Limit = None,
+    fairness_key: task_options.FairnessKey = "",
+    ordering_key: task_options.OrderingKey = "",
+    where: placing.Where = None,
+    tolerate: placing.Tolerate = None,
     env: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Environment variable; may be repeated."),
@@ -142,15 +147,19 @@ def create(
     bound = client.options(
         **task_options.option_args(
             *(queue, "", priority, retries, timeout, 0.0, start_deadline, label),
-            *(cpu, memory, resource, limit_key, limit),
+            *(cpu, memory, resource, limit_key, limit, fairness_key, ordering_key),
         )
-    ).options(**task_options.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout))
+    ).options(**placing.place_args(where, None, tolerate))
+    bound = bound.options(
+        **task_options.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout)
+    )
     if call and secret:
         bound = bound.options(secrets=task_options.secrets(secret))
     task: task_pb2.TaskSpec | job_pb2.JobSpec | None
     if graph:
         given = (argv, call, array, priority, retries, timeout, start_deadline, label, cpu, memory)
-        if any((*given, resource, limit_key, limit, env, secret, set_up, clean_up)):
+        keys = (limit_key, limit, fairness_key, ordering_key, where, tolerate)
+        if any((*given, *keys, resource, env, secret, set_up, clean_up)):
             raise typer.BadParameter("--graph: what runs, and its options, are in the file")
         found = read_graph(graph)
         task = found.spec
