@@ -30,6 +30,15 @@ from scheduler.storage.records import task_spec
 LIMIT_GROUP: Final = "limit-group"
 # Of tasks with large payloads: an older scheduler would give them to nodes that cannot read them.
 BLOB: Final = "blob"
+# All that `_kinds` may say, and the rule about the unique keys of many.
+_OF_TASKS: Final = (
+    keys.START_DEADLINE,
+    BLOB,
+    keys.PLACEMENT,
+    keys.TASK_HOOKS,
+    keys.TASK_KEYS,
+    keys.UNIQUE_WINDOW,
+)
 # Seconds for which an answer "all understand it" is used again: callers that create many records
 # make one read a second. A refusal is never used again.
 _FRESH: Final = 1.0
@@ -85,6 +94,15 @@ class Candidates:
         # A unique key of a batch is checked by a rule that came later than unique keys.
         if is_batch and any(spec.limits and spec.limits.unique for spec in specs):
             await self.require(keys.UNIQUE_WINDOW)
+
+    async def require_for_retries(self) -> None:
+        """Return when every candidate understands whatever a task that is retried may have.
+
+        For calls about many tasks, whose specs are read only as they are retried: memory does not
+        know what a finished task has. Raises QuorateError, as `require`.
+        """
+        for kind in _OF_TASKS:
+            await self.require(kind)
 
     async def require_for_templates(self, *templates: task_pb2.TaskSpec) -> None:
         """As `require_for`, of what schedules and jobs make tasks of."""

@@ -212,11 +212,16 @@ async def test_no_call_makes_a_task_with_hooks_while_a_scheduler_is_older(leader
         ("CreateSchedule", schedule_pb2.CreateScheduleRequest(schedule=schedule("hooked"))),
         ("UpdateSchedule", schedule_pb2.UpdateScheduleRequest(schedule=schedule("simple"))),
         ("RetryTask", pb.RetryTaskRequest(id=made.task.id, spec=hooked())),
+        # What the tasks of such a call have is not looked at before.
+        ("RetryTasks", pb.RetryTasksRequest(ids=[made.task.id])),
+        ("RetryTasks", pb.RetryTasksRequest(states=[task_pb2.TASK_STATE_CANCELLED])),
     ]
     for method, request in calls:
         with pytest.raises(QuorateError) as error:
             await leader.call(method, request)
         assert error.value.reason == "SCHEDULER_TOO_OLD", method
         assert error.value.metadata["kind"] == keys.TASK_HOOKS
+    count = pb.RetryTasksRequest(ids=[made.task.id], validate_only=True)
+    assert (await leader.call("RetryTasks", count)).retried == 1
     await leader.call("RetryTask", pb.RetryTaskRequest(id=made.task.id))
     await leader.call("CreateTask", pb.CreateTaskRequest(spec=plain))

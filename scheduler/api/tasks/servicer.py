@@ -287,6 +287,8 @@ class TaskCalls:
         return await cancel_tasks(self._driver, self._lane, request, context)
 
     async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> Message:
+        if not request.validate_only:
+            await self._candidates.require_for_retries()
         return await retry_tasks(self._driver, self._lane, request, context)
 
     async def PauseTask(self, request: pb.PauseTaskRequest, context: Context) -> Message:
