@@ -51,7 +51,8 @@ class Graphs(World):
 
 
 class Arrays(World):
-    """Arrays, many of them reduced, with tasks that their subtasks add."""
+    """Arrays, many of them reduced, with tasks that their subtasks add; some subtasks are cancelled
+    and retried by themselves."""
 
     adds = 0.1
     weights: ClassVar[dict[str, float]] = {
@@ -60,6 +61,7 @@ class Arrays(World):
         "submit_job": 5,
         "append_items": 2,
         "control_job": 4,
+        "control_subtask": 6,
         "pause_queue": 0.3,
         "resume_queue": 1,
         "change_limits": 1,

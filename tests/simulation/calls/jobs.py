@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobItemsKnown, JobItemsOverlap, JobKnown, Rejection
+from scheduler.core.model.answers import (
+    JobItemsKnown,
+    JobItemsOverlap,
+    JobKnown,
+    Rejection,
+    TaskKnown,
+)
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.values import JobState
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
 
 # Jobs that callers look back to.
 _RECENT: Final = 5
+# Jobs of which subtasks are worth a retry.
+_BAD: Final = (JobState.FAILED, JobState.CANCELLED)
 _CONTROLS: Final[dict[str, Callable[..., e.Event]]] = {
     "cancel": e.JobCancelAsked,
     "retry": e.JobRetryAsked,
@@ -131,6 +139,29 @@ class JobCalls:
             job = rng.choice(self.jobs[-_RECENT:])
             acts = ["cancel", "pause", "resume", "resume", "retry", "widen", "narrow"]
             self.control(job, rng.choice(acts))
+
+    def control_subtask(self) -> None:
+        """Cancel or retry one subtask of one."""
+        rng = self._world.rng
+        if self.jobs:
+            ended = self._world.history.arrays.ended
+            bad = [one for one in self.jobs if ended.get(one, JobState.SUCCEEDED) in _BAD]
+            cancels = not bad or rng.random() < 0.5
+            job = rng.choice(self.jobs[-_RECENT:] if cancels else bad)
+            task = TaskId(f"{job}.{rng.choice([0, 1, 2, 5, 29, 100])}")
+            request = self._callers.request(b"subtask")
+
+            async def whole() -> None:
+                answer = await self._callers.call(
+                    lambda _, token: (
+                        e.SubtaskCancelAsked(task, request, token)
+                        if cancels
+                        else e.SubtaskRetryAsked(task, request, token)
+                    )
+                )
+                assert isinstance(answer, TaskKnown | Rejection), answer
+
+            self._callers.begin(whole)
 
     def control(self, job: TaskId, how: str) -> None:
         """Ask one thing of a job."""

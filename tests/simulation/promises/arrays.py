@@ -33,6 +33,12 @@ class Job:
     round: int = 0
     succeeded: int = 0
     failed: int = 0
+    # By themselves, by a caller, or left out when the job was reopened; and the reopening by which
+    # each block was written.
+    cancelled: int = 0
+    count: int = 0
+    reopening: int = 0
+    blocks: dict[int, int] = field(default_factory=dict)
     # What each chunk has left; and what all of them had at the last revision.
     chunks: dict[TaskId, int] = field(default_factory=dict)
     out_before: int = 0
@@ -72,12 +78,23 @@ class Arrays:
         assert record.round >= known.round, f"{job}: {record.round} after {known.round}"
         assert known.state is not JobState.SUCCEEDED or state is JobState.SUCCEEDED, record
         again = record.round > known.round
+        reopened = not again and record.reopening > known.reopening
         # An array of a graph that was skipped is live again with what it waits for.
-        live = again or record.HasField("member")
+        live = again or reopened or record.HasField("member")
         assert live or known.state not in FINISHED_JOB or state is known.state, record
         if again:
             # What failed waits again.
             known.failed, known.round = 0, record.round
+            known.cancelled = 0
+            known.blocks.clear()
+        if reopened:
+            # But for what is retried by itself, nothing else runs in this round.
+            rest = (1 << record.count) - 1 & ~(known.succeeded | known.failed)
+            for number, reopening in known.blocks.items():
+                if reopening == record.reopening:
+                    rest &= ~(_WHOLE << number * BLOCK)
+            known.cancelled |= rest
+        known.reopening, known.count = record.reopening, record.count
         known.state = state
         if state in FINISHED_JOB:
             self.ended[job] = state
@@ -120,7 +137,13 @@ class Arrays:
             assert self.ran.get((job, place)), f"{job}: {place} never ran"
             assert known.out_before >> place & 1, f"{job}: {place} was out with nobody"
         if record.round == known.round:
-            failed = from_bytes(record.failed) << shift
+            cancelled = from_bytes(record.cancelled) << shift
+            known.cancelled = known.cancelled & ~whole | cancelled
+            failed = from_bytes(record.failed) << shift & ~cancelled
+            if record.reopening > known.blocks.get(number, 0):
+                live = (1 << known.count) - 1 & whole & ~(mask | failed | cancelled)
+                assert live.bit_count() == 1, f"{job}: {live:x} are live, and one was retried"
+            known.blocks[number] = record.reopening
             new = failed & ~known.failed
             assert not new & ~known.out_before, f"{job}: {new:x} failed, and was out with nobody"
             assert not failed & mask, f"{job}: {failed & mask:x} succeeded and failed"
@@ -150,6 +173,7 @@ class Arrays:
             out |= left
         assert not out & job.succeeded, f"{name}: {out & job.succeeded:x} was accepted and is out"
         assert not out & job.failed, f"{name}: {out & job.failed:x} has failed and is out"
+        assert not out & job.cancelled, f"{name}: {out & job.cancelled:x} is cancelled and is out"
         # A lower limit ends nothing: it counts for what starts.
         limits = [*job.limits, job.max_parallel]
         most = max(*limits, job.chunks_before) if all(limits) else 0
