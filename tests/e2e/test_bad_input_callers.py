@@ -248,6 +248,35 @@ def test_the_command_line_says_one_sentence_and_fails(
         assert made(client) == before
 
 
+def test_a_job_that_runs_is_not_retried_nor_is_its_queue_deleted(
+    served: Served, tmp_path: Path
+) -> None:
+    def quorate(*words: str) -> Ended:
+        return run("quorate", *words, QUORATE_ADDRESS=served.address)
+
+    assert quorate("queue", "create", "busy").code == 0
+    lines = tmp_path / "lines"
+    lines.write_text("600\n")
+    open_job = ("submit", "-q", "busy", "--open", "--each-line", str(lines))
+    job = quorate(*open_job, "--", "sleep", "{}").out.split()[0]
+    fails(quorate("job", "retry", job), REFUSED, "only a finished job")
+    fails(quorate("queue", "delete", "busy"), REFUSED, "busy")
+    # A stream: what came before the line that is too large is there, and it says how to go on.
+    lines.write_text(f"1\n2\n{'x' * (1 << 20)}x\n4\n")
+    said = quorate("job", "append", job, "--each-line", str(lines))
+    assert (said.code, said.out) == (USAGE, "")
+    assert "2 items of these were appended. Go on with: quorate job append" in said.err
+    assert "the item at position 3 is 1,048,577 bytes, the limit is 1,048,576" in said.err
+    assert json.loads(quorate("job", job, "--json").out)["count"] == "3"
+    assert quorate("job", "cancel", job).code == 0
+    # A task that waits again is not retried once more.
+    task = quorate("submit", "--delay", "600", "--", "sleep", "600").out.split()[0]
+    assert quorate("cancel", task).code == 0
+    assert quorate("retry", task).code == 0
+    fails(quorate("retry", task), REFUSED, task)
+    assert quorate("cancel", task).code == 0
+
+
 def graph_file(path: Path, waits: dict[str, str]) -> tuple[str, ...]:
     """A graph of which each task waits for another one, if any."""
     tasks = {name: {"command": ["true"], "after": other} for name, other in waits.items() if other}
