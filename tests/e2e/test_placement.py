@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 
-from quorate.v1 import pause_pb2
+from quorate.v1 import explain_pb2, pause_pb2
 from quorate.v1 import placement_pb2 as p
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from tests.support.cluster import Cluster
+from tests.support.server import until
 
 
 async def node_of(cluster: Cluster, **placement: object) -> str:
@@ -29,8 +30,24 @@ async def near_and_apart(cluster: Cluster, there: p.NodeRule, ml: p.Toleration) 
     beside = p.TaskRule(label="app", value="db")
     assert await node_of(cluster, near=[beside], tolerations=[ml]) == "n1"
     assert await node_of(cluster, apart=[beside], tolerations=[ml]) == "n2"
-    await cluster.call(pb.CancelTaskRequest(id=task))
-    await cluster.call(pb.WaitTaskRequest(id=task))
+    # Of a set no two are on one node: the third one waits.
+    member = t.TaskSpec(
+        command={"argv": ["sleep", "600"]},
+        labels={"set": "x"},
+        placement={"distinct": ["set"], "tolerations": [ml]},
+    )
+    members = await cluster.call(pb.BatchCreateTasksRequest(specs=[member] * 3))
+
+    async def are_apart() -> bool:
+        found = [await cluster.task(name) for name in members.ids[:2]]
+        return {attempt.node for one in found for attempt in one.attempts} == {"n1", "n2"}
+
+    await until(are_apart, "two of the set run, each on a node of its own")
+    why = (await cluster.call(pb.ExplainTaskRequest(id=members.ids[2]))).explanation
+    assert {one.filter for one in why.nodes} == {explain_pb2.NODE_FILTER_APART}
+    for name in (task, *members.ids):
+        await cluster.call(pb.CancelTaskRequest(id=name))
+        await cluster.call(pb.WaitTaskRequest(id=name))
 
 
 async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
