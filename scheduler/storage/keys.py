@@ -5,6 +5,8 @@ Names hold no slash, so a key splits into its parts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from quorate.etcd.generation import GENERATION as GENERATION
 from quorate.etcd.generation import HEAD as HEAD
 from quorate.etcd.generation import RESTORING as RESTORING
@@ -271,3 +273,41 @@ def split_quota_key(key: bytes) -> tuple[str, str]:
     """The (kind, name) of a key."""
     _, kind, name = key.decode().split("/")
     return kind, bytes.fromhex(name).decode()
+
+
+# Kinds of keys of a sub-log of a message queue.
+CHUNK = "c"
+ACKS = "acks"
+CHUNK_DONE = "a"
+MessageKey = Callable[[bytes, int], bytes]
+# Of the uid of a message queue: keys of all queues are equally long.
+MESSAGE_QUEUE_UID = 16
+
+
+def message_sub_log(prefix: bytes, queue_uid: str, sub_log: str) -> bytes:
+    """What the keys of a sub-log begin with. Sequences are below 2^48."""
+    assert len(queue_uid) == MESSAGE_QUEUE_UID, queue_uid
+    return prefix + f"mq/{queue_uid}/{sub_log}/".encode()
+
+
+def message_acks_key(place: bytes) -> bytes:
+    return place + b"acks"
+
+
+def message_chunk_key(place: bytes, first: int) -> bytes:
+    return place + b"c/%012x" % first
+
+
+def message_done_key(place: bytes, first: int) -> bytes:
+    return place + b"a/%012x" % first
+
+
+def split_message_key(place: bytes, key: bytes) -> tuple[str, int] | None:
+    """Kind and first sequence of a key of a sub-log; None for one that this version has not."""
+    rest = key.removeprefix(place)
+    if rest == b"acks":
+        return ACKS, 0
+    kind, digits = rest[:2], rest[2:]
+    if kind not in (b"c/", b"a/") or len(digits) != 12 or digits.strip(b"0123456789abcdef"):
+        return None
+    return (CHUNK if kind == b"c/" else CHUNK_DONE), int(digits, 16)

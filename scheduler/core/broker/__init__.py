@@ -3,7 +3,7 @@
 | room | decides |
 |---|---|
 | `routing` | which message queues a published message reaches: exchanges, bindings, virtual hosts |
-| storage (to come) | how messages lie in chunks, and what is acknowledged |
+| `storage` | how messages lie in chunks, and what of them is acknowledged |
 | queues (to come) | order, priority, delay, expiry, limits, dead letters; streams |
 | consumers (to come) | credit, deliveries, redelivery, single active consumer, ordering keys |
 
