@@ -21,6 +21,7 @@ from benchmarks.broker import routing
 from benchmarks.failures import failover, rates
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
+from benchmarks.scheduling import explaining, idle_schedules, makespan
 from benchmarks.tasks import (
     arrays,
     commands,
@@ -45,6 +46,9 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "memory": memory.run,
     "failover": failover.run,
     "rates": rates.run,
+    "makespan": makespan.run,
+    "explain": explaining.run,
+    "schedules": idle_schedules.run,
     "floods": floods.run,
     "fairness": fairness.run,
     "proxy": proxy.run,
@@ -55,7 +59,17 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
 
 # Those that need programs of the system (nginx, wrk, Chromium), flood the machine, or take
 # minutes: they are measured when they are named.
-ON_REQUEST = ("proxy", "dashboard", "floods", "fairness", "rates", "programs")
+ON_REQUEST = (
+    "proxy",
+    "dashboard",
+    "floods",
+    "fairness",
+    "rates",
+    "programs",
+    "makespan",
+    "explain",
+    "schedules",
+)
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import grpc
@@ -118,14 +118,14 @@ def _sent(
     count, arrivals, sent, together = job.count, _Arrivals(lines), 0, True
     try:
         while batch := arrivals.take():
-            found: list[Any] = list(batch)
-            if json_items:
-                # Counted from the first item of the job.
-                found = [item(line, count + number) for number, line in enumerate(batch, 1)]
-            before = count
-            count = append_items(client.calls, job.id, found, encode, before, appender)
-            sent += len(found)
-            together = together and count == before + len(found)
+            found, failure = _sound(batch, count, encode, json_items=json_items)
+            if found:
+                before = count
+                count = append_items(client.calls, job.id, found, encode, before, appender)
+                sent += len(found)
+                together = together and count == before + len(found)
+            if failure is not None:
+                raise failure
     except BaseException:
         if sent:
             done = f"{plural(sent, 'item')} of these were appended"
@@ -133,6 +133,25 @@ def _sent(
             hint(f"{done}. Go on with: {again}" if together else f"{done}, the first ones.")
         raise
     return count
+
+
+def _sound(
+    batch: Sequence[str], count: int, encode: Callable[[Any, int], bytes], *, json_items: bool
+) -> tuple[list[Any], Exception | None]:
+    """The items before the first one that cannot be sent, and what is wrong with that one.
+
+    They are sent however many lines were read at once.
+    """
+    found: list[Any] = []
+    for position, line in enumerate(batch, count):
+        try:
+            # JSON items are counted from 1.
+            value = item(line, position + 1) if json_items else line
+            encode(value, position)
+        except Exception as error:  # noqa: BLE001 - raised once the others are sent
+            return found, error
+        found.append(value)
+    return found, None
 
 
 class _Arrivals:

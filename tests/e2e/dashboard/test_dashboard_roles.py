@@ -70,6 +70,7 @@ def test_a_tasks_page_offers_what_the_role_may_do(open_page: OpenPage, guarded: 
             title = look.page.locator(".view .title").get_by_role("button")
             expect(title).to_have_text(names)
         stub.CancelTask(scheduler_pb2.CancelTaskRequest(id=task), timeout=20)
+        stub.DeleteTask(scheduler_pb2.DeleteTaskRequest(id=task), timeout=20)
 
 
 def test_queues_nodes_and_services_offer_what_the_role_may_do(
