@@ -44,7 +44,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
             request = scheduler_pb2.ExplainTaskRequest(id=task)
             said = stub.rpc.ExplainTask(request, timeout=DEADLINE).explanation
             took.append((time.perf_counter() - began) * 1e3)
-            assert said.reason == explain_pb2.EXPLAIN_REASON_LIMIT, said
+            assert said.reasons[0].reason == explain_pb2.EXPLAIN_REASON_LIMIT, said
     note = f"{count:,} tasks wait, {_ASKED:,} questions, one at a time"
     findings.figures += [
         Figure("ExplainTask, p99", percentile(took, 0.99), "ms", TARGET, note, load_average()),

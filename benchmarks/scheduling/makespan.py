@@ -42,6 +42,14 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
             took = len(items) / run_job(cluster, spec)
             note = f"{longs} x {LONG:g} s, {shorts:,} x {SHORT:g} s, {took:.1f} s; {order}"
             findings.figures.append(
-                Figure("makespan to ideal", took / ideal, "x", TARGET, note, load_average())
+                Figure(
+                    "makespan to ideal",
+                    took / ideal,
+                    "x",
+                    # Of few long ones the last wave alone is more than that.
+                    None if quick else TARGET,
+                    note,
+                    load_average(),
+                )
             )
     return findings
