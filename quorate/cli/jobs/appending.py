@@ -85,7 +85,10 @@ def append(
         raise precondition("NOT_AN_ARRAY", f"job {job.id} is a graph; only arrays take items")
     # At a position that was given only these items are right.
     appender = new_request_id() if first_position is None else ""
-    count = _sent(client, job, _read(source, first_position, job), appender, json_items=json_items)
+    lines = _read(source, first_position, job)
+    # Items that were typed are all sent, or none of them.
+    batches = iter([list(lines)]) if items else iter(_Arrivals(lines).take, [])
+    count = _sent(client, job, batches, appender, json_items=json_items, whole=bool(items))
     if as_json:
         print_json({"id": job.id, "count": count})
     else:
@@ -111,15 +114,25 @@ def _read(source: Iterable[str], first: int | None, job: job_pb2.Job) -> Iterato
 
 
 def _sent(
-    client: Client, job: job_pb2.Job, lines: Iterator[str], appender: str, *, json_items: bool
+    client: Client,
+    job: job_pb2.Job,
+    batches: Iterator[list[str]],
+    appender: str,
+    *,
+    json_items: bool,
+    whole: bool,
 ) -> int:
-    """Append all lines; how many items the job has then."""
+    """Append all lines; how many items the job has then.
+
+    Args:
+        whole: nothing of a batch is sent if one of its lines cannot be.
+    """
     encode = encoder_of(job.spec.template, GREATEST_PAYLOAD_LIMIT)
-    count, arrivals, sent, together = job.count, _Arrivals(lines), 0, True
+    count, sent, together = job.count, 0, True
     try:
-        while batch := arrivals.take():
+        for batch in batches:
             found, failure = _sound(batch, count, encode, json_items=json_items)
-            if found:
+            if found and not (whole and failure):
                 before = count
                 count = append_items(client.calls, job.id, found, encode, before, appender)
                 sent += len(found)
