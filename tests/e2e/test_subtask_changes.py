@@ -36,7 +36,7 @@ def test_what_a_caller_cancelled_stays_so_through_the_death_of_a_leader(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    # The first two run, and end only when they are told to, or when they may go.
+    # The first two run, and end only on an order, or when they may go.
     script = f"while [ ! -e {go} ]; do sleep 0.02; done; echo {{index}} >> {tmp_path}/ran"
     with quorate.Client(data_dir=cluster.data_dir) as client:
         job = client.array(["sh", "-c", script], count=8)

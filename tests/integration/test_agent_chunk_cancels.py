@@ -93,7 +93,7 @@ async def test_subtasks_of_a_chunk_that_waits_are_given_back_at_once(
 
 
 async def check_many(session: Session, spec: task_pb2.TaskSpec, folder: Path) -> None:
-    """Orders come while subtasks end: each is told once, and what is given back never ran."""
+    """Orders come while subtasks end: each gets one answer, and what is given back never ran."""
     folder.mkdir()
     assignment = chunk(JOB, [(0, 59)], spec)
     await session.send(assign=[assignment])

@@ -134,7 +134,7 @@ def _sent(
             found, failure = _sound(batch, count, encode, json_items=json_items)
             if found and not (whole and failure):
                 before = count
-                count = append_items(client.calls, job.id, found, encode, before, appender)
+                count = append_items(client.calls, job.id, found, _encoded, before, appender)
                 sent += len(found)
                 together = together and count == before + len(found)
             if failure is not None:
@@ -150,21 +150,24 @@ def _sent(
 
 def _sound(
     batch: Sequence[str], count: int, encode: Callable[[Any, int], bytes], *, json_items: bool
-) -> tuple[list[Any], Exception | None]:
-    """The items before the first one that cannot be sent, and what is wrong with that one.
+) -> tuple[list[bytes], Exception | None]:
+    """The encoded items before the first one that cannot be sent, and what is wrong with that one.
 
     They are sent however many lines were read at once.
     """
-    found: list[Any] = []
+    found: list[bytes] = []
     for position, line in enumerate(batch, count):
         try:
             # JSON items are counted from 1.
             value = item(line, position + 1) if json_items else line
-            encode(value, position)
+            found.append(encode(value, position))
         except Exception as error:  # noqa: BLE001 - raised once the others are sent
             return found, error
-        found.append(value)
     return found, None
+
+
+def _encoded(item: bytes, position: int) -> bytes:
+    return item
 
 
 class _Arrivals:
