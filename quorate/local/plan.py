@@ -113,7 +113,7 @@ class LocalPlan:
         ports: dict[str, int] = {}
         if self.port:
             for offset, name in enumerate(self.scheduler_names):
-                ports[name] = _wanted(self.port + offset, "--port", claims)
+                ports[name] = self._wanted(self.port + offset, "--port", claims)
         names = ["etcd", "etcd-peer", *self.scheduler_names, *self.node_names]
         # Also of names whose turn is later, or that are not there this time: a port that is drawn
         # must not be one that another is to have again.
@@ -121,23 +121,35 @@ class LocalPlan:
         if self.gateway:
             names.append("gateway")
             if self.gateway_port:
-                ports["gateway"] = _wanted(self.gateway_port, "--gateway-port", claims)
+                ports["gateway"] = self._wanted(self.gateway_port, "--gateway-port", claims)
             elif "gateway" not in remembered:
                 taken = kept.union(ports.values())
-                if GATEWAY_PORT not in taken and claims.take(GATEWAY_PORT):
+                if GATEWAY_PORT not in taken and claims.take(GATEWAY_PORT, hold=self.same_user):
                     ports["gateway"] = GATEWAY_PORT
         for name in [*names, *map(health_of, names[2:])]:
             if name in ports:
                 continue
             port = remembered.get(name, 0)
             taken = {*ports.values()}
-            if not port or port in taken or not claims.take(port):
+            # No other process may listen where one of this cluster has just ended. (etcd has a
+            # socket in a folder that is this user's alone.)
+            hold = self.same_user and not name.startswith("etcd")
+            if not port or port in taken or not claims.take(port, hold=hold):
                 taken |= kept
                 port = random.choice(_PORTS)
-                while port in taken or not claims.take(port):
+                while port in taken or not claims.take(port, hold=hold):
                     port = random.choice(_PORTS)
             ports[name] = port
         return ports
+
+    def _wanted(self, port: int, flag: str, claims: PortClaims) -> int:
+        if not claims.take(port, hold=self.same_user):
+            raise unavailable(
+                "PORT_IN_USE",
+                f"port {port} of {HOST} is in use, or was a minute ago; choose another with {flag}",
+                port=port,
+            )
+        return port
 
     @property
     def blob_url(self) -> str:
@@ -264,13 +276,3 @@ class LocalPlan:
 def health_of(name: str) -> str:
     """Under what a process's health port is kept."""
     return f"{name}-health"
-
-
-def _wanted(port: int, flag: str, claims: PortClaims) -> int:
-    if not claims.take(port):
-        raise unavailable(
-            "PORT_IN_USE",
-            f"port {port} of {HOST} is in use; choose another with {flag}",
-            port=port,
-        )
-    return port

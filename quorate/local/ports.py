@@ -11,7 +11,7 @@ import socket
 import sys
 from types import TracebackType
 
-from quorate.security.same_user import NO_IPV6
+from quorate.security.same_user import NO_IPV6, PortHolds
 
 HOST = "127.0.0.1"
 
@@ -21,11 +21,15 @@ class PortClaims:
 
     A claim is a name in Linux's abstract socket namespace: atomic, and gone with the process.
     Elsewhere there are none, and two `up`s that start at once may choose the same port.
+
+    Args:
+        holds: also hold, for this user's servers alone, the ports that are taken with `hold`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holds: PortHolds | None = None) -> None:
         # As many as an `up` has ports: some 160 at most.
         self._claims: dict[int, socket.socket] = {}
+        self._holds = holds
 
     def __enter__(self) -> PortClaims:
         return self
@@ -43,18 +47,29 @@ class PortClaims:
         while self._claims:
             self._claims.popitem()[1].close()
 
-    def take(self, port: int) -> bool:
+    def take(self, port: int, *, hold: bool = False) -> bool:
         """Whether no other `up` has the port and a server could listen there now.
 
-        Then it is ours; else nothing is kept, not even if it was ours.
+        Then it is ours; else nothing is kept, not even if it was ours. With `hold` no other user's
+        server can listen there from now on. That a server could listen is not enough for it: for a
+        minute after connections were closed, a port can be held only if their server shared it.
         """
         if not self._claim(port):
             return False
-        if is_free(port):
+        if is_free(port) and (not hold or self._hold(port)):
             return True
         if claim := self._claims.pop(port, None):
             claim.close()
         return False
+
+    def _hold(self, port: int) -> bool:
+        if self._holds is None:
+            return True
+        try:
+            self._holds.take(HOST, [port])
+        except OSError:
+            return False
+        return True
 
     def _claim(self, port: int) -> bool:
         if port in self._claims or not sys.platform.startswith("linux"):

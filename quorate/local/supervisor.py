@@ -31,7 +31,7 @@ from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
-from quorate.local.ports import HOST, PortClaims
+from quorate.local.ports import PortClaims
 from quorate.runtime.errors import QuorateError, precondition, unavailable
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.same_user import PortHolds
@@ -81,10 +81,10 @@ class Supervisor:
 
         Raises QuorateError when it cannot be started. Nothing is left running in any case.
         """
-        with self._directory, PortClaims() as claims, PortHolds() as holds, ExitStack() as stack:
+        with self._directory, PortHolds() as holds, PortClaims(holds) as claims, ExitStack() as stack:
             self._running = True
             try:
-                await self._run(claims, holds, stack)
+                await self._run(claims, stack)
             finally:
                 self._running = False
 
@@ -115,11 +115,9 @@ class Supervisor:
             etcd_tls=self.plan.etcd_client,
         )
 
-    async def _run(self, claims: PortClaims, holds: PortHolds, stack: ExitStack) -> None:
+    async def _run(self, claims: PortClaims, stack: ExitStack) -> None:
         ports = self.plan.choose_ports(self._directory.ports, claims)
         tls = self.plan.etcd_client
-        if self.plan.same_user:
-            self._hold(holds, ports)
         # With TLS it is reached by certificates; without, it has no port at all.
         sockets = None if tls else stack.enter_context(socket_folder(self._directory.path / "run"))
         # Before anything starts: also finds out that there is no etcd to be had.
@@ -174,18 +172,6 @@ class Supervisor:
                 child.kill()
             await etcd.kill()
             self._etcd_state = "stopped"
-
-    @staticmethod
-    def _hold(holds: PortHolds, ports: Mapping[str, int]) -> None:
-        """No other process may listen where one of this cluster has just ended."""
-        ours = {name: port for name, port in ports.items() if not name.startswith("etcd")}
-        try:
-            holds.take(HOST, ours.values())
-        except OSError as error:
-            raise unavailable(
-                "PORT_IN_USE",
-                f"another program took one of the ports {sorted(ours.values())}: try again",
-            ) from error
 
     async def _start_etcd(self, etcd: EtcdProcess) -> None:
         starting = asyncio.ensure_future(etcd.start())

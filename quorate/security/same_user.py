@@ -290,14 +290,24 @@ class PortHolds:
             self._held.pop().close()
 
     def take(self, host: str, ports: Iterable[int]) -> None:
-        """Hold some ports. Raises OSError when another server has one."""
-        for port in ports:
-            self._hold(socket.AF_INET, host, port)
-            try:
-                self._hold(socket.AF_INET6, _LOOPBACK6, port)
-            except OSError as error:
-                if error.errno not in NO_IPV6:
-                    raise
+        """Hold some ports. Raises OSError when another server has one; then none of them is held.
+
+        A port is "in use" also for the minute after the last connection of a server that did not
+        set SO_REUSEPORT.
+        """
+        before = len(self._held)
+        try:
+            for port in ports:
+                self._hold(socket.AF_INET, host, port)
+                try:
+                    self._hold(socket.AF_INET6, _LOOPBACK6, port)
+                except OSError as error:
+                    if error.errno not in NO_IPV6:
+                        raise
+        except OSError:
+            while len(self._held) > before:
+                self._held.pop().close()
+            raise
 
     def _hold(self, family: socket.AddressFamily, host: str, port: int) -> None:
         hold = socket.socket(family)

@@ -14,6 +14,7 @@ from quorate.local import ports as probing
 from quorate.local.plan import LocalPlan
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError
+from quorate.security.same_user import PortHolds
 
 
 @pytest.fixture
@@ -177,6 +178,39 @@ def test_claims_end_with_their_owner_and_leave_no_socket_open(tmp_path):
     assert not [str(one.message) for one in seen if one.category is ResourceWarning]
     with PortClaims() as other:
         assert plan.choose_ports(ports, other) == ports
+
+
+def test_a_port_that_cannot_be_held_yet_is_not_chosen(tmp_path, monkeypatch):
+    """One that a server without SO_REUSEPORT had: free to listen on, but for a minute not to hold.
+
+    `quorate up` after `quorate up --secure`, or beside a gateway that had just ended, failed.
+    """
+    port = _unused()
+    with socket.socket() as server:
+        _listen(server, port)
+        with socket.create_connection((HOST, port)) as client:
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+    assert probing.is_free(port)
+    monkeypatch.setattr(plans, "GATEWAY_PORT", port)
+    with PortHolds() as holds, PortClaims(holds) as claims:
+        ports = LocalPlan(data_dir=tmp_path, gateway=True).choose_ports({"s1": port}, claims)
+        assert port not in ports.values()
+        # What was chosen is held, but for etcd's, which has no port in the open.
+        for name, one in ports.items():
+            with socket.socket() as other:
+                if name.startswith("etcd"):
+                    _listen(other, one)
+                else:
+                    with pytest.raises(OSError, match="in use"):
+                        _listen(other, one)
+        asked = LocalPlan(data_dir=tmp_path, gateway=True, gateway_port=port)
+        with pytest.raises(QuorateError, match=f"port {port}.*a minute ago") as caught:
+            asked.choose_ports({}, claims)
+        assert caught.value.reason == "PORT_IN_USE"
+        # A cluster whose servers are not this user's alone need not hold it.
+        secure = LocalPlan(data_dir=tmp_path, gateway=True, gateway_port=port, secure=True)
+        assert secure.choose_ports({}, claims)["gateway"] == port
 
 
 def _listen(server: socket.socket, port: int) -> None:
