@@ -14,7 +14,7 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
 from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
-from quorate.local.ports import PortClaims
+from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, precondition, unavailable
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.same_user import PortHolds
@@ -81,7 +81,12 @@ class Supervisor:
 
         Raises QuorateError when it cannot be started. Nothing is left running in any case.
         """
-        with self._directory, PortHolds() as holds, PortClaims(holds) as claims, ExitStack() as stack:
+        with (
+            self._directory,
+            PortHolds() as holds,
+            PortClaims(holds) as claims,
+            ExitStack() as stack,
+        ):
             self._running = True
             try:
                 await self._run(claims, stack)
