@@ -1,0 +1,563 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.rpc import status_pb2 as _status_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import message_pb2 as _message_pb2
+from quorate.v1 import permission_pb2 as _permission_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_ACK: _ClassVar[Outcome]
+    OUTCOME_NACK: _ClassVar[Outcome]
+    OUTCOME_REQUEUE: _ClassVar[Outcome]
+    OUTCOME_REJECT: _ClassVar[Outcome]
+    OUTCOME_TOUCH: _ClassVar[Outcome]
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_ACK: Outcome
+OUTCOME_NACK: Outcome
+OUTCOME_REQUEUE: Outcome
+OUTCOME_REJECT: Outcome
+OUTCOME_TOUCH: Outcome
+
+class CreateExchangeRequest(_message.Message):
+    __slots__ = ("exchange", "request_id")
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    exchange: _message_pb2.Exchange
+    request_id: str
+    def __init__(self, exchange: _Optional[_Union[_message_pb2.Exchange, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateExchangeResponse(_message.Message):
+    __slots__ = ("exchange",)
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    exchange: _message_pb2.Exchange
+    def __init__(self, exchange: _Optional[_Union[_message_pb2.Exchange, _Mapping]] = ...) -> None: ...
+
+class GetExchangeRequest(_message.Message):
+    __slots__ = ("virtual_host", "name")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class GetExchangeResponse(_message.Message):
+    __slots__ = ("exchange",)
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    exchange: _message_pb2.Exchange
+    def __init__(self, exchange: _Optional[_Union[_message_pb2.Exchange, _Mapping]] = ...) -> None: ...
+
+class ListExchangesRequest(_message.Message):
+    __slots__ = ("virtual_host", "page_size", "page_token")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    page_size: int
+    page_token: str
+    def __init__(self, virtual_host: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListExchangesResponse(_message.Message):
+    __slots__ = ("exchanges", "next_page_token")
+    EXCHANGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    exchanges: _containers.RepeatedCompositeFieldContainer[_message_pb2.Exchange]
+    next_page_token: str
+    def __init__(self, exchanges: _Optional[_Iterable[_Union[_message_pb2.Exchange, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteExchangeRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "if_unused", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IF_UNUSED_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    if_unused: bool
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., if_unused: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteExchangeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateBindingRequest(_message.Message):
+    __slots__ = ("binding", "request_id")
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    binding: _message_pb2.Binding
+    request_id: str
+    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateBindingResponse(_message.Message):
+    __slots__ = ("binding",)
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    binding: _message_pb2.Binding
+    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ...) -> None: ...
+
+class ListBindingsRequest(_message.Message):
+    __slots__ = ("virtual_host", "source", "message_queue", "page_size", "page_token")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    source: str
+    message_queue: str
+    page_size: int
+    page_token: str
+    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBindingsResponse(_message.Message):
+    __slots__ = ("bindings", "next_page_token")
+    BINDINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    bindings: _containers.RepeatedCompositeFieldContainer[_message_pb2.Binding]
+    next_page_token: str
+    def __init__(self, bindings: _Optional[_Iterable[_Union[_message_pb2.Binding, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteBindingRequest(_message.Message):
+    __slots__ = ("binding", "request_id")
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    binding: _message_pb2.Binding
+    request_id: str
+    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteBindingResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateMessageQueueRequest(_message.Message):
+    __slots__ = ("message_queue", "session", "request_id")
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    message_queue: _message_pb2.MessageQueue
+    session: str
+    request_id: str
+    def __init__(self, message_queue: _Optional[_Union[_message_pb2.MessageQueue, _Mapping]] = ..., session: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateMessageQueueResponse(_message.Message):
+    __slots__ = ("message_queue",)
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    message_queue: _message_pb2.MessageQueue
+    def __init__(self, message_queue: _Optional[_Union[_message_pb2.MessageQueue, _Mapping]] = ...) -> None: ...
+
+class GetMessageQueueRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "session")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    session: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
+
+class GetMessageQueueResponse(_message.Message):
+    __slots__ = ("message_queue",)
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    message_queue: _message_pb2.MessageQueue
+    def __init__(self, message_queue: _Optional[_Union[_message_pb2.MessageQueue, _Mapping]] = ...) -> None: ...
+
+class ListMessageQueuesRequest(_message.Message):
+    __slots__ = ("virtual_host", "page_size", "page_token")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    page_size: int
+    page_token: str
+    def __init__(self, virtual_host: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMessageQueuesResponse(_message.Message):
+    __slots__ = ("message_queues", "next_page_token")
+    MESSAGE_QUEUES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    message_queues: _containers.RepeatedCompositeFieldContainer[_message_pb2.MessageQueue]
+    next_page_token: str
+    def __init__(self, message_queues: _Optional[_Iterable[_Union[_message_pb2.MessageQueue, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteMessageQueueRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "if_unused", "if_empty", "session", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IF_UNUSED_FIELD_NUMBER: _ClassVar[int]
+    IF_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    if_unused: bool
+    if_empty: bool
+    session: str
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., if_unused: _Optional[bool] = ..., if_empty: _Optional[bool] = ..., session: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteMessageQueueResponse(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: int
+    def __init__(self, messages: _Optional[int] = ...) -> None: ...
+
+class PurgeMessageQueueRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "session", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    session: str
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., session: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PurgeMessageQueueResponse(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: int
+    def __init__(self, messages: _Optional[int] = ...) -> None: ...
+
+class PeekMessagesRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "max_messages", "offset")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    max_messages: int
+    offset: int
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., max_messages: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class PeekMessagesResponse(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[_message_pb2.Delivery]
+    def __init__(self, messages: _Optional[_Iterable[_Union[_message_pb2.Delivery, _Mapping]]] = ...) -> None: ...
+
+class ReceiveMessagesRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "max_messages", "session", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    max_messages: int
+    session: str
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., max_messages: _Optional[int] = ..., session: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ReceiveMessagesResponse(_message.Message):
+    __slots__ = ("messages", "ready")
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[_message_pb2.Delivery]
+    ready: int
+    def __init__(self, messages: _Optional[_Iterable[_Union[_message_pb2.Delivery, _Mapping]]] = ..., ready: _Optional[int] = ...) -> None: ...
+
+class MoveMessagesRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "destination", "max_messages", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    destination: str
+    max_messages: int
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., destination: _Optional[str] = ..., max_messages: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class MoveMessagesResponse(_message.Message):
+    __slots__ = ("moved", "ready")
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    moved: int
+    ready: int
+    def __init__(self, moved: _Optional[int] = ..., ready: _Optional[int] = ...) -> None: ...
+
+class PublishRequest(_message.Message):
+    __slots__ = ("virtual_host", "publications", "producer", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    publications: _containers.RepeatedCompositeFieldContainer[_message_pb2.Publication]
+    producer: str
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., producer: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PublishResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ...) -> None: ...
+
+class PublicationResult(_message.Message):
+    __slots__ = ("number", "kind", "status")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[PublicationResult.Kind]
+        KIND_RETURNED: _ClassVar[PublicationResult.Kind]
+        KIND_REJECTED: _ClassVar[PublicationResult.Kind]
+    KIND_UNSPECIFIED: PublicationResult.Kind
+    KIND_RETURNED: PublicationResult.Kind
+    KIND_REJECTED: PublicationResult.Kind
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    kind: PublicationResult.Kind
+    status: _status_pb2.Status
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[PublicationResult.Kind, str]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class PublishStreamRequest(_message.Message):
+    __slots__ = ("virtual_host", "producer", "publications")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    producer: str
+    publications: _containers.RepeatedCompositeFieldContainer[_message_pb2.Publication]
+    def __init__(self, virtual_host: _Optional[str] = ..., producer: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ...) -> None: ...
+
+class PublishStreamResponse(_message.Message):
+    __slots__ = ("confirmed", "results", "blocked")
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    confirmed: int
+    results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
+    blocked: bool
+    def __init__(self, confirmed: _Optional[int] = ..., results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ..., blocked: _Optional[bool] = ...) -> None: ...
+
+class ConsumeRequest(_message.Message):
+    __slots__ = ("open", "subscribe", "unsubscribe", "credit", "settle", "fetch")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    open: OpenSession
+    subscribe: Subscribe
+    unsubscribe: Unsubscribe
+    credit: Credit
+    settle: Settle
+    fetch: Fetch
+    def __init__(self, open: _Optional[_Union[OpenSession, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., settle: _Optional[_Union[Settle, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ...) -> None: ...
+
+class OpenSession(_message.Message):
+    __slots__ = ("session", "virtual_host", "consumers", "unsettled")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    CONSUMERS_FIELD_NUMBER: _ClassVar[int]
+    UNSETTLED_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    virtual_host: str
+    consumers: _containers.RepeatedCompositeFieldContainer[Subscribe]
+    unsettled: _containers.RepeatedCompositeFieldContainer[Unsettled]
+    def __init__(self, session: _Optional[str] = ..., virtual_host: _Optional[str] = ..., consumers: _Optional[_Iterable[_Union[Subscribe, _Mapping]]] = ..., unsettled: _Optional[_Iterable[_Union[Unsettled, _Mapping]]] = ...) -> None: ...
+
+class Unsettled(_message.Message):
+    __slots__ = ("queue", "consumer", "ids")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    consumer: int
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, queue: _Optional[str] = ..., consumer: _Optional[int] = ..., ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Subscribe(_message.Message):
+    __slots__ = ("consumer", "queue", "name", "prefetch", "automatic_ack", "exclusive", "priority", "position", "arguments", "active")
+    class ArgumentsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _message_pb2.HeaderValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_message_pb2.HeaderValue, _Mapping]] = ...) -> None: ...
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    AUTOMATIC_ACK_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    queue: str
+    name: str
+    prefetch: int
+    automatic_ack: bool
+    exclusive: bool
+    priority: int
+    position: StreamPosition
+    arguments: _containers.MessageMap[str, _message_pb2.HeaderValue]
+    active: bool
+    def __init__(self, consumer: _Optional[int] = ..., queue: _Optional[str] = ..., name: _Optional[str] = ..., prefetch: _Optional[int] = ..., automatic_ack: _Optional[bool] = ..., exclusive: _Optional[bool] = ..., priority: _Optional[int] = ..., position: _Optional[_Union[StreamPosition, _Mapping]] = ..., arguments: _Optional[_Mapping[str, _message_pb2.HeaderValue]] = ..., active: _Optional[bool] = ...) -> None: ...
+
+class StreamPosition(_message.Message):
+    __slots__ = ("offset", "time", "first", "last", "next")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    time: _timestamp_pb2.Timestamp
+    first: bool
+    last: bool
+    next: bool
+    def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[bool] = ..., last: _Optional[bool] = ..., next: _Optional[bool] = ...) -> None: ...
+
+class Unsubscribe(_message.Message):
+    __slots__ = ("consumer",)
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    def __init__(self, consumer: _Optional[int] = ...) -> None: ...
+
+class Credit(_message.Message):
+    __slots__ = ("consumer", "prefetch")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    prefetch: int
+    def __init__(self, consumer: _Optional[int] = ..., prefetch: _Optional[int] = ...) -> None: ...
+
+class Settle(_message.Message):
+    __slots__ = ("number", "consumer", "queue", "ids", "outcome", "delay_millis")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    consumer: int
+    queue: str
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    outcome: Outcome
+    delay_millis: int
+    def __init__(self, number: _Optional[int] = ..., consumer: _Optional[int] = ..., queue: _Optional[str] = ..., ids: _Optional[_Iterable[int]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., delay_millis: _Optional[int] = ...) -> None: ...
+
+class Fetch(_message.Message):
+    __slots__ = ("number", "queue", "automatic_ack")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    AUTOMATIC_ACK_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    queue: str
+    automatic_ack: bool
+    def __init__(self, number: _Optional[int] = ..., queue: _Optional[str] = ..., automatic_ack: _Optional[bool] = ...) -> None: ...
+
+class ConsumeResponse(_message.Message):
+    __slots__ = ("opened", "subscribed", "deliveries", "settled", "fetched", "ended", "refused")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    opened: SessionOpened
+    subscribed: Subscribed
+    deliveries: Deliveries
+    settled: int
+    fetched: Fetched
+    ended: ConsumerEnded
+    refused: SettleRefused
+    def __init__(self, opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., subscribed: _Optional[_Union[Subscribed, _Mapping]] = ..., deliveries: _Optional[_Union[Deliveries, _Mapping]] = ..., settled: _Optional[int] = ..., fetched: _Optional[_Union[Fetched, _Mapping]] = ..., ended: _Optional[_Union[ConsumerEnded, _Mapping]] = ..., refused: _Optional[_Union[SettleRefused, _Mapping]] = ...) -> None: ...
+
+class SessionOpened(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class Subscribed(_message.Message):
+    __slots__ = ("consumer", "status", "ready")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    status: _status_pb2.Status
+    ready: int
+    def __init__(self, consumer: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., ready: _Optional[int] = ...) -> None: ...
+
+class Deliveries(_message.Message):
+    __slots__ = ("consumer", "deliveries", "skipped")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    deliveries: _containers.RepeatedCompositeFieldContainer[_message_pb2.Delivery]
+    skipped: int
+    def __init__(self, consumer: _Optional[int] = ..., deliveries: _Optional[_Iterable[_Union[_message_pb2.Delivery, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class Fetched(_message.Message):
+    __slots__ = ("number", "delivery", "ready", "status")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    delivery: _message_pb2.Delivery
+    ready: int
+    status: _status_pb2.Status
+    def __init__(self, number: _Optional[int] = ..., delivery: _Optional[_Union[_message_pb2.Delivery, _Mapping]] = ..., ready: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class ConsumerEnded(_message.Message):
+    __slots__ = ("consumer", "status")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    status: _status_pb2.Status
+    def __init__(self, consumer: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class SettleRefused(_message.Message):
+    __slots__ = ("number", "status")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    status: _status_pb2.Status
+    def __init__(self, number: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class TransactRequest(_message.Message):
+    __slots__ = ("virtual_host", "publications", "session", "settles", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SETTLES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    publications: _containers.RepeatedCompositeFieldContainer[_message_pb2.Publication]
+    session: str
+    settles: _containers.RepeatedCompositeFieldContainer[Settle]
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., session: _Optional[str] = ..., settles: _Optional[_Iterable[_Union[Settle, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class TransactResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ...) -> None: ...
