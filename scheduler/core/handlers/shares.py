@@ -9,17 +9,19 @@ new leader goes on with the same shares. Of queues nothing is: a new leader begi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scheduler.core.model.effects import Effects, PutRate
 from scheduler.core.model.limits.permits import SHARE, RateName, of_share
-from scheduler.core.model.rows import QueueRow, TaskRow
+from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
 from scheduler.core.model.state import State
 
 # What a subtask is charged at least: a chunk's `share` says that it was charged.
 _LEAST = 1e-6
 
 
-def admit(state: State, queue: QueueRow) -> None:
-    """Tenants that came since take part in the turns."""
+def admit(state: State, queue: QueueRow, nodes: Sequence[NodeRow]) -> None:
+    """Tenants that came since take part in the turns; `nodes`: those that take work."""
     pending, arrivals = queue.pending, state.permits.arrivals
     if pending.turns.floor is None:
         # A new leader's first look. Who has nothing on record had used less than these.
@@ -28,6 +30,7 @@ def admit(state: State, queue: QueueRow) -> None:
     if "" not in pending.turns and pending.order_of("") is not None:
         pending.entered[""] = None
     if pending.entered:
+        pending.turns.slots = sum(node.slots for node in nodes)
         pending.turns.enter(
             pending.entered, lambda tenant: arrivals.get(of_share(queue.name, tenant), 0.0)
         )

@@ -162,5 +162,7 @@ def _says_something(state: State, name: RateName, arrival: float, now: float) ->
         # When tenants come again, all begin alike.
         return False
     # Of a tenant that is behind the others: it begins with them when it comes back.
-    floor = queue.pending.turns.floor
-    return floor is None or arrival > floor or queue.pending.order_of(tenant) is not None
+    turns = queue.pending.turns
+    if turns.floor is None or queue.pending.order_of(tenant) is not None:
+        return True
+    return arrival > turns.time(tenant)

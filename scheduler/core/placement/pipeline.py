@@ -213,7 +213,7 @@ def _place_some(state: State, queue: QueueRow, wanted: int, with_what: _With) ->
     pending = queue.pending
     if not pending.tenants:
         return _place_of(state, pending, queue, wanted, with_what)
-    admit(state, queue)
+    admit(state, queue, with_what.choosing.open_nodes)
     turns, placed, tried = pending.turns, 0, 0
     while placed < wanted and tried < _TENANTS_TRIED and (tenant := turns.first()) is not None:
         order = pending.order_of(tenant)
