@@ -128,6 +128,7 @@ class LeadershipTerm:
             order=keys.SNAPSHOT_ORDER,
             recent=self._recent,
             loaded=self.loaded,
+            followed=self._checkpoints.wrote,
         )
         self._replica_task: asyncio.Task[None] | None = None
         self._wanted.set()

@@ -7,7 +7,14 @@ import asyncio
 from quorate.etcd.api import Compacted, Range
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.timing.clock import SimulatedClock
-from scheduler.storage.compaction_checkpoints import EVERY, HISTORY, CompactionCheckpoints
+from scheduler.storage.compaction_checkpoints import (
+    EVERY,
+    EVERY_BYTES,
+    HISTORY,
+    LEAST,
+    MOST_BYTES,
+    CompactionCheckpoints,
+)
 from tests.support.memory_term import standing_by
 
 
@@ -39,6 +46,56 @@ def test_a_standby_keeps_a_bounded_number_and_one_that_is_old() -> None:
         clock.advance(EVERY)
     assert len(marks._checkpoints) <= HISTORY / EVERY + 2
     assert marks.take_old() == 1_000 - HISTORY / EVERY + 1
+
+
+def test_of_a_log_that_grows_fast_no_more_than_256_mib_is_kept() -> None:
+    clock = SimulatedClock()
+    marks = CompactionCheckpoints(clock)
+    for revision in range(1, 101):
+        marks.note(revision)
+        # Half of what makes another checkpoint: each second revision has one.
+        marks.wrote(EVERY_BYTES // 2)
+        clock.advance(0.1)
+    old = marks.take_old()
+    kept = MOST_BYTES // (EVERY_BYTES // 2)
+    assert old == 101 - kept
+    assert marks.take_old() is None
+
+
+def test_a_minute_is_kept_while_etcd_has_plenty_of_space() -> None:
+    clock = SimulatedClock()
+    marks = CompactionCheckpoints(clock)
+    marks.note(1)
+    marks.wrote(2 * MOST_BYTES)
+    clock.advance(LEAST - 1)
+    assert marks.take_old(plenty=True) is None
+    clock.advance(1)
+    assert marks.take_old(plenty=True) == 1
+    marks.note(2)
+    marks.wrote(2 * MOST_BYTES)
+    assert marks.take_old() == 2
+
+
+def test_a_standby_counts_what_others_write_and_keeps_a_bounded_number() -> None:
+    clock = SimulatedClock()
+    marks = CompactionCheckpoints(clock)
+    for revision in range(1, 5_001):
+        marks.wrote(EVERY_BYTES)
+        marks.note(revision)
+        clock.advance(1.0)
+    assert len(marks._checkpoints) <= LEAST + MOST_BYTES / EVERY_BYTES + 3
+
+
+async def test_a_replica_counts_the_log_that_it_follows() -> None:
+    clock, etcd = SimulatedClock(), MemoryEtcd()
+    marks = CompactionCheckpoints(clock, every=0.001)
+    async with standing_by(etcd, checkpoints=marks) as replica, asyncio.timeout(5):
+        prefix = replica.settings.prefix
+        while not replica.term.loaded.is_set():
+            await asyncio.sleep(0)
+        await etcd.put(prefix + b"queues-of-nobody/a", b"x" * 1_000)
+        while marks._written < 1_000:
+            await asyncio.sleep(0)
 
 
 async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:

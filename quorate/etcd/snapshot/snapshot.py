@@ -2,7 +2,8 @@
 
 It is read page by page at the revision of the first page, beside a cluster that works on: no lock,
 no pause, and the cost of reading (a page takes milliseconds). etcd has to keep that revision for as
-long as it takes, which the leader sees to for ten minutes.
+long as it takes, which the leader sees to for a minute at least while half of the quota is free
+(`scheduler.storage.compaction_checkpoints`).
 
 Left out: keys under a lease (nodes, candidates, service instances), which whoever lives writes
 anew; the head, since a restored cluster begins a log of its own; and the generation, which is in

@@ -1,7 +1,7 @@
 """What the leader knows of the cluster and of etcd's health, and its care for etcd's space.
 
 etcd keeps every revision until it is compacted, and refuses all writes once its quota is full. So
-the leader compacts what is older than ten minutes, watches the size, and past 80 % of the quota
+the leader compacts what is older than ten minutes or 256 MiB of the log, watches the size, and past 80 % of the quota
 refuses new work while what runs is finished.
 
 What etcd says of its size is old when it is said: one caller with large payloads fills a small
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 _EVERY: Final = 10.0
 _EVERY_WRITING: Final = 1.0
 _FULL: Final = 0.8
+# etcd has plenty of space while this share of its quota is in use at most.
+_PLENTY: Final = 0.5
 # What a byte written takes in etcd at most, about: measured 0.8 to 1.3, small records the most.
 _GROWTH: Final = 1.5
 
@@ -100,6 +102,11 @@ class Overview:
             f"{self._quota}; finished tasks must go first"
         )
 
+    @property
+    def plenty(self) -> bool:
+        """Whether at most half of etcd's quota is in use, as far as etcd was asked."""
+        return self._status is None or self._status.db_size_in_use <= _PLENTY * self._quota
+
     async def run(self) -> None:
         """Measure and compact until cancelled."""
         counters = self._driver.journal.counters
@@ -118,9 +125,10 @@ class Overview:
         """Measure once, and compact what is old enough."""
         committed = self._driver.journal.counters.bytes
         status = self._status = await self._etcd.status()
+        self._checkpoints.wrote(committed - self._at_look)
         self._before_look, self._at_look = self._at_look, committed
         self._checkpoints.note(status.revision)
-        old = self._checkpoints.take_old()
+        old = self._checkpoints.take_old(plenty=self.plenty)
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)

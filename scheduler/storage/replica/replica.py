@@ -34,7 +34,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Final, Protocol
@@ -104,6 +104,7 @@ class Replica:
             under none of them are left out.
         recent: gets the batches of the watch too, all of each.
         loaded: set while a whole snapshot is folded.
+        followed: called with the bytes of the records that the watch sent. Must not raise.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Replica:
         order: tuple[bytes, ...] = keys.SNAPSHOT_ORDER,
         recent: Followed | None = None,
         loaded: Loaded | None = None,
+        followed: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
@@ -122,6 +124,7 @@ class Replica:
         self._order = order
         self._recent = recent
         self._loaded = Loaded() if loaded is None else loaded
+        self._followed = followed
         self._full_order = tuple(prefix + part for part in order)
         # 0: no whole snapshot is loaded.
         self._revision = 0
@@ -189,7 +192,7 @@ class Replica:
             self._etcd.watch(
                 self._prefix, prefix_end(self._prefix), start_revision=start
             ) as batches,
-            ReadAhead(batches, lambda batch: size_of(batch.events)) as ahead,
+            ReadAhead(batches, self._size) as ahead,
         ):
             if not self._revision:
                 await self._load()
@@ -204,6 +207,11 @@ class Replica:
                 except StopAsyncIteration:
                     return
                 await self._fold_batch(batch)
+
+    def _size(self, batch: WatchBatch) -> int:
+        size = size_of(batch.events)
+        self._followed(size)
+        return size
 
     async def _load(self) -> None:
         async with self._between_revisions:
