@@ -1,8 +1,8 @@
 """What the leader knows of the cluster and of etcd's health, and its care for etcd's space.
 
 etcd keeps every revision until it is compacted, and refuses all writes once its quota is full. So
-the leader compacts what is older than ten minutes or 256 MiB of the log, watches the size, and past 80 % of the quota
-refuses new work while what runs is finished.
+the leader compacts what is older than ten minutes or 256 MiB of the log, watches the size, and past
+80 % of the quota refuses new work while what runs is finished.
 
 What etcd says of its size is old when it is said: one caller with large payloads fills a small
 quota in half a second. So what was committed since, and what is about to be, is added.
