@@ -95,6 +95,8 @@ REDUCE = "reduce"
 GRAPH_ARRAY = "graph-array"
 # Start deadlines of tasks that wait for others: older leaders would let them expire at once.
 GRAPH_DEADLINE = "graph-deadline"
+# Unique keys of tasks of graphs: older leaders would retry them beside others that have the keys.
+GRAPH_KEYS = "graph-keys"
 # Schedules whose runs are graphs: older leaders would create empty arrays.
 SCHEDULED_GRAPH = "scheduled-graph"
 # Subtasks that are cancelled or retried by themselves: an older scheduler would run those that a
@@ -127,6 +129,7 @@ RECORD_KINDS: tuple[str, ...] = (
     SUBTASK_CHANGE,
     SCHEDULED_GRAPH,
     GRAPH_DEADLINE,
+    GRAPH_KEYS,
 )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.runtime.ids import TaskId
+from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import JobKnown
+from scheduler.core.model.answers import JobKnown, Rejection
 from scheduler.core.model.rows import JobRow
 from scheduler.core.values import MemberOf, TaskSpec, TaskState
 from tests.support.core_graphs import Graphs
@@ -16,6 +16,7 @@ from tests.support.core_history_base import CALLERS, QUEUES
 from tests.support.core_specs import spec
 from tests.support.same_state import differences, settle
 
+KEYS = ["k1", "k2", "k3"]
 CONTROLS = ["cancel", "pause", "resume", "resume", "resume", "retry", "retry", "delete"]
 
 
@@ -25,12 +26,28 @@ class GraphsHistory(History):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.graphs = Graphs(self.cluster)
-        # Those that are not complete: the tasks, and how many were added.
-        self.begun: dict[TaskId, dict] = {}
+        # Those that are not complete: the tasks, and what they are.
+        self.begun: dict[TaskId, tuple[dict, dict[str, TaskSpec]]] = {}
 
     def spec(self, *, alone: bool = False) -> TaskSpec:
         """Of tasks beside the graphs: plain ones."""
         return spec(attempts=self.rng.choice([1, 2]), backoff=0.5)
+
+    def do_keyed(self) -> None:
+        """A task beside the graphs that has a unique key, where that is free."""
+        rng, task = self.rng, self.cluster.new_id()
+        if len(self.cluster.state.tasks) > 30:
+            return
+        what = spec(
+            unique=rng.choice(KEYS),
+            replaces=rng.random() < 0.4,
+            window=rng.choice([0.0, 0.0, 10.0]),
+        )
+        queue = QueueName(rng.choice(QUEUES))
+        answer = self.cluster.call(
+            lambda token: e.TaskSubmitted(queue, task, what, e.Request(), token)
+        )
+        assert not isinstance(answer, Rejection) or answer.reason == "TASK_ALREADY_EXISTS"
 
     def some_job(self) -> JobRow | None:
         rows = list(self.cluster.state.jobs.values())
@@ -52,24 +69,30 @@ class GraphsHistory(History):
                 )
                 for other in before
             ]
-        self.what = spec(
-            attempts=rng.choice([1, 1, 2]),
-            backoff=0.5,
-            not_before=rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
-            crash_limit=rng.choice([1, 3]),
-            key=rng.choice(["", "", "x"]),
-            start_deadline=rng.choice([0.0, 0.0, 0.0, 4.0]),
-            tenant=rng.choice(["", "", "gold"]),
-        )
+        plain = {
+            "attempts": rng.choice([1, 1, 2]),
+            "backoff": 0.5,
+            "not_before": rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
+            "crash_limit": rng.choice([1, 3]),
+            "key": rng.choice(["", "", "x"]),
+            "start_deadline": rng.choice([0.0, 0.0, 0.0, 4.0]),
+            "tenant": rng.choice(["", "", "gold"]),
+        }
+        what = dict.fromkeys(names, spec(**plain))
+        for name, key in zip(rng.sample(names, len(names)), rng.sample(KEYS, 2), strict=False):
+            replaces, window = rng.random() < 0.4, rng.choice([0.0, 0.0, 20.0])
+            keyed = {"unique": key, "rejects": not replaces, "replaces": replaces}
+            if rng.random() < 0.7:
+                what[name] = spec(**plain, **keyed, window=window)
         answer = self.graphs.ask(
             tasks,
             queue=rng.choice(QUEUES),
             creator=rng.choice(CALLERS),
-            what=self.what,
+            what=what,
             max_failures=rng.choice([None, None, 0, 2]),
         )
         if isinstance(answer, JobKnown):
-            self.begun[answer.job] = tasks
+            self.begun[answer.job] = tasks, what
 
     do_graph_again = do_graph
 
@@ -84,9 +107,13 @@ class GraphsHistory(History):
             return
         assert row.members is not None
         first = self.rng.choice([0, len(row.members.nodes)])
-        self.graphs.add(
-            job, self.begun[job], first=first, part=3, parts=self.rng.choice([1, None, None])
-        )
+        tasks, what = self.begun[job]
+        parts = self.rng.choice([1, None, None])
+        refused = self.graphs.offer(job, tasks, first=first, part=3, parts=parts, what=what)
+        if refused is not None:
+            # Under another leader a key was taken meanwhile.
+            assert refused.reason == "TASK_ALREADY_EXISTS", refused
+            assert row.over
 
     do_add_again = do_add
     do_add_once_more = do_add
@@ -182,5 +209,6 @@ def test_graphs_go_on_under_every_leader_and_standbys_know_them(
         for name in list(last.has):
             last.succeed(name)
     assert not c.state.tasks
+    assert not any(queue.coming_unique for queue in c.state.queues.values())
     assert all(row.finished for row in c.state.jobs.values())
     history.compare()

@@ -25,9 +25,11 @@ FAULTS: Final = {
 
 
 class Graphs(World):
-    """Graphs, with tasks that their tasks add, and a few others between them."""
+    """Graphs, with tasks that their tasks add, and a few others between them; unique keys."""
 
     adds = 0.15
+    unique = 0.4
+    graph_keys = 0.1
     outcomes: ClassVar[dict[str, float]] = {
         "": 75,
         "ValueError": 12,

@@ -11,6 +11,7 @@ from scheduler.core.graphs.members import Members
 from scheduler.core.handlers.bulk import retry
 from scheduler.core.handlers.chunks import reduces
 from scheduler.core.handlers.controls import suspension
+from scheduler.core.handlers.limits import unique
 from scheduler.core.handlers.tasks import creation
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
@@ -49,6 +50,13 @@ class JobsEndBeforeWhatWasAdded(Graphs):
     """A graph is over when its own tasks are, whatever these have added."""
 
     planted = (Members, "live", property(_live_nodes))
+
+
+class GraphsTakeTheKeysOfOthers(Graphs):
+    """Nobody asks who has the unique keys of a graph's tasks."""
+
+    graph_keys = 0.3
+    planted = (unique, "refuse_node", lambda state, queue, spec, place, own=None: None)
 
 
 class MergedResultsLoseOne(Arrays):
@@ -165,6 +173,7 @@ FAULTS: list[type[World]] = [
     ConditionsAreNotLookedAt,
     AttemptsThatAreOverAddTasks,
     JobsEndBeforeWhatWasAdded,
+    GraphsTakeTheKeysOfOthers,
     MergedResultsLoseOne,
     ReducesBeginTooEarly,
     TaintsAreNotAsked,

@@ -70,6 +70,8 @@ class World:
     # windows and other conflicts.
     ruled: float = 0.0
     unique: float = 0.1
+    # How often a task of a graph has a unique key.
+    graph_keys: float = 0.0
     windows: bool = False
     # How often an attempt adds tasks to its job; whether what runs is suspended; how attempts end.
     adds: float = 0.0

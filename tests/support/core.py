@@ -216,11 +216,18 @@ class Cluster(LimitCalls, ServiceCalls):
                 # Of a batch that is longer than its queue, the first ones go at once; so do those
                 # of a graph that wait for what was cancelled meanwhile.
                 dropped = was is None and (state is TaskState.FAILED or self._is_skipped(task))
-                assert dropped or (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
+                # Reopened with its job, and without its unique key it ends in the same step.
+                keyless = state is TaskState.CANCELLED and self._has_member_key(task)
+                ok = dropped or (was, TaskState.BLOCKED if keyless else state) in TRANSITIONS
+                assert ok or (was, state) in TRANSITIONS, f"{task}: {was} -> {state}"
         for task, was in before.items():
             if task not in now:
                 assert was in FINISHED, f"{task} vanished as {was}"
         self._states = now
+
+    def _has_member_key(self, task: TaskId) -> bool:
+        done = self.state.finished.get(task)
+        return done is not None and done.member is not None and bool(done.member.unique)
 
     def _is_skipped(self, task: TaskId) -> bool:
         done = self.state.finished.get(task)

@@ -34,6 +34,8 @@ CONDITIONS = {
     "each": Condition.EACH,
 }
 NO_REQUEST = e.Request()
+# What each task of a graph is, or (by name) what some of them are.
+What = TaskSpec | Mapping[str, TaskSpec] | None
 # An array: its size, and its spec; where that has items, these follow.
 Shape = tuple[int, JobSpec]
 NO_ARRAYS: Mapping[str, Shape] = {}
@@ -54,7 +56,7 @@ class Graphs:
         queue: str = DEFAULT_QUEUE,
         creator: str = "",
         request: e.Request = NO_REQUEST,
-        what: TaskSpec | None = None,
+        what: What = None,
         max_failures: int | None = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> TaskId:
@@ -84,7 +86,7 @@ class Graphs:
         queue: str = DEFAULT_QUEUE,
         creator: str = "",
         request: e.Request = NO_REQUEST,
-        what: TaskSpec | None = None,
+        what: What = None,
         max_failures: int | None = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> object:
@@ -108,11 +110,28 @@ class Graphs:
         first: int = 0,
         part: int = 40,
         parts: int | None = None,
-        what: TaskSpec | None = None,
+        what: What = None,
         arrays: Mapping[str, Shape] = NO_ARRAYS,
     ) -> None:
         """Add the tasks from one on; with the last part the graph is complete, unless items of
         arrays follow."""
+        refused = self.offer(
+            job, tasks, first=first, part=part, parts=parts, what=what, arrays=arrays
+        )
+        assert refused is None, refused
+
+    def offer(
+        self,
+        job: TaskId,
+        tasks: Mapping[str, Sequence[Needs]],
+        *,
+        first: int = 0,
+        part: int = 40,
+        parts: int | None = None,
+        what: What = None,
+        arrays: Mapping[str, Shape] = NO_ARRAYS,
+    ) -> Rejection | None:
+        """As `add`; why it ended early."""
         specs = self.specs(job, tasks, what, arrays)
         complete = not any(isinstance(one, GraphArray) and one.loading for one in specs)
         places = list(range(first, len(specs), part))
@@ -124,13 +143,15 @@ class Graphs:
                     job, place, some, last, token
                 )
             )
-            assert not isinstance(answer, Rejection), answer
+            if isinstance(answer, Rejection):
+                return answer
+        return None
 
     @staticmethod
     def specs(
         job: TaskId,
         tasks: Mapping[str, Sequence[Needs]],
-        what: TaskSpec | None,
+        what: What,
         arrays: Mapping[str, Shape],
     ) -> list[TaskSpec | GraphArray]:
         places = {name: place for place, name in enumerate(tasks)}
@@ -148,7 +169,8 @@ class Graphs:
                 follow = size if made.items else 0
                 found.append(GraphArray(of, made, b"t", size - follow, made.items, coming=follow))
                 continue
-            found.append((what or spec())._replace(member=of))
+            one = what.get(name) if isinstance(what, Mapping) else what
+            found.append((one or spec())._replace(member=of))
         return found
 
     # -- looking

@@ -242,6 +242,7 @@ EXCEPTIONS: Mapping[tuple[type, str], tuple[Rule, str]] = {
     (Members, "wanted"): (anything, MEMORY),
     (Members, "continuing"): (anything, MEMORY),
     (Members, "coming"): (anything, MEMORY),
+    (Members, "coming_keys"): (anything, MEMORY),
     (Members, "_dependents"): (anything, "a cache"),
     (JobRow, "queue"): (by(lambda job, _: job.queue.name), REFERENCE),
     (JobRow, "creator"): (by(lambda job, _: job.creator.name), REFERENCE),

@@ -67,6 +67,23 @@ def test_a_task_of_a_file_has_hooks() -> None:
         graph('[tasks.a]\ncommand = ["true"]\nset_up = "mkdir x"')
 
 
+def test_a_task_of_a_file_has_a_unique_key() -> None:
+    found = graph(
+        """
+        [tasks.a]
+        command = ["true"]
+        unique_key = "daily"
+        unique_rejects = true
+        unique_for = 60
+        """
+    )
+    unique = found.spec.graph.tasks[0].task.unique
+    assert (unique.key, unique.on_conflict) == ("daily", task_pb2.UNIQUE_CONFLICT_REJECT)
+    assert unique.window.seconds == 60
+    with pytest.raises(QuorateError, match=r'task "a": unique_key: .* needs unique_rejects or'):
+        graph('[tasks.a]\ncommand = ["true"]\nunique_key = "daily"')
+
+
 def test_a_file_has_the_whole_graph() -> None:
     found = graph_of("etl.toml", ETL, 0.0)
     spec = found.spec

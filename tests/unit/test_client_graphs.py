@@ -12,7 +12,7 @@ from quorate.client.graphs.plan import Plan
 from quorate.client.work.inputs import WithInputs
 from quorate.client.work.options import TaskOptions
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import job_pb2
+from quorate.v1 import job_pb2, task_pb2
 
 
 def plan(limit: int = 10_000) -> Plan:
@@ -52,6 +52,16 @@ def test_names_are_unique():
     graph.add(len, "x", name="mine")
     with pytest.raises(QuorateError, match="'mine' is the name of another task"):
         graph.add(len, "x", name="mine")
+
+
+def test_a_unique_key_says_what_happens_when_it_is_taken():
+    graph = plan()
+    graph.add(len, "x", unique_key="k", unique_replaces=True)
+    assert graph.spec.graph.tasks[0].task.unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REPLACE
+    with pytest.raises(QuorateError, match="needs unique_rejects or unique_replaces") as caught:
+        graph.add(len, "x", unique_key="k2")
+    assert caught.value.field == "unique_key"
+    assert len(graph.spec.graph.tasks) == 1
 
 
 def test_what_a_task_waits_for_has_conditions():

@@ -6,7 +6,7 @@ import pytest
 
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
-from quorate.v1 import explain_pb2, job_pb2
+from quorate.v1 import explain_pb2, job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.storage import keys
 from tests.unit.test_graphs_api import create, graph, states
@@ -134,7 +134,7 @@ async def test_bad_arrays_are_refused_and_leave_nothing():
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [("graph-array", "array"), ("graph-deadline", "start_deadline")],
+    [("graph-array", "array"), ("graph-deadline", "start_deadline"), ("graph-keys", "unique")],
 )
 async def test_what_an_older_scheduler_would_do_wrong_is_refused_while_one_is_there(kind, field):
     async with leading() as (api, _):
@@ -144,6 +144,9 @@ async def test_what_an_older_scheduler_would_do_wrong_is_refused_while_one_is_th
         spec = graph(a=(), b=["a"])
         if field == "array":
             with_arrays(spec, b=2)
+        elif field == "unique":
+            unique = spec.graph.tasks[1].task.unique
+            unique.key, unique.on_conflict = "k", task_pb2.UNIQUE_CONFLICT_REJECT
         else:
             spec.graph.tasks[1].task.start_deadline.seconds = 5
         with pytest.raises(QuorateError) as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from quorate.runtime.errors import QuorateError
+from quorate.runtime.ids import TaskId
 from quorate.v1 import explain_pb2, job_pb2, queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.api.jobs import graphs
+from scheduler.core.values import MemberOf, TaskLimits, TaskSpec
 from tests.unit.test_jobs_api import Api, leading, refused
 
 FAILURE = job_pb2.DEPENDENCY_CONDITION_ON_FAILURE
@@ -170,9 +174,11 @@ def array_too() -> job_pb2.JobSpec:
     return spec
 
 
-def unique() -> job_pb2.JobSpec:
-    spec = graph(a=())
-    spec.graph.tasks[0].task.unique.key = "k"
+def keyed(*conflicts: int, keys: Sequence[str] = "klm") -> job_pb2.JobSpec:
+    """A graph whose tasks have unique keys."""
+    spec = graph(a=(), b=(), c=())
+    for task, key, conflict in zip(spec.graph.tasks, keys, conflicts, strict=False):
+        task.task.unique.key, task.task.unique.on_conflict = key, conflict
     return spec
 
 
@@ -195,7 +201,10 @@ BAD = [
     (with_input("1x"), "INVALID_FIELD", "spec.graph.tasks[1].inputs[1x]"),
     (pickled_producer(), "INVALID_FIELD", "spec.graph.tasks[1].inputs[x]"),
     (array_too(), "INVALID_FIELD", "spec.count"),
-    (unique(), "INVALID_FIELD", "spec.graph.tasks[0].task.unique"),
+    (keyed(0), "UNIQUE_RETURN_IN_GRAPH", "spec.graph.tasks[0].task.unique.on_conflict"),
+    (keyed(3, 1), "UNIQUE_RETURN_IN_GRAPH", "spec.graph.tasks[1].task.unique.on_conflict"),
+    (keyed(2, 3, keys="kk"), "DUPLICATE_UNIQUE_KEY", "spec.graph.tasks[1].task.unique.key"),
+    (keyed(2, keys=["k" * 257]), "INVALID_FIELD", "spec.graph.tasks[0].task.unique.key"),
     (with_input(entrypoint="bad"), "INVALID_FIELD", "spec.graph.tasks[1].task.python.entrypoint"),
 ]
 
@@ -209,6 +218,28 @@ async def test_bad_input_names_the_field_and_makes_nothing(spec, reason, field):
         assert error.value.metadata["field"].startswith(field)
         assert not (await api.call("ListJobs", pb.ListJobsRequest())).jobs
         assert not (await api.call("ListTasks", pb.ListTasksRequest())).tasks
+
+
+async def test_a_unique_key_that_is_taken_refuses_the_graph_and_names_the_task():
+    async with leading() as (api, _):
+        there = await create(api, keyed(2))
+        with pytest.raises(QuorateError) as error:
+            await create(api, keyed(2, 2, keys="nk"))
+        assert refused(error) == ("ALREADY_EXISTS", "TASK_ALREADY_EXISTS")
+        assert error.value.metadata["graph_task"] == "b"
+        assert error.value.metadata["task"] == f"{int(there.id, 16) + 1:032x}"
+        assert error.value.field == "spec.graph.tasks[1].task.unique"
+        assert len((await api.call("ListJobs", pb.ListJobsRequest())).jobs) == 1
+        await api.wait(there.id)
+        done = await api.wait((await create(api, keyed(2, 3, keys="nk"))).id)
+        assert job_pb2.JobState.Name(done.state) == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_task_with_a_unique_key_takes_the_room_of_several_in_a_part():
+    plain = TaskSpec(b"x", member=MemberOf(TaskId("")))
+    specs = [plain] * 4 + [plain._replace(limits=TaskLimits(unique="k"))] * 3 + [plain] * 3
+    assert list(graphs.parts(specs, 0, 8, 1 << 20)) == [(0, 5), (5, 7), (7, 10)]
+    assert list(graphs.parts(specs[4:5], 0, 2, 1 << 20)) == [(0, 1)]
 
 
 async def test_a_cycle_is_named():

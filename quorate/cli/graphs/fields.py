@@ -132,8 +132,8 @@ def meant(word: str, known: Iterable[str]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
-# Of `TaskOptions`. `queue` and `name` are of the graph and of the task's table; `unique_key` and
-# `request_id` are refused of tasks in graphs.
+# Of `TaskOptions`. `queue` and `name` are of the graph and of the task's table; `request_id` is of
+# the whole graph.
 OPTIONS: Final[Mapping[str, Check]] = {
     "priority": whole,
     "retries": whole,
@@ -161,6 +161,10 @@ OPTIONS: Final[Mapping[str, Check]] = {
     "limits": texts,
     "fairness_key": text,
     "ordering_key": text,
+    "unique_key": text,
+    "unique_rejects": yes_or_no,
+    "unique_replaces": yes_or_no,
+    "unique_for": number,
     "secrets": table_of(text),
     "set_up": hook,
     "clean_up": hook,

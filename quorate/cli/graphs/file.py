@@ -179,6 +179,7 @@ def _work(
             options[field] = given.get(field, defaults.get(field))  # type: ignore[literal-required]
     try:
         bound = TaskOptions().but(options)
+        bound.check_for_graph()
         if kind == "command":
             work = {"env": given.get("env"), "cwd": given.get("cwd", "")}
             return command_spec(given["command"], bound, now, stdin=given.get("stdin", ""), **work)

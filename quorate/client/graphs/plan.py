@@ -258,7 +258,9 @@ class Plan:
         for field in ("queue", "request_id"):
             if field in options:
                 raise invalid(field, "is of the whole graph: give it to graph()")
-        return options.get("name", ""), self._options.but(options)
+        chosen = self._options.but(options)
+        chosen.check_for_graph()
+        return options.get("name", ""), chosen
 
     @contextmanager
     def _uses(self) -> Iterator[_Using]:

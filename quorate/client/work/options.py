@@ -207,6 +207,15 @@ class TaskOptions:
         for name, reference in self.secrets.items():
             _secret(name, reference)
 
+    def check_for_graph(self) -> None:
+        """Refuse what a task of a graph cannot have. Raises QuorateError (INVALID_ARGUMENT)."""
+        if self.unique_key and not (self.unique_rejects or self.unique_replaces):
+            raise invalid(
+                "unique_key",
+                f"{self.unique_key[:80]!r} needs unique_rejects or unique_replaces in a graph: a "
+                "task that is there already cannot be one of the graph",
+            )
+
     def but(self, changes: OptionArgs) -> TaskOptions:
         """These options with some changed. A misspelt name is a TypeError."""
         known = [one.name for one in fields(self)]

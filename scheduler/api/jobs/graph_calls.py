@@ -26,7 +26,7 @@ from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues
-from scheduler.storage.keys import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE
+from scheduler.storage.keys import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE, GRAPH_KEYS
 from scheduler.storage.records import jobs as records
 from scheduler.storage.records.graphs import Spec
 
@@ -74,6 +74,8 @@ class GraphCalls:
             await self._candidates.require(GRAPH_ARRAY)
         if any(one.start_deadline for one in tasks):
             await self._candidates.require(GRAPH_DEADLINE)
+        if any(map(graphs.has_key, tasks)):
+            await self._candidates.require(GRAPH_KEYS)
         await self._candidates.require_for(tasks)
         arrays = (task.task for task in spec.graph.tasks if task.HasField("array"))
         await self._candidates.require_for_templates(*arrays)

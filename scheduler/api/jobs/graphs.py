@@ -23,6 +23,7 @@ from scheduler.api.specs.check import MAX_NAME, SpecCheck, serialize
 from scheduler.api.validate import at_most, known_enum
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import (
+    KEYED,
     MOST_ARRAYS,
     MOST_EDGES,
     MOST_NODES,
@@ -53,7 +54,6 @@ _OF_ARRAYS: Final = (
     *("template", "count", "items", "open", "close_after_idle", "first_index", "index_step"),
     *("max_parallel", "max_failure_share"),
 )
-_NOT_IN_GRAPHS: Final = ("unique",)
 # Why an array takes no input.
 ARRAY_INPUT: Final = "ARRAY_INPUT"
 _NAMES: Final = {condition: kind for kind, condition in CONDITIONS.items()}
@@ -85,9 +85,10 @@ async def checked(
     else:
         _no_cycle(found)
     specs: list[Spec] = []
+    keys: dict[str, str] = {}
     for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
         field = f"spec.graph.tasks[{place}].task"
-        specs.append(_spec(task, place, of, check, now))
+        specs.append(_spec(task, place, of, check, now, keys))
         for _ in check.large_json(task.task, field):
             await pause()
         if place % _SLICE == _SLICE - 1:
@@ -100,8 +101,9 @@ def small(spec: job_pb2.JobSpec, check: SpecCheck, now: float) -> None:
     tasks, places = _tasks_of(spec)
     found = [_member(tasks, task, n, places, TaskId("")) for n, task in enumerate(tasks)]
     _no_cycle(found)
+    keys: dict[str, str] = {}
     for place, (task, of) in enumerate(zip(tasks, found, strict=True)):
-        _spec(task, place, of, check, now)
+        _spec(task, place, of, check, now, keys)
         for _ in check.large_json(task.task, f"spec.graph.tasks[{place}].task"):
             pass
 
@@ -286,14 +288,19 @@ def _cycle(found: Sequence[MemberOf], places: Sequence[int]) -> QuorateError:
     )
 
 
-def _spec(task: job_pb2.GraphTask, place: int, of: MemberOf, check: SpecCheck, now: float) -> Spec:
+def _spec(
+    task: job_pb2.GraphTask,
+    place: int,
+    of: MemberOf,
+    check: SpecCheck,
+    now: float,
+    keys: dict[str, str],
+) -> Spec:
+    """What the core must know of a valid task; `keys`: see `validate.unique_of_graph`."""
     field = f"spec.graph.tasks[{place}]"
     if not task.HasField("task"):
         raise invalid(f"{field}.task", "is required")
     spec = task.task
-    for name in _NOT_IN_GRAPHS:
-        if spec.HasField(name):
-            raise invalid(f"{field}.task.{name}", "must not be set for a task of a graph")
     if of.inputs and spec.HasField("payload_blob"):
         raise invalid(f"{field}.task.payload_blob", "cannot be set together with inputs")
     if not spec.name:
@@ -302,6 +309,8 @@ def _spec(task: job_pb2.GraphTask, place: int, of: MemberOf, check: SpecCheck, n
         validate.part_of_graph(task.array, spec, f"{field}.array", f"{field}.task")
     data = serialize(spec)
     what = check.serialized(spec, data, f"{field}.task", now)
+    if spec.HasField("unique"):
+        validate.unique_of_graph(task, f"{field}.task.unique", keys)
     return array_of(task, data, of) if task.HasField("array") else what._replace(member=of)
 
 
@@ -337,17 +346,24 @@ async def nodes(state: State, row: JobRow) -> pb.GetJobGraphResponse:
 
 
 def parts(specs: Sequence[Spec], first: int, most: int, size: int) -> Iterable[tuple[int, int]]:
-    """Cut the tasks from `first` on into parts of so many tasks and about so many bytes."""
+    """Cut the tasks from `first` on into parts of so many tasks and about so many bytes; one with a
+    unique key counts as several."""
     begin = first
     while begin < len(specs):
-        end, weight = begin, 0
-        while end < len(specs) and end - begin < most:
+        end, weight, tasks = begin, 0, 0
+        while end < len(specs):
+            tasks += KEYED if has_key(specs[end]) else 1
             weight += size_of(specs[end]) + 300 + 8 * len(of(specs[end]).edges)
-            if weight > size and end > begin:
+            if (tasks > most or weight > size) and end > begin:
                 break
             end += 1
         yield begin, end
         begin = end
+
+
+def has_key(spec: Spec) -> bool:
+    """Whether it has a unique key."""
+    return not isinstance(spec, GraphArray) and spec.limits is not None and bool(spec.limits.unique)
 
 
 def size_of(spec: Spec) -> int:

@@ -129,6 +129,37 @@ def part_of_graph(
     job_items(f"{field}.items", list(array.items), template)
 
 
+def unique_of_graph(task: job_pb2.GraphTask, field: str, known: dict[str, str]) -> None:
+    """The unique key of a task of a graph; `known`: the names of those before it, by key.
+
+    A task that is there cannot stand for one of the graph: it is of another call, which may delete
+    it with its result, and cancel, pause and retry of the graph must not reach it.
+
+    Args:
+        field: of the key.
+    """
+    unique = task.task.unique
+    if unique.on_conflict in (
+        task_pb2.UNIQUE_CONFLICT_UNSPECIFIED,
+        task_pb2.UNIQUE_CONFLICT_RETURN_EXISTING,
+    ):
+        raise invalid(
+            f"{field}.on_conflict",
+            f"must be REJECT or REPLACE for task {task.name!r} of a graph: a task of another call "
+            "cannot stand for it, since it may be deleted with its result, and the graph could not "
+            "cancel, pause or retry it",
+            reason="UNIQUE_RETURN_IN_GRAPH",
+            graph_task=task.name,
+        )
+    if (first := known.setdefault(unique.key, task.name)) != task.name:
+        raise invalid(
+            f"{field}.key",
+            f"{unique.key[:80]!r} of task {task.name!r} is also the key of task {first!r}",
+            reason="DUPLICATE_UNIQUE_KEY",
+            graph_task=task.name,
+        )
+
+
 def _sizes(spec: job_pb2.JobSpec | job_pb2.GraphArray, items: int, field: str) -> None:
     between(f"{field}.count", spec.count, 0, MOST_SUBTASKS)
     if items and spec.count and spec.count != items:

@@ -41,7 +41,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import REDUCE, SCHEDULED_GRAPH
+from scheduler.storage.keys import GRAPH_KEYS, REDUCE, SCHEDULED_GRAPH
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.
@@ -220,6 +220,8 @@ class ScheduleCalls:
             await self._candidates.require("job")
         if job.HasField("graph"):
             await self._candidates.require(SCHEDULED_GRAPH)
+        if any(one.task.HasField("unique") for one in job.graph.tasks):
+            await self._candidates.require(GRAPH_KEYS)
         if job.HasField("reduce"):
             await self._candidates.require(REDUCE)
         templates = (message.task, job.template, job.reduce.template)

@@ -16,6 +16,7 @@ from scheduler.api import validate
 from scheduler.api.request_sizes import MAX_SCHEDULE_BYTES
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.validate import DAY, NANOS, at_most, between, known_enum
+from scheduler.core.graphs.members import KEYED
 from scheduler.core.jobs.schedules import rules
 from scheduler.core.jobs.schedules.expression import BadExpression, Expression, NeverFires
 from scheduler.core.model.schedules import (
@@ -184,7 +185,11 @@ def _job(
 
 def _graph(graph: job_pb2.JobGraph, field: str) -> None:
     """All of a run is written at once, in one transaction of etcd."""
-    at_most(f"{field}.tasks", len(graph.tasks), MAX_GRAPH_TASKS, "tasks in a schedule's graph")
+    keyed = sum(task.task.HasField("unique") for task in graph.tasks)
+    what = "tasks in a schedule's graph"
+    if keyed:
+        what += f", where one with a unique key counts as {KEYED}"
+    at_most(f"{field}.tasks", len(graph.tasks) + (KEYED - 1) * keyed, MAX_GRAPH_TASKS, what)
     with_items = sum(bool(task.array.items) for task in graph.tasks)
     at_most(f"{field}.tasks", with_items, MAX_ITEM_ARRAYS, "arrays with items in a schedule")
     for place, task in enumerate(graph.tasks):

@@ -27,6 +27,9 @@ MOST_NODES: Final = 10_000
 MOST_EDGES: Final = 100_000
 # Of the tasks of a graph: each is a job, and all of them are looked at when the graph is paused.
 MOST_ARRAYS: Final = 1_000
+# A task with a unique key may write as much as so many others: its window, the end of the task that
+# it replaces, and the record of that one's job.
+KEYED: Final = 4
 _LIVE: Final = tuple(state for state in TaskState if state not in FINISHED)
 
 
@@ -134,6 +137,8 @@ class Member(Generic[Job]):
     round: int = 0
     # Edges before this one are known to hold: the leader's memory.
     cursor: int = 0
+    # Its unique key, while it may be retried, too; "": it has none.
+    unique: str = ""
     # The array that it is; None: it is a task.
     part: Job | None = None
     # The place of the array whose subtasks those of this one wait for, each for one.
@@ -206,13 +211,14 @@ class Members(Generic[Job]):
     # How many tasks the graph has, also those that are not on record yet; 0: it is no graph.
     graph: int = 0
     # The leader's memory: whether it looks after them, tasks to be looked at, those whose records
-    # are wanted, whether a `JobContinued` is on its way, who waits for whom by place, and what the
-    # rest of the graph will weigh.
+    # are wanted, whether a `JobContinued` is on its way, who waits for whom by place, what the
+    # rest of the graph will weigh, and which unique keys of its queue are kept for that.
     led: bool = False
     due: OrderedDict[TaskId, None] = field(default_factory=OrderedDict)
     wanted: dict[TaskId, None] = field(default_factory=dict)
     continuing: bool = False
     coming: Coming = NOTHING
+    coming_keys: dict[str, None] = field(default_factory=dict)
     _dependents: list[list[int]] | None = None
 
     @property

@@ -152,6 +152,8 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
             self.blobs.add(task, spec.blob, creator, queue.usage)
         if member is not None or spec.member is not None:
             row.member = member or self.join_job(task, spec.member)
+            if row.member is not None and spec.limits is not None:
+                row.member.unique = spec.limits.unique
         if spec.schedule and row.member is None:
             # Of a graph the job is the run.
             self.schedules.began(ScheduleName(spec.schedule), task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quorate.runtime.ids import TaskId
 from quorate.v1 import job_pb2
@@ -51,15 +51,16 @@ class GraphCalls:
             edges.append(tuple(edge(other, how, cleanup=cleanup) for other, how in pairs))
         if rng.random() < 0.3:
             edges += [(edge(0, rng.choice([_SUCCESS, _FAILURE])),)] * rng.choice([5, 25])
-        what = spec(
-            attempts=rng.choice([1, 2]),
-            backoff=0.3,
-            max_backoff=5.0,
-            fatal=("Fatal",),
-            crash_limit=20,
-            cpu=rng.choice([0.0, 0.5]),
-            priority=rng.choice([0, 1]),
-        )
+        what: dict[str, Any] = {
+            "attempts": rng.choice([1, 2]),
+            "backoff": 0.3,
+            "max_backoff": 5.0,
+            "fatal": ("Fatal",),
+            "crash_limit": 20,
+            "cpu": rng.choice([0.0, 0.5]),
+            "priority": rng.choice([0, 1]),
+        }
+        tasks = self._keyed(what, len(edges))
         arrays: dict[int, GraphArray] = {}
         count = rng.choice([1, 3, 12])
         for place in range(len(edges)):
@@ -72,12 +73,27 @@ class GraphCalls:
                 arrays[place] = GraphArray(MemberOf(TaskId("")), made, b"t", count)
         failures = rng.choice([None, None, None, 2])
         request = self._callers.request(b"graph")
-        self._callers.begin(partial(self._submit, edges, what, failures, request, arrays))
+        self._callers.begin(partial(self._submit, edges, tasks, failures, request, arrays))
+
+    def _keyed(self, what: dict[str, Any], count: int) -> list[TaskSpec]:
+        """So many tasks, of which few have a unique key: each another one."""
+        rng, often = self._world.rng, self._world.graph_keys
+        found = [spec(**what)] * count
+        keys = ["u", "v"]
+        for place in range(count):
+            if often and keys and rng.random() < often:
+                rejects = rng.random() < 0.5
+                window = rng.choice([0.0, 0.0, 3.0])
+                key = keys.pop(rng.randrange(len(keys)))
+                found[place] = spec(
+                    **what, unique=key, window=window, rejects=rejects, replaces=not rejects
+                )
+        return found
 
     async def _submit(
         self,
         edges: Sequence[tuple[int, ...]],
-        what: TaskSpec,
+        what: Sequence[TaskSpec],
         failures: int | None,
         request: e.Request,
         arrays: Mapping[int, GraphArray],
@@ -91,7 +107,7 @@ class GraphCalls:
             for place, some in enumerate(edges):
                 of = MemberOf(job, f"t{place}", True, some)
                 array = arrays.get(place)
-                found.append((what if array is None else array)._replace(member=of))
+                found.append((what[place] if array is None else array)._replace(member=of))
             return found
 
         def make(term: Term, token: Pending[object]) -> e.Event:
@@ -102,7 +118,8 @@ class GraphCalls:
 
         answer = await self._callers.call(make)
         if isinstance(answer, Rejection):
-            assert answer.reason in ("QUEUE_PAUSED", "TASKS_PAUSED"), answer
+            refusals = ("QUEUE_PAUSED", "TASKS_PAUSED", "TASK_ALREADY_EXISTS")
+            assert answer.reason in refusals, answer
             return
         assert isinstance(answer, JobKnown), answer
         job = answer.job
@@ -123,8 +140,10 @@ class GraphCalls:
 
             added = await self._callers.call(add)
             if isinstance(added, Rejection):
-                # Somebody cancelled it meanwhile, or it ended and expired.
-                assert added.reason in ("JOB_INCOMPLETE", "JOB_NOT_FOUND"), added
+                # Somebody cancelled it meanwhile, or it ended and expired; or a key of it was taken
+                # after a leader had died.
+                reasons = ("JOB_INCOMPLETE", "JOB_NOT_FOUND", "TASK_ALREADY_EXISTS")
+                assert added.reason in reasons, added
                 return
             assert isinstance(added, JobItemsKnown), added
             if begin == 0:

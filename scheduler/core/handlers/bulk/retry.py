@@ -37,8 +37,14 @@ def reopen(
     not_before: float,
     now: float,
     out: Effects,
+    *,
+    window: bool = True,
 ) -> TaskRow:
-    """A finished task that nothing forbids to retry is live again."""
+    """A finished task that nothing forbids to retry is live again.
+
+    Args:
+        window: that of its unique key begins anew.
+    """
     spec, creator = record.spec, record.created_by
     member = done.member
     row = transitions.reopen(
@@ -58,7 +64,7 @@ def reopen(
     # The spec goes first: a standby makes the row live again from it.
     out.writes.append(PutTask(row, spec.spec, creator, record.unknown_fields))
     out.writes.append(PutRun(row))
-    if row.limits is not None and row.limits.window:
+    if window and row.limits is not None and row.limits.window:
         unique_windows.take(state, row, now, out)
     return row
 

@@ -96,7 +96,10 @@ def _final_state(
         if never == array.count:
             job.skipped = True
             return JobState.CANCELLED
-    all_good = done and array.succeeded == array.count and (members is None or not members.failed)
+    all_good = done and array.succeeded == array.count
+    if all_good and members is not None:
+        # One that is given up may have no task at all.
+        all_good = not members.failed and len(members.nodes) == members.graph
     if job.ending is not None and not (all_good and (array.count or members or job.children)):
         return job.ending
     # What follows holds also when a caller was late to cancel it.

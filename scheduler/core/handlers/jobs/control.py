@@ -15,6 +15,7 @@ from scheduler.core.handlers.finishing import move_on
 from scheduler.core.handlers.jobs.creation import finished
 from scheduler.core.handlers.jobs.graphs import drop_graph
 from scheduler.core.handlers.jobs.parts import cancel, dropped
+from scheduler.core.handlers.limits.unique import of_node, refuse_key
 from scheduler.core.handlers.quotas.check import refuse_created, refuse_subtasks
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, JobKnown, Rejection, no_job
@@ -156,6 +157,11 @@ def _refuse_graph(state: State, limits: Limits, job: JobRow) -> Rejection | None
             "job",
             job.id,
         )
+    for node in members.nodes:
+        if node.unique and node.state is not TaskState.SUCCEEDED:
+            taken = refuse_key(state, job.queue, node.unique, "")
+            if taken is not None:
+                return of_node(taken, node.of.name)
     arrays = [array for array in members.arrays.values() if array.state is not JobState.SUCCEEDED]
     left = members.graph - members.counts[TaskState.SUCCEEDED] - len(arrays)
     subtasks = sum(array.array.count - array.array.succeeded for array in arrays)

@@ -19,7 +19,13 @@ from scheduler.core.graphs.members import Coming, Members
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.bulk.retry import part_of_job
 from scheduler.core.handlers.chunks.ending import advance
-from scheduler.core.handlers.jobs.graphs import array_coming, came, expect, items_coming
+from scheduler.core.handlers.jobs.graphs import (
+    array_coming,
+    came,
+    expect,
+    items_coming,
+    keep_keys,
+)
 from scheduler.core.handlers.limits.length import refuse_longer
 from scheduler.core.handlers.queues.matching_pauses import refuse_one
 from scheduler.core.handlers.queues.pauses import refuse_paused
@@ -81,8 +87,10 @@ def _too_many_jobs(limits: Limits) -> Rejection:
 
 def _refuse_graph(state: State, limits: Limits, event: JobSubmitted) -> Rejection | None:
     tasks, arrays = _kinds(event.tasks)
+    places = [place for place, one in enumerate(event.tasks) if not isinstance(one, GraphArray)]
+    units = tasks_units(tasks)
     rejection = refuse_tasks(
-        state, limits, event.queue, tasks, tasks_units(tasks), event.created_by
+        state, limits, event.queue, tasks, units, event.created_by, graph=places
     )
     if rejection is not None or not arrays:
         return rejection
@@ -125,6 +133,7 @@ def _create(state: State, limits: Limits, event: JobSubmitted, now: float, out: 
     if event.tasks:
         tasks, arrays = _kinds(event.tasks)
         expect(state, job, Coming(len(tasks), tasks_units(tasks), tasks_blobs(tasks)))
+        keep_keys(job, event.tasks)
         for array in arrays:
             expect(state, job, array_coming(array))
             expect(state, job, items_coming(array.coming, array.coming_bytes))

@@ -2,26 +2,44 @@
 
 A graph is a job whose tasks follow in parts, each a Txn with the job's record. How many are on
 record is the progress: who repeats a part that is there is answered, and nothing is written twice.
-All tasks are BLOCKED until the last part is there, but those of that part that wait for nothing."""
+All tasks are BLOCKED until the last part is there, but those of that part that wait for nothing.
+
+The unique keys of its tasks are kept for a graph from the first part on, in the leader's memory. A
+later leader does not know them before their parts come. So another task may have one then: nothing
+of the graph has begun, and it is cancelled.
+
+A task that is reopened with its job takes its unique key again. Where another task has that by now,
+it ends at once, CANCELLED with the reason TASK_ALREADY_EXISTS."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 
 from quorate.runtime.ids import QueueName, TaskId, offset_ids
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Coming, graph_task
+from scheduler.core.handlers import unique_windows
 from scheduler.core.handlers.bulk.retry import incomplete, reopen
+from scheduler.core.handlers.chunks.ending import end_early
 from scheduler.core.handlers.chunks.graph_arrays import begin as begin_array
-from scheduler.core.handlers.finishing import move_on, to_reopen
+from scheduler.core.handlers.finishing import finish, move_on, to_reopen
+from scheduler.core.handlers.limits.unique import (
+    refuse_duplicate,
+    refuse_node,
+    refuse_windows,
+    replace,
+)
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import JobItemsKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects, PutRun, PutTask, Reply
+from scheduler.core.model.events import TaskRecorded
 from scheduler.core.model.events.jobs import GraphTasksAdded, JobContinued
 from scheduler.core.model.indexes.usage import UNIT, tasks_blobs
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
-from scheduler.core.model.rows import JobRow
+from scheduler.core.model.rows import FinishedRow, JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskSpec
+from scheduler.core.values import JobState, TaskSpec, TaskState
 
 
 def on_graph_tasks_added(
@@ -31,7 +49,13 @@ def on_graph_tasks_added(
     reply: object = _refuse(job, event)
     if reply is None:
         assert job is not None
-        reply = add_tasks(state, job, event, now, out)
+        reply = taken = _refuse_keys(state, job, event)
+        if taken is None:
+            reply = add_tasks(state, job, event, now, out)
+        else:
+            give_up(state, job)
+            end_early(job, JobState.CANCELLED, taken.message, out)
+            move_on(state, job, now, out, write=True)
     out.after.append(Reply(event.token, reply))
 
 
@@ -45,6 +69,27 @@ def _refuse(job: JobRow | None, event: GraphTasksAdded) -> Rejection | None:
         # Added before, by the same call.
         return None
     return incomplete(job)
+
+
+def _refuse_keys(state: State, job: JobRow, event: GraphTasksAdded) -> Rejection | None:
+    """Whether a task of a part cannot have its unique key any more."""
+    windows = 0
+    for place, spec in _with_keys(job, event):
+        own = graph_task(job.id, place)
+        if (taken := refuse_node(state, job.queue, spec, place, own)) is not None:
+            return taken
+        windows += spec.limits is not None and bool(spec.limits.window)
+    return refuse_windows(state, windows)
+
+
+def _with_keys(job: JobRow, event: GraphTasksAdded) -> Iterator[tuple[int, TaskSpec]]:
+    """The tasks of a part that are new and have a unique key, each with its place."""
+    members = job.members
+    assert members is not None
+    begin = len(members.nodes)
+    for place, spec in enumerate(event.specs[begin - event.first :] if job.loading else (), begin):
+        if not isinstance(spec, GraphArray) and spec.limits is not None and spec.limits.unique:
+            yield place, spec
 
 
 def add_tasks(
@@ -68,10 +113,17 @@ def add_tasks(
             continue
         assert spec.member is not None
         tasks.append(spec)
+        keys = spec.limits
+        if keys is not None and keys.unique:
+            _come_keys(job, (keys.unique,))
+            if keys.replaces:
+                replace(state, job.queue, spec, task, now, out)
         blocked = job.held or bool(spec.member.edges)
         row = transitions.begin(
             state, task, job.queue, spec, now, job.creator.name, blocked=blocked
         )
+        if keys is not None and keys.window:
+            unique_windows.take(state, row, now, out)
         units += row.units
         out.writes.append(PutTask(row, spec.spec, job.creator.name))
         if blocked:
@@ -111,6 +163,28 @@ def expect(state: State, job: JobRow, more: Coming) -> None:
         usage.coming_subtasks += more.subtasks
 
 
+def keep_keys(job: JobRow, tasks: Sequence[TaskSpec | GraphArray]) -> None:
+    """The unique keys of an accepted graph are kept for its tasks: another call must not take them.
+
+    The leader's memory, as that of `expect`."""
+    members = job.members
+    assert members is not None
+    for place, spec in enumerate(tasks):
+        if isinstance(spec, GraphArray) or spec.limits is None or not spec.limits.unique:
+            continue
+        job.queue.coming_unique[spec.limits.unique] = graph_task(job.id, place)
+        members.coming_keys[spec.limits.unique] = None
+
+
+def _come_keys(job: JobRow, keys: Iterable[str]) -> None:
+    """Keys are not kept any longer: their tasks are there, or will never be."""
+    members = job.members
+    assert members is not None
+    for key in keys:
+        if key in members.coming_keys:
+            del members.coming_keys[key], job.queue.coming_unique[key]
+
+
 def came(coming: Coming) -> Coming:
     """What is on record is not to be expected any longer."""
     return Coming(*map(int.__neg__, coming))
@@ -131,6 +205,7 @@ def give_up(state: State, job: JobRow) -> None:
     job.loading = False
     if job.members is not None:
         expect(state, job, came(job.members.coming))
+        _come_keys(job, list(job.members.coming_keys))
 
 
 def drop_graph(state: State, job: JobRow) -> tuple[QueueName, TaskId, TaskId] | None:
@@ -164,5 +239,16 @@ def on_job_continued(
             members.wanted.pop(task, None)
         elif task in found:
             del members.wanted[task]
-            reopen(state, done, found[task], 0.0, now, out)
+            _reopen(state, done, found[task], now, out)
     move_on(state, job, now, out, most=most)
+
+
+def _reopen(
+    state: State, done: FinishedRow, record: TaskRecorded, now: float, out: Effects
+) -> None:
+    """A finished task is live again with its job; not where another one has its unique key."""
+    taken = refuse_duplicate(state, done.queue, (record.spec,), retried=True)
+    row = reopen(state, done, record, 0.0, now, out, window=taken is None)
+    if taken is not None:
+        put = PutRun(row, now, error_type=taken.reason, error_message=taken.message)
+        finish(state, row, TaskState.CANCELLED, now, out, put)

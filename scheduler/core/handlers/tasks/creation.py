@@ -71,7 +71,7 @@ def _existing(state: State, event: TaskSubmitted) -> TaskId | None:
     if limits is None or not limits.unique or limits.rejects or limits.replaces:
         return None
     queue = state.queues.get(event.queue)
-    return holder(state, queue, event.spec) if queue is not None else None
+    return holder(state, queue, limits.unique) if queue is not None else None
 
 
 def _known_task(state: State, event: TaskSubmitted, known: DedupRow) -> TaskKnown:
@@ -261,11 +261,13 @@ def refuse_tasks(
     creator: str,
     *,
     goes_on: bool = False,
+    graph: Sequence[int] = (),
 ) -> Rejection | None:
     """Why these tasks cannot be created; they weigh `units` together (`usage.tasks_units`).
 
     Args:
         goes_on: others of the same call are on record: a pause that came since lets it end.
+        graph: see `refuse_duplicate`.
     """
     row = state.queues.get(queue)
     if row is None:
@@ -276,7 +278,7 @@ def refuse_tasks(
         or (not goes_on and state.pauses.admission and refuse_matching(state, queue, specs))
         or _refuse_members(state, row, specs)
         or refuse_unknown_of(state, specs)
-        or refuse_duplicate(state, row, specs)
+        or refuse_duplicate(state, row, specs, graph=graph)
         or refuse_old_blobs(state, specs)
         or (None if row.limits is NO_LIMITS else refuse_longer(row, count))
         or refuse_created(state, limits, row.usage, creator, count, units)

@@ -204,7 +204,8 @@ class QueueRow:
     # being ended: they are replaced. And a snapshot that is folded brings tasks before it says
     # which of them are finished.
     unique: dict[str, dict[TaskId, None]] = field(default_factory=dict)
-    # Unique keys of batches that are being created: memory of the leader.
+    # Unique keys of batches and graphs that are being created: memory of the leader, at most as
+    # many as tasks that are still to come.
     coming_unique: dict[str, TaskId] = field(default_factory=dict)
     usage: Usage = field(init=False)
 
