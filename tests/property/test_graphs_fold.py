@@ -3,6 +3,8 @@ knows, whenever a leader is replaced."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from quorate.runtime.ids import QueueName, TaskId
@@ -69,7 +71,7 @@ class GraphsHistory(History):
                 )
                 for other in before
             ]
-        plain = {
+        plain: dict[str, Any] = {
             "attempts": rng.choice([1, 1, 2]),
             "backoff": 0.5,
             "not_before": rng.choice([0.0, 0.0, self.cluster.now + 3.0]),
@@ -81,7 +83,7 @@ class GraphsHistory(History):
         what = dict.fromkeys(names, spec(**plain))
         for name, key in zip(rng.sample(names, len(names)), rng.sample(KEYS, 2), strict=False):
             replaces, window = rng.random() < 0.4, rng.choice([0.0, 0.0, 20.0])
-            keyed = {"unique": key, "rejects": not replaces, "replaces": replaces}
+            keyed: dict[str, Any] = {"unique": key, "rejects": not replaces, "replaces": replaces}
             if rng.random() < 0.7:
                 what[name] = spec(**plain, **keyed, window=window)
         answer = self.graphs.ask(

@@ -174,11 +174,15 @@ def array_too() -> job_pb2.JobSpec:
     return spec
 
 
+def unique(key: str, conflict: int) -> task_pb2.UniqueKey:
+    return task_pb2.UniqueKey(key=key, on_conflict=task_pb2.UniqueConflict.Name(conflict))  # type: ignore[arg-type]
+
+
 def keyed(*conflicts: int, keys: Sequence[str] = "klm") -> job_pb2.JobSpec:
     """A graph whose tasks have unique keys."""
     spec = graph(a=(), b=(), c=())
     for task, key, conflict in zip(spec.graph.tasks, keys, conflicts, strict=False):
-        task.task.unique.key, task.task.unique.on_conflict = key, conflict
+        task.task.unique.MergeFrom(unique(key, conflict))
     return spec
 
 

@@ -15,7 +15,6 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import schedule_pb2 as pb
 from quorate.v1 import scheduler_pb2, task_pb2
-from scheduler.storage import keys
 from tests.support.one_leader import PREFIX, Leader, leading
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -56,8 +55,6 @@ def stamp(seconds: float) -> Any:
 PYTHON = task_pb2.TaskSpec(python=task_pb2.PythonWork(entrypoint="m:f", json="{"))
 PLAIN = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
 CYCLE = {"name": "a", "task": PLAIN, "depends_on": [{"task": "a"}]}
-KEYED = task_pb2.TaskSpec(unique=task_pb2.UniqueKey(key="k", on_conflict=2))
-KEYED.MergeFrom(PLAIN)
 LATER = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]), not_before=stamp(1e10))
 BLOB = task_pb2.TaskSpec(
     python=task_pb2.PythonWork(entrypoint="m:f", pickle=b""),
@@ -99,11 +96,6 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a task with a large value": ({"task": BLOB}, "task.payload_blob", "INVALID_FIELD"),
     "a graph of too many tasks": (
         {"job": {"graph": {"tasks": [{"name": f"t{n}", "task": PLAIN} for n in range(49)]}}},
-        "job.graph.tasks",
-        "INVALID_FIELD",
-    ),
-    "a graph of too many tasks, some with unique keys": (
-        {"job": {"graph": {"tasks": [{"name": f"t{n}", "task": KEYED} for n in range(13)]}}},
         "job.graph.tasks",
         "INVALID_FIELD",
     ),
@@ -371,18 +363,6 @@ async def test_schedules_are_refused_while_a_scheduler_is_older(leader: Leader) 
         await create(leader)
     assert caught.value.reason == "SCHEDULER_TOO_OLD"
     assert caught.value.metadata["schedulers"] == "s2"
-
-
-async def test_unique_keys_of_a_scheduled_graph_need_schedulers_that_know_them(
-    leader: Leader,
-) -> None:
-    kinds = set(keys.RECORD_KINDS) - {keys.GRAPH_KEYS}
-    old = CandidateRecord(name="s2", record_kinds=kinds)
-    await leader.etcd.put(PREFIX + b"election/scheduler/2", old.SerializeToString())
-    with pytest.raises(QuorateError) as caught:
-        await create(leader, job={"graph": {"tasks": [{"name": "a", "task": KEYED}]}})
-    assert caught.value.metadata["kind"] == keys.GRAPH_KEYS
-    await create(leader, job={"graph": {"tasks": [{"name": "a", "task": PLAIN}]}})
 
 
 async def test_no_schedule_is_made_while_etcd_is_nearly_full(leader: Leader) -> None:
