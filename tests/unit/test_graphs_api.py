@@ -175,7 +175,7 @@ def array_too() -> job_pb2.JobSpec:
 
 
 def unique(key: str, conflict: int) -> task_pb2.UniqueKey:
-    return task_pb2.UniqueKey(key=key, on_conflict=task_pb2.UniqueConflict.Name(conflict))  # type: ignore[arg-type]
+    return task_pb2.UniqueKey(key=key, on_conflict=task_pb2.UniqueConflict.Name(conflict))
 
 
 def keyed(*conflicts: int, keys: Sequence[str] = "klm") -> job_pb2.JobSpec:
