@@ -42,6 +42,10 @@ class Router:
         """By name. A standby puts and drops rows there."""
         return MappingProxyType(self._hosts)
 
+    def host(self, name: str) -> VirtualHost:
+        """The name space of that name. Raises NOT_FOUND."""
+        return self._host(name)
+
     def create_virtual_host(self, name: str) -> bool:
         """Create a name space with the predeclared exchanges; False when there is one already."""
         checks.name("virtual_host", name)
@@ -96,6 +100,13 @@ class Router:
 
     def delete_exchange(self, virtual_host: str, name: str, *, if_unused: bool = False) -> Removed:
         """Delete an exchange. `if_unused`: only when nothing is bound to it."""
+        self.check_delete_exchange(virtual_host, name, if_unused=if_unused)
+        return _remove(self._host(virtual_host), (), exchange=name)
+
+    def check_delete_exchange(
+        self, virtual_host: str, name: str, *, if_unused: bool = False
+    ) -> None:
+        """Whether an exchange may be deleted. Raises what `delete_exchange` raises."""
         host = self._host(virtual_host)
         if name == DEFAULT_EXCHANGE:
             raise checks.default_exchange("delete")
@@ -110,7 +121,6 @@ class Router:
                 f"exchange {name!r} has bindings; delete them first, or delete it with them",
                 exchange=name,
             )
-        return _remove(host, (), exchange=name)
 
     def bind(
         self,

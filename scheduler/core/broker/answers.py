@@ -1,0 +1,59 @@
+"""What callers of the broker get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from quorate.runtime.errors import QuorateError
+from scheduler.core.broker.effects import Delivery
+from scheduler.core.broker.rows import MessageQueueRow
+
+
+class QueueAnswer(NamedTuple):
+    """A message queue and its counts. `created`: it was not there before."""
+
+    row: MessageQueueRow
+    ready: int
+    unacknowledged: int
+    delayed: int
+    consumers: int
+    created: bool = False
+
+
+class Count(NamedTuple):
+    """Messages that are gone."""
+
+    messages: int
+
+
+class Moved(NamedTuple):
+    moved: int
+    ready: int
+
+
+class Received(NamedTuple):
+    """`ready`: messages that are left."""
+
+    deliveries: Sequence[Delivery]
+    ready: int
+
+
+class ResultKind(StrEnum):
+    RETURNED = "returned"
+    REJECTED = "rejected"
+
+
+class PublishResult(NamedTuple):
+    """What became of a publication that was not simply queued. `position`: in the event."""
+
+    position: int
+    kind: ResultKind
+    error: QuorateError
+
+
+class PublishAnswer(NamedTuple):
+    """All publications but these are durable. The order is theirs."""
+
+    results: Sequence[PublishResult] = ()

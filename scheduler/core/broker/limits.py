@@ -1,0 +1,35 @@
+"""The bounds of the broker. Each says what it bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """Bounds and times, in bytes and seconds.
+
+    Attributes:
+        step_bytes, step_writes: what one event may copy and write; more of it is done in parts.
+        window_bytes: bodies in memory, of the process.
+        step_messages: messages that one event expires, moves or takes.
+        step_chunks: chunks that one event goes through.
+        queues, exchanges, bindings, producers: how many there may be.
+        uncommitted: messages of one queue that are published and not committed.
+        producer_keep: how long a producer's number is remembered.
+        session_grace: how long a session whose stream broke may stay away.
+        reattach_within: how long a new leader waits for the inventories of sessions.
+    """
+
+    step_bytes: int = 512 << 10
+    step_writes: int = 400
+    window_bytes: int = 128 << 20
+    step_messages: int = 1_000
+    step_chunks: int = 1_000
+    queues: int = 100_000
+    exchanges: int = 100_000
+    bindings: int = 500_000
+    producers: int = 100_000
+    producer_keep: float = 600.0
+    session_grace: float = 10.0
+    reattach_within: float = 3.0

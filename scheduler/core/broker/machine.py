@@ -1,0 +1,99 @@
+"""The broker's machine: `step(event, now) -> BrokerEffects`.
+
+Deterministic: the same events at the same times make the same effects. It never blocks, never
+fails on an event (bad input is answered with a `QuorateError`), and every step is bounded.
+
+At the end of each step the queues that went, and those in which something became ready, are handed
+to who keeps the consumers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from quorate.runtime.errors import QuorateError
+from scheduler.core.broker import events as e
+from scheduler.core.broker.effects import BrokerEffects, Reply
+from scheduler.core.broker.handlers import chunks, message_queues, terms, topology
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.queue import MessageQueue
+from scheduler.core.broker.state import BrokerState
+
+_Handler: TypeAlias = Callable[[BrokerState, BrokerLimits, Any, float, BrokerEffects], None]
+
+# Any: each handler takes its own event type; the key is the proof.
+_HANDLERS: Final[dict[type, _Handler]] = {
+    e.VirtualHostAsked: topology.on_virtual_host_asked,
+    e.VirtualHostDeleteAsked: topology.on_virtual_host_delete_asked,
+    e.ExchangeDeclared: topology.on_exchange_declared,
+    e.ExchangeDeleteAsked: topology.on_exchange_delete_asked,
+    e.ExchangeDeleteContinued: topology.on_exchange_delete_continued,
+    e.BindingAsked: topology.on_binding_asked,
+    e.UnbindAsked: topology.on_unbind_asked,
+    e.MessageQueueDeclared: message_queues.on_message_queue_declared,
+    e.MessageQueueDeleteAsked: message_queues.on_message_queue_delete_asked,
+    e.QueueDropped: message_queues.on_queue_dropped,
+    e.ChunksCommitted: chunks.on_chunks_committed,
+    e.ChunkLoaded: chunks.on_chunk_loaded,
+    e.Elected: terms.on_elected,
+}
+# By kind of timer; the string says whose.
+_DUE: Final[dict[str, Callable[[BrokerState, BrokerLimits, str, float, BrokerEffects], None]]] = {
+    message_queues.UNUSED: message_queues.unused_due,
+}
+# At the end of a step: of each queue that went, and of each in which something became ready.
+_GONE: Final[list[Callable[[BrokerState, MessageQueue, float, BrokerEffects], None]]] = []
+_READY: Final[
+    list[Callable[[BrokerState, BrokerLimits, MessageQueue, float, BrokerEffects], None]]
+] = []
+
+# Timers that one step serves.
+MOST_DUE: Final = 64
+
+
+class BrokerMachine:
+    """One leader's term over a state."""
+
+    def __init__(self, state: BrokerState, limits: BrokerLimits | None = None) -> None:
+        self.state = state
+        self.limits = limits or BrokerLimits()
+
+    def step(self, event: object, now: float) -> BrokerEffects:
+        """What `event` at `now` (seconds since the epoch) makes necessary. Time that goes back
+        stands still."""
+        state, limits = self.state, self.limits
+        out = BrokerEffects()
+        now = state.instant = max(state.instant, now)
+        if type(event) is e.TimePassed:
+            self._time_passed(event, now, out)
+        else:
+            try:
+                _HANDLERS[type(event)](state, limits, event, now, out)
+            except QuorateError as error:
+                token = getattr(event, "token", None)
+                assert token is not None, event
+                assert not out.writes, event
+                assert not out.additions, event
+                out.after.append(Reply(token, error))
+        while state.gone:
+            queue = state.gone.pop()
+            for gone in _GONE:
+                gone(state, queue, now, out)
+        for uid in state.touched:
+            touched = state.queues.get(uid)
+            if touched is not None:
+                for ready in _READY:
+                    ready(state, limits, touched, now, out)
+        state.touched.clear()
+        out.next_due = state.timers.earliest
+        return out
+
+    def _time_passed(self, event: e.TimePassed, now: float, out: BrokerEffects) -> None:
+        state = self.state
+        for _ in range(MOST_DUE):
+            key = state.timers.pop(now)
+            if key is None:
+                return
+            _DUE[key[0]](state, self.limits, key[1], now, out)
+        out.then.append(event)

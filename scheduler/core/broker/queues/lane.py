@@ -1,0 +1,191 @@
+"""One sub-log of a queue, and what of it is ready.
+
+    ready -- take --> out -- settle --> gone
+      ^                |
+      '--- put_back ---'
+
+Ready are the messages that are alive and not out: those from `position` on, and the few before it
+that came back. So a lane takes memory for what is out or came back, and nothing for what waits.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Final
+
+from scheduler.core.broker.storage.format import MOST_SEQUENCE, Summary
+from scheduler.core.broker.storage.sub_log import SubLog
+
+_END: Final = MOST_SEQUENCE
+
+
+class Lane:
+    """Owned by a message queue.
+
+    Attributes:
+        log: what is on record.
+        position: no message from here on was ever given out by this leader, but those in `out`.
+        returned: sequences before `position` that are ready, ascending; some may be gone.
+        out: sequences that were given out. All are alive.
+        uncommitted: messages that are published and not committed.
+        doubtful: messages before it may have been delivered by a leader before this one.
+    """
+
+    __slots__ = (
+        "_delivered",
+        "_instants",
+        "doubtful",
+        "log",
+        "out",
+        "position",
+        "returned",
+        "uncommitted",
+    )
+
+    def __init__(self) -> None:
+        self.log = SubLog()
+        self.position = 0
+        self.returned: list[int] = []
+        self.out: dict[int, None] = {}
+        self.uncommitted = 0
+        self.doubtful = 0
+        # Ready, and delivered before.
+        self._delivered: dict[int, None] = {}
+        # (earliest instant at which one of its messages expires or is due, first sequence).
+        self._instants: list[tuple[float, int]] = []
+
+    @property
+    def ready(self) -> int:
+        """Messages that are committed, alive and not out."""
+        return self.log.alive - len(self.out)
+
+    def lead(self) -> None:
+        """Begin anew with what is on record."""
+        self.position = self.log.cursor
+        self.returned, self.out, self._delivered = [], {}, {}
+        self.uncommitted = self.doubtful = 0
+        self._instants = [(c.expiry, c.first) for c in self.log.chunks if c.expiry != inf]
+        heapify(self._instants)
+
+    def committed(self, chunk: Summary) -> None:
+        """A chunk of reserved sequences is committed."""
+        self.log.committed(chunk)
+        self.uncommitted -= chunk.messages
+        if chunk.expiry != inf:
+            heappush(self._instants, (chunk.expiry, chunk.first))
+
+    def ready_sequences(self) -> Iterator[tuple[int, int]]:
+        """(first sequence of the chunk, sequence) of what is ready, ascending. The lane must not
+        change meanwhile."""
+        log = self.log
+        for sequence in self.returned:
+            first = log.find(sequence)
+            if first >= 0:
+                yield first, sequence
+        for first, sequence in self.alive_from(self.position):
+            if sequence not in self.out:
+                yield first, sequence
+
+    def alive_from(self, start: int) -> Iterator[tuple[int, int]]:
+        """(first sequence of the chunk, sequence) of what is alive, ascending."""
+        log, chunks = self.log, self.log.chunks
+        place = chunks.behind(start)
+        while place < len(chunks):
+            first = chunks.firsts[place]
+            done = log.done(first)
+            for ordinal in range(chunks.ordinals(place, start, _END)[0], chunks.count(place)):
+                if not done >> ordinal & 1:
+                    yield first, chunks.sequence(place, ordinal)
+            place += 1
+
+    def take(self, sequence: int) -> None:
+        """A message that is ready goes out. In ascending order, or out of the returned ones."""
+        if sequence >= self.position:
+            self.position = sequence + 1
+        else:
+            self._unreturn(sequence)
+        self.out[sequence] = None
+        self._delivered.pop(sequence, None)
+
+    def skip(self, sequence: int) -> None:
+        """A message stays ready, and those behind it are looked at."""
+        if sequence >= self.position:
+            self.position = sequence + 1
+            insort(self.returned, sequence)
+
+    def adopt(self, sequence: int) -> bool:
+        """A message that a leader before this one gave out is out; False: it is not ready."""
+        if self.log.find(sequence) < 0 or sequence in self.out:
+            return False
+        if sequence < self.position:
+            self._unreturn(sequence)
+        self.out[sequence] = None
+        return True
+
+    def put_back(self, sequence: int, *, delivered: bool = True) -> bool:
+        """A message that is out is ready again, in its place; False: it is not out."""
+        if sequence not in self.out:
+            return False
+        del self.out[sequence]
+        if sequence < self.position:
+            insort(self.returned, sequence)
+        if delivered:
+            self._delivered[sequence] = None
+        return True
+
+    def look_again(self, sequence: int) -> None:
+        """A message that is ready again may have expired meanwhile."""
+        first = self.log.find(sequence)
+        chunk = self.log.chunks.get(first) if first >= 0 else None
+        if chunk is not None and chunk.expiry != inf:
+            heappush(self._instants, (chunk.expiry, first))
+
+    def was_delivered(self, sequence: int) -> bool:
+        """Whether a ready message may have been delivered before."""
+        return (
+            sequence < self.doubtful
+            or sequence in self._delivered
+            or self.log.deliveries(sequence) > 0
+        )
+
+    def gone(self, sequence: int) -> None:
+        """A message is acknowledged."""
+        self.out.pop(sequence, None)
+        self._delivered.pop(sequence, None)
+
+    def sweep(self) -> None:
+        """Forget returned messages that are gone: after many went at once."""
+        log = self.log
+        self.returned = [sequence for sequence in self.returned if log.find(sequence) >= 0]
+        self._delivered = {n: None for n in self._delivered if log.find(n) >= 0}
+
+    # -- instants --------------------------------------------------------------------------------
+
+    @property
+    def next_instant(self) -> float:
+        """When a message may expire or be due; infinity for never."""
+        instants = self._instants
+        while instants and instants[0][1] not in self.log.chunks:
+            heappop(instants)
+        return instants[0][0] if instants else inf
+
+    def instants_until(self, now: float, most: int) -> list[int]:
+        """The chunks whose instants have come, at most so many; each has to be put again with
+        `watch`."""
+        found: dict[int, None] = {}
+        while len(found) < most and self.next_instant <= now:
+            found[heappop(self._instants)[1]] = None
+        return list(found)
+
+    def watch(self, first: int, instant: float) -> None:
+        """Look at a chunk at an instant."""
+        if instant != inf:
+            heappush(self._instants, (instant, first))
+
+    def _unreturn(self, sequence: int) -> None:
+        place = bisect_left(self.returned, sequence)
+        if place < len(self.returned) and self.returned[place] == sequence:
+            del self.returned[place]

@@ -1,0 +1,164 @@
+"""What the broker knows: the rows, the sub-logs, and what of them only a leader has.
+
+    leader and standby   router, queues by name and uid, sessions on record, producers
+    leader               lanes of the queues, bodies, timers, what waits for a chunk, `consuming`
+
+A standby puts and drops rows in the order of its log, and folds the sub-logs of
+`queue(uid).lane(sub_log).log`; `lead` concludes them when a term begins.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+from quorate.runtime.errors import not_found
+from scheduler.core.broker.effects import BrokerEffects, LoadChunks
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.queue import MessageQueue, Missing
+from scheduler.core.broker.queues.timers import Timers
+from scheduler.core.broker.queues.window import Window
+from scheduler.core.broker.routing.router import Router
+from scheduler.core.broker.rows import (
+    MessageQueueRow,
+    ProducerRow,
+    QueueKey,
+    QueueUid,
+    SessionId,
+    SessionRow,
+)
+
+# It is there from the beginning, and has no record.
+DEFAULT_VIRTUAL_HOST: Final = "/"
+# Events that wait for one chunk; more are answered RESOURCE_EXHAUSTED.
+MOST_WAITING: Final = 64
+
+
+class Space(IntEnum):
+    """What etcd has room for. Set by the driver."""
+
+    PLENTY = 0
+    # The database in use is above half of its quota: nothing is merged.
+    NO_MERGES = 1
+    # etcd refuses puts: only what frees space is done.
+    NONE = 2
+
+
+class BrokerState:
+    """Owned by the machine, or by a standby's fold.
+
+    Attributes:
+        router: exchanges and bindings; it knows the names of the queues.
+        queues, names: message queues by uid, uids by virtual host and name.
+        sessions: those that are open, and those on record (with `queues`).
+        producers: by key, those that published last at the end.
+        consuming: what the leader knows of consumers: see `consuming`.
+        space: what etcd has room for.
+        instant: the latest one that was stepped. Time does not go back.
+        touched: queues in which messages became ready in this step.
+        gone: queues that went in this step.
+        cycles_dropped: messages that were dead lettered in a circle without a rejection.
+    """
+
+    def __init__(self, limits: BrokerLimits | None = None) -> None:
+        limits = limits or BrokerLimits()
+        self.router = Router()
+        self.router.create_virtual_host(DEFAULT_VIRTUAL_HOST)
+        self.queues: dict[QueueUid, MessageQueue] = {}
+        self.names: dict[QueueKey, QueueUid] = {}
+        self.sessions: dict[SessionId, SessionRow] = {}
+        self.producers: dict[str, ProducerRow] = {}
+        self.window = Window(limits.window_bytes)
+        self.timers = Timers()
+        self.consuming: Any = None
+        self.space = Space.PLENTY
+        self.instant = 0.0
+        self.touched: dict[QueueUid, None] = {}
+        self.gone: list[MessageQueue] = []
+        self.cycles_dropped = 0
+        # Events that are stepped again when a chunk is there; none of some, which look by
+        # themselves.
+        self._waiting: dict[tuple[QueueUid, Missing], list[object]] = {}
+
+    # -- rows: put and dropped on the leader and on a standby -------------------------------------
+
+    def put_queue(self, row: MessageQueueRow) -> MessageQueue:
+        """A message queue is on record, or its row has changed."""
+        queue = self.queues.get(row.uid)
+        if queue is not None:
+            queue.row = row
+            return queue
+        queue = self.queues[row.uid] = MessageQueue(row, self.window)
+        self.names[row.key] = row.uid
+        self.router.virtual_hosts[row.virtual_host].put_queue(row.name)
+        return queue
+
+    def drop_queue(self, uid: QueueUid) -> None:
+        """A message queue is gone, after its bindings."""
+        queue = self.queues.pop(uid, None)
+        if queue is None:
+            return
+        row = queue.row
+        # A standby may have folded its successor first: a new uid, put in the same Txn.
+        if self.names.get(row.key) == uid:
+            del self.names[row.key]
+            host = self.router.virtual_hosts.get(row.virtual_host)
+            if host is not None:
+                host.drop_queue(row.name)
+        self.window.drop_queue(uid)
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    def queue(self, virtual_host: str, name: str) -> MessageQueue:
+        """The message queue of that name. Raises NOT_FOUND."""
+        uid = self.names.get((virtual_host, name))
+        if uid is None:
+            raise not_found("message_queue", name)
+        return self.queues[uid]
+
+    def find_queue(self, virtual_host: str, name: str) -> MessageQueue | None:
+        """The message queue of that name; None for none."""
+        uid = self.names.get((virtual_host, name))
+        return None if uid is None else self.queues[uid]
+
+    # -- leading ---------------------------------------------------------------------------------
+
+    def lead(self, now: float) -> None:
+        """A term begins. Time does not run below what is on record."""
+        self.timers.clear()
+        self.window.clear()
+        self._waiting.clear()
+        latest = [now]
+        for queue in self.queues.values():
+            queue.lead(now)
+            latest += [lane.log.latest for _, lane in queue.sub_logs()]
+        latest += [row.instant for row in self.producers.values()]
+        self.instant = max(latest)
+
+    def load(
+        self, queue: MessageQueue, missing: Missing, out: BrokerEffects, then: object = None
+    ) -> bool:
+        """Have a chunk loaded, once however many ask.
+
+        Args:
+            then: an event to be stepped again when it is there; None: consumers of the queue are
+                served again.
+
+        Returns:
+            False: too many wait for it already, and `then` is not stepped.
+        """
+        key = queue.row.uid, missing
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = []
+            out.now.append(LoadChunks(((queue.row.uid, missing.sub_log, missing.first),)))
+        if then is None or then in waiting:
+            return True
+        if len(waiting) >= MOST_WAITING:
+            return False
+        waiting.append(then)
+        return True
+
+    def loaded(self, uid: QueueUid, missing: Missing) -> list[object]:
+        """A chunk is there, or is not on record any more: the events that waited."""
+        return self._waiting.pop((uid, missing), [])
