@@ -15,7 +15,7 @@ class BrokerLimits:
         step_messages: messages that one event expires, moves or takes.
         step_chunks: chunks that one event goes through.
         queues, exchanges, bindings, producers: how many there may be.
-        uncommitted: messages of one queue that are published and not committed.
+        in_flight: messages of one queue that are published and not committed.
         producer_keep: how long a producer's number is remembered.
         session_grace: how long a session whose stream broke may stay away.
         reattach_within: how long a new leader waits for the inventories of sessions.

@@ -35,7 +35,7 @@ class Filled:
         lane = self.queue.of_priority(priority)
         first = lane.log.reserve(count)
         messages = [pack(n, NOW, b"%d" % n, **more) for n in range(first, first + count)]
-        lane.uncommitted += count
+        lane.in_flight += count
         built = [builder.build() for builder in chunked(messages)]
         for summary, value in built:
             self.values[of_priority(priority), summary.first] = value

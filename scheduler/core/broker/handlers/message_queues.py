@@ -82,7 +82,7 @@ def on_message_queue_delete_asked(
             f"message queue {event.name!r} has {queue.consumers} consumers",
             message_queue=event.name,
         )
-    held = queue.ready + queue.unacknowledged + queue.waiting_for_due + queue.uncommitted
+    held = queue.ready + queue.unacknowledged + queue.waiting_for_due + queue.in_flight
     if event.if_empty and held:
         raise precondition(
             "MESSAGE_QUEUE_NOT_EMPTY",

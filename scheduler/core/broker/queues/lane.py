@@ -30,7 +30,7 @@ class Lane:
         position: no message from here on was ever given out by this leader, but those in `out`.
         returned: sequences before `position` that are ready, ascending; some may be gone.
         out: sequences that were given out. All are alive.
-        uncommitted: messages that are published and not committed.
+        in_flight: messages that are published and not committed.
         doubtful: messages before it may have been delivered by a leader before this one.
     """
 
@@ -42,7 +42,7 @@ class Lane:
         "out",
         "position",
         "returned",
-        "uncommitted",
+        "in_flight",
     )
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Lane:
         self.position = 0
         self.returned: list[int] = []
         self.out: dict[int, None] = {}
-        self.uncommitted = 0
+        self.in_flight = 0
         self.doubtful = 0
         # Ready, and delivered before.
         self._delivered: dict[int, None] = {}
@@ -66,14 +66,14 @@ class Lane:
         """Begin anew with what is on record."""
         self.position = self.log.cursor
         self.returned, self.out, self._delivered = [], {}, {}
-        self.uncommitted = self.doubtful = 0
+        self.in_flight = self.doubtful = 0
         self._instants = [(c.expiry, c.first) for c in self.log.chunks if c.expiry != inf]
         heapify(self._instants)
 
     def committed(self, chunk: Summary) -> None:
         """A chunk of reserved sequences is committed."""
         self.log.committed(chunk)
-        self.uncommitted -= chunk.messages
+        self.in_flight -= chunk.messages
         if chunk.expiry != inf:
             heappush(self._instants, (chunk.expiry, chunk.first))
 

@@ -105,9 +105,9 @@ class MessageQueue:
         return self.delayed.log.alive
 
     @property
-    def uncommitted(self) -> int:
+    def in_flight(self) -> int:
         """Messages that are published and not committed."""
-        return sum([lane.uncommitted for lane in self.lanes.values()]) + self.delayed.uncommitted
+        return sum([lane.in_flight for lane in self.lanes.values()]) + self.delayed.in_flight
 
     @property
     def size(self) -> int:
