@@ -38,11 +38,11 @@ class Lane:
         "_delivered",
         "_instants",
         "doubtful",
+        "in_flight",
         "log",
         "out",
         "position",
         "returned",
-        "in_flight",
     )
 
     def __init__(self) -> None:
