@@ -31,7 +31,9 @@ _NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (number|integer), un
 # it names: a short command would spend most of its time on loading the others.
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "admin.local": ("up", "down"),
-    "tasks.submit": ("submit", "call", "map"),
+    "tasks.submit": ("submit",),
+    "tasks.call": ("call",),
+    "tasks.map": ("map",),
     "tasks.tasks": ("tasks", "task", "logs", "cancel", "wait"),
     "control.retry": ("retry",),
     "control.update": ("update",),

@@ -7,9 +7,17 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+
+Function = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:FUNCTION",
+        help="Function, such as math:sqrt. Nodes must be able to import its module.",
+    ),
+]
 
 
 def arguments_of(text: str) -> Any:

@@ -28,6 +28,7 @@ from quorate.v1 import (
     limit_pb2,
     node_pb2,
     queue_pb2,
+    schedule_pb2,
     scheduler_pb2,
     task_pb2,
 )
@@ -58,6 +59,7 @@ class FakeCluster:
         self.logs: dict[str, list[scheduler_pb2.LogChunk]] = defaultdict(list)
         self.queues = {"default": queue_pb2.Queue(name="default")}
         self.limits: dict[str, limit_pb2.Limit] = {}
+        self.schedules: dict[str, schedule_pb2.Schedule] = {}
         self.updates: list[scheduler_pb2.UpdateQueueRequest] = []
         self.nodes = {
             "n1": node_pb2.Node(

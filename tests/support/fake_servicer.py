@@ -20,6 +20,7 @@ from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_controls import FakeControls
 from tests.support.fake_jobs import JobServicer
 from tests.support.fake_limits import FakeLimits
+from tests.support.fake_schedules import FakeSchedules
 from tests.support.fake_subtasks import as_task
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ WAITING = {task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_SCHEDULED}
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
-class Servicer(FakeControls, JobServicer, FakeLimits):
+class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         self._cluster = server.cluster

@@ -101,7 +101,7 @@ def test_a_unique_key_may_replace_and_last(quorate, cluster):
     assert task.spec.unique.on_conflict == task_pb2.UNIQUE_CONFLICT_REPLACE
     assert task.spec.unique.window.seconds == 60
     code, _, err = quorate("submit", *how, "--", "true")
-    assert (code, "--unique-key is required" in err) == (2, True)
+    assert (code, "--on-conflict: needs --unique-key" in err) == (2, True)
     assert quorate("submit", "--unique-key", "u", "--on-conflict", "win", "--", "true")[0] == 2
 
 

@@ -15,10 +15,10 @@ from quorate.cli.control.changes import (
 )
 from quorate.cli.control.many import Ids, Queue, Search, again, chosen, show
 from quorate.cli.exits import NOT_FOUND, OK, REFUSED
-from quorate.cli.tasks import options as o
+from quorate.cli.groups import with_groups
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import task_id
-from quorate.cli.tasks.options import placing as p
+from quorate.cli.tasks.options import Hooks, Placing
 from quorate.cli.tasks.states import states
 from quorate.client.client import Client
 from quorate.client.work.updates import UpdateArgs
@@ -30,6 +30,7 @@ _PANEL = "Changes"
 
 
 @with_client
+@with_groups
 def update(
     client: Client,
     ids: Ids = None,
@@ -102,14 +103,8 @@ def update(
             rich_help_panel=_PANEL,
         ),
     ] = "",
-    where: p.Where = None,
-    prefer: p.Prefer = None,
-    tolerate: p.Tolerate = None,
-    near: p.Near = None,
-    apart: p.Apart = None,
-    distinct: p.Distinct = None,
-    spread: p.Spread = "",
-    placement: p.Strategy = "",
+    *,
+    placing: Placing,
     any_node: Annotated[
         bool,
         typer.Option(
@@ -118,10 +113,7 @@ def update(
             rich_help_panel="Placement",
         ),
     ] = False,
-    set_up: o.SetUp = "",
-    clean_up: o.CleanUp = "",
-    set_up_timeout: o.SetUpTimeout = None,
-    clean_up_timeout: o.CleanUpTimeout = None,
+    hooks: Hooks,
     yes: Annotated[
         bool,
         typer.Option(
@@ -143,13 +135,8 @@ def update(
     [dim]quorate update ID --where disk=ssd --tolerate gpu[/dim]
     """
     changes = basic_changes(priority, label, delay, timeout, retries, start_deadline, to_queue)
-    changes.update(
-        placement_changes(
-            p.place_args(where, prefer, tolerate, near, apart, distinct, spread, placement),
-            any_node=any_node,
-        )
-    )
-    changes.update(hook_changes(o.hook_args(set_up, clean_up, set_up_timeout, clean_up_timeout)))
+    changes.update(placement_changes(placing.args(), any_node=any_node))
+    changes.update(hook_changes(hooks.args()))
     refuse_none(changes)
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):

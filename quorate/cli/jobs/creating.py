@@ -8,29 +8,40 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
 from quorate.cli.exits import OK
+from quorate.cli.groups import given, option, refuse
 from quorate.cli.inputs import arguments_of, item
 from quorate.cli.jobs.inside import result_line
-from quorate.cli.jobs.options import JobOptions
+from quorate.cli.jobs.options import ArrayJob, OpenJob
 from quorate.cli.jobs.waiting import finish
 from quorate.cli.output.render import hint, print_json
 from quorate.client.client import Client
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.specs import MOST_SUBTASKS, ArrayOptions, template_of
+from quorate.client.work.options import TaskOptions
 from quorate.client.work.specs import json_spec
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
-# Options that mean nothing without a job, and what each is when it is not given.
-_NOTHING: Final = {one.name: one.default for one in fields(JobOptions)}
-_OF_JOBS: Final = tuple(name for name in _NOTHING if name not in ("array", "each_line", "open"))
 _NEEDS: Final = {"max_failures": "--array, --each-line or --graph", "close_after_idle": "--open"}
+# Options that subtasks do not have, and why, where there is more to say.
+_OF_TASKS: Final = "is for tasks; the subtasks of a job cannot have it"
+NOT_OF_SUBTASKS: Final = {
+    "start_deadline": _OF_TASKS,
+    "limit_key": _OF_TASKS,
+    "limit": f"{_OF_TASKS}; limit the job with --max-parallel",
+    "fairness_key": _OF_TASKS,
+    "ordering_key": f"{_OF_TASKS}; --max-parallel 1 runs one after another",
+    "unique_key": "is for tasks; a job has many subtasks, and only one of them could have the key",
+    "distinct": "is for tasks; a node runs many subtasks of a job at once",
+    **dict.fromkeys(("set_up", "clean_up"), _OF_TASKS),
+}
 _RANGE: Final = re.compile(r"(\d{1,18})-(\d{1,18})(?::(\d{1,18}))?(?:%(\d{1,18}))?")
 
 
@@ -44,8 +55,14 @@ class Indexes:
     parallel: int
 
 
-def indexes(text: str) -> Indexes:
-    """`1-1000`, `0-99:3`, `1-1000%50`. Raises BadParameter naming the option."""
+def indexes(text: str, *, counts: bool = False) -> Indexes:
+    """`1-1000`, `0-99:3`, `1-1000%50`. Raises BadParameter naming the option.
+
+    Args:
+        counts: also a number, which is that of the indexes from 0.
+    """
+    if counts and text.isascii() and text.isdigit() and int(text[:18]):
+        text = f"0-{int(text[:18]) - 1}"
     found = _RANGE.fullmatch(text.strip())
     if found is None:
         more = "; for other indexes write them into a file for --each-line" if "," in text else ""
@@ -70,25 +87,22 @@ def indexes(text: str) -> Indexes:
     return Indexes(first, step or 1, count, parallel or 0)
 
 
-def check(jobs: JobOptions, **others: object) -> bool:
+def check(jobs: ArrayJob, opened: OpenJob, *groups: Any, **others: object) -> bool:
     """Whether the command line asks for a job. Raises QuorateError naming the option.
 
-    `others`: options that a job does not have, by name; those that are set.
+    Args:
+        groups: options of the tasks; a job cannot have all of them.
+        others: options that a job does not have, by name; those that are set.
     """
-    if not jobs.wanted:
-        for name in _OF_JOBS:
-            if getattr(jobs, name) != _NOTHING[name]:
-                raise invalid(_option(name), f"needs {_NEEDS.get(name, '--array or --each-line')}")
+    if not (jobs.array or jobs.each_line or opened.open):
+        for name in given(jobs, opened):
+            raise invalid(option(name), f"needs {_NEEDS.get(name, '--array or --each-line')}")
         return False
-    if jobs.array and jobs.each_line:
-        raise invalid("--each-line", "give either --array or --each-line")
-    if jobs.array and jobs.open:
+    check_array(jobs, *groups)
+    if jobs.array and opened.open:
         raise invalid("--open", "an open job gets its subtasks by items; give no --array")
-    if jobs.close_after_idle is not None and not jobs.open:
+    if opened.close_after_idle is not None and not opened.open:
         raise invalid("--close-after-idle", "needs --open")
-    for name in ("reduce_args", "fan_in"):
-        if getattr(jobs, name) and not jobs.reduce:
-            raise invalid(_option(name), "needs --reduce")
     if others.get("times") is not None:
         raise invalid("--times", "is for tasks; give the number of subtasks with --array")
     if others.get("delay") is not None:
@@ -98,52 +112,98 @@ def check(jobs: JobOptions, **others: object) -> bool:
     return True
 
 
-def submit(
-    client: Client, template: task_pb2.TaskSpec, jobs: JobOptions, *, json_items: bool = False
-) -> JobHandle[Any]:
-    """Create the job. Raises BadParameter, QuorateError."""
-    options = ArrayOptions(
+def check_array(jobs: ArrayJob, *groups: Any) -> None:
+    """Raise QuorateError naming an option that an array cannot have, alone or beside another."""
+    if jobs.array and jobs.each_line:
+        raise invalid("--each-line", "give either --array or --each-line")
+    for name in ("reduce_args", "fan_in"):
+        if getattr(jobs, name) and not jobs.reduce:
+            raise invalid(option(name), "needs --reduce")
+    refuse(given(*groups), NOT_OF_SUBTASKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """What `array_of` takes beside the template."""
+
+    items: Iterable[Any] | None
+    count: int | None
+    reduce: task_pb2.TaskSpec | None
+    options: ArrayOptions
+
+
+def array_args(
+    options: TaskOptions, jobs: ArrayJob, *, json_items: bool = False, counts: bool = False
+) -> Array:
+    """The array that the options name. Raises BadParameter, QuorateError.
+
+    Args:
+        options: of the subtasks.
+        counts: `--array` may be a number of subtasks.
+    """
+    own = ArrayOptions(
         max_parallel=jobs.max_parallel,
         max_failures=jobs.max_failures,
         max_failure_share=jobs.max_failure_share,
-        open=jobs.open,
-        close_after_idle=jobs.close_after_idle,
         fan_in=jobs.fan_in,
     )
     reduce = None
     if jobs.reduce:
-        given = called_with(arguments_of(jobs.reduce_args or "[]"))
+        arguments = called_with(arguments_of(jobs.reduce_args or "[]"))
         # The options of the subtasks, as in `Client.map_reduce`.
-        reduce = json_spec(jobs.reduce, given, client.task_options, time.time())
-    if jobs.each_line or jobs.open:
-        found = items_of(jobs.each_line, json_items=json_items) if jobs.each_line else None
-        return client.array_spec(template, found, reduce_template=reduce, **options)
-    chosen = indexes(jobs.array)
+        reduce = json_spec(jobs.reduce, arguments, options, time.time())
+    if not jobs.array:
+        items = items_of(jobs.each_line, json_items=json_items) if jobs.each_line else None
+        return Array(items, None, reduce, own)
+    chosen = indexes(jobs.array, counts=counts)
     if chosen.parallel and jobs.max_parallel:
         raise invalid("--max-parallel", "--array has a % already; give one of them")
-    options["max_parallel"] = jobs.max_parallel or chosen.parallel
-    options["first_index"], options["index_step"] = chosen.first, chosen.step
-    return client.array_spec(template, count=chosen.count, reduce_template=reduce, **options)
+    own["max_parallel"] = jobs.max_parallel or chosen.parallel
+    own["first_index"], own["index_step"] = chosen.first, chosen.step
+    return Array(None, chosen.count, reduce, own)
+
+
+def submit(
+    client: Client,
+    template: task_pb2.TaskSpec,
+    jobs: ArrayJob,
+    opened: OpenJob,
+    *,
+    json_items: bool = False,
+) -> JobHandle[Any]:
+    """Create the job. Raises BadParameter, QuorateError."""
+    array = array_args(client.task_options, jobs, json_items=json_items)
+    if opened.open:
+        array.options["open"] = True
+        array.options["close_after_idle"] = opened.close_after_idle
+    return client.array_spec(
+        template, array.items, count=array.count, reduce_template=array.reduce, **array.options
+    )
 
 
 def call(
-    client: Client, function: str, arguments: str, jobs: JobOptions, *, json_items: bool
+    client: Client,
+    function: str,
+    arguments: str,
+    jobs: ArrayJob,
+    opened: OpenJob,
+    *,
+    json_items: bool,
 ) -> JobHandle[Any]:
     """Create the job whose subtasks call a function with JSON. Raises as `submit`."""
-    given = called_with(arguments_of(arguments))
-    template = template_of(
-        function,
-        given.get("args", ()),
-        given.get("kwargs", {}),
-        client.task_options,
+    template = call_template(function, arguments_of(arguments), client.task_options)
+    return submit(client, template, jobs, opened, json_items=json_items)
+
+
+def call_template(function: str, arguments: Any, options: TaskOptions) -> task_pb2.TaskSpec:
+    """The template of subtasks that call a function with JSON. Raises QuorateError."""
+    found = called_with(arguments)
+    return template_of(
+        *(function, found.get("args", ()), found.get("kwargs", {})),
+        options,
         time.time(),
         as_json=True,
     )
-    return submit(client, template, jobs, json_items=json_items)
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def called_with(arguments: Any) -> Any:

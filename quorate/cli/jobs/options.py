@@ -1,19 +1,13 @@
-"""Options of `submit` and `call` that make a job of many subtasks instead of one task."""
+"""Options that make a job of many subtasks instead of one task."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import typer
 
-R = TypeVar("R")
-
 _PANEL: Final = "Jobs"
-_NAME: Final = "jobs"
 
 Array = Annotated[
     str,
@@ -53,7 +47,7 @@ CloseAfterIdle = Annotated[
     typer.Option(
         "--close-after-idle",
         metavar="SECONDS",
-        min=1.0,
+        min=1,
         help="Time without new items after which an open job is closed, in seconds. "
         "\\[default: 24 hours]",
         show_default=False,
@@ -64,6 +58,7 @@ MaxParallel = Annotated[
     int,
     typer.Option(
         "--max-parallel",
+        metavar="N",
         min=0,
         help="Maximum number of a job's subtasks that run at once; 0: no limit.",
         rich_help_panel=_PANEL,
@@ -73,6 +68,7 @@ MaxFailures = Annotated[
     int | None,
     typer.Option(
         "--max-failures",
+        metavar="N",
         min=0,
         help="Number of a job's subtasks that may fail; one more ends the job. \\[default: any]",
         show_default=False,
@@ -84,8 +80,8 @@ MaxFailureShare = Annotated[
     typer.Option(
         "--max-failure-share",
         metavar="SHARE",
-        min=0.0,
-        max=1.0,
+        min=0,
+        max=1,
         help="Share of a job's subtasks that may fail, such as 0.05; more end the job. 0: any.",
         rich_help_panel=_PANEL,
     ),
@@ -116,6 +112,7 @@ FanIn = Annotated[
     int,
     typer.Option(
         "--fan-in",
+        metavar="N",
         min=0,
         help="Maximum number of results that one call of --reduce gets, 2 or more; what the calls "
         "return is reduced again. 0: one call gets all.",
@@ -124,65 +121,33 @@ FanIn = Annotated[
 ]
 
 
+JsonItems = Annotated[
+    bool,
+    typer.Option(
+        "--json-items",
+        help="Read each line of --each-line as a JSON value, not as a string.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
-class JobOptions:
-    """What the command line says about a job; the names are those of the options."""
+class ArrayJob:
+    """A job of many subtasks, instead of one task."""
 
-    array: str = ""
-    each_line: str = ""
-    open: bool = False
-    close_after_idle: float | None = None
-    max_parallel: int = 0
-    max_failures: int | None = None
-    max_failure_share: float = 0.0
-    reduce: str = ""
-    reduce_args: str = ""
-    fan_in: int = 0
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a job is asked for, and not a task."""
-        return bool(self.array or self.each_line or self.open)
+    array: Array = ""
+    each_line: EachLine = ""
+    max_parallel: MaxParallel = 0
+    max_failures: MaxFailures = None
+    max_failure_share: MaxFailureShare = 0.0
+    reduce: Reduce = ""
+    reduce_args: ReduceArgs = ""
+    fan_in: FanIn = 0
 
 
-NO_JOB: Final = JobOptions()
-_TYPES: Final[dict[str, Any]] = {
-    "array": Array,
-    "each_line": EachLine,
-    "open": Open,
-    "close_after_idle": CloseAfterIdle,
-    "max_parallel": MaxParallel,
-    "max_failures": MaxFailures,
-    "max_failure_share": MaxFailureShare,
-    "reduce": Reduce,
-    "reduce_args": ReduceArgs,
-    "fan_in": FanIn,
-}
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """Such a job that gets further items later."""
 
-
-def with_job_options(command: Callable[..., R]) -> Callable[..., R]:
-    """`command` as Typer should see it: the options above stand in the place of its `jobs`."""
-    signature = inspect.signature(command, eval_str=True)
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> R:
-        given = {name: kwargs.pop(name) for name in _TYPES if name in kwargs}
-        return command(*args, **kwargs, **{_NAME: JobOptions(**given)})
-
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name != _NAME:
-            parameters.append(parameter)
-            continue
-        parameters += [
-            inspect.Parameter(
-                one.name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=one.default,
-                annotation=_TYPES[one.name],
-            )
-            for one in fields(JobOptions)
-        ]
-    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    del wrapper.__wrapped__
-    return wrapper
+    open: Open = False
+    close_after_idle: CloseAfterIdle = None

@@ -1,6 +1,6 @@
 """Options of `schedule create` and `schedule update`, and what they make.
 
-An option that is not given stays out of the update's mask, so what it stands for stays as it is.
+An option that is not given to `update` changes nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import datetime as dt
 import enum
 import re
 import time
-from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, cast
 
 import typer
 
+from quorate.cli.groups import given, option, refuse
+from quorate.cli.jobs.options import CloseAfterIdle, Open
+from quorate.cli.tasks.options import Delay, Env, Secret
 from quorate.client.work.schedules import ScheduleArgs
 
 _WHEN = "When there are ticks"
@@ -21,6 +24,11 @@ _PANEL = "Ticks that cannot run"
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SPANS = "seconds, or a number with s, m, h or d, such as 90, 15m or 2h"
+_NOT_OF_SCHEDULES: Final = {
+    "delay": "is for one task; a schedule says when its runs start, see --jitter and --start",
+    "open": "makes no sense for a schedule: nobody would append items to its runs",
+    "close_after_idle": "is for open jobs, and a schedule has none",
+}
 _DATES = "a date such as 2026-12-31T23:00 (local unless it names a zone)"
 
 
@@ -55,13 +63,39 @@ class Fold(enum.StrEnum):
     BOTH = "both"
 
 
+Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
+Argv = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- COMMAND", help="Program of a run, and its arguments."),
+]
+Call = Annotated[
+    str,
+    typer.Option(
+        "--call",
+        metavar="MODULE:FUNCTION",
+        help="Python function of a run, instead of a program.",
+        show_default=False,
+    ),
+]
+Arguments = Annotated[
+    str,
+    typer.Option(
+        "--arguments",
+        metavar="JSON",
+        help="Arguments of --call: a JSON list, or an object with args and kwargs. "
+        "\\[default: none]",
+        show_default=False,
+    ),
+]
 Graph = Annotated[
     str,
     typer.Option(
         "--graph",
         metavar="FILE",
-        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input.",
+        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input. "
+        "Options of tasks are in the file.",
         show_default=False,
+        rich_help_panel="Jobs",
     ),
 ]
 Cron = Annotated[
@@ -131,6 +165,7 @@ End = Annotated[
 MaxRuns = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=0,
         help="Number of runs after which the schedule ends; 0: no limit. \\[default: 0]",
         show_default=False,
@@ -157,7 +192,9 @@ OverlapOption = Annotated[
     Overlap | None,
     typer.Option(
         "--overlap",
-        help="What happens to a tick while the previous run is not finished. \\[default: skip]",
+        metavar="POLICY",
+        help="What happens to a tick while the previous run is not finished: skip, queue-one, "
+        "queue-all, cancel-running or allow. \\[default: skip]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -176,6 +213,7 @@ Count = Annotated[
     int | None,
     typer.Option(
         "--catch-up-count",
+        metavar="N",
         min=1,
         max=100,
         help="How many ticks get runs if many are due at once: the newest ones. \\[default: 100]",
@@ -183,7 +221,7 @@ Count = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-Blackout = Annotated[
+Blackouts = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FROM/TO",
@@ -203,52 +241,74 @@ OnFailureOption = Annotated[
 ]
 
 
-def when(
-    *,
-    cron: str,
-    every: str,
-    at: str,
-    zone: str,
-    jitter: str,
-    start: str,
-    end: str,
-    max_runs: int | None,
-    dst_gap: Gap | None,
-    dst_fold: Fold | None,
-    overlap: Overlap | None,
-    window: str,
-    count: int | None,
-    blackout: Sequence[str] | None,
-    on_failure: OnFailure | None,
-) -> ScheduleArgs:
-    """What the SDK takes, of the options that were given. Raises BadParameter."""
-    if sum(map(bool, (cron, every, at))) > 1:
-        raise typer.BadParameter("only one of --cron, --every and --at is possible")
-    given: dict[str, Any] = {}
-    for name, text in (("cron", cron), ("time_zone", zone)):
-        if text:
-            given[name] = text
-    for name, option, text in (
-        ("every", "--every", every),
-        ("jitter", "--jitter", jitter),
-        ("catch_up_window", "--catch-up-window", window),
-    ):
-        if text:
-            given[name] = span(option, text)
-    for name, text in (("at", at), ("start", start), ("end", end)):
-        if text:
-            given[name] = date(f"--{name}", text)
-    for name, number in (("max_runs", max_runs), ("catch_up_count", count)):
-        if number is not None:
-            given[name] = number
-    for name, word in (("overlap", overlap), ("dst_gap", dst_gap), ("dst_fold", dst_fold)):
-        if word is not None:
-            given[name] = word.replace("-", "_")
-    if blackout:
-        given["blackouts"] = [_blackout(text) for text in blackout]
-    if on_failure is not None:
-        given["pause_on_failure"] = on_failure is OnFailure.PAUSE
-    return cast(ScheduleArgs, given)
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a schedule fires, and what it does with ticks that cannot run."""
+
+    cron: Cron = ""
+    every: Every = ""
+    at: At = ""
+    zone: Zone = ""
+    jitter: Jitter = ""
+    start: Start = ""
+    end: End = ""
+    max_runs: MaxRuns = None
+    dst_gap: DstGap = None
+    dst_fold: DstFold = None
+    overlap: OverlapOption = None
+    catch_up_window: Window = ""
+    catch_up_count: Count = None
+    blackout: Blackouts = None
+    on_failure: OnFailureOption = None
+
+    def args(self) -> ScheduleArgs:
+        """What the SDK takes, of the options that were given. Raises BadParameter."""
+        if sum(map(bool, (self.cron, self.every, self.at))) > 1:
+            raise typer.BadParameter("only one of --cron, --every and --at is possible")
+        found: dict[str, Any] = {}
+        for name, text in (("cron", self.cron), ("time_zone", self.zone)):
+            if text:
+                found[name] = text
+        for name in ("every", "jitter", "catch_up_window"):
+            if text := getattr(self, name):
+                found[name] = span(option(name), text)
+        for name in ("at", "start", "end"):
+            if text := getattr(self, name):
+                found[name] = date(option(name), text)
+        for name in ("max_runs", "catch_up_count"):
+            if (number := getattr(self, name)) is not None:
+                found[name] = number
+        for name in ("overlap", "dst_gap", "dst_fold"):
+            if (word := getattr(self, name)) is not None:
+                found[name] = word.replace("-", "_")
+        if self.blackout is not None:
+            found["blackouts"] = [_blackout(text) for text in self.blackout]
+        if self.on_failure is not None:
+            found["pause_on_failure"] = self.on_failure is OnFailure.PAUSE
+        return cast(ScheduleArgs, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run is."""
+
+    call: Call = ""
+    arguments: Arguments = ""
+    env: Env = None
+    secret: Secret = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotOfSchedules:
+    """Options of `submit` and `call` that make no sense for a schedule."""
+
+    delay: Delay = 0.0
+    open: Open = False
+    close_after_idle: CloseAfterIdle = None
+
+    def refuse(self) -> None:
+        """Raise QuorateError for one that was given."""
+        refuse(given(self), _NOT_OF_SCHEDULES)
 
 
 def _blackout(text: str) -> tuple[Any, Any]:

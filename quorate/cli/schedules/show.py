@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 
@@ -63,6 +64,16 @@ def show(schedule: pb.Schedule) -> None:
         render.warn(f"a tick is due and its task cannot be created: {schedule.blocked_reason}")
     if schedule.last_runs and schedule.last_runs[0].task:
         hint(f"Output of the last run: {command(f'logs {schedule.last_runs[0].task}')}")
+
+
+def done(schedule: pb.Schedule, what: str, as_json: bool) -> None:
+    """Say what was done with a schedule, and when its next tick is."""
+    if as_json:
+        render.print_json(render.as_dict(schedule))
+        return
+    sys.stdout.write(f"{schedule.name} {what}\n")
+    if schedule.next_ticks:
+        hint(f"Next tick: {render.zoned(schedule.next_ticks[0])}")
 
 
 def state(schedule: pb.Schedule) -> Text:

@@ -6,14 +6,17 @@ those where a whole id has no room.
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
+from quorate.cli.hints import command
 from quorate.cli.jobs.ids import job_id
-from quorate.cli.output.render import SHORTENED
+from quorate.cli.output.render import SHORTENED, hint, print_json
 from quorate.client.client import Client
+from quorate.client.handle import TaskHandle
 from quorate.runtime.errors import QuorateError, invalid, not_found
 
 _WHOLE = 32
@@ -65,3 +68,13 @@ def task_id(client: Client, given: str) -> str:
             field="id",
         )
     return found[0]
+
+
+def print_ids(handles: list[TaskHandle[Any]], as_json: bool) -> None:
+    """Print the ids of tasks that were created."""
+    if as_json:
+        print_json([{"id": handle.id} for handle in handles])
+        return
+    sys.stdout.write("".join(f"{handle.id}\n" for handle in handles))
+    if sys.stdout.isatty():
+        hint(f"Follow it: {command(f'logs -f {handles[0].id}')}")

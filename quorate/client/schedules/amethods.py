@@ -78,10 +78,11 @@ class AsyncSchedules:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         etag: str = "",
+        queue: str = "",
         **when: Unpack[ScheduleArgs],
     ) -> pb.Schedule:
         """As `Schedules.update`."""
-        request = self._requests.update(name, work, args, kwargs, etag, when)
+        request = self._requests.update(name, work, args, kwargs, etag, queue, when)
         return (await self._calls.call(UPDATE_SCHEDULE, request)).schedule
 
     async def apply(self, function: Any) -> pb.Schedule:

@@ -98,14 +98,16 @@ class Schedules:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         etag: str = "",
+        queue: str = "",
         **when: Unpack[ScheduleArgs],
     ) -> pb.Schedule:
         """Change what is given; the rest stays. Ticks that were due and have not run are missed.
 
         Args:
             etag: of the schedule as it was read: another change since is ABORTED.
+            queue: where the tasks of later runs go; where they went when empty.
         """
-        request = self._requests.update(name, work, args, kwargs, etag, when)
+        request = self._requests.update(name, work, args, kwargs, etag, queue, when)
         return self._calls.call(UPDATE_SCHEDULE, request).schedule
 
     def apply(self, function: Any) -> pb.Schedule:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.client.graphs.plan import Plan
-from quorate.client.jobs.specs import array_of
+from quorate.client.jobs.specs import ArraySpec, array_of
 from quorate.client.transport.rpcs import (
     new_request_id,
 )
@@ -30,6 +30,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
 
+T = TypeVar("T", str, bytes)
 Specs = task_pb2.TaskSpec | job_pb2.JobSpec
 ScheduledWork = Callable[..., Any] | str | Sequence[str] | Specs | Plan
 """A function, the `module:qualname` of one, a program with its arguments, a graph that was built,
@@ -72,13 +73,16 @@ class Requests:
         args: Sequence[Any],
         kwargs: Mapping[str, Any] | None,
         etag: str,
+        queue: str,
         when: ScheduleArgs,
     ) -> pb.UpdateScheduleRequest:
         task = None if work is None else self._work(work, args, kwargs)
-        spec = spec_of(when, task)
+        spec = spec_of(when, task, text_of("queue", queue))
         paths = [f"spec.{_FIELDS.get(option, option)}" for option in when if option != "anchor"]
         if task is not None:
             paths.append("spec.job" if isinstance(task, job_pb2.JobSpec) else "spec.task")
+        if queue:
+            paths.append("spec.queue")
         if not paths:
             raise invalid("name", "nothing to change; give at least one option")
         return pb.UpdateScheduleRequest(
@@ -167,10 +171,33 @@ def _array(template: Specs, items: Iterable[Any] | None, count: int | None) -> j
     """The job whose subtasks are this."""
     if isinstance(template, job_pb2.JobSpec):
         raise invalid("work", "is a job already; leave out items and count")
-    array = array_of(template, items, count, {}, limit=MOST_BYTES)
-    for position, item in enumerate(array.items or ()):
-        array.spec.items.append(array.encode(item, position))
+    return with_items(array_of(template, items, count, {}, limit=MOST_BYTES))
+
+
+def with_items(array: ArraySpec) -> job_pb2.JobSpec:
+    """The job with all its items in it. Raises QuorateError (INVALID_ARGUMENT) for too many."""
+    encoded = (array.encode(item, place) for place, item in enumerate(array.items or ()))
+    array.spec.items.extend(bounded(encoded))
     return array.spec
+
+
+def bounded(items: Iterable[T]) -> Iterator[T]:
+    """The items as they are read, up to what a schedule can store: an error behind it.
+
+    Raises QuorateError (INVALID_ARGUMENT).
+    """
+    size = 0
+    for item in items:
+        # With what a message adds to each.
+        size += len(item) + 2
+        if size > MOST_BYTES:
+            raise invalid(
+                "items",
+                f"over {MOST_BYTES:,} bytes, the most that a schedule stores; put them into a file "
+                "that a task of each run reads",
+                limit=MOST_BYTES,
+            )
+        yield item
 
 
 # Bytes of a schedule's spec.

@@ -50,7 +50,8 @@ class UpdateArgs(TypedDict, total=False):
 
 _TO_QUEUE: Final = "to_queue"
 _STRATEGY: Final = ("placement.strategy", "placement.spread")
-_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
+# Of each option, the fields of a task's spec that it is.
+PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "priority": ("priority",),
     "retries": ("retry.max_attempts",),
     "backoff": ("retry.initial_backoff",),
@@ -84,17 +85,17 @@ def update_of(changes: UpdateArgs) -> dict[str, Any]:
     Raises QuorateError (INVALID_ARGUMENT) where nothing, or something impossible, is to change.
     """
     for name in changes:
-        if name not in _PATHS:
-            raise TypeError(f"{name!r} cannot be changed; these can: {', '.join(_PATHS)}")
+        if name not in PATHS:
+            raise TypeError(f"{name!r} cannot be changed; these can: {', '.join(PATHS)}")
     if not changes:
-        raise invalid("changes", f"at least one is required: {', '.join(_PATHS)}")
+        raise invalid("changes", f"at least one is required: {', '.join(PATHS)}")
     queue = text_of(_TO_QUEUE, changes.get("to_queue", ""))
     if _TO_QUEUE in changes and not queue:
         raise invalid(_TO_QUEUE, "must name a queue")
     for name in ("set_up", "clean_up"):
         if f"{name}_timeout" in changes and not changes.get(name):
             raise invalid(name, f"is required with {name}_timeout")
-    spec_paths = [f"spec.{path}" for name in changes if name != _TO_QUEUE for path in _PATHS[name]]
+    spec_paths = [f"spec.{path}" for name in changes if name != _TO_QUEUE for path in PATHS[name]]
     spec = task_pb2.TaskSpec()
     options = {name: value for name, value in changes.items() if name != _TO_QUEUE}
     TaskOptions().but(options).apply(spec, now=time.time())  # type: ignore[arg-type]

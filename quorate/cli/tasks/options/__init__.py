@@ -1,81 +1,41 @@
-"""Options of `submit`, `call`, `map` and `schedule create`, and what they make.
+"""Options of the commands that create tasks, in groups, and what the SDK makes of them.
 
-| module | options about |
-|---|---|
-| `execution` | how the task is run: its queue, retries, times, needs |
-| `keys` | limits, shares, turns and unique keys that it shares with others |
-| `hooks` | what runs before and after it |
-| `placing` | the nodes that may run it |
+`submit`, `call`, `map`, `schedule create` and `schedule update` have those that make sense.
+
+| module | group | options about |
+|---|---|---|
+| `execution` | `Execution` | how each attempt is run: times, retries, needs |
+| `keys` | `Keys`, `Unique` | limits, shares, turns and unique keys that a task shares with others |
+| `placing` | `Placing` | the nodes that may run it |
+| `hooks` | `Hooks` | what runs before and after it |
 """
 
 from quorate.cli.tasks.options.execution import (
-    Cpu,
     Delay,
     Env,
-    Label,
-    Memory,
-    Name,
-    Priority,
+    Execution,
     Queue,
     RequestId,
-    Resource,
-    Retries,
     Secret,
-    StartDeadline,
-    Timeout,
     WaitTimeout,
-    option_args,
     secrets,
 )
-from quorate.cli.tasks.options.hooks import (
-    CleanUp,
-    CleanUpTimeout,
-    SetUp,
-    SetUpTimeout,
-    hook_args,
-)
-from quorate.cli.tasks.options.keys import (
-    Conflict,
-    FairnessKey,
-    Limit,
-    LimitKey,
-    OnConflict,
-    OrderingKey,
-    UniqueFor,
-    UniqueKey,
-    unique_args,
-)
+from quorate.cli.tasks.options.hooks import Hooks
+from quorate.cli.tasks.options.keys import Conflict, Keys, Unique
+from quorate.cli.tasks.options.placing import Placing
 
 __all__ = [
-    "CleanUp",
-    "CleanUpTimeout",
     "Conflict",
-    "Cpu",
     "Delay",
     "Env",
-    "FairnessKey",
-    "Label",
-    "Limit",
-    "LimitKey",
-    "Memory",
-    "Name",
-    "OnConflict",
-    "OrderingKey",
-    "Priority",
+    "Execution",
+    "Hooks",
+    "Keys",
+    "Placing",
     "Queue",
     "RequestId",
-    "Resource",
-    "Retries",
     "Secret",
-    "SetUp",
-    "SetUpTimeout",
-    "StartDeadline",
-    "Timeout",
-    "UniqueFor",
-    "UniqueKey",
+    "Unique",
     "WaitTimeout",
-    "hook_args",
-    "option_args",
     "secrets",
-    "unique_args",
 ]

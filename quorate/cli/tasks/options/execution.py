@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -21,13 +22,18 @@ Name = Annotated[
 Priority = Annotated[
     int,
     typer.Option(
-        help="Priority, -1000 to 1000. Higher priority starts first.", rich_help_panel=_PANEL
+        metavar="N",
+        help="Priority, -1000 to 1000. Higher priority starts first.",
+        rich_help_panel=_PANEL,
     ),
 ]
 Retries = Annotated[
     int,
     typer.Option(
-        help="Maximum number of retries after failed attempts.", min=0, rich_help_panel=_PANEL
+        metavar="N",
+        help="Maximum number of retries after failed attempts.",
+        min=0,
+        rich_help_panel=_PANEL,
     ),
 ]
 Timeout = Annotated[
@@ -133,40 +139,31 @@ def secrets(words: list[str] | None) -> dict[str, str]:
     return pairs("--secret", words)
 
 
-def option_args(
-    queue: str,
-    name: str,
-    priority: int,
-    retries: int,
-    timeout: float | None,
-    delay: float,
-    start_deadline: float | None,
-    labels: list[str] | None,
-    cpu: float,
-    memory: str,
-    resources: list[str] | None,
-    limit_key: str,
-    limits: list[str] | None,
-    fairness_key: str = "",
-    ordering_key: str = "",
-) -> OptionArgs:
-    """What the SDK takes. Raises BadParameter."""
-    return OptionArgs(
-        queue=queue,
-        name=name,
-        priority=priority,
-        retries=retries,
-        timeout=timeout,
-        delay=delay,
-        start_deadline=start_deadline,
-        labels=pairs("--label", labels),
-        cpu=cpu,
-        memory=size_in_bytes("--memory", memory),
-        resources={
-            key: count("--resource", value) for key, value in pairs("--resource", resources).items()
-        },
-        limit_key=limit_key,
-        limits=limits or (),
-        fairness_key=fairness_key,
-        ordering_key=ordering_key,
-    )
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How each attempt is run."""
+
+    name: Name = ""
+    priority: Priority = 0
+    retries: Retries = 0
+    timeout: Timeout = None
+    start_deadline: StartDeadline = None
+    label: Label = None
+    cpu: Cpu = 0.0
+    memory: Memory = ""
+    resource: Resource = None
+
+    def args(self) -> OptionArgs:
+        """What the SDK takes. Raises BadParameter."""
+        resources = pairs("--resource", self.resource).items()
+        return OptionArgs(
+            name=self.name,
+            priority=self.priority,
+            retries=self.retries,
+            timeout=self.timeout,
+            start_deadline=self.start_deadline,
+            labels=pairs("--label", self.label),
+            cpu=self.cpu,
+            memory=size_in_bytes("--memory", self.memory),
+            resources={key: count("--resource", value) for key, value in resources},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -57,20 +58,29 @@ CleanUpTimeout = Annotated[
 ]
 
 
-def hook_args(
-    set_up: str, clean_up: str, set_up_timeout: float | None, clean_up_timeout: float | None
-) -> OptionArgs:
-    """What the SDK takes. Raises BadParameter."""
-    given = (("--set-up", set_up, set_up_timeout), ("--clean-up", clean_up, clean_up_timeout))
-    for option, command, timeout in given:
-        if timeout is not None and not command:
-            raise typer.BadParameter(f"{option}-timeout needs {option}")
-    return OptionArgs(
-        set_up=_hook("--set-up", set_up),
-        clean_up=_hook("--clean-up", clean_up),
-        set_up_timeout=set_up_timeout,
-        clean_up_timeout=clean_up_timeout,
-    )
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What runs before and after each attempt."""
+
+    set_up: SetUp = ""
+    clean_up: CleanUp = ""
+    set_up_timeout: SetUpTimeout = None
+    clean_up_timeout: CleanUpTimeout = None
+
+    def args(self) -> OptionArgs:
+        """What the SDK takes. Raises BadParameter."""
+        for command, timeout, option in (
+            (self.set_up, self.set_up_timeout, "--set-up"),
+            (self.clean_up, self.clean_up_timeout, "--clean-up"),
+        ):
+            if timeout is not None and not command:
+                raise typer.BadParameter(f"{option}-timeout needs {option}")
+        return OptionArgs(
+            set_up=_hook("--set-up", self.set_up),
+            clean_up=_hook("--clean-up", self.clean_up),
+            set_up_timeout=self.set_up_timeout,
+            clean_up_timeout=self.clean_up_timeout,
+        )
 
 
 def _hook(option: str, text: str) -> HookOption:

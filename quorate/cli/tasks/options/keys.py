@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from quorate.cli.groups import given, refuse
 from quorate.client.work.options import OptionArgs
 
-_PANEL = "Execution"
+_PANEL = "Limits and keys"
 LimitKey = Annotated[
     str,
     typer.Option(
@@ -47,8 +49,7 @@ UniqueKey = Annotated[
     str,
     typer.Option(
         metavar="KEY",
-        help="Unique key: if an unfinished task of the queue has it, no task is created, and the "
-        "id is that task's.",
+        help="Unique key: at most one unfinished task of the queue has it.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -63,10 +64,12 @@ class Conflict(enum.StrEnum):
 
 
 OnConflict = Annotated[
-    Conflict,
+    Conflict | None,
     typer.Option(
-        help="What happens when a task has the --unique-key: its id is printed and no task is "
-        "created; the call is refused; or that task is cancelled and the new one takes its place.",
+        help="What happens when a task has the --unique-key. return: no task is created, and that "
+        "task is the answer; reject: the command is refused; replace: that task is cancelled, and "
+        "the new one takes its place. \\[default: return]",
+        show_default=False,
         rich_help_panel=_PANEL,
     ),
 ]
@@ -83,15 +86,40 @@ UniqueFor = Annotated[
 ]
 
 
-def unique_args(key: str, conflict: Conflict, seconds: float) -> OptionArgs:
-    """What the options about the unique key mean. Raises BadParameter."""
-    if not key:
-        if seconds or conflict is not Conflict.RETURN:
-            raise typer.BadParameter("--unique-key is required with --on-conflict and --unique-for")
-        return {}
-    return {
-        "unique_key": key,
-        "unique_rejects": conflict is Conflict.REJECT,
-        "unique_replaces": conflict is Conflict.REPLACE,
-        "unique_for": seconds or None,
-    }
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Limits, shares and turns."""
+
+    limit_key: LimitKey = ""
+    limit: Limit = None
+    fairness_key: FairnessKey = ""
+    ordering_key: OrderingKey = ""
+
+    def args(self) -> OptionArgs:
+        """What the SDK takes."""
+        return OptionArgs(
+            limit_key=self.limit_key,
+            limits=self.limit or (),
+            fairness_key=self.fairness_key,
+            ordering_key=self.ordering_key,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """The unique key."""
+
+    unique_key: UniqueKey = ""
+    on_conflict: OnConflict = None
+    unique_for: UniqueFor = 0.0
+
+    def args(self) -> OptionArgs:
+        """What the SDK takes. Raises QuorateError."""
+        if not self.unique_key:
+            refuse(given(self), "needs --unique-key")
+        return OptionArgs(
+            unique_key=self.unique_key,
+            unique_rejects=self.on_conflict is Conflict.REJECT,
+            unique_replaces=self.on_conflict is Conflict.REPLACE,
+            unique_for=self.unique_for or None,
+        )

@@ -1,7 +1,8 @@
-"""Options of `submit`, `call` and `map` that choose nodes."""
+"""Options that choose nodes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -83,24 +84,28 @@ Strategy = Annotated[
 ]
 
 
-def place_args(
-    where: list[str] | None,
-    prefer: list[str] | None = None,
-    tolerate: list[str] | None = None,
-    near: list[str] | None = None,
-    apart: list[str] | None = None,
-    distinct: list[str] | None = None,
-    spread: str = "",
-    placement: str = "",
-) -> OptionArgs:
-    """What the SDK takes. Raises BadParameter."""
-    return OptionArgs(
-        where=where or (),
-        prefer=prefer or (),
-        tolerate=tolerate or (),
-        near=pairs("--near", near),
-        apart=pairs("--apart", apart),
-        distinct=distinct or (),
-        spread=spread,
-        placement=placement,
-    )
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Which nodes may run the task, and which of them is best."""
+
+    where: Where = None
+    prefer: Prefer = None
+    tolerate: Tolerate = None
+    near: Near = None
+    apart: Apart = None
+    distinct: Distinct = None
+    spread: Spread = ""
+    placement: Strategy = ""
+
+    def args(self) -> OptionArgs:
+        """What the SDK takes. Raises BadParameter."""
+        return OptionArgs(
+            where=self.where or (),
+            prefer=self.prefer or (),
+            tolerate=self.tolerate or (),
+            near=pairs("--near", self.near),
+            apart=pairs("--apart", self.apart),
+            distinct=self.distinct or (),
+            spread=self.spread,
+            placement=self.placement,
+        )
