@@ -183,6 +183,7 @@ def test_subtasks_of_a_function_get_json_and_keep_their_form(
         ((), (), "nothing to change; give an option"),
         ((), ("--max-parallel", "2"), "--max-parallel: is for jobs, and the runs are tasks"),
         ((), ("--reduce", "m:f"), "--reduce: is for jobs, and the runs are tasks"),
+        ((), ("--max-failures", "0"), "--max-failures: is for jobs, and the runs are tasks"),
         ((), ("--array", "1-3", "--each-line", "/dev/null"), "--each-line: give either"),
         ((), ("--array", "1-3", "--fan-in", "3"), "--fan-in: needs --reduce"),
         ((), ("--array", "1-3", "--unique-key", "k"), "--unique-key: is for tasks; a job has"),

@@ -52,7 +52,9 @@ class Runs:
         self._argv = argv
         self._given = changes.names(Work, *_TASK_GROUPS, ArrayJob)
         self._of_jobs = changes.names(ArrayJob)
-        self._set = [name for name in self._given if changes.given[name]]
+        # Without what removes something. 0 is a limit of failures.
+        given = changes.given
+        self._set = [name for name in self._given if given[name] or name == "max_failures"]
         self._work = changes.part(Work)
         self._jobs = changes.part(ArrayJob)
         self._json_items = json_items
