@@ -144,10 +144,6 @@ def test_a_schedule_of_graphs_is_made_by_the_sdk_and_the_command_line(
     assert "a graph of 1 task" in shown
     assert "other" in shown
     schedules.delete("graph2")
-    words = ("schedule", "create", "x", "--every", "1h", "--graph", str(file), "--", "true")
-    assert "what runs, and its options, are in the file" in " ".join(
-        cli(cluster, *words, code=2).split()
-    )
 
 
 def test_what_no_message_can_hold_is_refused_before_it_is_sent(admin: Client) -> None:
