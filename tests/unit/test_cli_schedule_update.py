@@ -234,12 +234,13 @@ def test_a_graph_is_changed_by_its_file(
     changed(quorate, cluster, *graph)
     assert spec_of(cluster).queue == "other"
     assert [task.name for task in spec_of(cluster).job.graph.tasks] == ["a"]
-    for words in (("--retries", "3"), ("--array", "1-2"), ("--", "true")):
+    for words, named in (
+        (("--retries", "3"), "--retries"),
+        (("--array", "1-2"), "--array"),
+        (("--", "true"), "-- COMMAND"),
+    ):
         code, _, err = quorate(*UPDATE, *words)
-        assert (code, f"{'-- COMMAND' if words[0] == '--' else words[0]}: is not" in err) == (
-            2,
-            True,
-        )
+        assert (code, f"{named}: is not for graphs" in err) == (2, True)
     changed(quorate, cluster, "--cron", "@daily", "--queue", "default")
     assert (spec_of(cluster).cron, spec_of(cluster).queue) == ("@daily", "default")
 
