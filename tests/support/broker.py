@@ -175,3 +175,15 @@ class Broker:
             self.step(e.TimePassed())
         self.now = end
         self.step(e.TimePassed())
+
+    def publish(self, *publications: e.Publication, producer: str = "", host: str = HOST) -> Any:
+        return self.ask(e.MessagesPublished, host, producer, publications)
+
+    def receive(self, name: str, most: int = 1_000) -> Any:
+        """Take messages: deliveries."""
+        return self.ask(e.ReceiveAsked, HOST, name, SessionId(""), most).deliveries
+
+    def bodies(self, name: str) -> list[bytes]:
+        """The bodies of what is ready, in order; it stays."""
+        answer = self.ask(e.PeekAsked, HOST, name, 1_000, 0)
+        return [MessageEnvelope.FromString(one.payload).body for one in answer.deliveries]

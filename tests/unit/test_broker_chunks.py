@@ -37,7 +37,7 @@ def test_messages_are_read_as_they_were_written() -> None:
     assert f.split(value) == packed
     assert f.summarize(value) == summary
     assert summary[:3] == (7, 10, 3)
-    assert (summary.size, summary.expiry, summary.latest) == (len(value), NOW + 60, NOW + 1)
+    assert (summary.size, summary.expiry, summary.latest) == (len(value), NOW + 30, NOW + 1)
     assert list(summary.offsets) == [0, 1, 3]
 
 

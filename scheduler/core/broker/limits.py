@@ -29,6 +29,7 @@ class BrokerLimits:
     queues: int = 100_000
     exchanges: int = 100_000
     bindings: int = 500_000
+    in_flight: int = 200_000
     producers: int = 100_000
     producer_keep: float = 600.0
     session_grace: float = 10.0

@@ -14,11 +14,23 @@ from typing import Any, Final, TypeAlias
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import events as e
-from scheduler.core.broker.effects import BrokerEffects, Reply
-from scheduler.core.broker.handlers import chunks, message_queues, terms, topology
+from scheduler.core.broker.effects import BrokerEffects, ChangeSubLog, Reply
+from scheduler.core.broker.handlers import (
+    chunks,
+    dead_letters,
+    instants,
+    merging,
+    message_queues,
+    overflow,
+    publishing,
+    taking,
+    terms,
+    topology,
+)
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.records import combined
 
 _Handler: TypeAlias = Callable[[BrokerState, BrokerLimits, Any, float, BrokerEffects], None]
 
@@ -34,6 +46,18 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.MessageQueueDeclared: message_queues.on_message_queue_declared,
     e.MessageQueueDeleteAsked: message_queues.on_message_queue_delete_asked,
     e.QueueDropped: message_queues.on_queue_dropped,
+    e.MessagesPublished: publishing.on_messages_published,
+    publishing.PublishContinued: publishing.on_publish_continued,
+    e.ReceiveAsked: taking.on_receive_asked,
+    e.PeekAsked: taking.on_peek_asked,
+    e.PurgeAsked: taking.on_purge_asked,
+    taking.PurgeContinued: taking.on_purge_continued,
+    e.MoveAsked: taking.on_move_asked,
+    taking.MoveContinued: taking.on_move_continued,
+    dead_letters.DeadLetterAsked: dead_letters.on_dead_letter_asked,
+    instants.InstantsDue: instants.on_instants_due,
+    overflow.OverflowDue: overflow.on_overflow_due,
+    e.MergeRead: merging.on_merge_read,
     e.ChunksCommitted: chunks.on_chunks_committed,
     e.ChunkLoaded: chunks.on_chunk_loaded,
     e.Elected: terms.on_elected,
@@ -41,6 +65,9 @@ _HANDLERS: Final[dict[type, _Handler]] = {
 # By kind of timer; the string says whose.
 _DUE: Final[dict[str, Callable[[BrokerState, BrokerLimits, str, float, BrokerEffects], None]]] = {
     message_queues.UNUSED: message_queues.unused_due,
+    instants.INSTANTS: instants.instants_due,
+    overflow.AGE: overflow.age_due,
+    publishing.PRODUCERS: publishing.producers_due,
 }
 # At the end of a step: of each queue that went, and of each in which something became ready.
 _GONE: Final[list[Callable[[BrokerState, MessageQueue, float, BrokerEffects], None]]] = []
@@ -83,9 +110,11 @@ class BrokerMachine:
         for uid in state.touched:
             touched = state.queues.get(uid)
             if touched is not None:
+                overflow.shorten(state, limits, touched, now, out)
                 for ready in _READY:
                     ready(state, limits, touched, now, out)
         state.touched.clear()
+        _combine(out)
         out.next_due = state.timers.earliest
         return out
 
@@ -97,3 +126,20 @@ class BrokerMachine:
                 return
             _DUE[key[0]](state, self.limits, key[1], now, out)
         out.then.append(event)
+
+
+def _combine(out: BrokerEffects) -> None:
+    """Each sub-log is changed once in a step, whoever changed it."""
+    changes = [write for write in out.writes if type(write) is ChangeSubLog]
+    if len(changes) < 2:
+        return
+    made: dict[tuple[str, str], ChangeSubLog] = {}
+    for change in changes:
+        place = change.uid, change.sub_log
+        before = made.get(place)
+        if before is not None:
+            change = change._replace(writes=combined(before.writes, change.writes))
+        made[place] = change
+    if len(made) < len(changes):
+        out.writes = [write for write in out.writes if type(write) is not ChangeSubLog]
+        out.writes += made.values()

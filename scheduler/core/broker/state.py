@@ -30,7 +30,7 @@ from scheduler.core.broker.rows import (
 
 # It is there from the beginning, and has no record.
 DEFAULT_VIRTUAL_HOST: Final = "/"
-# Events that wait for one chunk; more are answered RESOURCE_EXHAUSTED.
+# Calls that wait for one chunk; more are answered RESOURCE_EXHAUSTED.
 MOST_WAITING: Final = 64
 
 
@@ -133,19 +133,29 @@ class BrokerState:
             queue.lead(now)
             latest += [lane.log.latest for _, lane in queue.sub_logs()]
         latest += [row.instant for row in self.producers.values()]
+        self.producers = {
+            row.key: row for row in sorted(self.producers.values(), key=lambda row: row.instant)
+        }
         self.instant = max(latest)
 
     def load(
-        self, queue: MessageQueue, missing: Missing, out: BrokerEffects, then: object = None
+        self,
+        queue: MessageQueue,
+        missing: Missing,
+        out: BrokerEffects,
+        then: object = None,
+        *,
+        bounded: bool = False,
     ) -> bool:
         """Have a chunk loaded, once however many ask.
 
         Args:
             then: an event to be stepped again when it is there; None: consumers of the queue are
                 served again.
+            bounded: callers may ask for it as often as they like.
 
         Returns:
-            False: too many wait for it already, and `then` is not stepped.
+            False: too many calls wait for it already, and `then` is not stepped.
         """
         key = queue.row.uid, missing
         waiting = self._waiting.get(key)
@@ -154,7 +164,7 @@ class BrokerState:
             out.now.append(LoadChunks(((queue.row.uid, missing.sub_log, missing.first),)))
         if then is None or then in waiting:
             return True
-        if len(waiting) >= MOST_WAITING:
+        if bounded and len(waiting) >= MOST_WAITING:
             return False
         waiting.append(then)
         return True

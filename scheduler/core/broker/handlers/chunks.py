@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers import instants, merging
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import Missing
 from scheduler.core.broker.state import BrokerState
@@ -14,7 +15,7 @@ def on_chunks_committed(
     _limits: BrokerLimits,
     event: e.ChunksCommitted,
     _now: float,
-    _out: BrokerEffects,
+    out: BrokerEffects,
 ) -> None:
     queue = state.queues.get(event.uid)
     if queue is None:
@@ -22,6 +23,8 @@ def on_chunks_committed(
         return
     queue.committed(event.sub_log, event.chunks)
     state.touched[event.uid] = None
+    instants.watch(state, queue)
+    merging.look(state, queue, event.sub_log, out)
 
 
 def on_chunk_loaded(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
-from scheduler.core.broker.handlers import message_queues
+from scheduler.core.broker.handlers import instants, message_queues, publishing
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.state import BrokerState
 
@@ -17,3 +17,8 @@ def on_elected(
     state.lead(now)
     for queue in state.queues.values():
         message_queues.used(state, queue, state.instant)
+        instants.watch(state, queue)
+        # What the leader before left too long, or too old.
+        state.touched[queue.row.uid] = None
+    if state.producers:
+        state.timers.put((publishing.PRODUCERS, ""), state.instant)

@@ -37,6 +37,7 @@ class Lane:
     __slots__ = (
         "_delivered",
         "_instants",
+        "_watched",
         "doubtful",
         "in_flight",
         "log",
@@ -56,6 +57,8 @@ class Lane:
         self._delivered: dict[int, None] = {}
         # (earliest instant at which one of its messages expires or is due, first sequence).
         self._instants: list[tuple[float, int]] = []
+        # The instant that counts of a chunk: its entries with others in the heap are stale.
+        self._watched: dict[int, float] = {}
 
     @property
     def ready(self) -> int:
@@ -67,15 +70,15 @@ class Lane:
         self.position = self.log.cursor
         self.returned, self.out, self._delivered = [], {}, {}
         self.in_flight = self.doubtful = 0
-        self._instants = [(c.expiry, c.first) for c in self.log.chunks if c.expiry != inf]
+        self._watched = {c.first: c.expiry for c in self.log.chunks if c.expiry != inf}
+        self._instants = [(instant, first) for first, instant in self._watched.items()]
         heapify(self._instants)
 
     def committed(self, chunk: Summary) -> None:
         """A chunk of reserved sequences is committed."""
         self.log.committed(chunk)
         self.in_flight -= chunk.messages
-        if chunk.expiry != inf:
-            heappush(self._instants, (chunk.expiry, chunk.first))
+        self.watch(chunk.first, chunk.expiry)
 
     def ready_sequences(self) -> Iterator[tuple[int, int]]:
         """(first sequence of the chunk, sequence) of what is ready, ascending. The lane must not
@@ -140,8 +143,8 @@ class Lane:
         """A message that is ready again may have expired meanwhile."""
         first = self.log.find(sequence)
         chunk = self.log.chunks.get(first) if first >= 0 else None
-        if chunk is not None and chunk.expiry != inf:
-            heappush(self._instants, (chunk.expiry, first))
+        if chunk is not None:
+            self.watch(first, chunk.expiry)
 
     def was_delivered(self, sequence: int) -> bool:
         """Whether a ready message may have been delivered before."""
@@ -168,21 +171,29 @@ class Lane:
     def next_instant(self) -> float:
         """When a message may expire or be due; infinity for never."""
         instants = self._instants
-        while instants and instants[0][1] not in self.log.chunks:
+        while instants:
+            instant, first = instants[0]
+            if self._watched.get(first) == instant:
+                if first in self.log.chunks:
+                    break
+                del self._watched[first]
             heappop(instants)
         return instants[0][0] if instants else inf
 
-    def instants_until(self, now: float, most: int) -> list[int]:
-        """The chunks whose instants have come, at most so many; each has to be put again with
-        `watch`."""
-        found: dict[int, None] = {}
+    def instants_until(self, now: float, most: int) -> list[tuple[float, int]]:
+        """The chunks whose instants have come, the earliest first, at most so many: (instant, first
+        sequence). Each has to be put again with `watch`."""
+        found: list[tuple[float, int]] = []
         while len(found) < most and self.next_instant <= now:
-            found[heappop(self._instants)[1]] = None
-        return list(found)
+            instant, first = heappop(self._instants)
+            del self._watched[first]
+            found.append((instant, first))
+        return found
 
     def watch(self, first: int, instant: float) -> None:
-        """Look at a chunk at an instant."""
-        if instant != inf:
+        """Look at a chunk at an instant, if it is not to be looked at before."""
+        if instant < self._watched.get(first, inf):
+            self._watched[first] = instant
             heappush(self._instants, (instant, first))
 
     def _unreturn(self, sequence: int) -> None:

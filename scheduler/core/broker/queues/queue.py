@@ -17,29 +17,19 @@ A message that has expired is never given out. It stays in the counts until its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from scheduler.core.broker.effects import ChangeSubLog, Delivery
+from scheduler.core.broker.queues.contents import Contents, Missing
 from scheduler.core.broker.queues.ids import make_id, split_id
 from scheduler.core.broker.queues.lane import Lane
-from scheduler.core.broker.queues.window import Window
-from scheduler.core.broker.rows import MessageQueueRow, PositionKind, QueueType, StreamPosition
-from scheduler.core.broker.storage.format import Message, Summary
-from scheduler.core.broker.storage.places import DELAYED, PRIORITIES, SubLogName, of_priority
-from scheduler.core.broker.storage.records import Change, DeleteChunks
+from scheduler.core.broker.rows import PositionKind, StreamPosition
+from scheduler.core.broker.storage.format import Message
+from scheduler.core.broker.storage.places import of_priority
 
 # `next_ready` passes over so many at most: their expiry is under way.
 MOST_PASSED: Final = 1_000
-
-_PRIORITIES: Final = {of_priority(n): n for n in range(PRIORITIES)}
-
-
-class Missing(NamedTuple):
-    """A chunk whose bodies are not in memory."""
-
-    sub_log: SubLogName
-    first: int
 
 
 class Taken(NamedTuple):
@@ -59,112 +49,8 @@ class Taken(NamedTuple):
     following: int = 0
 
 
-class MessageQueue:
-    """One message queue or stream.
-
-    Attributes:
-        row: what is on record of it.
-        lanes: by priority; made when they are first used. `delayed`: what is not due yet.
-        consumers: how many it has; set by who keeps them.
-        last_used: when somebody last used it, as `expires` counts; since the term began.
-        published, delivered, acknowledged, dead_lettered, dropped, redelivered: messages since the
-            term began.
-    """
-
-    def __init__(self, row: MessageQueueRow, window: Window) -> None:
-        self.row = row
-        self.lanes: dict[int, Lane] = {}
-        self.delayed = Lane()
-        self.consumers = 0
-        self.last_used = 0.0
-        self.published = self.delivered = self.acknowledged = 0
-        self.dead_lettered = self.dropped = self.redelivered = 0
-        # Sub-logs that are being merged; where to look for more.
-        self.merging: dict[SubLogName, int] = {}
-        self._window = window
-
-    # -- what is there ---------------------------------------------------------------------------
-
-    @property
-    def is_stream(self) -> bool:
-        return self.row.spec.type is QueueType.STREAM
-
-    @property
-    def ready(self) -> int:
-        """Messages that wait for a consumer; of a stream all."""
-        return sum([lane.ready for lane in self.lanes.values()])
-
-    @property
-    def unacknowledged(self) -> int:
-        """Messages that are out."""
-        return sum([len(lane.out) for lane in self.lanes.values()])
-
-    @property
-    def waiting_for_due(self) -> int:
-        """Messages that are delayed."""
-        return self.delayed.log.alive
-
-    @property
-    def in_flight(self) -> int:
-        """Messages that are published and not committed."""
-        return sum([lane.in_flight for lane in self.lanes.values()]) + self.delayed.in_flight
-
-    @property
-    def size(self) -> int:
-        """Bytes that its chunks take."""
-        return sum([lane.log.chunks.size for lane in self.lanes.values()]) + (
-            self.delayed.log.chunks.size
-        )
-
-    @property
-    def ready_bytes(self) -> int:
-        """Bytes that the ready messages take: their share of the chunks."""
-        size = 0
-        for lane in self.lanes.values():
-            chunks = lane.log.chunks
-            if chunks.messages:
-                size += chunks.size * lane.ready // chunks.messages
-        return size
-
-    def sub_logs(self) -> Iterator[tuple[SubLogName, Lane]]:
-        """All that there are: priorities, the highest first, then what is delayed."""
-        for priority in sorted(self.lanes, reverse=True):
-            yield of_priority(priority), self.lanes[priority]
-        yield DELAYED, self.delayed
-
-    def lane(self, sub_log: SubLogName) -> Lane:
-        """The lane of a sub-log; it is made if there is none."""
-        if sub_log == DELAYED:
-            return self.delayed
-        return self.of_priority(_PRIORITIES[sub_log])
-
-    def of_priority(self, priority: int) -> Lane:
-        """The lane of a priority; it is made if there is none."""
-        lane = self.lanes.get(priority)
-        if lane is None:
-            lane = self.lanes[priority] = Lane()
-        return lane
-
-    def lead(self, now: float) -> None:
-        """A term begins: all that is alive is ready, until somebody says that he has it."""
-        for _, lane in self.sub_logs():
-            lane.log.settle()
-            lane.lead()
-        self.last_used = now
-
-    def doubt(self) -> None:
-        """Whatever is there now may have been delivered by a leader before this one."""
-        for lane in self.lanes.values():
-            lane.doubtful = lane.log.tail
-
-    def committed(self, sub_log: SubLogName, chunks: Sequence[tuple[Summary, bytes]]) -> None:
-        """Chunks of reserved sequences are committed: their messages are ready, or wait until they
-        are due."""
-        lane = self.lane(sub_log)
-        for summary, value in chunks:
-            lane.committed(summary)
-            if sub_log != DELAYED:
-                self._window.put(self.row.uid, sub_log, summary.first, value, wanted=False)
+class MessageQueue(Contents):
+    """One message queue or stream."""
 
     # -- consuming -------------------------------------------------------------------------------
 
@@ -266,28 +152,27 @@ class MessageQueue:
                 changes += self._written(of_priority(priority), change)
         return changes
 
-    def remove(
-        self, sub_log: SubLogName, sequences: Iterable[int], now: float, *, space: bool = True
-    ) -> list[ChangeSubLog]:
-        """Messages of a sub-log are done, out or not: what is to be written."""
-        lane = self.lane(sub_log)
-        spans: list[list[int]] = []
-        for sequence in sorted(sequences):
-            lane.gone(sequence)
-            if spans and spans[-1][1] + 1 >= sequence:
-                spans[-1][1] = sequence
-            else:
-                spans.append([sequence, sequence])
-        change = lane.log.acknowledge([(first, last) for first, last in spans], now, space=space)
-        return self._written(sub_log, change)
-
-    def _written(self, sub_log: SubLogName, change: Change) -> list[ChangeSubLog]:
-        if not change.writes:
-            return []
-        for write in change.writes:
-            if type(write) is DeleteChunks:
-                self._window.drop(self.row.uid, sub_log, write.first, write.last)
-        return [ChangeSubLog(self.row.uid, sub_log, change.writes)]
+    def peek(
+        self, count: int, now: float, most_bytes: int
+    ) -> tuple[list[Delivery], Missing | None]:
+        """What `next_ready` would find. It stays ready."""
+        found: list[Delivery] = []
+        passed, size = 0, 0
+        for priority in sorted(self.lanes, reverse=True):
+            lane, sub_log = self.lanes[priority], of_priority(priority)
+            for first, sequence in lane.ready_sequences() if lane.ready else ():
+                if len(found) >= count or size >= most_bytes or passed >= MOST_PASSED:
+                    return found, None
+                messages = self.chunk(sub_log, first)
+                if messages is None:
+                    return found, Missing(sub_log, first)
+                message = messages.get(sequence)
+                if message is None or message.expiry <= now:
+                    passed += 1
+                    continue
+                found.append(self._delivery(priority, lane, message))
+                size += len(message.payload)
+        return found, None
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -342,27 +227,6 @@ class MessageQueue:
             following = sequence + 1
         return Taken(found, None, False, skipped, following)
 
-    # -- bodies ----------------------------------------------------------------------------------
-
-    def message(self, sub_log: SubLogName, first: int, sequence: int) -> Message | None:
-        """A message of the chunk with this first sequence; None: the chunk is to be loaded."""
-        messages = self._window.get(self.row.uid, sub_log, first)
-        return None if messages is None else messages.get(sequence)
-
-    def body(self, delivery: int) -> bytes | None:
-        """The payload of a message that is alive, if it is in memory."""
-        priority, sequence = split_id(delivery)
-        lane = self.lanes.get(priority)
-        if lane is None:
-            return None
-        first = lane.log.find(sequence)
-        message = self.message(of_priority(priority), first, sequence) if first >= 0 else None
-        return None if message is None else message.payload
-
-    def _lane_of(self, delivery: int) -> tuple[Lane | None, int]:
-        priority, sequence = split_id(delivery)
-        return self.lanes.get(priority), sequence
-
     def _delivery(self, priority: int, lane: Lane, message: Message) -> Delivery:
         sequence = message.sequence
         return Delivery(
@@ -372,3 +236,6 @@ class MessageQueue:
             message.instant,
             message.payload,
         )
+
+
+__all__ = ["MessageQueue", "Missing", "Taken"]

@@ -160,15 +160,23 @@ class Router:
         return _remove(host, (self._binding(host, source, destination, key, arguments),))
 
     def route(
-        self, virtual_host: str, exchange: str, message: Message, *, mandatory: bool = False
+        self,
+        virtual_host: str,
+        exchange: str,
+        message: Message,
+        *,
+        mandatory: bool = False,
+        inside: bool = False,
     ) -> Route:
         """The queues that a message published to `exchange` reaches.
+
+        `inside`: the broker publishes it itself, which an internal exchange accepts.
 
         NOT_FOUND: no such exchange. FAILED_PRECONDITION: the exchange is internal.
         """
         host = self._host(virtual_host)
         state = _exchange(host, exchange)
-        if state.row.internal:
+        if state.row.internal and not inside:
             raise precondition(
                 "INTERNAL_EXCHANGE",
                 f"exchange {exchange!r} is internal; publish to an exchange that is bound to it",

@@ -67,7 +67,8 @@ class Packed(NamedTuple):
     """One message as it lies in a chunk.
 
     Attributes:
-        expiry: seconds since the epoch; infinity for none.
+        expiry: when something is to happen to it: it expires, or is due, whichever is first.
+            Seconds since the epoch; infinity for never.
         data: its bytes, copied whole from chunk to chunk.
     """
 
@@ -99,7 +100,8 @@ class Summary(NamedTuple):
 
     Attributes:
         size: of the whole chunk, bytes.
-        expiry: the earliest of its messages; infinity for none.
+        expiry: the earliest instant at which one of its messages expires or is due; infinity for
+            none.
         latest: the greatest publish instant.
         offsets: sequences less the first one, ascending, if numbers are missing between the first
             and the last; else empty.
@@ -137,7 +139,7 @@ def pack(
         fields += _INSTANT.pack(due)
     head = _FIELD_BYTES + len(fields)
     data = _MESSAGE.pack(head + len(payload), head, flags, sequence, instant) + fields + payload
-    return Packed(sequence, instant, expiry, data)
+    return Packed(sequence, instant, min(expiry, due) if due else expiry, data)
 
 
 class Builder:
@@ -221,12 +223,7 @@ def unpack(value: bytes) -> list[Message]:
     """The messages, ascending. Raises BadChunk, NewerChunk."""
     result = []
     for start, size, head, flags, sequence, instant, expiry in _walk(value):
-        due = 0.0
-        if flags & IS_DUE:
-            place = start + _MESSAGE.size + (_INSTANT.size if flags & EXPIRES else 0)
-            (due,) = _INSTANT.unpack_from(value, place)
-            if not isfinite(due):
-                raise BadChunk(f"message {sequence} is due at {due}")
+        due = _due(value, start, flags, sequence) if flags & IS_DUE else 0.0
         begin = start + _SIZE_BYTES
         payload = bytes(value[begin + head : begin + size])
         own = flags & ~(EXPIRES | IS_DUE)
@@ -236,10 +233,21 @@ def unpack(value: bytes) -> list[Message]:
 
 def split(value: bytes) -> list[Packed]:
     """The messages whole, to be copied. Raises BadChunk, NewerChunk."""
-    return [
-        Packed(sequence, instant, expiry, bytes(value[start : start + _SIZE_BYTES + size]))
-        for start, size, _, _, sequence, instant, expiry in _walk(value)
-    ]
+    result = []
+    for start, size, _, flags, sequence, instant, expiry in _walk(value):
+        if flags & IS_DUE:
+            expiry = min(expiry, _due(value, start, flags, sequence))
+        data = bytes(value[start : start + _SIZE_BYTES + size])
+        result.append(Packed(sequence, instant, expiry, data))
+    return result
+
+
+def _due(value: bytes, start: int, flags: int, sequence: int) -> float:
+    place = start + _MESSAGE.size + (_INSTANT.size if flags & EXPIRES else 0)
+    due: float = _INSTANT.unpack_from(value, place)[0]
+    if not isfinite(due):
+        raise BadChunk(f"message {sequence} is due at {due}")
+    return due
 
 
 def _header(value: bytes) -> tuple[Summary, int]:
