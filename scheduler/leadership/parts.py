@@ -44,9 +44,12 @@ from scheduler.api.tasks.changes import Recent
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.machine import Machine
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.plugins import Plugins
+from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
 from scheduler.engine.spans import TaskSpans
 from scheduler.leadership.schedules import ScheduleRuns
@@ -56,6 +59,8 @@ from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.storage.instances import InstanceKeys
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.records.broker.stored import StoredChunks
+from scheduler.storage.records.broker.writes import BrokerCodec
 from scheduler.storage.replica.fold import Fold
 from scheduler.storage.result_merger import ResultMerger
 from scheduler.telemetry.metrics import SchedulerMetrics
@@ -162,6 +167,18 @@ class TermParts:
             driver.barrier,
         )
         self.schedules = ScheduleRuns(driver, ids, process.clock, lambda: self.overview.full(0))
+        # Some deletions are two operations, and others join the Txn.
+        broker_limits = BrokerLimits(step_writes=min(400, settings.etcd_max_txn_ops // 3))
+        self.broker = BrokerDriver(
+            BrokerMachine(fold.broker.state, broker_limits),
+            driver,
+            BrokerCodec(settings.prefix, fold.broker.later),
+            StoredChunks(etcd, settings.prefix),
+            won.trusted,
+            settings.etcd_max_txn_ops,
+            full=self.overview.full,
+            plenty=lambda: self.overview.plenty,
+        )
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted, state
         )
@@ -214,4 +231,5 @@ class TermParts:
         self.watches.close()
         self.feed.close()
         self.scaling.close()
+        self.broker.close()
         self.driver.close()

@@ -253,6 +253,7 @@ class LeadershipTerm:
             parts = TermParts(self._process, won, fold, self._recent, journal)
             self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
             parts.driver.handle((e.Elected(),))
+            parts.broker.elected(fold.broker.orphans)
             took = self._clock.monotonic() - began
             tasks = len(fold.state.tasks)
             log.info("leading", epoch=parts.epoch, tasks=tasks, took_ms=round(took * 1e3, 1))
@@ -286,6 +287,7 @@ class LeadershipTerm:
             tasks.create_task(parts.journal.run(), name="journal")
             tasks.create_task(sessions.run(), name="sessions")
             tasks.create_task(driver.bulk.run(), name="batches")
+            tasks.create_task(parts.broker.run(), name="broker")
             tasks.create_task(
                 follow_registrations(etcd, prefix, driver, sessions, revision), name="nodes"
             )

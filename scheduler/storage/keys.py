@@ -1,6 +1,6 @@
 """Where the records are in etcd, relative to the cluster's prefix `/quorate/<cluster>/`.
 
-Names hold no slash, so a key splits into its parts.
+Names hold no slash, or stand there in hex, so a key splits into its parts.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ JOB_ERRORS = b"job-errors/"
 SERVICE_SPECS = b"service-specs/"
 SCHEDULES = b"schedules/"
 INSTANCES = b"services/"
+MESSAGE_HOSTS = b"message-hosts/"
+EXCHANGES = b"exchanges/"
+BINDINGS = b"bindings/"
+MESSAGE_QUEUES = b"message-queues/"
+MESSAGE_SESSIONS = b"message-sessions/"
+PRODUCERS = b"producers/"
+MESSAGES = b"mq/"
 
 # The order in which a snapshot is folded: a queue before its tasks, a task before its run. What a
 # restore has not finished writing is in no such order, and is not folded.
@@ -63,6 +70,13 @@ SNAPSHOT_ORDER = (
     QUOTAS,
     NODES,
     INSTANCES,
+    MESSAGE_HOSTS,
+    EXCHANGES,
+    MESSAGE_QUEUES,
+    BINDINGS,
+    MESSAGE_SESSIONS,
+    PRODUCERS,
+    MESSAGES,
 )
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
@@ -104,6 +118,8 @@ SCHEDULED_GRAPH = "scheduled-graph"
 SUBTASK_CHANGE = "subtask-change"
 # A task goes to another queue: older standbys would take it for cancelled and new.
 TASK_MOVE = "task-move"
+# Exchanges, message queues and their messages: older leaders would not know of them.
+BROKER = "broker"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -130,6 +146,7 @@ RECORD_KINDS: tuple[str, ...] = (
     SCHEDULED_GRAPH,
     GRAPH_DEADLINE,
     GRAPH_KEYS,
+    BROKER,
 )
 
 
@@ -276,6 +293,38 @@ def split_quota_key(key: bytes) -> tuple[str, str]:
     """The (kind, name) of a key."""
     _, kind, name = key.decode().split("/")
     return kind, bytes.fromhex(name).decode()
+
+
+# Names of the broker are hex-encoded: AMQP's may hold anything.
+def message_host_key(virtual_host: str) -> bytes:
+    return MESSAGE_HOSTS + virtual_host.encode().hex().encode()
+
+
+def exchange_key(virtual_host: str, name: str) -> bytes:
+    return f"exchanges/{virtual_host.encode().hex()}/{name.encode().hex()}".encode()
+
+
+def binding_key(virtual_host: str, ordinal: int) -> bytes:
+    """A binding is what it leads from and to, which is too long for a key; the ordinal is its own
+    within the virtual host."""
+    return f"bindings/{virtual_host.encode().hex()}/{ordinal:012x}".encode()
+
+
+def message_queue_key(uid: str) -> bytes:
+    return MESSAGE_QUEUES + uid.encode()
+
+
+def message_session_key(session: str) -> bytes:
+    return MESSAGE_SESSIONS + session.encode().hex().encode()
+
+
+def producer_key(producer: str) -> bytes:
+    return PRODUCERS + producer.encode().hex().encode()
+
+
+def message_queue_messages(uid: str) -> bytes:
+    """What all keys of the messages of a queue begin with."""
+    return f"mq/{uid}/".encode()
 
 
 # Kinds of keys of a sub-log of a message queue.

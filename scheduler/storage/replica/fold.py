@@ -30,6 +30,7 @@ from scheduler.storage import keys, records
 from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records.queues import quotas as quota_records
 from scheduler.storage.records.queues.pauses import pause_row
+from scheduler.storage.replica.broker_fold import BrokerFold
 from scheduler.storage.replica.job_fold import JobFold
 from scheduler.storage.replica.moved_tasks import MovedTasks
 
@@ -41,6 +42,7 @@ class Fold:
 
     Attributes:
         generation: of the cluster, as the log says.
+        broker: message queues and what is in them.
         restoring: a restore was seen: the state is not what the log says.
         latest: the instant that the log's last record names, as far as records name one. Not the
             greatest: a leader whose clock was ahead may have led before.
@@ -48,15 +50,10 @@ class Fold:
 
     def __init__(self, new_state: Callable[[], State] = State) -> None:
         self._new_state = new_state
-        self.state = new_state()
-        self.head = r.HeadRecord()
-        self.revision = 0
-        self.generation = FIRST_GENERATION
-        self.restoring = False
-        self.latest = 0.0
-        self._latest_at = 0
         self._mod = 0
         self._moved = MovedTasks(self._drop_task)
+        self.broker = BrokerFold()
+        self.reset()
         self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
@@ -89,6 +86,7 @@ class Fold:
         self.head = r.HeadRecord()
         self.revision = 0
         self._moved.clear()
+        self.broker.reset()
         self.generation = FIRST_GENERATION
         self.restoring = False
         self.latest = 0.0
@@ -97,6 +95,7 @@ class Fold:
     def at(self, revision: int) -> None:
         """Everything up to `revision` is folded."""
         self._moved.settle()
+        self.broker.at()
         if not self.revision:
             self._settle()
         self.revision = revision
@@ -107,10 +106,13 @@ class Fold:
             return
         if self._moved.tasks:
             self._moved.settle(mod_revision)
-        handler = self._puts.get(key.partition(b"/")[0])
+        kind = key.partition(b"/")[0]
+        handler = self._puts.get(kind)
         if handler is not None:
             self._mod = mod_revision
             handler(key, value, lease)
+        else:
+            self.broker.put(kind, key, value, mod_revision)
 
     def deleted(self, key: bytes, revision: int = 0) -> None:
         """A key was deleted; 0: in a Txn of its own."""
@@ -158,6 +160,8 @@ class Fold:
             self._drop_instance(key)
         elif kind == b"schedules":
             self.state.schedules.drop(ScheduleName(rest.decode()))
+        else:
+            self.broker.deleted(kind, key, revision)
 
     def _report_illegal_moves(self) -> None:
         moves = self.state.illegal_moves

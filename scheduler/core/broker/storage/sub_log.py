@@ -58,6 +58,7 @@ class SubLog:
         "_finished",
         "_most_runs",
         "_recorded",
+        "_unsettled",
         "chunks",
         "cursor",
         "instant",
@@ -75,6 +76,8 @@ class SubLog:
         # Chunks that are wholly done and still there: see `acknowledge`.
         self._finished: dict[int, None] = {}
         self._recorded = Acks()
+        # Records were folded since `settle`.
+        self._unsettled = False
 
     # -- what is there -------------------------------------------------------------------------
 
@@ -317,29 +320,38 @@ class SubLog:
 
     def fold_chunk(self, chunk: Summary) -> None:
         """A chunk is on record."""
+        self._unsettled = True
         self.chunks.put(chunk)
 
     def fold_deleted_chunk(self, first: int) -> None:
         """A chunk is deleted."""
+        self._unsettled = True
         self.chunks.remove(first, first)
 
     def fold_acks(self, acks: Acks) -> None:
         """`acks` is on record."""
+        self._unsettled = True
         self._recorded = acks
 
     def fold_chunk_done(self, done: ChunkDone) -> None:
         """What is done of a chunk is on record by itself."""
+        self._unsettled = True
         self._chunks_done.own[done.first] = done
 
     def fold_deleted_chunk_done(self, first: int) -> None:
         """What was done of a chunk is deleted."""
+        self._unsettled = True
         self._chunks_done.own.pop(first, None)
 
     def settle(self) -> None:
-        """Conclude what follows from the records of a whole revision. Idempotent. O(chunks).
+        """Conclude what follows from the records of a whole revision. Idempotent. O(chunks) if any
+        were folded since.
 
         What records say of messages that are in no chunk means nothing: it is dropped.
         """
+        if not self._unsettled:
+            return
+        self._unsettled = False
         recorded = self._recorded
         self.tail = max(recorded.tail, recorded.cursor, self.chunks.last() + 1)
         self.next = max(self.next, self.tail)

@@ -1,0 +1,192 @@
+"""Rows of the broker as records: what is on record of exchanges, bindings, message queues, sessions
+and producers.
+
+`X_of` reads a record, `X_record` undoes it. What a later version has written beside it is kept by
+`writes.LaterFields`. An enum's value that this version does not know is read as the default; such a
+record is not written by this version, as it never changes the specs of queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+from quorate.internal.v1 import messages_pb2 as r
+from scheduler.core.broker.routing.rows import (
+    Binding,
+    Destination,
+    DestinationKind,
+    Exchange,
+    ExchangeType,
+)
+from scheduler.core.broker.rows import (
+    MessageQueueRow,
+    MessageQueueSpec,
+    Overflow,
+    ProducerRow,
+    QueueType,
+    QueueUid,
+    SessionId,
+    SessionRow,
+)
+from scheduler.storage.records.broker.tables import put_table, table_of
+
+_EXCHANGE_TYPES: Final = {kind.value: kind for kind in ExchangeType}
+# The numbers are those of `quorate.v1`.
+_QUEUE_TYPES: Final = {QueueType.QUEUE: 1, QueueType.STREAM: 2}
+_OVERFLOWS: Final = {
+    Overflow.DROP_HEAD: 1,
+    Overflow.REJECT_PUBLISH: 2,
+    Overflow.REJECT_PUBLISH_DEAD_LETTER: 3,
+}
+_QUEUE_TYPES_OF: Final[Mapping[int, QueueType]] = {n: kind for kind, n in _QUEUE_TYPES.items()}
+_OVERFLOWS_OF: Final[Mapping[int, Overflow]] = {n: kind for kind, n in _OVERFLOWS.items()}
+
+
+def host_record(name: str) -> r.VirtualHostRecord:
+    """A virtual host."""
+    return r.VirtualHostRecord(name=name)
+
+
+def exchange_record(row: Exchange) -> r.ExchangeRecord:
+    """Undoes `exchange_of`."""
+    record = r.ExchangeRecord(
+        virtual_host=row.virtual_host,
+        name=row.name,
+        type=row.type.value,
+        durable=row.durable,
+        auto_delete=row.auto_delete,
+        internal=row.internal,
+        policy_alternate=row.policy_alternate,
+    )
+    put_table(record.arguments, row.arguments)
+    return record
+
+
+def exchange_of(record: r.ExchangeRecord) -> Exchange | None:
+    """None for one of a type that this version does not know: it routes nothing here."""
+    kind = _EXCHANGE_TYPES.get(record.type)
+    if kind is None:
+        return None
+    return Exchange(
+        record.virtual_host,
+        record.name,
+        kind,
+        record.durable,
+        record.auto_delete,
+        record.internal,
+        table_of(record.arguments),
+        record.policy_alternate if record.HasField("policy_alternate") else None,
+    )
+
+
+def binding_record(row: Binding) -> r.BindingRecord:
+    """Undoes `binding_of`."""
+    record = r.BindingRecord(
+        virtual_host=row.virtual_host,
+        source=row.source,
+        destination=row.destination.name,
+        to_exchange=row.destination.kind is DestinationKind.EXCHANGE,
+        key=row.key,
+        ordinal=row.ordinal,
+    )
+    put_table(record.arguments, row.arguments)
+    return record
+
+
+def binding_of(record: r.BindingRecord) -> Binding:
+    kind = DestinationKind.EXCHANGE if record.to_exchange else DestinationKind.QUEUE
+    return Binding(
+        record.virtual_host,
+        record.source,
+        Destination(kind, record.destination),
+        record.key,
+        table_of(record.arguments),
+        record.ordinal,
+    )
+
+
+def message_queue_record(row: MessageQueueRow) -> r.MessageQueueRecord:
+    """Undoes `message_queue_of`."""
+    spec = row.spec
+    record = r.MessageQueueRecord(
+        virtual_host=row.virtual_host,
+        name=row.name,
+        type=_QUEUE_TYPES[spec.type],
+        exclusive=spec.exclusive,
+        auto_delete=spec.auto_delete,
+        message_ttl=_finite(spec.message_ttl),
+        expires=_finite(spec.expires),
+        max_length=spec.max_length,
+        max_length_bytes=spec.max_length_bytes,
+        overflow=_OVERFLOWS[spec.overflow],
+        dead_letter_exchange=spec.dead_letter_exchange,
+        dead_letter_routing_key=spec.dead_letter_routing_key,
+        max_priority=spec.max_priority,
+        delivery_limit=spec.delivery_limit,
+        single_active_consumer=spec.single_active_consumer,
+        max_age=_finite(spec.max_age),
+        durable=spec.durable,
+        consumer_timeout=_finite(spec.consumer_timeout),
+        create_time=row.create_time,
+        owner=row.owner,
+    )
+    put_table(record.arguments, spec.arguments)
+    return record
+
+
+def message_queue_of(uid: QueueUid, record: r.MessageQueueRecord) -> MessageQueueRow:
+    spec = MessageQueueSpec(
+        _QUEUE_TYPES_OF.get(record.type, QueueType.QUEUE),
+        record.exclusive,
+        record.auto_delete,
+        record.message_ttl if record.HasField("message_ttl") else inf,
+        record.expires if record.HasField("expires") else inf,
+        record.max_length,
+        record.max_length_bytes,
+        _OVERFLOWS_OF.get(record.overflow, Overflow.DROP_HEAD),
+        record.dead_letter_exchange if record.HasField("dead_letter_exchange") else None,
+        record.dead_letter_routing_key if record.HasField("dead_letter_routing_key") else None,
+        record.max_priority,
+        record.delivery_limit,
+        record.single_active_consumer,
+        record.max_age if record.HasField("max_age") else inf,
+        record.durable,
+        table_of(record.arguments),
+        record.consumer_timeout if record.HasField("consumer_timeout") else inf,
+    )
+    return MessageQueueRow(
+        uid, record.virtual_host, record.name, spec, record.create_time, SessionId(record.owner)
+    )
+
+
+def session_record(row: SessionRow) -> r.MessageSessionRecord:
+    """Undoes `session_of`."""
+    return r.MessageSessionRecord(
+        id=row.id,
+        caller=row.caller,
+        virtual_host=row.virtual_host,
+        queues=row.queues,
+        create_time=row.create_time,
+    )
+
+
+def session_of(record: r.MessageSessionRecord) -> SessionRow:
+    queues = tuple([QueueUid(uid) for uid in record.queues])
+    return SessionRow(
+        SessionId(record.id), record.caller, record.virtual_host, queues, record.create_time
+    )
+
+
+def producer_record(row: ProducerRow) -> r.ProducerRecord:
+    """Undoes `producer_of`."""
+    return r.ProducerRecord(key=row.key, number=row.number, instant=row.instant)
+
+
+def producer_of(record: r.ProducerRecord) -> ProducerRow:
+    return ProducerRow(record.key, record.number, record.instant)
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == inf else seconds
