@@ -10,9 +10,10 @@
 
 It stands beside `scheduler.engine.driver.Driver`, with the same journal, clock and write admission:
 messages and tasks wait for the same room, and are refused for the same reasons. `handle` is
-synchronous: an event is stepped, encoded and appended before anything else runs, so the order of
-events is the order of the log. A large event is done in parts, each with a commit of its own
-(`BrokerEffects.then`): a few at once, the others in turn with everybody's events.
+synchronous: an event is stepped and encoded before anything else runs, so the order of events is
+the order of the log; events of one turn of the loop are appended together. A large event is done in
+parts, each with a commit of its own (`BrokerEffects.then`): a few at once, the others in turn with
+everybody's events.
 
 Nothing here runs while nobody uses messages.
 """
@@ -97,6 +98,7 @@ class BrokerDriver:
         self._some_parts = asyncio.Event()
         # Callers that wait, whatever their events wait for: as many as were admitted.
         self._tokens: dict[asyncio.Future[object], None] = {}
+        self._flushing = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
@@ -131,11 +133,12 @@ class BrokerDriver:
         try:
             for event in events:
                 due = self._step(event, now)
-            self._group.flush()
         except Exception as error:
-            # Our bug, and memory is ahead of the log now: nobody may see it or build on it.
-            self.journal.abandon(JournalError(f"an event could not be handled: {error!r}"))
+            self._broken(error)
             raise
+        if not self._flushing and self._group.some:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
         if due != inf:
             self._timer.arm(due, now)
 
@@ -192,6 +195,7 @@ class BrokerDriver:
 
     async def readable(self) -> None:
         """Wait until a caller may see what memory says: `WriteAdmission.readable`."""
+        self._flush()
         await self._driver.readable()
 
     async def run(self) -> None:
@@ -204,6 +208,21 @@ class BrokerDriver:
         self._tokens.pop(token, None)
 
     # -- from step to journal
+
+    def _flush(self) -> None:
+        """Append what was stepped in this turn of the loop."""
+        self._flushing = False
+        try:
+            self._group.flush()
+        except Exception as error:
+            self._broken(error)
+            raise
+
+    def _broken(self, error: Exception) -> None:
+        """Our bug, and memory is ahead of the log now: nobody may see it or build on it."""
+        self.journal.abandon(JournalError(f"an event could not be handled: {error!r}"))
+        # What was not appended yet fails with the rest.
+        self._group.flush()
 
     def _step(self, event: object, now: float) -> float:
         """Step one event, and the parts that follow from it; when the next one is due."""
@@ -320,6 +339,7 @@ class BrokerDriver:
         self._timer.close()
         self._outbox.close()
         self.journal.abandon(JournalEnded("the term is over"))
+        self._group.flush()
         self._parts.clear()
         for token in list(self._tokens):
             if not token.done():

@@ -46,6 +46,11 @@ class BrokerGroup:
         self._after: list[fx.After] = []
         self._weight = 0
 
+    @property
+    def some(self) -> bool:
+        """Whether anything is gathered."""
+        return bool(self._writes or self._additions or self._after)
+
     def add(self, step: EncodedStep, after: Effects) -> None:
         """Join one event."""
         writes, additions = step.writes, step.additions
@@ -75,6 +80,7 @@ class BrokerGroup:
             return
         self._writes, self._additions, self._after, self._weight = [], [], [], 0
         callbacks = partial(self._committed, after), partial(self._failed, after)
+        # Taken out before: what raises is not appended again.
         if additions:
             self._journal.append_joined(writes, additions, *callbacks)
         else:

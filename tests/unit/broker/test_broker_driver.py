@@ -135,6 +135,21 @@ async def test_events_of_one_call_share_an_entry_and_keep_their_order() -> None:
     assert done == [0, 1, 2, 3, 4]
 
 
+async def test_events_of_one_turn_of_the_loop_share_an_entry() -> None:
+    async with leading(MemoryEtcd(), machine=Script()) as term:
+        await term.journal.flush()
+        before = term.journal.counters.events
+        await asyncio.gather(*[term.broker.call(asked(add=[publish(n)])) for n in range(20)])
+        assert term.journal.counters.events == before + 1
+
+
+async def test_a_read_waits_for_what_was_stepped_before_it() -> None:
+    async with leading(MemoryEtcd(), machine=Script()) as term:
+        token = term.broker.ask(asked(add=[publish(0)]))
+        await term.broker.readable()
+        assert token.done()
+
+
 async def test_chunks_are_stepped_before_what_follows_their_commit() -> None:
     order: list[str] = []
     async with leading(MemoryEtcd(), machine=(script := Script())) as term:
@@ -339,6 +354,7 @@ async def test_without_space_chunks_that_are_acknowledged_go_all_the_same() -> N
         async with asyncio.timeout(10):
             while not term.journal.no_space:
                 await asyncio.sleep(0.01)
+            # A whole chunk, and the record that says so.
             writes = (DeleteChunks(0, 0, False), PutAcks(Acks(2, 2)))
             acked = term.broker.ask(asked(fx.ChangeSubLog(UID, P0, writes)))
             while await stored(term):
