@@ -266,6 +266,7 @@ class LeadershipTerm:
                 # next leader. `Leadership` bounds how long this may take, by the trust's end: the
                 # journal alone would wait for ever to be trusted on a lease that is gone.
                 self._close()
+                parts.broker.flush()
                 with suppress(JournalEnded):
                     await first_of(journal.flush(), trust.over())
                 raise

@@ -138,7 +138,7 @@ class BrokerDriver:
             raise
         if not self._flushing and self._group.some:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         if due != inf:
             self._timer.arm(due, now)
 
@@ -195,8 +195,17 @@ class BrokerDriver:
 
     async def readable(self) -> None:
         """Wait until a caller may see what memory says: `WriteAdmission.readable`."""
-        self._flush()
+        self.flush()
         await self._driver.readable()
+
+    def flush(self) -> None:
+        """Append what was stepped in this turn of the loop, ahead of what follows."""
+        self._flushing = False
+        try:
+            self._group.flush()
+        except Exception as error:
+            self._broken(error)
+            raise
 
     async def run(self) -> None:
         """Do what is done in the background, until cancelled."""
@@ -208,15 +217,6 @@ class BrokerDriver:
         self._tokens.pop(token, None)
 
     # -- from step to journal
-
-    def _flush(self) -> None:
-        """Append what was stepped in this turn of the loop."""
-        self._flushing = False
-        try:
-            self._group.flush()
-        except Exception as error:
-            self._broken(error)
-            raise
 
     def _broken(self, error: Exception) -> None:
         """Our bug, and memory is ahead of the log now: nobody may see it or build on it."""
