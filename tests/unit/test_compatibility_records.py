@@ -223,7 +223,7 @@ def populated(kind: type[Message], depth: int = 4) -> Message:
             for key in ("a", "b"):
                 if entry.message_type is None:
                     entries[key] = _scalar(entry)
-                else:
+                elif depth:
                     entries[key].CopyFrom(_inner(entry, depth))
         elif depth:
             inner = _inner(field, depth)
