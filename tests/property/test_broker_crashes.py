@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ class PlainMachine(BrokerMachine):
             for name, payloads in added.items():
                 lane = self.state.queue("/", name).lane(P0)
                 first = lane.log.reserve(len(payloads))
-                lane.uncommitted += len(payloads)
+                lane.in_flight += len(payloads)
                 packed = [pack(first + n, now, payload) for n, payload in enumerate(payloads)]
                 out.additions.append(fx.AddMessages(UIDS[name], P0, packed))
             out.after.append(fx.Reply(event.token, None))
@@ -161,7 +162,8 @@ class History:
     def _chunk(term: BrokerTerm, name: str, first: int) -> bytes:
         place = keys.message_sub_log(PREFIX, UIDS[name], P0)
         key = keys.message_chunk_key(place, first)
-        return term.etcd._live[key].value  # type: ignore[attr-defined]
+        assert isinstance(term.etcd, MemoryEtcd)
+        return term.etcd._live[key].value
 
     def settled(self, term: BrokerTerm) -> set[bytes]:
         """What the client knows to be settled for good."""
@@ -179,11 +181,10 @@ async def play(term: BrokerTerm, history: History) -> None:
     """The history; raises when the term ends in the middle of it."""
     broker = term.broker
     for name, uid in UIDS.items():
-        await broker.call(
-            lambda token, name=name, uid=uid: e.MessageQueueDeclared(
-                "/", name, MessageQueueSpec(), SessionId(""), uid, token
-            )
+        declared = partial(
+            e.MessageQueueDeclared, "/", name, MessageQueueSpec(), SessionId(""), uid
         )
+        await broker.call(declared)
     # Events of one Txn: two queues, several publishes and settlements.
     for _ in range(3):
         history.publish(term, "a", "b")

@@ -110,7 +110,7 @@ class BrokerTerm:
             ops,
             agents=Links(),
         )
-        self.machine = machine or BrokerMachine(
+        self.machine: Any = machine or BrokerMachine(
             fold.broker.state, BrokerLimits(step_writes=ops // 3)
         )
         self.broker = BrokerDriver(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import pytest
 
-from quorate.etcd.api import EtcdUnavailable, Range
+from quorate.etcd.api import Range
 from quorate.etcd.journal.journal import JournalEnded, JournalError
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError, not_found
@@ -16,80 +16,28 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.rows import (
-    ConsumerNumber,
     MessageQueueRow,
     MessageQueueSpec,
     ProducerRow,
     QueueUid,
-    SessionId,
 )
-from scheduler.core.broker.state import BrokerState, Space
-from scheduler.core.broker.storage.format import pack, unpack
-from scheduler.core.broker.storage.places import of_priority
-from scheduler.core.broker.storage.records import Acks, DeleteChunks, PutAcks
+from scheduler.core.broker.storage.format import unpack
 from scheduler.storage import keys
 from scheduler.storage.replica.fold import Fold
-from tests.support.broker_term import PREFIX, BrokerTerm, leading
-
-UID = QueueUid("00000000000000a1")
-OTHER = QueueUid("00000000000000a2")
-P0 = of_priority(0)
-SESSION = SessionId("s")
-
-
-class Do(NamedTuple):
-    """An event whose effects a test says."""
-
-    out: BrokerEffects
-    token: Any = None
-
-
-class Script:
-    """A machine that does what its events say, and notes what comes back from the log."""
-
-    def __init__(self) -> None:
-        self.state = BrokerState()
-        self.stepped: list[Any] = []
-        self.on_chunks: Callable[[e.ChunksCommitted], BrokerEffects] = lambda event: BrokerEffects()
-
-    def step(self, event: Any, now: float) -> BrokerEffects:
-        self.stepped.append(event)
-        if isinstance(event, Do):
-            return event.out
-        if isinstance(event, e.ChunksCommitted):
-            return self.on_chunks(event)
-        if isinstance(event, ZeroDivisionError):
-            raise event
-        return BrokerEffects()
-
-
-def publish(first: int, count: int = 1, uid: QueueUid = UID, size: int = 10) -> fx.AddMessages:
-    return fx.AddMessages(uid, P0, [pack(first + n, 1.0, b"x" * size) for n in range(count)])
-
-
-def acks(cursor: int, uid: QueueUid = UID) -> fx.ChangeSubLog:
-    return fx.ChangeSubLog(uid, P0, (PutAcks(Acks(cursor, cursor)),))
-
-
-def asked(*writes: fx.Write, add: Sequence[fx.AddMessages] = ()) -> Callable[[Any], Do]:
-    """Makes an event that is answered with its own effects' number of writes."""
-
-    def make(token: Any) -> Do:
-        reply = fx.Reply(token, len(writes) + len(add))
-        return Do(BrokerEffects(list(writes), list(add), [reply]), token)
-
-    return make
-
-
-def deliver(number: int) -> fx.Deliver:
-    return fx.Deliver(SESSION, ConsumerNumber(number), ())
-
-
-async def stored(term: BrokerTerm, uid: QueueUid = UID) -> dict[bytes, bytes]:
-    """What is below `mq/<uid>/`."""
-    place = PREFIX + keys.message_queue_messages(uid)
-    found = await term.etcd.range(Range(place, place + b"z"))
-    return {kv.key.removeprefix(place): kv.value for kv in found.kvs}
+from tests.support.broker_script import (
+    OTHER,
+    P0,
+    UID,
+    Do,
+    Script,
+    acks,
+    asked,
+    deliver,
+    publish,
+    stored,
+    until,
+)
+from tests.support.broker_term import PREFIX, leading
 
 
 async def test_elected_is_the_first_event_and_orphans_are_deleted() -> None:
@@ -114,11 +62,15 @@ async def test_two_publishes_and_two_acks_of_one_turn_are_one_chunk_and_one_reco
             term.broker.call(asked(add=[publish(2, 3)])),
             term.broker.call(asked(acks(2))),
         )
-        assert answers == [1, 1, 1, 1]
+        assert list(answers) == [1, 1, 1, 1]
         assert term.journal.counters.txns == before + 1
         found = await stored(term)
         assert list(found) == [b"p00/acks", b"p00/c/000000000000"]
         assert [message.sequence for message in unpack(found[b"p00/c/000000000000"])] == [*range(5)]
+
+
+def _note(done: list[int], number: int, _token: asyncio.Future[object]) -> None:
+    done.append(number)
 
 
 async def test_events_of_one_call_share_an_entry_and_keep_their_order() -> None:
@@ -128,7 +80,7 @@ async def test_events_of_one_call_share_an_entry_and_keep_their_order() -> None:
         before = term.journal.counters.events
         tokens = [asyncio.get_running_loop().create_future() for _ in range(5)]
         for number, token in enumerate(tokens):
-            token.add_done_callback(lambda _, number=number: done.append(number))
+            token.add_done_callback(partial(_note, done, number))
         term.broker.handle(asked(add=[publish(n)])(token) for n, token in enumerate(tokens))
         await asyncio.gather(*tokens)
         assert term.journal.counters.events == before + 1
@@ -205,7 +157,7 @@ async def test_many_writes_of_one_turn_are_several_txns() -> None:
         uids = [QueueUid(f"{n:016x}") for n in range(40)]
         tokens = [term.broker.ask(asked(add=[publish(0, 1, uid)])) for uid in uids]
         answers = await asyncio.gather(*tokens)
-        assert answers == [1] * 40
+        assert list(answers) == [1] * 40
         for uid in uids:
             assert len(await stored(term, uid)) == 1
 
@@ -320,113 +272,6 @@ async def test_whoever_waits_at_the_end_of_a_term_gets_unavailable() -> None:
             await term.broker.ask(asked())
         with pytest.raises(QuorateError):
             await term.broker.room()
-
-
-# -- space
-
-
-async def test_messages_are_refused_before_etcd_is_full() -> None:
-    async with leading(MemoryEtcd(), machine=(script := Script())) as term:
-        term.full = "etcd holds too much"
-        with pytest.raises(QuorateError) as caught:
-            await term.broker.call(asked(add=[publish(0)]), 10, publishes=True)
-        assert caught.value.reason == "ETCD_SPACE_LOW"
-        assert script.stepped == [e.Elected()]
-        # What frees space is not.
-        assert await term.broker.call(asked(acks(1))) == 1
-
-
-async def test_the_machine_knows_what_etcd_has_room_for() -> None:
-    async with leading(MemoryEtcd(), machine=(script := Script())) as term:
-        await term.journal.flush()
-        assert script.state.space is Space.PLENTY
-        term.plenty = False
-        term.broker.handle([e.TimePassed()])
-        assert script.state.space is Space.NO_MERGES
-
-
-async def test_without_space_chunks_that_are_acknowledged_go_all_the_same() -> None:
-    etcd = MemoryEtcd()
-    async with leading(etcd, machine=(script := Script())) as term:
-        await term.broker.call(asked(add=[publish(0, 2)]))
-        etcd.no_space = True
-        stuck = term.broker.ask(asked(add=[publish(2)]))
-        async with asyncio.timeout(10):
-            while not term.journal.no_space:
-                await asyncio.sleep(0.01)
-            # A whole chunk, and the record that says so.
-            writes = (DeleteChunks(0, 0, False), PutAcks(Acks(2, 2)))
-            acked = term.broker.ask(asked(fx.ChangeSubLog(UID, P0, writes)))
-            while await stored(term):
-                await asyncio.sleep(0.01)
-        assert script.state.space is Space.NONE
-        # Its record waits for space, as what was published does.
-        assert not acked.done()
-        assert not stuck.done()
-        with pytest.raises(QuorateError) as caught:
-            await term.broker.call(asked(add=[publish(3)]))
-        assert caught.value.reason == "ETCD_SPACE_LOW"
-        etcd.no_space = False
-        assert [await stuck, await acked] == [1, 1]
-        assert list(await stored(term)) == [b"p00/acks", b"p00/c/000000000002"]
-
-
-# -- chunks that are read
-
-
-async def test_chunks_are_read_and_one_that_is_gone_is_none() -> None:
-    async with leading(MemoryEtcd(), machine=(script := Script())) as term:
-        await term.broker.call(asked(add=[publish(0, 2)]))
-        load = fx.LoadChunks(((UID, P0, 0), (UID, P0, 7)))
-        term.broker.handle([Do(BrokerEffects(now=[load]))])
-        found = await until(script, e.ChunkLoaded, 2)
-        assert {event.first: event.value is None for event in found} == {0: False, 7: True}
-
-
-async def test_a_read_that_fails_is_made_again() -> None:
-    etcd = Failing(3)
-    async with leading(etcd, machine=(script := Script())) as term:
-        await term.broker.call(asked(add=[publish(0, 2)]))
-        etcd.fails = True
-        term.broker.handle([Do(BrokerEffects(now=[fx.LoadChunks(((UID, P0, 0),))]))])
-        (event,) = await until(script, e.ChunkLoaded, 1)
-        assert [message.sequence for message in unpack(event.value)] == [0, 1]
-        assert etcd.left == 0
-
-
-async def test_chunks_to_merge_come_as_one_event() -> None:
-    async with leading(MemoryEtcd(), machine=(script := Script())) as term:
-        for first in range(40):
-            await term.broker.call(asked(add=[publish(first)]))
-        read = fx.ReadToMerge(UID, P0, [*range(39), 99])
-        term.broker.handle([Do(BrokerEffects(now=[read]))])
-        (event,) = await until(script, e.MergeRead, 1)
-        assert [first for first, _ in event.chunks] == [*range(39)]
-
-
-class Failing(MemoryEtcd):
-    """A store whose reads in Txns fail so many times, from when a test says."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__()
-        self.left = left
-        self.fails = False
-
-    async def txn(self, compares: Any, success: Any, failure: Any = (), **options: Any) -> Any:
-        if self.fails and self.left and all(isinstance(op, Range) for op in success):
-            self.left -= 1
-            raise EtcdUnavailable("away")
-        return await super().txn(compares, success, failure, **options)
-
-
-async def until(script: Script, kind: type, count: int) -> list[Any]:
-    """Wait until so many events of a kind were stepped."""
-    async with asyncio.timeout(10):
-        while True:
-            found = [event for event in script.stepped if type(event) is kind]
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.01)
 
 
 # -- time

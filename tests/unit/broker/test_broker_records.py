@@ -324,7 +324,7 @@ def test_without_space_an_event_that_only_deletes_goes_ahead_as_a_whole() -> Non
 
 
 def test_an_event_that_deletes_a_queue_writes_nothing_into_it() -> None:
-    writes = [
+    writes: list[fx.Write] = [
         fx.ChangeSubLog(UID, P0, (PutAcks(Acks(5, 5)),)),
         fx.DropMessageQueue(UID),
     ]
