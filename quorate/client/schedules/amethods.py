@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
-from quorate.client.schedules.requests import Requests, ScheduledWork
+from quorate.client.schedules.requests import MOST_TRIES, Requests, ScheduledWork
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.rpcs import (
     CREATE_SCHEDULE,
@@ -22,13 +22,13 @@ from quorate.client.transport.rpcs import (
     UPDATE_SCHEDULE,
     new_request_id,
 )
-from quorate.client.work.options import TaskOptions
+from quorate.client.work.options import OptionArgs, TaskOptions
 from quorate.client.work.schedules import (
     Overlap,
     ScheduleArgs,
 )
 from quorate.client.work.texts import text_of
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import schedule_pb2 as pb
 
 
@@ -79,9 +79,21 @@ class AsyncSchedules:
         kwargs: Mapping[str, Any] | None = None,
         etag: str = "",
         queue: str = "",
+        options: OptionArgs | None = None,
         **when: Unpack[ScheduleArgs],
     ) -> pb.Schedule:
         """As `Schedules.update`."""
+        if options:
+            if work is not None:
+                raise invalid("options", "of new work come from the client: client.options(...)")
+            for left in reversed(range(MOST_TRIES)):
+                there = await self.get(name)
+                asked = self._requests.update_options(there, options, etag, queue, when)
+                try:
+                    return (await self._calls.call(UPDATE_SCHEDULE, asked)).schedule
+                except QuorateError as error:
+                    if etag or not left or error.code is not grpc.StatusCode.ABORTED:
+                        raise
         request = self._requests.update(name, work, args, kwargs, etag, queue, when)
         return (await self._calls.call(UPDATE_SCHEDULE, request)).schedule
 

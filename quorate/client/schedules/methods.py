@@ -17,7 +17,7 @@ from typing import Any, Unpack
 import grpc
 
 from quorate.client.handle import TaskHandle
-from quorate.client.schedules.requests import Requests, ScheduledWork
+from quorate.client.schedules.requests import MOST_TRIES, Requests, ScheduledWork
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import (
     CREATE_SCHEDULE,
@@ -30,13 +30,13 @@ from quorate.client.transport.rpcs import (
     UPDATE_SCHEDULE,
     new_request_id,
 )
-from quorate.client.work.options import TaskOptions
+from quorate.client.work.options import OptionArgs, TaskOptions
 from quorate.client.work.schedules import (
     Overlap,
     ScheduleArgs,
 )
 from quorate.client.work.texts import text_of
-from quorate.runtime.errors import QuorateError
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import schedule_pb2 as pb
 
 
@@ -99,6 +99,7 @@ class Schedules:
         kwargs: Mapping[str, Any] | None = None,
         etag: str = "",
         queue: str = "",
+        options: OptionArgs | None = None,
         **when: Unpack[ScheduleArgs],
     ) -> pb.Schedule:
         """Change what is given; the rest stays. Ticks that were due and have not run are missed.
@@ -106,7 +107,21 @@ class Schedules:
         Args:
             etag: of the schedule as it was read: another change since is ABORTED.
             queue: where the tasks of later runs go; where they went when empty.
+            options: of the tasks of later runs, such as {"retries": 3}; the others stay, and an
+                empty value removes one. Not with `work`, whose options are those of the client, and
+                not of graphs. The schedule is read for it; a change by others meanwhile stays.
         """
+        if options:
+            if work is not None:
+                raise invalid("options", "of new work come from the client: client.options(...)")
+            for left in reversed(range(MOST_TRIES)):
+                there = self.get(name)
+                request = self._requests.update_options(there, options, etag, queue, when)
+                try:
+                    return self._calls.call(UPDATE_SCHEDULE, request).schedule
+                except QuorateError as error:
+                    if etag or not left or error.code is not grpc.StatusCode.ABORTED:
+                        raise
         request = self._requests.update(name, work, args, kwargs, etag, queue, when)
         return self._calls.call(UPDATE_SCHEDULE, request).schedule
 

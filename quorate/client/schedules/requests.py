@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -14,7 +14,7 @@ from quorate.client.jobs.specs import ArraySpec, array_of
 from quorate.client.transport.rpcs import (
     new_request_id,
 )
-from quorate.client.work.options import TaskOptions
+from quorate.client.work.options import OptionArgs, TaskOptions
 from quorate.client.work.schedules import (
     DECLARED,
     Declared,
@@ -24,6 +24,7 @@ from quorate.client.work.schedules import (
     overlap_policy,
     spec_of,
 )
+from quorate.client.work.spec_changes import put_options
 from quorate.client.work.specs import command_spec, python_spec
 from quorate.client.work.texts import text_of
 from quorate.runtime.errors import invalid
@@ -31,6 +32,8 @@ from quorate.v1 import job_pb2, task_pb2
 from quorate.v1 import schedule_pb2 as pb
 
 T = TypeVar("T", str, bytes)
+# Changes by others in a row after which an update of options is given up.
+MOST_TRIES: Final = 8
 Specs = task_pb2.TaskSpec | job_pb2.JobSpec
 ScheduledWork = Callable[..., Any] | str | Sequence[str] | Specs | Plan
 """A function, the `module:qualname` of one, a program with its arguments, a graph that was built,
@@ -90,6 +93,30 @@ class Requests:
             update_mask=FieldMask(paths=paths),
             request_id=new_request_id(),
         )
+
+    def update_options(
+        self,
+        there: pb.Schedule,
+        options: OptionArgs,
+        etag: str,
+        queue: str,
+        when: ScheduleArgs,
+    ) -> pb.UpdateScheduleRequest:
+        """As `update`: the runs as they are there, with other options.
+
+        Refused (ABORTED) when the schedule has changed meanwhile.
+        """
+        spec, now = there.spec, time.time()
+        runs: Specs = spec.job if spec.HasField("job") else spec.task
+        if isinstance(runs, task_pb2.TaskSpec):
+            put_options(runs, options, now)
+        elif runs.HasField("graph"):
+            raise invalid("options", "are those of the graph's tasks; give the changed graph")
+        else:
+            put_options(runs.template, options, now)
+            if runs.HasField("reduce"):
+                put_options(runs.reduce.template, options, now)
+        return self.update(there.name, runs, (), None, etag or there.etag, queue, when)
 
     def declared(self, function: Any) -> pb.CreateScheduleRequest:
         """The request that creates what `@quorate.schedule` says about a function."""
