@@ -5,6 +5,7 @@ import json
 import pytest
 
 from quorate.cli.app import run
+from quorate.cli.exits import NOT_FOUND
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 
 
@@ -52,6 +53,14 @@ def test_a_filter_says_how_many_there_are_and_cancels_with_yes(quorate, cluster)
     assert quorate("cancel", "--queue", "default")[:2] == (0, "0 scheduled or pending\n")
     states = [list(request.states) for request in cluster.bulk_cancels]
     assert states == [[3], [3], []]
+
+
+def test_many_subtasks_are_one_call_too(quorate, cluster):
+    ids = [f"{'a' * 32}.{index}" for index in range(12)]
+    assert quorate("cancel", *ids)[0] == NOT_FOUND
+    assert list(cluster.bulk_cancels[-1].ids) == ids
+    assert quorate("retry", *ids)[0] == NOT_FOUND
+    assert list(cluster.bulk_retries[-1].ids) == ids
 
 
 def test_many_ids_are_one_call_and_one_line(quorate, cluster):

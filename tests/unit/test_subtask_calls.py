@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, job_pb2, node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
+from scheduler.storage import keys
 from tests.support.chunk_agent import ChunkAgent, Outcome
 from tests.unit.test_jobs_api import Api, leading, refused
 
@@ -187,3 +189,66 @@ async def test_one_subtask_is_retried_and_cancelled():
         agent.hold.clear()
         finished = await api.wait(other.id)
         assert (finished.counts.cancelled, finished.counts.succeeded) == (1, 98)
+
+
+async def test_many_subtasks_are_cancelled_and_retried_by_one_call():
+    async with leading() as (api, agent):
+        agent.hold.set()
+        job = await api.create(count=50, max_parallel=1)
+        while not agent.assigned:
+            await asyncio.sleep(0.005)
+        ids = [f"{job.id}.{index}" for index in range(20, 50)]
+        count = pb.CancelTasksRequest(ids=[*ids, f"{job.id}.50"], validate_only=True)
+        counted = await api.call("CancelTasks", count)
+        assert (counted.cancelled, counted.not_found) == (30, 1)
+        done = await api.call("CancelTasks", pb.CancelTasksRequest(ids=ids, request_id="r"))
+        assert (done.cancelled, done.stopping, done.finished) == (30, 0, 0)
+        assert await api.call("CancelTasks", pb.CancelTasksRequest(ids=ids, request_id="r")) == done
+        agent.hold.clear()
+        assert (await api.wait(job.id)).counts.cancelled == 30
+        again = pb.RetryTasksRequest(ids=[*ids, f"{job.id}.0"], validate_only=True)
+        counted = await api.call("RetryTasks", again)
+        assert (counted.retried, counted.skipped) == (30, 1)
+        assert (await api.call("RetryTasks", pb.RetryTasksRequest(ids=ids))).retried == 30
+        assert (await api.wait(job.id)).counts.succeeded == 50
+        with pytest.raises(QuorateError) as error:
+            await api.call("RetryTasks", pb.RetryTasksRequest(ids=ids, max_rate=5))
+        assert (refused(error)[0], error.value.field) == ("INVALID_ARGUMENT", "max_rate")
+
+
+async def test_calls_about_many_whole_tasks_name_the_subtask_and_what_to_call_instead():
+    async with leading() as (api, _):
+        job = await api.create(count=2)
+        update = {"spec": {"priority": 1}}
+        # Subtasks that are not there are counted, as tasks are.
+        ids = [f"{job.id}.2", f"{job.id}.x"]
+        assert (await api.call("DeleteTasks", pb.DeleteTasksRequest(ids=ids))).not_found == 2
+        changed = await api.call("UpdateTasks", pb.UpdateTasksRequest(ids=ids, task=update))
+        assert changed.not_found == 2
+        ids = [f"{job.id}.2", f"{job.id}.1"]
+        for method, request, instead in (
+            ("DeleteTasks", pb.DeleteTasksRequest(ids=ids), "DeleteJob"),
+            ("UpdateTasks", pb.UpdateTasksRequest(ids=ids, task=update), "UpdateJob"),
+        ):
+            with pytest.raises(QuorateError) as error:
+                await api.call(method, request)
+            assert refused(error) == ("FAILED_PRECONDITION", "TASK_IS_SUBTASK")
+            assert (error.value.field, error.value.metadata["task"]) == ("ids[1]", ids[1])
+            assert instead in error.value.message
+
+
+async def test_many_subtasks_are_not_changed_while_an_older_scheduler_is_a_candidate():
+    async with leading() as (api, _):
+        job = await api.create(count=2)
+        kinds = set(keys.RECORD_KINDS) - {keys.SUBTASK_CHANGE}
+        record = CandidateRecord(name="s9", record_kinds=kinds)
+        key = api.replica.settings.prefix + keys.ELECTION + b"/7fffffff"
+        await api.replica.etcd.put(key, record.SerializeToString())
+        for method, request in (
+            ("CancelTasks", pb.CancelTasksRequest(ids=[f"{job.id}.1"])),
+            ("RetryTasks", pb.RetryTasksRequest(ids=[f"{job.id}.1"])),
+        ):
+            with pytest.raises(QuorateError) as error:
+                await api.call(method, request)
+            assert error.value.reason == "SCHEDULER_TOO_OLD"
+            assert error.value.metadata["kind"] == keys.SUBTASK_CHANGE

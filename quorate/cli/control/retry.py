@@ -19,7 +19,7 @@ from quorate.client.mapping.counts import Retried
 from quorate.runtime.errors import invalid
 from quorate.v1 import task_pb2
 
-# Beyond, one call retries all, and one line says what became of them; but subtasks go one by one.
+# Beyond, one call retries all, and one line says what became of them.
 _ONE_BY_ONE = 10
 _STATES = ("failed", "cancelled", "expired")
 _DEAD = ("failed", "expired")
@@ -84,8 +84,7 @@ def retry(
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
-        few = len(ids) <= _ONE_BY_ONE and not as_json
-        if not rate and (few or any("." in one for one in ids)):
+        if not rate and len(ids) <= _ONE_BY_ONE and not as_json:
             return each(ids, lambda id: _again(client, id))
         counts = client.retry_tasks([task_id(client, id) for id in ids], rate=rate)
         print_retried(counts, "will run again", as_json=as_json)

@@ -20,7 +20,7 @@ from quorate.client.handle import TaskHandle
 from quorate.client.mapping.counts import Cancelled
 from quorate.runtime.errors import QuorateError, invalid
 
-# Beyond, one call cancels all, and one line says what became of them; but subtasks go one by one.
+# Beyond, one call cancels all, and one line says what became of them.
 _ONE_BY_ONE = 10
 # A filter that matches everything has to name all states.
 _LIVE = ("scheduled", "pending", "running")
@@ -79,7 +79,7 @@ def cancel(
             "ID",
             "give ids, or choose tasks by --queue, --state or --search, or all of them by --all",
         )
-    if ids and ((len(ids) <= _ONE_BY_ONE and not as_json) or any("." in one for one in ids)):
+    if ids and len(ids) <= _ONE_BY_ONE and not as_json:
         return each(ids, lambda id: _cancel(client.get(task_id(client, id))))
     if ids:
         counts = client.cancel_tasks([task_id(client, id) for id in ids])

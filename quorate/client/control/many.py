@@ -38,7 +38,8 @@ class ManyTasks:
         What is finished or unknown is counted and is no error.
 
         Args:
-            tasks: handles or ids, any number; without them the filter says which are meant.
+            tasks: handles or ids, any number, also of subtasks (`<job>.<index>`); without them the
+                filter says which are meant.
             queue, text: as `tasks` has them. Tasks created after this call began are left out.
             states: only in these, such as "pending"; of `tasks` too. Any that is not finished when
                 empty.
@@ -72,6 +73,7 @@ class ManyTasks:
                 failed and expired tasks, and of `tasks` all three are retried.
             error_group: tasks of this group of `dead_letters`; a filter by itself.
             rate: tasks a second that may start; 0: all at once. The others are SCHEDULED meanwhile.
+                Not with subtasks.
 
         Raises QuorateError: INVALID_ARGUMENT where both or neither are given.
         """

@@ -7,7 +7,7 @@ uncommitted is visible.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Final
@@ -284,12 +284,19 @@ class TaskCalls:
         return pb.CancelTaskResponse(task=await self._tasks.as_known(answer))
 
     async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> Message:
+        await self._require_for_subtasks(request.ids)
         return await cancel_tasks(self._driver, self._lane, request, context)
 
     async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> Message:
         if not request.validate_only:
             await self._candidates.require_for_retries()
+        await self._require_for_subtasks(request.ids)
         return await retry_tasks(self._driver, self._lane, request, context)
+
+    async def _require_for_subtasks(self, ids: Iterable[str]) -> None:
+        """Return when every scheduler knows of subtasks that change alone, where some are named."""
+        if any(map(is_subtask, ids)):
+            await self._candidates.require(SUBTASK_CHANGE)
 
     async def PauseTask(self, request: pb.PauseTaskRequest, context: Context) -> Message:
         await refuse_subtask(self._subtasks, request.id, "PauseJob pauses its job {job!r}")

@@ -10,6 +10,7 @@ from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.arrays.spec import JobSpec
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import (
+    BulkDone,
     JobItemsKnown,
     JobItemsOverlap,
     JobKnown,
@@ -18,7 +19,7 @@ from scheduler.core.model.answers import (
 )
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
-from scheduler.core.values import JobState
+from scheduler.core.values import BulkAct, JobState
 from tests.simulation.calls.limits import ARRAYS, WORK
 from tests.support.core_jobs import job_spec, updating
 
@@ -150,6 +151,10 @@ class JobCalls:
             job = rng.choice(self.jobs[-_RECENT:] if cancels else bad)
             task = TaskId(f"{job}.{rng.choice([0, 1, 2, 5, 29, 100])}")
             request = self._callers.request(b"subtask")
+            if rng.random() < 0.3:
+                many = tuple(TaskId(f"{job}.{index}") for index in range(rng.choice([3, 20])))
+                self._control_many(many, BulkAct.CANCEL if cancels else BulkAct.RETRY)
+                return
 
             async def whole() -> None:
                 answer = await self._callers.call(
@@ -162,6 +167,19 @@ class JobCalls:
                 assert isinstance(answer, TaskKnown | Rejection), answer
 
             self._callers.begin(whole)
+
+    def _control_many(self, tasks: tuple[TaskId, ...], act: BulkAct) -> None:
+        """Cancel or retry many subtasks by one call."""
+        request = self._callers.request(b"subtasks")
+
+        async def whole() -> None:
+            answer = await self._callers.call(
+                lambda _, token: e.BulkAsked(tasks, frozenset(), request, token, act=act)
+            )
+            assert isinstance(answer, BulkDone), answer
+            assert sum(answer.counts) == len(tasks), answer
+
+        self._callers.begin(whole)
 
     def control(self, job: TaskId, how: str) -> None:
         """Ask one thing of a job."""

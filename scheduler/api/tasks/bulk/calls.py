@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import filterfalse
 from typing import Final
 
 from quorate.runtime.errors import invalid, not_found, precondition
@@ -10,11 +12,13 @@ from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import SpecCheck
+from scheduler.api.subtask_place import is_subtask
 from scheduler.api.tasks import validate
 from scheduler.api.tasks.bulk.find import BulkCall, bulk
 from scheduler.api.tasks.bulk.updates import spec_update
 from scheduler.api.validate import required
 from scheduler.api.views import instant
+from scheduler.core.handlers.bulk import subtasks
 from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, REFUSED, SKIPPED, UPDATED
 from scheduler.core.model.state import State
 from scheduler.core.values import DEAD, FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
@@ -57,6 +61,8 @@ async def retry_tasks(
         "to retry all failed tasks set states to FAILED and EXPIRED",
     )
     rate = validate.rate(request.max_rate)
+    if rate and (found := next(filter(is_subtask, request.ids), "")):
+        raise invalid("max_rate", f"cannot be set with ids of subtasks, such as {found[:80]!r}")
     answer = await bulk(_RETRY, driver, lane, request, states, context, rate=rate)
     retried, not_finished, skipped, not_found, over_quota = answer.counts
     view = pb.RetryTasksResponse(
@@ -209,10 +215,13 @@ def _count_updated(
 def _count_cancelled(
     state: State, tasks: list[TaskId], states: frozenset[TaskState]
 ) -> tuple[int, ...]:
+    counts = [0] * 5
     waiting = running = finished = unknown = skipped = 0
     for task in tasks:
         row = state.tasks.get(task)
-        if row is None:
+        if is_subtask(task):
+            counts[subtasks.cancel_outcome(state, task, states)] += 1
+        elif row is None:
             finished += task in state.finished
             unknown += task not in state.finished
         elif states and row.state not in states:
@@ -221,11 +230,11 @@ def _count_cancelled(
             running += 1
         else:
             waiting += 1
-    return (waiting, running, finished, unknown, skipped)
+    return tuple(map(int.__add__, counts, (waiting, running, finished, unknown, skipped)))
 
 
 def _count_finished(
-    state: State, tasks: list[TaskId], states: frozenset[TaskState]
+    state: State, tasks: Iterable[TaskId], states: frozenset[TaskState]
 ) -> tuple[int, int, int, int]:
     """Those meant, not finished, in other states, not on record."""
     meant = live = skipped = unknown = 0
@@ -244,7 +253,10 @@ def _count_finished(
 def _count_retried(
     state: State, tasks: list[TaskId], states: frozenset[TaskState]
 ) -> tuple[int, ...]:
-    return (*_count_finished(state, tasks, states or RETRIABLE), 0)
+    counts = [*_count_finished(state, filterfalse(is_subtask, tasks), states or RETRIABLE), 0]
+    for task in filter(is_subtask, tasks):
+        counts[subtasks.retry_outcome(state, task, states)] += 1
+    return tuple(counts)
 
 
 def _count_deleted(
@@ -255,5 +267,11 @@ def _count_deleted(
 
 _CANCEL: Final = BulkCall("CancelTasks", "cancel", BulkAct.CANCEL, _LIVE, _count_cancelled)
 _RETRY: Final = BulkCall("RetryTasks", "retry", BulkAct.RETRY, DEAD, _count_retried)
-_UPDATE: Final = BulkCall("UpdateTasks", "update", BulkAct.UPDATE, WAITING, _count_updated)
-_DELETE: Final = BulkCall("DeleteTasks", "delete", BulkAct.DELETE, FINISHED, _count_deleted)
+_UPDATE: Final = BulkCall(
+    *("UpdateTasks", "update", BulkAct.UPDATE, WAITING, _count_updated),
+    instead="UpdateJob changes its job {job!r}",
+)
+_DELETE: Final = BulkCall(
+    *("DeleteTasks", "delete", BulkAct.DELETE, FINISHED, _count_deleted),
+    instead="DeleteJob deletes its whole job {job!r}",
+)

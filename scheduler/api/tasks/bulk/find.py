@@ -10,21 +10,26 @@ A repeat finds only what its first try left: the record of the call says how far
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import grpc
+
 from quorate.runtime import errors
+from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import QueueName, TaskId, is_task_id
 from scheduler.api import page_tokens
 from scheduler.api.asking import ask, audited
 from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Context
+from scheduler.api.subtask_place import is_subtask
 from scheduler.api.tasks import validate
 from scheduler.api.validate import queue_name
 from scheduler.core.handlers import requests
 from scheduler.core.handlers.requests import TASKS_SCOPE
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone
+from scheduler.core.model.jobs.subtasks import find as find_subtask
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.rows import DedupRow
 from scheduler.core.model.state import State
@@ -44,6 +49,7 @@ class BulkCall(NamedTuple):
         kind: of its page tokens.
         found: the states in which a filter finds tasks when the request names none.
         expect: what it would come to, of the tasks named and the states asked for.
+        instead: what to do with a subtask, `{job}` for the id of its job; empty: it takes subtasks.
     """
 
     method: str
@@ -51,6 +57,7 @@ class BulkCall(NamedTuple):
     act: BulkAct
     found: frozenset[TaskState]
     expect: Callable[[State, list[TaskId], frozenset[TaskState]], tuple[int, ...]]
+    instead: str = ""
 
 
 class BulkAnswer(NamedTuple):
@@ -101,6 +108,8 @@ async def bulk(
     """
     weight = request.ByteSize()
     asked = audited(call.method, request, context)
+    if call.instead:
+        await _refuse_subtasks(driver, request.ids, call.instead)
     if not request.ids:
         states = states or call.found
     words = validate.search_words(request.text)
@@ -150,6 +159,24 @@ async def bulk(
         assert isinstance(reply, BulkDone)
         answer = reply
     return BulkAnswer(answer.counts, _next_token(call, key, rate, answer), answer.last_start)
+
+
+async def _refuse_subtasks(driver: Driver, ids: Sequence[str], instead: str) -> None:
+    """Refuse subtasks that are there. Raises QuorateError: FAILED_PRECONDITION that names the first
+    one."""
+    for place, task in enumerate(ids):
+        if not is_subtask(task):
+            continue
+        job, position = find_subtask(driver.state, task)
+        if job is not None and position >= 0:
+            await driver.readable()
+            raise QuorateError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "TASK_IS_SUBTASK",
+                f"ids[{place}]: task {task!r} is a subtask; {instead.format(job=job.id)}",
+                field=f"ids[{place}]",
+                metadata={"task": task},
+            )
 
 
 def _page_start(call: BulkCall, key: tuple[object, ...], token: str) -> tuple[str | None, float]:

@@ -14,7 +14,7 @@ from scheduler.core.model.rows import FinishedRow
 from scheduler.core.model.state import State
 
 # Places in the counts of CancelTasks: those of its answer.
-_CANCELLED, _STOPPING, _FINISHED, _CANCEL_NOT_FOUND, _CANCEL_SKIPPED = range(5)
+CANCELLED, STOPPING, FINISHED, CANCEL_NOT_FOUND, CANCEL_SKIPPED = range(5)
 # Of DeleteTasks.
 _DELETED, _NOT_FINISHED, _SKIPPED, _NOT_FOUND = range(4)
 # Two deletions.
@@ -39,11 +39,11 @@ def _cancel(
 ) -> int:
     row = state.tasks.get(task)
     if row is None:
-        return _FINISHED if task in state.finished else _CANCEL_NOT_FOUND
+        return FINISHED if task in state.finished else CANCEL_NOT_FOUND
     if event.asked.states and row.state not in event.asked.states:
-        return _CANCEL_SKIPPED
+        return CANCEL_SKIPPED
     cancel_live(state, row, now, out)
-    return _STOPPING if task in state.tasks else _CANCELLED
+    return STOPPING if task in state.tasks else CANCELLED
 
 
 def _weigh_delete(state: State, task: TaskId, record: TaskRecorded | None) -> int:

@@ -19,8 +19,9 @@ from typing import Final
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.handlers import audit, requests
-from scheduler.core.handlers.bulk import acts, retry, update
+from scheduler.core.handlers.bulk import acts, retry, subtasks, update
 from scheduler.core.handlers.bulk.act import Act
+from scheduler.core.handlers.bulk.subtasks import Touched
 from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
 from scheduler.core.model.answers import BulkDone, Rejection, no_queue
 from scheduler.core.model.effects import Effects
@@ -32,6 +33,9 @@ from scheduler.core.values import BulkAct, Change
 
 # Writes of a task that goes to another queue: of both queues, its window's, what it pushes out.
 _MOVE_WRITES: Final = 5
+# Writes of a task, and of a subtask with which its job and the graph of that end.
+_WRITES_A_TASK: Final = 2
+_SUBTASK_WRITES: Final = 6
 _ACTS: Final[Mapping[BulkAct, Act]] = {
     BulkAct.CANCEL: acts.CANCEL,
     BulkAct.DELETE: acts.DELETE,
@@ -97,21 +101,33 @@ def on_bulk_continued(
 ) -> None:
     asked, place = event.asked, event.place
     act, found = _ACTS[asked.act], event.found or {}
-    size, sums = 0, list(event.counts)
+    size, sums, touched = 0, list(event.counts), Touched()
     most_tasks, most_bytes = limits.part(small=event.small)
     if asked.update is not None and asked.update.queue:
         most_tasks = max(1, most_tasks // _MOVE_WRITES)
+    # Subtasks of the same block or chunk write it once; each of another one writes more.
+    most_writes = _WRITES_A_TASK * most_tasks - _SUBTASK_WRITES
     last = min(event.until if asked.act.reads else len(asked.tasks), place + most_tasks)
     while place < last:
         task = asked.tasks[place]
         record = found.get(task)
-        size += act.weigh(state, task, record)
+        is_subtask = asked.act in subtasks.ACTS and subtasks.is_subtask(task)
+        size += subtasks.BYTES if is_subtask else act.weigh(state, task, record)
         if asked.update is not None:
             size += asked.update.size
         if size > most_bytes and place > event.place:
             break
-        sums[act.perform(state, limits, event, task, record, sums, now, out)] += 1
+        if not is_subtask:
+            outcome = act.perform(state, limits, event, task, record, sums, now, out)
+        elif len(out.writes) > most_writes and place > event.place:
+            break
+        else:
+            outcome = subtasks.perform(
+                state, limits, asked.act, asked.states, task, touched, now, out
+            )
+        sums[outcome] += 1
         place += 1
+    touched.order(state, out)
     counts = tuple(sums)
     _note(state, limits, event, counts, now, out)
     known = _came_to(state, event, counts, place, now, out)

@@ -24,10 +24,10 @@ from scheduler.core.model.events import BulkAsked, BulkContinued, TaskRecorded
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.values import RETRIABLE, is_due
+from scheduler.core.values import RETRIABLE, JobState, is_due
 
 # Places in the counts: those of the answer.
-_RETRIED, _NOT_FINISHED, _SKIPPED, _NOT_FOUND, _OVER_QUOTA = range(5)
+RETRIED, NOT_FINISHED, SKIPPED, NOT_FOUND, OVER_QUOTA = range(5)
 
 
 def reopen(
@@ -106,6 +106,19 @@ def part_of_job(job: JobRow) -> Rejection | None:
     )
 
 
+def finished(job: JobRow) -> Rejection:
+    """What a job that is over is not good for."""
+    state = job.state if job.finished else job.ending
+    assert isinstance(state, JobState)
+    return Rejection(
+        ErrorKind.PRECONDITION,
+        "JOB_FINISHED",
+        f"job {job.id!r} is already {state.name}" if job.finished else f"job {job.id!r} is ending",
+        "job",
+        job.id,
+    )
+
+
 def incomplete(job: JobRow) -> Rejection:
     """What a graph that was cancelled while it was being created is not good for."""
     return Rejection(
@@ -126,7 +139,7 @@ def start_of(asked: BulkAsked, began: float, retried: int) -> float:
 
 def last_start(asked: BulkAsked, began: float, counts: tuple[int, ...]) -> float:
     """When the last of the retried tasks becomes PENDING; 0.0 without a rate, or without one."""
-    retried = counts[_RETRIED] if counts else 0
+    retried = counts[RETRIED] if counts else 0
     if not asked.rate or not retried:
         return asked.start
     return start_of(asked, began, retried - 1)
@@ -151,24 +164,24 @@ def _retry(
 ) -> int:
     done = state.finished.get(task)
     if done is None:
-        return _NOT_FINISHED if task in state.tasks else _NOT_FOUND
+        return NOT_FINISHED if task in state.tasks else NOT_FOUND
     if done.state not in (event.asked.states or RETRIABLE):
-        return _SKIPPED
+        return SKIPPED
     if record is None:
         # Deleted since it was read, and made anew: nothing that an id can be.
-        return _NOT_FOUND
+        return NOT_FOUND
     if record.spec.replica is not None or refuse_member(done) is not None:
-        return _SKIPPED
+        return SKIPPED
     if (
         refuse_unknown(state, record.spec.limits)
         or refuse_duplicate(state, done.queue, (record.spec,), retried=True)
         or refuse_longer(done.queue, 1)
         or refuse_created(state, limits, done.queue.usage, done.creator.name, 1, 0)
     ):
-        return _OVER_QUOTA
-    start = start_of(event.asked, event.began, counts[_RETRIED])
+        return OVER_QUOTA
+    start = start_of(event.asked, event.began, counts[RETRIED])
     reopen(state, done, record, 0.0 if is_due(start, now) else start, now, out)
-    return _RETRIED
+    return RETRIED
 
 
 RETRY: Final = Act(5, 1, _weigh, _retry)

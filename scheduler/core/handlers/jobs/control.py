@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.bulk.retry import incomplete, part_of_job
+from scheduler.core.handlers.bulk.retry import finished, incomplete, part_of_job
 from scheduler.core.handlers.chunks.giving import recall_all
 from scheduler.core.handlers.chunks.reduces import latest
 from scheduler.core.handlers.finishing import move_on
-from scheduler.core.handlers.jobs.creation import finished
 from scheduler.core.handlers.jobs.graphs import drop_graph
 from scheduler.core.handlers.jobs.parts import cancel, dropped
 from scheduler.core.handlers.limits.unique import of_node, refuse_key

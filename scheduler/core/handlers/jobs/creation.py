@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from scheduler.core.arrays.spec import GraphArray
 from scheduler.core.graphs.members import Coming, Members
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.bulk.retry import part_of_job
+from scheduler.core.handlers.bulk.retry import finished, part_of_job
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.jobs.graphs import (
     array_coming,
@@ -48,7 +48,7 @@ from scheduler.core.model.jobs import moves
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import Change, JobState, TaskSpec
+from scheduler.core.values import Change, TaskSpec
 
 # Subtasks of one job.
 MOST_SUBTASKS = 10_000_000
@@ -282,16 +282,3 @@ def _closed(state: State, event: JobClosed, known: DedupRow) -> JobKnown:
 
 
 on_job_closed = Call(JOBS_SCOPE, _refuse_close, _close, _closed)
-
-
-def finished(job: JobRow) -> Rejection:
-    """What a job that is over is not good for."""
-    state = job.state if job.finished else job.ending
-    assert isinstance(state, JobState)
-    return Rejection(
-        ErrorKind.PRECONDITION,
-        "JOB_FINISHED",
-        f"job {job.id!r} is already {state.name}" if job.finished else f"job {job.id!r} is ending",
-        "job",
-        job.id,
-    )

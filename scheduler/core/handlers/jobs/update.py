@@ -6,9 +6,8 @@ for its failures, is decided in the same step."""
 from __future__ import annotations
 
 from scheduler.core.handlers import audit
-from scheduler.core.handlers.bulk.retry import part_of_job
+from scheduler.core.handlers.bulk.retry import finished, part_of_job
 from scheduler.core.handlers.chunks.ending import advance
-from scheduler.core.handlers.jobs.creation import finished
 from scheduler.core.handlers.requests import JOBS_SCOPE, Answer, Call
 from scheduler.core.model.answers import JobKnown, Rejection, no_job
 from scheduler.core.model.effects import Effects
