@@ -9,17 +9,20 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import quorate
 from quorate.client.errors import TaskFailed
+from quorate.client.graphs.handle import GraphHandle
 from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_local_cluster
 from quorate.local.plan import LocalPlan
 from quorate.runtime.errors import QuorateError
 from tests.support import tls
 from tests.support.local import running
+from tests.support.waiting import until
 
 LAYERS, WIDTH = 12, 100
 
@@ -103,8 +106,7 @@ def test_arrays_of_a_graph_go_on_at_the_next_leader(cluster: LocalCluster) -> No
         shell = graph.add_command(["sh", "-c", 'test "$N" = "[1,2]"'], inputs={"N": ones})
         job = graph.submit()
         array = job.array(second)
-        while array.job().counts.succeeded < 50:
-            time.sleep(0.01)
+        until(lambda: array.job().counts.succeeded >= 50, 60)
         kill_leader(client, cluster)
         done = job.wait(60)
         assert (job.status(), done.counts.succeeded, done.counts.failed) == ("FAILED", 8, 2)
@@ -135,6 +137,11 @@ def test_a_schedule_runs_a_graph(cluster: LocalCluster) -> None:
         client.schedules.delete("nightly-graph")
 
 
+def _has(job: GraphHandle, succeeded: float) -> bool:
+    """Whether so many tasks have succeeded."""
+    return job.job().counts.succeeded >= succeeded
+
+
 def test_a_graph_is_whole_while_leaders_and_a_node_are_killed(cluster: LocalCluster) -> None:
     with quorate.Client(data_dir=cluster.data_dir) as client:
         graph = client.options(crash_limit=10).graph("layers")
@@ -145,8 +152,8 @@ def test_a_graph_is_whole_while_leaders_and_a_node_are_killed(cluster: LocalClus
         job = graph.submit()
         size = len(graph.tasks)
         for number, share in enumerate((0.2, 0.5, 0.7)):
-            while job.job().counts.succeeded < share * size:
-                job.task(graph.tasks[int(share * size)]).wait(60)
+            job.task(graph.tasks[int(share * size)]).wait(60)
+            until(partial(_has, job, share * size), 60)
             if number == 1:
                 os.kill(process(cluster, "n2").pid, signal.SIGKILL)
             else:

@@ -15,6 +15,7 @@ from quorate.client.transport.discovery import LocalCluster, LocalProcess, read_
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import running
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,8 @@ def test_reading_goes_on_through_the_death_of_a_leader(
         return total
 
     job = client.map_reduce("builtins:int", None, reduce, count=20_000)
-    while not reached.exists():
-        assert not job.done()
+    until(lambda: reached.exists() or job.done(), 60)
+    assert reached.exists()
     leader = next(one.name for one in client.cluster().schedulers if one.leader)
     os.kill(process(cluster, leader).pid, signal.SIGKILL)
     go_on.touch()

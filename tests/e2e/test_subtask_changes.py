@@ -16,6 +16,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
 from tests.support import tls
 from tests.support.local import running
+from tests.support.waiting import async_until, until
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,7 @@ def test_what_a_caller_cancelled_stays_so_through_the_death_of_a_leader(
     with quorate.Client(data_dir=cluster.data_dir) as client:
         job = client.array(["sh", "-c", script], count=8)
         first = client.get(f"{job.id}.0")
-        while first.status() != "RUNNING":
-            pass
+        until(lambda: first.status() == "RUNNING", 60)
         assert first.cancel()
         assert client.get(f"{job.id}.5").cancel()
         kill_leader(client, cluster)
@@ -77,9 +77,12 @@ async def test_a_call_that_hangs_is_ended_and_its_neighbours_go_on(cluster: Loca
     async with quorate.AsyncClient(data_dir=cluster.data_dir) as client:
         job = await client.array(hang, range(200))
         one = client.get(f"{job.id}.40")
-        # The next one may wait behind it.
-        while (await job.job()).counts.succeeded < 198:
-            pass
+
+        async def rest_ended() -> bool:
+            # The next one may wait behind it.
+            return (await job.job()).counts.succeeded >= 198
+
+        await async_until(rest_ended, 60)
         assert await one.cancel()
         ended = await job.wait(60)
         assert (ended.counts.succeeded, ended.counts.cancelled) == (199, 1)

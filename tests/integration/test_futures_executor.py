@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 import quorate
-from tests.support.futures import environment, until
+from tests.support.futures import environment
 from tests.support.served import Served, served_by
+from tests.support.waiting import until
 
 served = served_by(nodes=1, slots=4)
 

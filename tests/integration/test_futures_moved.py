@@ -11,8 +11,9 @@ import quorate
 from quorate.client.transport.rpcs import CREATE_QUEUE, PAUSE_QUEUE, RESUME_QUEUE
 from quorate.v1 import queue_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from tests.support.futures import environment, until
+from tests.support.futures import environment
 from tests.support.served import Served, served_by
+from tests.support.waiting import until
 
 served = served_by(nodes=1, slots=4)
 

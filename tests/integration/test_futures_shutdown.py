@@ -14,8 +14,9 @@ import pytest
 import quorate
 from quorate.client.transport.rpcs import CREATE_QUEUE, PAUSE_QUEUE
 from quorate.v1 import queue_pb2, scheduler_pb2
-from tests.support.futures import environment, executor_threads, run_script, until
+from tests.support.futures import environment, executor_threads, run_script
 from tests.support.served import Served, served_by
+from tests.support.waiting import until
 
 served = served_by(nodes=1, slots=4)
 

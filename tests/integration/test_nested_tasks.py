@@ -16,9 +16,10 @@ from quorate.client.transport.rpcs import LIST_NODES
 from quorate.errors import QuorateError, TaskCancelled, TaskFailed
 from quorate.etcd.server.launcher import EtcdProcess
 from quorate.v1 import scheduler_pb2
-from tests.support.futures import environment, until
+from tests.support.futures import environment
 from tests.support.nested import parent_of_a_held_child
 from tests.support.served import Served, serve, served_by
+from tests.support.waiting import until
 
 SLOTS = 3
 # Seconds after which they have deadlocked.

@@ -18,6 +18,7 @@ from scheduler.storage import keys
 from tests.support.core import Cluster
 from tests.support.core_history import History
 from tests.support.core_history_base import QUEUES
+from tests.support.core_history_end import end_all
 from tests.support.same_state import differences, settle
 
 
@@ -163,27 +164,5 @@ def test_standbys_know_what_the_leader_knows_and_lead_on(seed: int):
         if history.rng.random() < 0.5:
             history.fail_over()
     # The last leader finishes everything.
-    c = history.cluster
-    for service in list(c.state.services):
-        c.delete_service(service)
-    for schedule in list(c.state.schedules.rows):
-        history.schedules.delete(schedule)
-    for queue in QUEUES:
-        c.pause(queue, False)
-    last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
-    for node in history.nodes.values():
-        node.lose()
-    # Also what was suspended, on nodes that are lost.
-    for task, row in list(c.state.tasks.items()):
-        if row.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
-    for _ in range(3_000):
-        if not c.state.tasks:
-            break
-        if last.has:
-            last.succeed(next(iter(last.has)))
-        else:
-            c.advance(5.0)
-    assert not c.state.tasks
-    assert not c.state.services
+    end_all(history)
     history.compare()

@@ -10,10 +10,11 @@ from quorate.v1 import job_pb2
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown
 from scheduler.core.model.schedules import Overlap
-from scheduler.core.values import TaskSpec, TaskState
+from scheduler.core.values import TaskSpec
 from tests.property.test_jobs_fold import JobsHistory
 from tests.support.core_graphs import CONDITIONS, Graphs, Shape
 from tests.support.core_history_base import CALLERS, QUEUES
+from tests.support.core_history_end import end_all
 from tests.support.core_jobs import job_spec
 from tests.support.core_specs import spec
 
@@ -174,39 +175,14 @@ def test_graphs_with_arrays_go_on_under_every_leader(seed: int, monkeypatch: pyt
         if history.rng.random() < 0.6:
             history.fail_over()
     # The last leader finishes everything.
-    c, jobs = history.cluster, history.jobs
-    for schedule in list(c.state.schedules.rows):
-        history.schedules.delete(schedule)
-    for queue in QUEUES:
-        c.pause(queue, False)
-    for row in list(c.state.jobs.values()):
+    for row in list(history.cluster.state.jobs.values()):
         if row.parent is None:
             many = sum(array.count for array in _arrays(row)) > 500
             if row.loading or many:
                 # Through a rate limit so many would take hours.
                 history.graphs.cancel(row.id)
             history.graphs.pause(row.id, paused=False)
-    last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
-    for node in history.nodes.values():
-        node.lose()
-    for task, waiting in list(c.state.tasks.items()):
-        if waiting.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
-    for _ in range(20_000):
-        if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
-            break
-        if c.parts:
-            c.step(c.parts.popleft())
-        elif not last.has:
-            c.advance(5.0)
-        for name in list(last.has):
-            if name in c.state.chunks:
-                jobs.succeed(last, name, 1e-3)
-            elif name in last.has:
-                last.succeed(name)
-    assert not c.state.tasks
-    assert not c.state.chunks
-    assert all(row.finished for row in c.state.jobs.values())
+    end_all(history, history.jobs)
     history.compare()
 
 

@@ -11,10 +11,11 @@ from quorate.runtime.ids import QueueName, TaskId
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown, Rejection
 from scheduler.core.model.rows import JobRow
-from scheduler.core.values import MemberOf, TaskSpec, TaskState
+from scheduler.core.values import MemberOf, TaskSpec
 from tests.support.core_graphs import Graphs
 from tests.support.core_history import History
 from tests.support.core_history_base import CALLERS, QUEUES
+from tests.support.core_history_end import end_all
 from tests.support.core_specs import spec
 from tests.support.same_state import differences, settle
 
@@ -186,31 +187,10 @@ def test_graphs_go_on_under_every_leader_and_standbys_know_them(
             history.fail_over()
     # The last leader finishes everything.
     c = history.cluster
-    for schedule in list(c.state.schedules.rows):
-        history.schedules.delete(schedule)
-    for queue in QUEUES:
-        c.pause(queue, False)
     for row in list(c.state.jobs.values()):
         if row.loading:
             history.graphs.cancel(row.id)
         history.graphs.pause(row.id, paused=False)
-    last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
-    for node in history.nodes.values():
-        node.lose()
-    # Also what was suspended, on nodes that are lost.
-    for task, waiting in list(c.state.tasks.items()):
-        if waiting.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
-    for _ in range(5_000):
-        if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
-            break
-        if c.parts:
-            c.step(c.parts.popleft())
-        elif not last.has:
-            c.advance(5.0)
-        for name in list(last.has):
-            last.succeed(name)
-    assert not c.state.tasks
+    end_all(history)
     assert not any(queue.coming_unique for queue in c.state.queues.values())
-    assert all(row.finished for row in c.state.jobs.values())
     history.compare()

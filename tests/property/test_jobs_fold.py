@@ -16,11 +16,12 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import JobKnown, TaskKnown
 from scheduler.core.model.events.calls import Parent
 from scheduler.core.model.rows import JobRow, TaskRow
-from scheduler.core.values import JobState, MemberOf, TaskState
+from scheduler.core.values import JobState, MemberOf
 from scheduler.storage import keys
 from scheduler.storage.records.job_results import origins
 from tests.support.core_history import History
 from tests.support.core_history_base import CALLERS, QUEUES
+from tests.support.core_history_end import end_all
 from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_node import FakeNode
 from tests.support.core_specs import spec
@@ -271,39 +272,12 @@ def test_what_is_accepted_stays_and_standbys_know_it(seed: int):
         if history.rng.random() < 0.6:
             history.fail_over()
     # The last leader finishes everything.
-    c, jobs = history.cluster, history.jobs
-    for service in list(c.state.services):
-        c.delete_service(service)
-    for schedule in list(c.state.schedules.rows):
-        history.schedules.delete(schedule)
-    for queue in QUEUES:
-        c.pause(queue, False)
-    for row in list(c.state.jobs.values()):
+    jobs = history.jobs
+    for row in list(history.cluster.state.jobs.values()):
         jobs.pause(row.id, paused=False)
         jobs.close(row.id)
         if row.loading or row.array.pending > 500:
             # Through a rate limit so many would take hours.
             jobs.cancel(row.id)
-    last = c.node("last", credit=100, cpu=64.0, counters={"gpu": 64})
-    for node in history.nodes.values():
-        node.lose()
-    # Also what was suspended, on nodes that are lost.
-    for task, waiting in list(c.state.tasks.items()):
-        if waiting.state is TaskState.PAUSED:
-            c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
-    for _ in range(20_000):
-        if not c.state.tasks and all(row.finished for row in c.state.jobs.values()):
-            break
-        if c.parts:
-            c.step(c.parts.popleft())
-        if not last.has:
-            c.advance(5.0)
-            continue
-        for name in list(last.has):
-            if name in c.state.chunks:
-                jobs.succeed(last, name, 1e-3)
-            elif name in last.has:
-                last.succeed(name)
-    assert not c.state.tasks
-    assert not c.state.chunks
+    end_all(history, jobs)
     history.compare()

@@ -7,17 +7,16 @@ the test: `refuse`, `freeze`, `forget_tokens`. Durability and placement are not 
 
 from __future__ import annotations
 
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from quorate.v1 import scheduler_pb2_grpc
+from quorate.v1 import job_pb2, scheduler_pb2_grpc
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_servicer import Servicer
+from tests.support.waiting import until
 
-__all__ = ["FakeCluster", "FakeServer", "wait_until"]
+__all__ = ["FakeCluster", "FakeServer", "only", "wait_until"]
 
 
 class FakeServer:
@@ -48,11 +47,11 @@ class FakeServer:
 
 def wait_until(condition, seconds: float = 10.0) -> None:
     """Wait on a condition; AssertionError when it never holds."""
-    event = threading.Event()
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "condition never held"
-        event.wait(0.01)
+    until(condition, seconds)
 
 
-__all__ = ["FakeCluster", "FakeServer", "wait_until"]
+def only(cluster: FakeCluster) -> job_pb2.Job:
+    """The one job that there is."""
+    (found,) = cluster.jobs.values()
+    job: job_pb2.Job = found.shown()
+    return job

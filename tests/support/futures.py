@@ -12,8 +12,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -38,14 +36,6 @@ def run_script(text: str, *arguments: str, seconds: float = 60.0) -> subprocess.
         timeout=seconds,
         check=False,
     )
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait on a condition; AssertionError when it never holds."""
-    end, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "the condition never held"
-        pause.wait(0.01)
 
 
 def executor_threads() -> list[threading.Thread]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,35 +12,13 @@ import pytest
 from quorate.cli.exits import REFUSED
 from quorate.client.client import Client
 from quorate.v1 import job_pb2
-from tests.support.command_line import command_line
+from tests.support.command_line import Quorate, fake_client, fake_cluster, fake_quorate
 from tests.support.fake_jobs import FakeJob
-from tests.support.fake_scheduler import FakeCluster, FakeServer
+from tests.support.fake_scheduler import FakeCluster, only
 
-Quorate = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    cluster = FakeCluster()
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture
-def quorate(cluster: FakeCluster, monkeypatch, tmp_path, capfdbinary) -> Quorate:
-    return command_line(cluster, monkeypatch, tmp_path, capfdbinary)
-
-
-@pytest.fixture
-def client(cluster: FakeCluster) -> Iterator[Client]:
-    with Client(FakeServer(cluster).address) as client:
-        yield client
-
-
-def only(cluster: FakeCluster) -> job_pb2.Job:
-    [found] = cluster.jobs.values()
-    job: job_pb2.Job = found.shown()
-    return job
+cluster = fake_cluster
+quorate = fake_quorate
+client = fake_client
 
 
 def test_a_reduce_of_calls_prints_the_result(

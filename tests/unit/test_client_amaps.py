@@ -13,7 +13,7 @@ import pytest_asyncio
 from quorate.client.aio import AsyncClient
 from quorate.client.maps import plan as plans
 from quorate.v1 import job_pb2
-from tests.support.fake_scheduler import FakeCluster, FakeServer
+from tests.support.fake_scheduler import FakeCluster, FakeServer, only
 
 
 @pytest.fixture
@@ -27,12 +27,6 @@ def cluster() -> Iterator[FakeCluster]:
 async def client(cluster: FakeCluster) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(FakeServer(cluster).address) as client:
         yield client
-
-
-def only(cluster: FakeCluster) -> job_pb2.Job:
-    (found,) = cluster.jobs.values()
-    job: job_pb2.Job = found.shown()
-    return job
 
 
 def inverse(number: int) -> float:

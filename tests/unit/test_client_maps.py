@@ -15,7 +15,7 @@ from quorate.client.errors import ArgumentNotSerialisable
 from quorate.client.futures.executor import Executor
 from quorate.client.maps import plan as plans
 from quorate.v1 import job_pb2
-from tests.support.fake_scheduler import FakeCluster, FakeServer, wait_until
+from tests.support.fake_scheduler import FakeCluster, FakeServer, only, wait_until
 
 
 @pytest.fixture
@@ -40,12 +40,6 @@ def client(address: str) -> Iterator[Client]:
 def pool(address: str) -> Iterator[Executor]:
     with Executor(address=address) as pool:
         yield pool
-
-
-def only(cluster: FakeCluster) -> job_pb2.Job:
-    (found,) = cluster.jobs.values()
-    job: job_pb2.Job = found.shown()
-    return job
 
 
 def inverse(number: int) -> float:
