@@ -150,11 +150,15 @@ class JobCalls:
             cancels = not bad or rng.random() < 0.5
             job = rng.choice(self.jobs[-_RECENT:] if cancels else bad)
             task = TaskId(f"{job}.{rng.choice([0, 1, 2, 5, 29, 100])}")
-            request = self._callers.request(b"subtask")
-            if rng.random() < 0.3:
-                many = tuple(TaskId(f"{job}.{index}") for index in range(rng.choice([3, 20])))
-                self._control_many(many, BulkAct.CANCEL if cancels else BulkAct.RETRY)
+            asked, many = self._world.history.arrays.asked, rng.choice([0, 0, 3, 20])
+            mask = (1 << many) - 1 if many else 1 << int(task.partition(".")[2])
+            if not cancels:
+                asked[job] = asked.get(job, 0) | mask
+            if many:
+                tasks = tuple(TaskId(f"{job}.{index}") for index in range(many))
+                self._control_many(tasks, BulkAct.CANCEL if cancels else BulkAct.RETRY)
                 return
+            request = self._callers.request(b"subtask")
 
             async def whole() -> None:
                 answer = await self._callers.call(

@@ -60,6 +60,8 @@ class Arrays:
         # Those that were promised to callers, and those that ended.
         self.promised: dict[TaskId, None] = {}
         self.ended: dict[TaskId, JobState] = {}
+        # The positions that callers have ever retried by themselves, as masks.
+        self.asked: dict[TaskId, int] = {}
         # How many subtasks were accepted.
         self.accepted = 0
 
@@ -142,7 +144,9 @@ class Arrays:
             failed = from_bytes(record.failed) << shift & ~cancelled
             if record.reopening > known.blocks.get(number, 0):
                 live = (1 << known.count) - 1 & whole & ~(mask | failed | cancelled)
-                assert live.bit_count() == 1, f"{job}: {live:x} are live, and one was retried"
+                asked = self.asked.get(job, 0)
+                assert live, f"{job}: nothing of block {number} is live, and one was retried"
+                assert not live & ~asked, f"{job}: {live:x} are live, and {asked:x} were retried"
             known.blocks[number] = record.reopening
             new = failed & ~known.failed
             assert not new & ~known.out_before, f"{job}: {new:x} failed, and was out with nobody"
