@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.effects import Delivery
-from scheduler.core.broker.rows import MessageQueueRow
+from scheduler.core.broker.rows import MessageQueueRow, SessionId
 
 
 class QueueAnswer(NamedTuple):
@@ -20,6 +20,19 @@ class QueueAnswer(NamedTuple):
     delayed: int
     consumers: int
     created: bool = False
+
+
+class SessionAnswer(NamedTuple):
+    """The session is open. `resumed`: it went on."""
+
+    session: SessionId
+    resumed: bool
+
+
+class SubscribedAnswer(NamedTuple):
+    """`ready`: messages that wait in the queue."""
+
+    ready: int
 
 
 class Count(NamedTuple):

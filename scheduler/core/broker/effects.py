@@ -178,6 +178,13 @@ class SettleRefused(NamedTuple):
     text: str
 
 
+class StepOnceCommitted(NamedTuple):
+    """Step an event once all writes before it are committed; in its place among the effects of
+    `after`."""
+
+    event: object
+
+
 class LoadChunks(NamedTuple):
     """Read chunks; each is stepped as `ChunkLoaded`. (uid, sub-log, first sequence)"""
 
@@ -192,7 +199,7 @@ class ReadToMerge(NamedTuple):
     firsts: Sequence[int]
 
 
-After: TypeAlias = Reply | SettleDone | Deliver | SendFetched | EndConsumer
+After: TypeAlias = Reply | SettleDone | Deliver | SendFetched | EndConsumer | StepOnceCommitted
 Now: TypeAlias = Deliver | SendFetched | EndConsumer | SettleRefused | LoadChunks | ReadToMerge
 
 

@@ -167,7 +167,8 @@ class MessagesPublished(NamedTuple):
 class SessionOpened(NamedTuple):
     """A client begins to consume, or goes on after a change of leaders.
 
-    `unsettled`: (queue name, consumer, delivery ids)."""
+    `unsettled`: (queue name, consumer, delivery ids). Answer: `answers.SessionAnswer`; notices of
+    consumers that could not go on follow."""
 
     session: SessionId
     caller: str
@@ -189,7 +190,16 @@ class SessionLost(NamedTuple):
     session: SessionId
 
 
+class SessionPaused(NamedTuple):
+    """The stream of a session has no room for more deliveries, or has room again."""
+
+    session: SessionId
+    paused: bool
+
+
 class Subscribed(NamedTuple):
+    """A session consumes from a queue. Answer: `answers.SubscribedAnswer`."""
+
     session: SessionId
     spec: SubscribeSpec
     token: Token

@@ -10,11 +10,12 @@ to who keeps the consumers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import events as e
-from scheduler.core.broker.effects import BrokerEffects, ChangeSubLog, Reply
+from scheduler.core.broker.consuming.bounds import STEP_MESSAGES
+from scheduler.core.broker.effects import BrokerEffects, Reply
 from scheduler.core.broker.handlers import (
     chunks,
     dead_letters,
@@ -27,12 +28,25 @@ from scheduler.core.broker.handlers import (
     terms,
     topology,
 )
+from scheduler.core.broker.handlers.consuming import consumers
+from scheduler.core.broker.handlers.consuming import table as consuming
+from scheduler.core.broker.handlers.consuming.deliveries import delivering
 from scheduler.core.broker.limits import BrokerLimits
-from scheduler.core.broker.queues.queue import MessageQueue
+from scheduler.core.broker.queues.combining import combined, weight
 from scheduler.core.broker.state import BrokerState
-from scheduler.core.broker.storage.records import combined
 
 _Handler: TypeAlias = Callable[[BrokerState, BrokerLimits, Any, float, BrokerEffects], None]
+
+
+class ServingContinued(NamedTuple):
+    """Queues are left to be served."""
+
+
+def _nothing(
+    _state: BrokerState, _limits: BrokerLimits, _event: object, _now: float, _out: BrokerEffects
+) -> None:
+    pass
+
 
 # Any: each handler takes its own event type; the key is the proof.
 _HANDLERS: Final[dict[type, _Handler]] = {
@@ -61,6 +75,9 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.ChunksCommitted: chunks.on_chunks_committed,
     e.ChunkLoaded: chunks.on_chunk_loaded,
     e.Elected: terms.on_elected,
+    # The queues that are served at the end of the step are all there is to it.
+    ServingContinued: _nothing,
+    **consuming.HANDLERS,
 }
 # By kind of timer; the string says whose.
 _DUE: Final[dict[str, Callable[[BrokerState, BrokerLimits, str, float, BrokerEffects], None]]] = {
@@ -68,15 +85,12 @@ _DUE: Final[dict[str, Callable[[BrokerState, BrokerLimits, str, float, BrokerEff
     instants.INSTANTS: instants.instants_due,
     overflow.AGE: overflow.age_due,
     publishing.PRODUCERS: publishing.producers_due,
+    **consuming.DUE,
 }
-# At the end of a step: of each queue that went, and of each in which something became ready.
-_GONE: Final[list[Callable[[BrokerState, MessageQueue, float, BrokerEffects], None]]] = []
-_READY: Final[
-    list[Callable[[BrokerState, BrokerLimits, MessageQueue, float, BrokerEffects], None]]
-] = []
-
 # Timers that one step serves.
 MOST_DUE: Final = 64
+# Queues that one step serves.
+MOST_SERVED: Final = 256
 
 
 class BrokerMachine:
@@ -104,17 +118,9 @@ class BrokerMachine:
                 assert not out.additions, event
                 out.after.append(Reply(token, error))
         while state.gone:
-            queue = state.gone.pop()
-            for gone in _GONE:
-                gone(state, queue, now, out)
-        for uid in state.touched:
-            touched = state.queues.get(uid)
-            if touched is not None:
-                overflow.shorten(state, limits, touched, now, out)
-                for ready in _READY:
-                    ready(state, limits, touched, now, out)
-        state.touched.clear()
-        _combine(out)
+            consumers.queue_gone(state, state.gone.pop(), now, out)
+        self._serve(now, out)
+        out.writes = combined(out.writes)
         out.next_due = state.timers.earliest
         return out
 
@@ -125,21 +131,24 @@ class BrokerMachine:
             if key is None:
                 return
             _DUE[key[0]](state, self.limits, key[1], now, out)
+            if weight(out.writes) >= self.limits.step_writes // 2:
+                break
         out.then.append(event)
 
-
-def _combine(out: BrokerEffects) -> None:
-    """Each sub-log is changed once in a step, whoever changed it."""
-    changes = [write for write in out.writes if type(write) is ChangeSubLog]
-    if len(changes) < 2:
-        return
-    made: dict[tuple[str, str], ChangeSubLog] = {}
-    for change in changes:
-        place = change.uid, change.sub_log
-        before = made.get(place)
-        if before is not None:
-            change = change._replace(writes=combined(before.writes, change.writes))
-        made[place] = change
-    if len(made) < len(changes):
-        out.writes = [write for write in out.writes if type(write) is not ChangeSubLog]
-        out.writes += made.values()
+    def _serve(self, now: float, out: BrokerEffects) -> None:
+        """In the queues that were touched something became ready, or a consumer has room: drop what
+        is too much, deliver the rest. What one step has no room for follows."""
+        state, left = self.state, STEP_MESSAGES
+        for _ in range(MOST_SERVED):
+            if not state.touched:
+                return
+            if left <= 0 or weight(out.writes) >= self.limits.step_writes // 2:
+                break
+            uid = next(iter(state.touched))
+            del state.touched[uid]
+            queue = state.queues.get(uid)
+            if queue is not None:
+                overflow.shorten(state, self.limits, queue, now, out)
+                left -= delivering.serve(state, queue, now, out)
+        if state.touched:
+            out.then.append(ServingContinued())

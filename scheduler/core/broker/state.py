@@ -10,9 +10,10 @@ A standby puts and drops rows in the order of its log, and folds the sub-logs of
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
 from quorate.runtime.errors import not_found
+from scheduler.core.broker.consuming.registry import Consuming
 from scheduler.core.broker.effects import BrokerEffects, LoadChunks
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
@@ -70,7 +71,7 @@ class BrokerState:
         self.producers: dict[str, ProducerRow] = {}
         self.window = Window(limits.window_bytes)
         self.timers = Timers()
-        self.consuming: Any = None
+        self.consuming = Consuming()
         self.space = Space.PLENTY
         self.instant = 0.0
         self.touched: dict[QueueUid, None] = {}

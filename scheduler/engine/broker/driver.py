@@ -311,7 +311,11 @@ class BrokerDriver:
             self._failed(after, leader_lost())
             raise JournalEnded("the trust window passed before an effect")
         sent: list[fx.After] = []
+        events: list[object] = []
         for effect in after:
+            if type(effect) is fx.StepOnceCommitted:
+                events.append(effect.event)
+                continue
             if type(effect) is not fx.Reply:
                 sent.append(effect)
                 continue
@@ -325,6 +329,8 @@ class BrokerDriver:
                 token.set_result(answer)
         if sent:
             self._outbox.send(sent)
+        if events:
+            self.handle(events)
 
     @staticmethod
     def _failed(after: Sequence[fx.After], _error: Exception) -> None:

@@ -124,7 +124,7 @@ def _due(
             if not placing.has_room(message.payload):
                 break
             _, parsed = of_payload(message.payload)
-            copy = Copy(message.payload, parsed, message.instant)
+            copy = Copy(message.payload, parsed, message.instant, message.flags)
             placing.add(queue, copy, now, is_new=False)
             gone[message.sequence] = None
         placing.flush(out)

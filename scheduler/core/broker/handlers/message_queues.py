@@ -62,6 +62,7 @@ def on_message_queue_declared(
         owner = event.session
     row = MessageQueueRow(event.uid, host.name, event.name, event.spec, now, owner)
     queue = state.put_queue(row)
+    state.consuming.own(row)
     queue.lead(now)
     used(state, queue, now)
     out.writes.append(fx.PutMessageQueue(row))
@@ -125,15 +126,6 @@ def consumer_left(state: BrokerState, queue: MessageQueue, now: float, out: Brok
     if queue.row.spec.auto_delete and not queue.consumers:
         out.then.append(e.QueueDropped(queue.row.uid))
     used(state, queue, now)
-
-
-def session_gone(state: BrokerState, session: SessionId, out: BrokerEffects) -> None:
-    """The exclusive queues of a session go with it. O(queues)."""
-    out.then += [
-        e.QueueDropped(queue.row.uid)
-        for queue in state.queues.values()
-        if queue.row.owner == session
-    ]
 
 
 def used(state: BrokerState, queue: MessageQueue, now: float) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from scheduler.core.broker.effects import AddMessages, BrokerEffects
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.envelope import Parsed
+from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.storage.format import MESSAGE_BYTES, Packed, pack
@@ -18,11 +19,12 @@ from scheduler.core.broker.storage.places import DELAYED, SubLogName, of_priorit
 
 
 class Copy(NamedTuple):
-    """One message for one queue. `instant`: when it was published."""
+    """One message for one queue. `instant`: when it was published; `flags`: see `queues.flags`."""
 
     payload: bytes
     parsed: Parsed
     instant: float
+    flags: int = 0
 
 
 class Placing:
@@ -74,7 +76,10 @@ class Placing:
         self, queue: MessageQueue, sub_log: SubLogName, copy: Copy, expiry: float, due: float
     ) -> None:
         lane = queue.lane(sub_log)
-        packed = pack(lane.log.reserve(1), copy.instant, copy.payload, expiry=expiry, due=due)
+        flags = copy.flags | HAS_ORDERING_KEY if copy.parsed.is_ordered else copy.flags
+        packed = pack(
+            lane.log.reserve(1), copy.instant, copy.payload, expiry=expiry, due=due, flags=flags
+        )
         lane.in_flight += 1
         self._added.setdefault((queue.row.uid, sub_log), []).append(packed)
         self.size += len(packed.data)

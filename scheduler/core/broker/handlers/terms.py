@@ -5,16 +5,18 @@ from __future__ import annotations
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers import instants, message_queues, publishing
+from scheduler.core.broker.handlers.consuming import sessions
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.state import BrokerState
 
 
 def on_elected(
-    state: BrokerState, _limits: BrokerLimits, _event: e.Elected, now: float, _out: BrokerEffects
+    state: BrokerState, limits: BrokerLimits, _event: e.Elected, now: float, _out: BrokerEffects
 ) -> None:
     """What only a leader has is made anew. `expires` counts from now: nobody knows when a queue was
     used last."""
     state.lead(now)
+    sessions.lead(state, limits, state.instant)
     for queue in state.queues.values():
         message_queues.used(state, queue, state.instant)
         instants.watch(state, queue)

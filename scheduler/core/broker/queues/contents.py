@@ -215,15 +215,28 @@ class Contents:
         messages = self._window.get(self.row.uid, sub_log, first)
         return None if messages is None else messages.get(sequence)
 
+    def missing(self, delivery: int) -> Missing | None:
+        """The chunk of a message that is to be loaded; None: it is in memory, or gone."""
+        lane, sequence = self._lane_of(delivery)
+        first = -1 if lane is None else lane.log.find(sequence)
+        sub_log = of_priority(split_id(delivery)[0]) if first >= 0 else DELAYED
+        if first < 0 or self.chunk(sub_log, first) is not None:
+            return None
+        return Missing(sub_log, first)
+
     def body(self, delivery: int) -> bytes | None:
         """The payload of a message that is alive, if it is in memory."""
+        message = self.message_of(delivery)
+        return None if message is None else message.payload
+
+    def message_of(self, delivery: int) -> Message | None:
+        """A message that is alive, if it is in memory."""
         priority, sequence = split_id(delivery)
         lane = self.lanes.get(priority)
         if lane is None:
             return None
         first = lane.log.find(sequence)
-        message = self.message(of_priority(priority), first, sequence) if first >= 0 else None
-        return None if message is None else message.payload
+        return self.message(of_priority(priority), first, sequence) if first >= 0 else None
 
     def _lane_of(self, delivery: int) -> tuple[Lane | None, int]:
         priority, sequence = split_id(delivery)

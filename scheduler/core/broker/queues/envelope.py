@@ -41,12 +41,14 @@ class Parsed(NamedTuple):
         message: what routing reads.
         priority: as the producer says; the queue has the last word.
         expiration, deliver_after: seconds since it was published; infinity and 0: none.
+        is_ordered: it has an ordering key.
     """
 
     message: Message
     priority: int = 0
     expiration: float = inf
     deliver_after: float = 0.0
+    is_ordered: bool = False
 
 
 class Headers(Mapping[str, Value]):
@@ -104,7 +106,8 @@ def parsed(routing_key: bytes, properties: MessageProperties) -> Parsed:
             f"has {len(properties.ordering_key.encode())} bytes; use at most {MOST_ORDERING_KEY}",
             limit=MOST_ORDERING_KEY,
         )
-    return Parsed(message, properties.priority, expiration, deliver_after)
+    is_ordered = bool(properties.ordering_key)
+    return Parsed(message, properties.priority, expiration, deliver_after, is_ordered)
 
 
 def of_payload(payload: bytes) -> tuple[MessageEnvelope, Parsed]:

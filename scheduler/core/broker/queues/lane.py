@@ -30,14 +30,17 @@ class Lane:
         position: no message from here on was ever given out by this leader, but those in `out`.
         returned: sequences before `position` that are ready, ascending; some may be gone.
         out: sequences that were given out. All are alive.
+        aside: how many before `position` are ready, and not in `returned`: see `set_aside`.
+        delivered: ready messages that were delivered before.
         in_flight: messages that are published and not committed.
         doubtful: messages before it may have been delivered by a leader before this one.
     """
 
     __slots__ = (
-        "_delivered",
         "_instants",
         "_watched",
+        "aside",
+        "delivered",
         "doubtful",
         "in_flight",
         "log",
@@ -53,8 +56,8 @@ class Lane:
         self.out: dict[int, None] = {}
         self.in_flight = 0
         self.doubtful = 0
-        # Ready, and delivered before.
-        self._delivered: dict[int, None] = {}
+        self.delivered: dict[int, None] = {}
+        self.aside = 0
         # (earliest instant at which one of its messages expires or is due, first sequence).
         self._instants: list[tuple[float, int]] = []
         # The instant that counts of a chunk: its entries with others in the heap are stale.
@@ -68,8 +71,8 @@ class Lane:
     def lead(self) -> None:
         """Begin anew with what is on record."""
         self.position = self.log.cursor
-        self.returned, self.out, self._delivered = [], {}, {}
-        self.in_flight = self.doubtful = 0
+        self.returned, self.out, self.delivered = [], {}, {}
+        self.in_flight = self.doubtful = self.aside = 0
         self._watched = {c.first: c.expiry for c in self.log.chunks if c.expiry != inf}
         self._instants = [(instant, first) for first, instant in self._watched.items()]
         heapify(self._instants)
@@ -84,11 +87,12 @@ class Lane:
         """(first sequence of the chunk, sequence) of what is ready, ascending. The lane must not
         change meanwhile."""
         log = self.log
-        for sequence in self.returned:
+        # What is set aside is found by looking at all.
+        for sequence in () if self.aside else self.returned:
             first = log.find(sequence)
             if first >= 0:
                 yield first, sequence
-        for first, sequence in self.alive_from(self.position):
+        for first, sequence in self.alive_from(log.cursor if self.aside else self.position):
             if sequence not in self.out:
                 yield first, sequence
 
@@ -111,13 +115,33 @@ class Lane:
         else:
             self._unreturn(sequence)
         self.out[sequence] = None
-        self._delivered.pop(sequence, None)
+        self.delivered.pop(sequence, None)
 
     def skip(self, sequence: int) -> None:
         """A message stays ready, and those behind it are looked at."""
         if sequence >= self.position:
             self.position = sequence + 1
             insort(self.returned, sequence)
+
+    def set_aside(self, sequence: int) -> None:
+        """A ready message is passed over until it is brought back."""
+        if sequence >= self.position:
+            self.position = sequence + 1
+        else:
+            self._unreturn(sequence)
+        self.aside += 1
+
+    def bring_back(self, sequence: int) -> None:
+        """A message that was set aside is looked at again, if it is there still."""
+        self.aside = max(self.aside - 1, 0)
+        place = bisect_left(self.returned, sequence)
+        if (
+            sequence < self.position
+            and sequence not in self.out
+            and self.returned[place : place + 1] != [sequence]
+            and self.log.find(sequence) >= 0
+        ):
+            self.returned.insert(place, sequence)
 
     def adopt(self, sequence: int) -> bool:
         """A message that a leader before this one gave out is out; False: it is not ready."""
@@ -136,7 +160,7 @@ class Lane:
         if sequence < self.position:
             insort(self.returned, sequence)
         if delivered:
-            self._delivered[sequence] = None
+            self.delivered[sequence] = None
         return True
 
     def look_again(self, sequence: int) -> None:
@@ -150,20 +174,20 @@ class Lane:
         """Whether a ready message may have been delivered before."""
         return (
             sequence < self.doubtful
-            or sequence in self._delivered
+            or sequence in self.delivered
             or self.log.deliveries(sequence) > 0
         )
 
     def gone(self, sequence: int) -> None:
         """A message is acknowledged."""
         self.out.pop(sequence, None)
-        self._delivered.pop(sequence, None)
+        self.delivered.pop(sequence, None)
 
     def sweep(self) -> None:
         """Forget returned messages that are gone: after many went at once."""
         log = self.log
         self.returned = [sequence for sequence in self.returned if log.find(sequence) >= 0]
-        self._delivered = {n: None for n in self._delivered if log.find(n) >= 0}
+        self.delivered = {n: None for n in self.delivered if log.find(n) >= 0}
 
     # -- instants --------------------------------------------------------------------------------
 

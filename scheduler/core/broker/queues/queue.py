@@ -102,6 +102,17 @@ class MessageQueue(Contents):
         lane, sequence = self._lane_of(delivery)
         return lane is not None and sequence in lane.out
 
+    def is_ready(self, delivery: int) -> bool:
+        """Whether a message is alive and not out."""
+        lane, sequence = self._lane_of(delivery)
+        return lane is not None and lane.log.find(sequence) >= 0 and sequence not in lane.out
+
+    def bring_back(self, delivery: int) -> None:
+        """A message that was set aside is looked at again, if it is there still."""
+        lane, sequence = self._lane_of(delivery)
+        if lane is not None:
+            lane.bring_back(sequence)
+
     def failed(self, delivery: int) -> int:
         """Deliveries in vain of a message, as far as they are on record."""
         lane, sequence = self._lane_of(delivery)

@@ -1,0 +1,414 @@
+"""Consumers of a broker for tests: what clients get, and leaders that fail.
+
+Each commit is folded into a standby. With `holding`, steps wait for `flush`: what is committed then
+is seen, what is not is lost with `fail_over`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
+from quorate.v1.message_pb2 import MessageProperties
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.machine import BrokerMachine
+from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
+from scheduler.core.broker.queues.queue import MessageQueue
+from scheduler.core.broker.rows import (
+    ConsumerNumber,
+    SessionId,
+    StreamPosition,
+    SubscribeSpec,
+)
+from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.format import chunked, pack, summarize
+from scheduler.core.broker.storage.places import SubLogName, of_priority
+from scheduler.core.broker.storage.records import (
+    DeleteChunkDone,
+    DeleteChunks,
+    PutAcks,
+    PutChunk,
+    PutChunkDone,
+)
+from scheduler.core.broker.storage.sub_log import SubLog
+from tests.support.broker import HOST, Broker, Waiting
+
+CALLER = "caller"
+
+
+def session_id(name: str) -> SessionId:
+    """A session's id, long enough."""
+    return SessionId(name.ljust(16, "-"))
+
+
+def payload(body: bytes, **properties: Any) -> bytes:
+    """A message as it lies in a chunk."""
+    packed = MessageProperties(**properties).SerializeToString()
+    return MessageEnvelope(properties=packed, body=body).SerializeToString()
+
+
+def body_of(delivery: fx.Delivery) -> str:
+    """What a consumer got."""
+    return MessageEnvelope.FromString(delivery.payload).body.decode()
+
+
+class Client:
+    """One session, as its client sees it.
+
+    Attributes:
+        got: all deliveries, by consumer, oldest first; `has`: ids of those not settled.
+        fetched: answers to fetches, by number.
+        settled: the number up to which settlements are durable.
+        refused: numbers of settlements that were refused.
+        ended: why consumers ended, by number.
+        skipped: of streams, by consumer.
+    """
+
+    def __init__(self, broker: Consumers, name: str) -> None:
+        self.broker, self.id = broker, session_id(name)
+        self.specs: dict[int, SubscribeSpec] = {}
+        self.got: dict[int, list[fx.Delivery]] = {}
+        self.has: dict[int, dict[int, fx.Delivery]] = {}
+        self.fetched: dict[int, fx.SendFetched] = {}
+        self.settled = self.number = 0
+        self.refused: list[int] = []
+        self.ended: dict[int, str] = {}
+        self.skipped: dict[int, int] = {}
+        # Of fetches: queue name by id.
+        self.fetch_queues: dict[int, str] = {}
+
+    # -- what it does ------------------------------------------------------------------------------
+
+    def open(self, *, inventory: bool = False) -> Any:
+        """Open the session; with its consumers and what it has, if it goes on."""
+        consumers: Sequence[SubscribeSpec] = ()
+        unsettled: list[tuple[str, ConsumerNumber, Sequence[int]]] = []
+        if inventory:
+            consumers = [spec for n, spec in self.specs.items() if n not in self.ended]
+            for number, ids in self.has.items():
+                if number:
+                    unsettled.append((self.specs[number].queue, ConsumerNumber(number), list(ids)))
+                else:
+                    for one in ids:
+                        unsettled.append((self.fetch_queues[one], ConsumerNumber(0), [one]))
+        token = Waiting()
+        self.broker.step(e.SessionOpened(self.id, CALLER, HOST, consumers, unsettled, token))
+        return token
+
+    def subscribe(
+        self, queue: str, consumer: int = 1, *, prefetch: int = 0, **more: Any
+    ) -> Waiting:
+        """Subscribe; the answer is there once it is committed."""
+        spec = SubscribeSpec(ConsumerNumber(consumer), queue, prefetch=prefetch, **more)
+        token = Waiting()
+        self.specs[consumer] = spec
+        self.got.setdefault(consumer, [])
+        self.broker.step(e.Subscribed(self.id, spec, token))
+        return token
+
+    def read(self, queue: str, position: StreamPosition, **more: Any) -> Waiting:
+        return self.subscribe(queue, position=position, **more)
+
+    def unsubscribe(self, consumer: int = 1) -> None:
+        self.broker.step(e.Unsubscribed(self.id, ConsumerNumber(consumer)))
+
+    def credit(self, prefetch: int, consumer: int = 1) -> None:
+        self.broker.step(e.CreditChanged(self.id, ConsumerNumber(consumer), prefetch))
+
+    def fetch(self, queue: str, *, automatic_ack: bool = False) -> fx.SendFetched | None:
+        self.number += 1
+        self.broker.step(e.Fetched(self.id, self.number, queue, automatic_ack))
+        answer = self.fetched.get(self.number)
+        if answer is not None and answer.delivery is not None and not automatic_ack:
+            self.has.setdefault(0, {})[answer.delivery.id] = answer.delivery
+            self.fetch_queues[answer.delivery.id] = queue
+        return answer
+
+    def settle(
+        self,
+        outcome: e.Outcome,
+        *ids: int,
+        consumer: int = 1,
+        queue: str = "",
+        delay: float = 0.0,
+    ) -> int:
+        """Settle deliveries; without ids: all that the consumer has. The number."""
+        self.number += 1
+        known = self.has.get(consumer, {})
+        ids = ids or tuple(known)
+        if outcome is not e.Outcome.TOUCH:
+            for one in ids:
+                known.pop(one, None)
+        number = ConsumerNumber(consumer)
+        self.broker.step(e.Settled(self.id, self.number, number, queue, ids, outcome, delay))
+        return self.number
+
+    def ack(self, *ids: int, **more: Any) -> int:
+        return self.settle(e.Outcome.ACK, *ids, **more)
+
+    def nack(self, *ids: int, **more: Any) -> int:
+        return self.settle(e.Outcome.NACK, *ids, **more)
+
+    def requeue(self, *ids: int, **more: Any) -> int:
+        return self.settle(e.Outcome.REQUEUE, *ids, **more)
+
+    def reject(self, *ids: int, **more: Any) -> int:
+        return self.settle(e.Outcome.REJECT, *ids, **more)
+
+    def touch(self, *ids: int, **more: Any) -> int:
+        return self.settle(e.Outcome.TOUCH, *ids, **more)
+
+    def lose(self) -> None:
+        """Its stream breaks."""
+        self.broker.step(e.SessionLost(self.id))
+
+    def close(self) -> None:
+        self.has.clear()
+        self.broker.step(e.SessionClosed(self.id))
+
+    # -- what it sees ------------------------------------------------------------------------------
+
+    def bodies(self, consumer: int = 1) -> list[str]:
+        """All that a consumer got."""
+        return [body_of(delivery) for delivery in self.got.get(consumer, ())]
+
+    def take(self, consumer: int = 1) -> list[str]:
+        """What a consumer got since the last call."""
+        found = self.bodies(consumer)
+        self.got[consumer] = []
+        return found
+
+    def ids(self, consumer: int = 1) -> list[int]:
+        """What a consumer has not settled."""
+        return list(self.has.get(consumer, {}))
+
+
+class Consumers(Broker):
+    """A broker with clients, and a standby that follows it."""
+
+    def __init__(self, limits: BrokerLimits | None = None) -> None:
+        super().__init__(limits)
+        self.clients: dict[str, Client] = {}
+        self.standby = BrokerState(self.limits)
+        self.holding = False
+        self.held: deque[fx.BrokerEffects] = deque()
+        # What the network carries from the leader of now.
+        self.reachable = True
+
+    def client(self, name: str = "client", *, opened: bool = True) -> Client:
+        client = self.clients[session_id(name)] = Client(self, name)
+        if opened:
+            client.open()
+        return client
+
+    def put(self, name: str, *bodies: str, key: str = "", priority: int = 0) -> None:
+        """Messages are in a queue, as one commit of a producer."""
+        queue = self.state.queue(HOST, name)
+        lane = queue.of_priority(priority)
+        flags = HAS_ORDERING_KEY if key else 0
+        first = lane.log.reserve(len(bodies))
+        packed = [
+            pack(
+                first + n,
+                self.now,
+                payload(body.encode(), ordering_key=key),
+                flags=flags,
+            )
+            for n, body in enumerate(bodies)
+        ]
+        lane.in_flight += len(packed)
+        chunks = [builder.build() for builder in chunked(packed)]
+        sub_log = of_priority(priority)
+        self.keep(queue.row.uid, sub_log, chunks)
+        self.step(e.ChunksCommitted(queue.row.uid, sub_log, chunks))
+
+    def keep(self, uid: Any, sub_log: SubLogName, chunks: Iterable[tuple[Any, bytes]]) -> None:
+        """Chunks are on record."""
+        for summary, value in chunks:
+            self.stored[uid, sub_log, summary.first] = value
+            self.standby.queues[uid].lane(sub_log).log.fold_chunk(summary)
+
+    def step_delete(self, name: str) -> Waiting:
+        """Somebody deletes a queue."""
+        token = Waiting()
+        self.step(e.MessageQueueDeleteAsked(HOST, name, SessionId(""), False, False, token))
+        return token
+
+    def pause(self, client: Client, paused: bool) -> None:
+        """A client's stream is full, or has room again."""
+        self.step(e.SessionPaused(client.id, paused))
+
+    def load(self) -> None:
+        """The chunks that were asked for are read."""
+        for event in self._read():
+            self.step(event)
+
+    def miss(self) -> None:
+        """The chunks that were asked for are not found."""
+        wanted, self.wanted = self.wanted, []
+        for uid, sub_log, first in wanted:
+            self.step(e.ChunkLoaded(uid, sub_log, first, None))
+
+    # -- steps and commits -------------------------------------------------------------------------
+
+    def step(self, event: object) -> list[fx.BrokerEffects]:
+        if not self.holding:
+            return super().step(event)
+        events = deque([event])
+        done: list[fx.BrokerEffects] = []
+        while events:
+            out = self.machine.step(events.popleft(), self.now)
+            self.next_due = out.next_due
+            done.append(out)
+            self.held.append(out)
+            self._now(out)
+            events.extendleft(reversed([*self._loads(out), *out.then]))
+        return done
+
+    def flush(self, most: int = 1 << 30) -> None:
+        """The log takes what was held back, `most` steps of it."""
+        holding, self.holding = self.holding, False
+        while self.held and most > 0:
+            most -= 1
+            out = self.held.popleft()
+            follows = self._committed(out)
+            for event in follows:
+                # What follows is stepped behind what is held already.
+                self.holding = bool(self.held) or holding
+                self.step(event)
+            self.holding = False
+        self.holding = holding
+
+    def commit(self, out: fx.BrokerEffects) -> list[object]:
+        self._now(out)
+        return [*self._loads(out), *self._committed(out)]
+
+    def _committed(self, out: fx.BrokerEffects) -> list[object]:
+        """The log takes a step."""
+        places = [(w.uid, w.sub_log) for w in out.writes if isinstance(w, fx.ChangeSubLog)]
+        assert len(places) == len(set(places)), "a sub-log is written once in a step"
+        assert len(out.writes) <= 2 * self.limits.step_writes
+        for write in out.writes:
+            self.write(write)
+            self.fold(write)
+        follows: list[object] = []
+        for added in out.additions:
+            chunks = [builder.build() for builder in chunked(added.messages)]
+            self.keep(added.uid, added.sub_log, chunks)
+            follows.append(e.ChunksCommitted(added.uid, added.sub_log, chunks))
+        for effect in out.after:
+            match effect:
+                case fx.Reply():
+                    effect.token.set_result(effect.answer)
+                case fx.StepOnceCommitted():
+                    follows.append(effect.event)
+                case fx.SettleDone():
+                    client = self.clients.get(effect.session)
+                    if client is not None and self.reachable:
+                        assert effect.number >= client.settled
+                        client.settled = effect.number
+                case _:
+                    self._send(effect)
+        return follows
+
+    def _now(self, out: fx.BrokerEffects) -> None:
+        for effect in out.now:
+            if isinstance(effect, fx.LoadChunks):
+                self.wanted += effect.chunks
+            else:
+                self._send(effect)
+
+    def _loads(self, _out: fx.BrokerEffects) -> list[object]:
+        return self._read() if self.loads else []
+
+    def _read(self) -> list[object]:
+        wanted, self.wanted = self.wanted, []
+        return [
+            e.ChunkLoaded(uid, sub_log, first, self.stored.get((uid, sub_log, first)))
+            for uid, sub_log, first in wanted
+        ]
+
+    def _send(self, effect: object) -> None:
+        """A message to a client's stream."""
+        client = self.clients.get(getattr(effect, "session", ""))
+        if client is None or not self.reachable:
+            return
+        match effect:
+            case fx.Deliver():
+                number = int(effect.consumer)
+                client.got.setdefault(number, []).extend(effect.deliveries)
+                client.skipped[number] = client.skipped.get(number, 0) + effect.skipped
+                if not client.specs[number].automatic_ack:
+                    has = client.has.setdefault(number, {})
+                    for delivery in effect.deliveries:
+                        has[delivery.id] = delivery
+            case fx.SendFetched():
+                client.fetched[effect.number] = effect
+            case fx.EndConsumer():
+                client.ended[int(effect.consumer)] = effect.reason
+            case fx.SettleRefused():
+                client.refused.append(effect.number)
+
+    # -- the standby -------------------------------------------------------------------------------
+
+    def fold(self, write: fx.Write) -> None:
+        standby = self.standby
+        match write:
+            case fx.PutMessageQueue():
+                standby.put_queue(write.row)
+            case fx.DropMessageQueue():
+                standby.drop_queue(write.uid)
+            case fx.PutSession():
+                standby.sessions[write.row.id] = write.row
+            case fx.DropSession():
+                standby.sessions.pop(write.id, None)
+            case fx.ChangeSubLog():
+                queue = standby.queues.get(write.uid)
+                if queue is not None:
+                    fold_sub_log(queue.lane(write.sub_log).log, write.writes)
+
+    def fail_over(self) -> None:
+        """The leader is gone, with what is not committed; the standby leads."""
+        self.held.clear()
+        self.wanted.clear()
+        self.state, self.standby = self.standby, BrokerState(self.limits)
+        self.machine = BrokerMachine(self.state, self.limits)
+        for row in [queue.row for queue in self.state.queues.values()]:
+            self.standby.put_queue(row)
+        self.standby.sessions = dict(self.state.sessions)
+        self.step(e.Elected())
+        for uid, queue in self.state.queues.items():
+            self._follow(uid, queue)
+
+    def _follow(self, uid: Any, queue: MessageQueue) -> None:
+        """A standby loads what is on record."""
+        for sub_log, lane in queue.sub_logs():
+            log = self.standby.queues[uid].lane(sub_log).log
+            for (owner, place, _), value in self.stored.items():
+                if (owner, place) == (uid, sub_log):
+                    log.fold_chunk(summarize(value))
+            log.fold_acks(lane.log._recorded)
+            for done in lane.log._chunks_done.own.values():
+                log.fold_chunk_done(done)
+
+
+def fold_sub_log(log: SubLog, writes: Iterable[Any]) -> None:
+    """Writes of a leader, as a standby folds them."""
+    for write in writes:
+        match write:
+            case PutAcks():
+                log.fold_acks(write.acks)
+            case PutChunkDone():
+                log.fold_chunk_done(write.done)
+            case DeleteChunkDone():
+                log.fold_deleted_chunk_done(write.first)
+            case PutChunk():
+                log.fold_chunk(summarize(write.value))
+            case DeleteChunks():
+                for first in [one for one in log.chunks.firsts if write.first <= one <= write.last]:
+                    log.fold_deleted_chunk(first)
+                    log.fold_deleted_chunk_done(first)
