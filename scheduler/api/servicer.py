@@ -1,7 +1,8 @@
 """What answers the calls of one gRPC service at the leader: its methods, from several families.
 
 A family is an object with methods named as RPCs: a coroutine `(request, context)` for a single
-answer, an async generator for a stream. `compose` finds the family of each RPC when a term begins,
+answer, an async generator for a stream, and one `(requests, context)` where requests are a stream
+too: an async generator of bytes. `compose` finds the family of each RPC when a term begins,
 so that a method that is missing or answered twice is an error then, not when it is called.
 """
 
@@ -27,6 +28,7 @@ class Encodable(Protocol):
 
 Answer = Callable[[Any, Context], Awaitable[Encodable]]
 Stream = Callable[[Any, Context], AsyncGenerator[Encodable, None]]
+Duplex = Callable[[AsyncGenerator[bytes, None], Context], AsyncGenerator[Encodable, None]]
 
 
 def _no_queue(task: str) -> str | None:
@@ -44,6 +46,8 @@ class Servicer:
     queue_of_task: Callable[[str], str | None] = _no_queue
     """The queue of a task that a request names, which its caller must be allowed to name; None:
     there is no such task."""
+    duplexes: Mapping[str, Duplex] = field(default_factory=dict)
+    """Those whose requests are a stream, too."""
 
 
 def compose(
@@ -57,11 +61,16 @@ def compose(
     Raises:
         LookupError: no family has a method, or two have it.
     """
-    found: dict[bool, dict[str, Any]] = {False: {}, True: {}}
+    answers: dict[str, Any] = {}
+    streams: dict[str, Any] = {}
+    duplexes: dict[str, Any] = {}
     for method in service.methods:
         having = [family for family in families if hasattr(family, method.name)]
         if len(having) != 1:
             names = ", ".join(type(family).__name__ for family in having) or "none"
             raise LookupError(f"{service.name}.{method.name} needs one family; found: {names}")
-        found[method.server_streaming][method.name] = getattr(having[0], method.name)
-    return Servicer(found[False], found[True], max_payload, queue_of_task)
+        kind = answers
+        if method.server_streaming:
+            kind = duplexes if method.client_streaming else streams
+        kind[method.name] = getattr(having[0], method.name)
+    return Servicer(answers, streams, max_payload, queue_of_task, duplexes)

@@ -10,15 +10,17 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import from_rpc_error, not_found
 from quorate.runtime.ids import InstanceId
-from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
+from quorate.v1 import broker_pb2, broker_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
 from scheduler.api.forwarding.forward import ForwardingHandlers
 from scheduler.api.forwarding.role import Leader, Roles, Servicers
 from scheduler.api.servicer import Servicer
 
 SERVICE = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
+BROKER = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -31,11 +33,14 @@ class FakeScheduler:
         self.entered = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.producers: list[str] = []
 
     @property
     def servicers(self) -> Servicers:
         fake = Servicer({"GetTask": self.GetTask}, {"WatchTasks": self.WatchTasks})
-        return {SERVICE.full_name: fake}
+        broker = Servicer({}, duplexes={"PublishStream": self.PublishStream})
+        return {SERVICE.full_name: fake, BROKER.full_name: broker}
 
     async def GetTask(self, request: Any, context: Context) -> Any:
         self.metadata = dict(context.invocation_metadata() or ())
@@ -62,6 +67,24 @@ class FakeScheduler:
             raise ValueError("a secret of ours")
         if request.resume_token == "endless":
             await self._block()
+
+    async def PublishStream(
+        self, requests: AsyncGenerator[bytes, None], context: Context
+    ) -> AsyncGenerator[Any, None]:
+        """Confirms each publication when it comes; what producers are called says how."""
+        self.metadata = dict(context.invocation_metadata() or ())
+        async for body in requests:
+            request = broker_pb2.PublishStreamRequest.FromString(body)
+            self.producers.append(request.producer)
+            if request.producer == "absent":
+                raise not_found("producer", request.producer)
+            if request.producer == "bug":
+                raise ValueError("a secret of ours")
+            if request.producer == "endless":
+                await self._block()
+            for publication in request.publications:
+                yield broker_pb2.PublishStreamResponse(confirmed=publication.number)
+        self.ended.set()
 
     async def _block(self) -> None:
         self.entered.set()
@@ -92,14 +115,15 @@ class Process:
 class Cluster:
     """Starts processes and stubs, and closes them in the end."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, service: ServiceDescriptor = SERVICE) -> None:
         self._stack = stack
+        self._service = service
 
     async def process(self, **options: Any) -> Process:
         server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         roles = Roles(InstanceId(address))
-        handlers = ForwardingHandlers(SERVICE, roles, **options)
+        handlers = ForwardingHandlers(self._service, roles, **options)
         server.add_generic_rpc_handlers((handlers.handler(),))
         await server.start()
         self._stack.push_async_callback(handlers.close)
@@ -113,6 +137,9 @@ class Cluster:
 
     async def stub(self, process: Process) -> Any:
         return scheduler_pb2_grpc.SchedulerStub(await self.channel(process))
+
+    async def broker(self, process: Process) -> Any:
+        return broker_pb2_grpc.BrokerStub(await self.channel(process))
 
     async def channel(self, process: Process) -> grpc.aio.Channel:
         return await self._stack.enter_async_context(grpc.aio.insecure_channel(process.address))

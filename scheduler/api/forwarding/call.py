@@ -79,12 +79,6 @@ class Method(Protocol):
         """
 
 
-def method_of(descriptor: MethodDescriptor) -> Method:
-    """The method behind a descriptor; requests must not be streamed."""
-    assert not descriptor.client_streaming, descriptor.full_name
-    return StreamedMethod(descriptor) if descriptor.server_streaming else UnaryMethod(descriptor)
-
-
 class UnaryMethod:
     """One request, one answer."""
 
@@ -94,7 +88,7 @@ class UnaryMethod:
         self.name = descriptor.name
         self.request = descriptor.input_type.full_name
         self._check = request_check(descriptor)
-        self._path = _path(descriptor)
+        self._path = path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
     async def local(self, servicer: Servicer, body: bytes, context: Context) -> bytes:
@@ -109,7 +103,7 @@ class UnaryMethod:
         except (QuorateError, grpc.aio.AbortError):
             raise
         except Exception as error:
-            raise _bug(self.name, request) from error
+            raise bug(self.name, request) from error
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -128,9 +122,9 @@ class UnaryMethod:
         try:
             reply: bytes = await call
         except grpc.aio.AioRpcError as error:
-            _raise_answer(error, context)
+            raise_answer(error, context)
         except asyncio.CancelledError:
-            _raise_cancelled_or_lost()
+            raise_cancelled_or_lost()
         if trailing := await call.trailing_metadata():
             context.set_trailing_metadata(tuple(trailing))
         return reply
@@ -145,7 +139,7 @@ class StreamedMethod:
         self.name = descriptor.name
         self.request = descriptor.input_type.full_name
         self._check = request_check(descriptor)
-        self._path = _path(descriptor)
+        self._path = path(descriptor)
         self._request = message_factory.GetMessageClass(descriptor.input_type)
 
     async def local(self, servicer: Servicer, body: bytes, context: Context) -> None:
@@ -162,7 +156,7 @@ class StreamedMethod:
         except (QuorateError, grpc.aio.AbortError):
             raise
         except Exception as error:
-            raise _bug(self.name, request) from error
+            raise bug(self.name, request) from error
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -183,9 +177,9 @@ class StreamedMethod:
                 await context.write(answer)
             trailing = await call.trailing_metadata()
         except grpc.aio.AioRpcError as error:
-            _raise_answer(error, context)
+            raise_answer(error, context)
         except asyncio.CancelledError:
-            _raise_cancelled_or_lost()
+            raise_cancelled_or_lost()
         finally:
             # Whatever ended this side: the leader must not go on writing to nobody.
             call.cancel()
@@ -193,11 +187,12 @@ class StreamedMethod:
             context.set_trailing_metadata(tuple(trailing))
 
 
-def _path(descriptor: MethodDescriptor) -> str:
+def path(descriptor: MethodDescriptor) -> str:
+    """Of an RPC, as gRPC calls it."""
     return f"/{descriptor.containing_service.full_name}/{descriptor.name}"
 
 
-def _bug(name: str, request: Message) -> QuorateError:
+def bug(name: str, request: Message | None) -> QuorateError:
     """INTERNAL for the exception under way, which is logged with what the call was about."""
     about = {
         field: value for field in ("request_id", "id") if (value := getattr(request, field, ""))
@@ -211,7 +206,8 @@ def _bug(name: str, request: Message) -> QuorateError:
     )
 
 
-def _raise_answer(error: grpc.aio.AioRpcError, context: Context) -> NoReturn:
+def raise_answer(error: grpc.aio.AioRpcError, context: Context) -> NoReturn:
+    """What a caller gets for an error of the leader. NotLeader: it does not lead."""
     metadata: Any = error.trailing_metadata()
     trailing: Metadata = tuple((key, value) for key, value in metadata or ())
     ours = has_status(error)
@@ -236,7 +232,7 @@ class Answered(Exception):
         self.trailing = trailing
 
 
-def _raise_cancelled_or_lost() -> NoReturn:
+def raise_cancelled_or_lost() -> NoReturn:
     """A call that was cancelled: by its caller, or by the channel that was closed beneath it?"""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

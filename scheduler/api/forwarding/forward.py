@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.runtime.parsing import malformed_request
@@ -44,8 +44,10 @@ from scheduler.api.forwarding.call import (
     Metadata,
     Method,
     NotLeader,
-    method_of,
+    StreamedMethod,
+    UnaryMethod,
 )
+from scheduler.api.forwarding.duplex import DuplexMethod
 from scheduler.api.forwarding.role import Local, Remote, Role, Roles
 from scheduler.api.origin import passed_on_peer
 from scheduler.api.request_sizes import TOO_LARGE
@@ -101,7 +103,7 @@ class ForwardingHandlers:
     """Serves all methods of one service by role.
 
     Args:
-        service: the service; no method of it streams its requests.
+        service: the service. No method streams its requests unless it streams its answers too.
         roles: the role of this process, with the servicers of a leader.
         dialer: opens the channel to a leader; a plaintext one when left out.
         leader_wait: seconds that a call waits for a leader to be known.
@@ -141,7 +143,7 @@ class ForwardingHandlers:
         """What to give to `server.add_generic_rpc_handlers`."""
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for descriptor in self._service.methods:
-            method = method_of(descriptor)
+            method = _method_of(descriptor)
             # As streams of one request: who calls is known before it is read.
             make: Any = (
                 grpc.stream_stream_rpc_method_handler
@@ -298,6 +300,13 @@ class ForwardingHandlers:
             "set a deadline to allow more",
             metadata={"limit": f"{self._default_timeout:g}"},
         )
+
+
+def _method_of(descriptor: MethodDescriptor) -> Method:
+    if descriptor.client_streaming:
+        assert descriptor.server_streaming, descriptor.full_name
+        return DuplexMethod(descriptor)
+    return StreamedMethod(descriptor) if descriptor.server_streaming else UnaryMethod(descriptor)
 
 
 async def _read(method: Method, context: Context, limits: CallerLimits | None) -> bytes:

@@ -1,0 +1,115 @@
+"""An RPC whose requests are a stream too: answered here, or passed on to the leader.
+
+The first request is read like that of any call (`scheduler.api.forwarding.forward`); the servicer
+gets it with all that follow, as bytes. Nothing is read ahead: who sends more than is taken is held
+by gRPC's flow control.
+
+Whoever passes such a call on sends the first request alone until the leader has let the call in
+(its initial metadata come). So a process that refuses since it does not lead has been given nothing
+that could be lost, and the call goes on to the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+
+from quorate.runtime.errors import QuorateError
+from scheduler.api.forwarding.authorization import request_check
+from scheduler.api.forwarding.call import (
+    Metadata,
+    bug,
+    path,
+    raise_answer,
+    raise_cancelled_or_lost,
+)
+from scheduler.api.servicer import Context, Servicer
+
+_EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
+
+
+class DuplexMethod:
+    """A stream of requests, a stream of answers."""
+
+    streams = True
+
+    def __init__(self, descriptor: MethodDescriptor) -> None:
+        self.name = descriptor.name
+        self.request = descriptor.input_type.full_name
+        self._check = request_check(descriptor)
+        self._path = path(descriptor)
+
+    async def local(self, servicer: Servicer, body: bytes, context: Context) -> None:
+        """See Method. Its requests are bytes: what they name is the servicer's to check."""
+        self._check(servicer, None)
+        await context.send_initial_metadata(())
+        try:
+            async with (
+                aclosing(_requests(body, context)) as requests,
+                aclosing(servicer.duplexes[self.name](requests, context)) as answers,
+            ):
+                async for answer in answers:
+                    await context.write(answer.SerializeToString())
+        except (QuorateError, grpc.aio.AbortError):
+            raise
+        except Exception as error:
+            raise bug(self.name, None) from error
+
+    def stub(self, channel: Any) -> Any:
+        """See Method."""
+        return channel.stream_stream(self._path)
+
+    async def remote(
+        self,
+        stub: Any,
+        body: bytes,
+        context: Context,
+        metadata: Metadata,
+        timeout: float | None,
+    ) -> None:
+        """See Method."""
+        call = stub(timeout=timeout, metadata=metadata)
+        sending: asyncio.Task[None] | None = None
+        try:
+            # A call that is over by now says why when it is read from.
+            with suppress(asyncio.InvalidStateError):
+                await call.write(body)
+            await call.initial_metadata()
+            if not call.done():
+                sending = asyncio.create_task(_send(call, context))
+            while (answer := await call.read()) is not _EOF:
+                await context.write(answer)
+            trailing = await call.trailing_metadata()
+        except grpc.aio.AioRpcError as error:
+            raise_answer(error, context)
+        except asyncio.CancelledError:
+            raise_cancelled_or_lost()
+        finally:
+            # Whatever ended this side: the leader must not go on writing to nobody.
+            call.cancel()
+            if sending is not None:
+                sending.cancel()
+                await asyncio.wait((sending,))
+        if trailing:
+            context.set_trailing_metadata(tuple(trailing))
+
+
+async def _requests(first: bytes, context: Context) -> AsyncGenerator[bytes, None]:
+    """The first request and those that follow, until the caller has no more."""
+    body: Any = first
+    while body is not _EOF:
+        yield body
+        body = await context.read()
+
+
+async def _send(call: Any, context: Context) -> None:
+    """Pass requests on. How the call ends is told to who reads its answers."""
+    with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        while (body := await context.read()) is not _EOF:
+            await call.write(body)
+        await call.done_writing()
