@@ -15,7 +15,7 @@ from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2, task_pb2
-from scheduler.api.forwarding.call import method_of
+from scheduler.api.forwarding.methods import method_of
 from scheduler.api.request_sizes import DEFAULT, check_size
 from scheduler.core.values import TaskSpec
 from tests.support.one_leader import Leader, leading

@@ -15,7 +15,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.timing.clock import SystemClock
 from quorate.v1 import scheduler_pb2
-from scheduler.api.forwarding.call import method_of
+from scheduler.api.forwarding.methods import method_of
 from scheduler.api.servicer import Servicer
 from scheduler.leadership.elector import Leadership
 from scheduler.leadership.trust import Trust

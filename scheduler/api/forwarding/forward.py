@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError, abort, unavailable
 from quorate.runtime.parsing import malformed_request
@@ -44,10 +44,8 @@ from scheduler.api.forwarding.call import (
     Metadata,
     Method,
     NotLeader,
-    StreamedMethod,
-    UnaryMethod,
 )
-from scheduler.api.forwarding.duplex import DuplexMethod
+from scheduler.api.forwarding.methods import method_of
 from scheduler.api.forwarding.role import Local, Remote, Role, Roles
 from scheduler.api.origin import passed_on_peer
 from scheduler.api.request_sizes import TOO_LARGE
@@ -143,7 +141,7 @@ class ForwardingHandlers:
         """What to give to `server.add_generic_rpc_handlers`."""
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for descriptor in self._service.methods:
-            method = _method_of(descriptor)
+            method = method_of(descriptor)
             # As streams of one request: who calls is known before it is read.
             make: Any = (
                 grpc.stream_stream_rpc_method_handler
@@ -300,13 +298,6 @@ class ForwardingHandlers:
             "set a deadline to allow more",
             metadata={"limit": f"{self._default_timeout:g}"},
         )
-
-
-def _method_of(descriptor: MethodDescriptor) -> Method:
-    if descriptor.client_streaming:
-        assert descriptor.server_streaming, descriptor.full_name
-        return DuplexMethod(descriptor)
-    return StreamedMethod(descriptor) if descriptor.server_streaming else UnaryMethod(descriptor)
 
 
 async def _read(method: Method, context: Context, limits: CallerLimits | None) -> bytes:
