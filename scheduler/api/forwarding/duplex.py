@@ -108,7 +108,7 @@ async def _requests(first: bytes, context: Context) -> AsyncGenerator[bytes, Non
 
 
 async def _send(call: Any, context: Context) -> None:
-    """Pass requests on. How the call ends is told to who reads its answers."""
+    """Pass requests on. An error of the call is raised where its answers are read."""
     with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
         while (body := await context.read()) is not _EOF:
             await call.write(body)
