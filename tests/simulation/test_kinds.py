@@ -18,6 +18,7 @@ HAPPENS: dict[type[World], dict[str, Callable[[History], int]]] = {
         "tasks go to other queues": lambda history: history.places.moved,
         "letters are redriven": lambda history: sum(history.redriven.values()),
         "unique keys are taken over": lambda history: history.keys.replaced,
+        "tasks get other limits and keys": lambda history: history.starting.changed_limits,
         "tasks snooze": lambda history: list(history.ended.values()).count("SNOOZED"),
     },
     Placing: {

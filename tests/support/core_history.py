@@ -194,6 +194,7 @@ class History(NodeHistory):
                 fields["labels"] = {"a": "b" * self.rng.choice([1, 500])}
             if self.rng.random() < 0.4:
                 fields["to"] = self.rng.choice(QUEUES)
+            fields.update(self.other_keys())
             self.cluster.call(
                 lambda token: e.BulkAsked(
                     tasks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
@@ -80,6 +81,19 @@ class HistoryBase:
             replaces=rng.choice([False, True]),
             window=rng.choice([0.0, 0.0, 5.0, 50.0]),
         )
+
+    def other_keys(self) -> dict[str, Any]:
+        """Other limits and keys for tasks that wait, as `spec` has them: often none."""
+        rng, found = self.rng, {}
+        for name, values in (
+            ("limit_key", ("", "x", "y")),
+            ("limits", ((), ("licence",), ("api", "licence"))),
+            ("fairness_key", ("", "gold", "silver")),
+            ("ordering_key", ("", "o", "p")),
+        ):
+            if rng.random() < 0.3:
+                found[name] = rng.choice(values)
+        return found
 
     def some(self, *states: TaskState):
         found = [t for t, row in self.cluster.state.tasks.items() if row.state in states]

@@ -214,9 +214,11 @@ def spec_update(**fields: Any) -> e.SpecUpdate:
                     message.start_deadline.FromNanoseconds(int(value * 1e9))
             elif name == "attempts":
                 message.retry.max_attempts = value
+            elif name == "limits":
+                message.limits[:] = value
             else:
                 setattr(message, name, value)
         return records.task_spec(message, message.SerializeToString(deterministic=True))
 
     moves, expires = "not_before" in fields, "start_deadline" in fields
-    return e.SpecUpdate(make, moves, expires, QueueName(to))
+    return e.SpecUpdate(make, moves, expires, QueueName(to), limits=tuple(fields.get("limits", ())))

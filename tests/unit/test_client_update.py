@@ -100,3 +100,34 @@ def test_what_cannot_be_meant_is_refused(quorate, words, said):
     code, out, err = quorate("update", *words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_limits_and_keys_are_replaced_and_an_empty_value_removes_them(address, cluster):
+    ids = list(cluster.tasks)
+    with Client(address) as client:
+        client.get(ids[0]).update(limits=["licence", "api"], limit_key="k", ordering_key="")
+        client.update_tasks(ids, limits=(), fairness_key="gold", dry_run=True)
+        with pytest.raises(QuorateError, match="must be a list of names of limits, not 'api'"):
+            client.update_tasks(ids, limits="api")
+        with pytest.raises(QuorateError) as error:
+            client.update_tasks(ids, ordering_key=7)  # type: ignore[arg-type]
+        assert error.value.metadata["field"] == "ordering_key"
+    one, many = cluster.task_updates
+    assert list(one.update_mask.paths) == ["spec.limits", "spec.limit_key", "spec.ordering_key"]
+    assert (list(one.task.spec.limits), one.task.spec.limit_key) == (["licence", "api"], "k")
+    assert one.task.spec.ordering_key == ""
+    assert list(many.update_mask.paths) == ["spec.limits", "spec.fairness_key"]
+    assert (list(many.task.spec.limits), many.task.spec.fairness_key) == ([], "gold")
+
+
+def test_the_command_line_changes_and_removes_limits_and_keys(quorate, cluster):
+    (task, *_) = cluster.tasks
+    given = ("--limit", "licence", "--limit", "api", "--limit-key", "k", "--fairness-key", "gold")
+    assert quorate("update", task, *given)[0] == 0
+    assert quorate("update", task, "--limit", "", "--ordering-key", "")[0] == 0
+    one, two = cluster.task_updates
+    assert list(one.task.spec.limits) == ["licence", "api"]
+    assert (one.task.spec.limit_key, one.task.spec.fairness_key) == ("k", "gold")
+    assert set(one.update_mask.paths) == {"spec.limits", "spec.limit_key", "spec.fairness_key"}
+    assert set(two.update_mask.paths) == {"spec.limits", "spec.ordering_key"}
+    assert not two.task.spec.limits

@@ -6,24 +6,14 @@ import pytest
 
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
-from scheduler.core.model.answers import BulkDone
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.values import BulkAct, Origin, TaskState
 from tests.support.core import Cluster
 from tests.support.core_log import Log
 from tests.support.core_specs import spec, spec_update
+from tests.support.core_updates import update
 
 ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/UpdateTasks")
-
-
-def update(c: Cluster, tasks: list, request: e.Request = e.Request(), **fields: object) -> tuple:  # noqa: B008
-    answer = c.call(
-        lambda token: e.BulkAsked(
-            tasks, frozenset(), request, token, act=BulkAct.UPDATE, update=spec_update(**fields)
-        )
-    )
-    assert isinstance(answer, BulkDone)
-    return answer.counts
 
 
 def order(c: Cluster) -> list:

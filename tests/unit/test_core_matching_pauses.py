@@ -19,6 +19,7 @@ from tests.support.core_jobs import Jobs, job_spec
 from tests.support.core_log import Log
 from tests.support.core_placement import placed
 from tests.support.core_specs import spec
+from tests.support.core_updates import update
 
 MAIL = (("app", "mail"),)
 ALICE = Origin("alice", "operator", "token", "", "quorate.v1.Scheduler/CreatePause")
@@ -123,6 +124,24 @@ def test_a_paused_task_can_be_cancelled_updated_and_expire():
     c.cancel(cancelled)
     c.advance(6.0)
     assert states(c, cancelled, late) == ["CANCELLED", "EXPIRED"]
+
+
+@pytest.mark.parametrize("again", ["resumed", "later"])
+def test_a_task_that_waits_for_something_else_when_the_pause_ends_starts_after_that(again: str):
+    c = Cluster()
+    c.node("n1")
+    pause(c, labels=MAIL)
+    task = c.submit(placed({"app": "mail"}))
+    if again == "resumed":
+        c.step(e.TaskPauseAsked(task, True, e.Request(), c.token()))
+    else:
+        update(c, [task], not_before=c.now + 5.0)
+    end(c)
+    c.advance(1.0)
+    if again == "resumed":
+        c.step(e.TaskPauseAsked(task, False, e.Request(), c.token()))
+    c.advance(5.0)
+    assert states(c, task) == ["RUNNING"]
 
 
 def test_an_ordering_key_keeps_its_order_behind_a_paused_task():

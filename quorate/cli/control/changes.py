@@ -44,6 +44,22 @@ def basic_changes(
     return _as_update({name: value for name, value in given.items() if value is not None})
 
 
+def limit_changes(
+    limit_key: str | None,
+    limit: list[str] | None,
+    fairness_key: str | None,
+    ordering_key: str | None,
+) -> UpdateArgs:
+    """The keys and shared limits that were given; an empty text removes what is there."""
+    given: dict[str, Any] = {
+        "limit_key": limit_key,
+        "limits": [name for name in limit if name] if limit else None,
+        "fairness_key": fairness_key,
+        "ordering_key": ordering_key,
+    }
+    return _as_update({name: value for name, value in given.items() if value is not None})
+
+
 def placement_changes(rules: OptionArgs, *, any_node: bool) -> UpdateArgs:
     """The rules that were given, in place of those of the same kind; `any_node`: of all.
 
@@ -69,7 +85,8 @@ def refuse_none(changes: UpdateArgs) -> None:
         raise invalid(
             "--priority",
             "give at least one of --priority, --label, --delay, --timeout, --retries, "
-            "--start-deadline, --to-queue, a placement rule such as --where, or a hook",
+            "--start-deadline, --to-queue, a limit or key such as --limit, a placement rule such "
+            "as --where, or a hook",
         )
 
 

@@ -10,6 +10,7 @@ from quorate.cli.common import Json, with_client
 from quorate.cli.control.changes import (
     basic_changes,
     hook_changes,
+    limit_changes,
     placement_changes,
     refuse_none,
 )
@@ -27,6 +28,7 @@ from quorate.client.work.updates import UpdateArgs
 _ONE_BY_ONE = 10
 _STATES = ("pending", "scheduled", "paused")
 _PANEL = "Changes"
+_LIMITS_PANEL = "Limits and keys"
 
 
 @with_client
@@ -103,6 +105,39 @@ def update(
             rich_help_panel=_PANEL,
         ),
     ] = "",
+    limit_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="New limit key; '' removes it.",
+            rich_help_panel=_LIMITS_PANEL,
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Shared limit (see 'quorate limits'); may be repeated. The limits given replace "
+            "all old ones; '' removes them.",
+            rich_help_panel=_LIMITS_PANEL,
+        ),
+    ] = None,
+    fairness_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="New fairness key; '' removes it.",
+            rich_help_panel=_LIMITS_PANEL,
+        ),
+    ] = None,
+    ordering_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="New ordering key, in whose order the tasks wait by their age; '' removes it.",
+            rich_help_panel=_LIMITS_PANEL,
+        ),
+    ] = None,
     *,
     placing: Placing,
     any_node: Annotated[
@@ -135,6 +170,7 @@ def update(
     [dim]quorate update ID --where disk=ssd --tolerate gpu[/dim]
     """
     changes = basic_changes(priority, label, delay, timeout, retries, start_deadline, to_queue)
+    changes.update(limit_changes(limit_key, limit, fairness_key, ordering_key))
     changes.update(placement_changes(placing.args(), any_node=any_node))
     changes.update(hook_changes(hooks.args()))
     refuse_none(changes)
@@ -164,7 +200,7 @@ def update(
             "not_waiting": "not waiting",
             "skipped": "skipped",
             "not_found": "not found",
-            "refused": "refused by the other queue",
+            "refused": "refused by the other queue, or for a limit or quota",
         },
         as_json=as_json,
     )

@@ -20,8 +20,7 @@ _UNIQUE: Final = ("unique_key", "unique_rejects", "unique_replaces", "unique_for
 # As of tasks that wait, and what can be changed only before there is a task.
 _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     **{name: PATHS[name] for name in PATHS if name not in ("to_queue", "delay", "not_before")},
-    **{name: (name,) for name in ("name", "affinity_key", "limit_key", "limits")},
-    **{name: (name,) for name in ("fairness_key", "ordering_key")},
+    **{name: (name,) for name in ("name", "affinity_key")},
     "cpu": ("resources.cpu",),
     "memory": ("resources.memory",),
     "resources": ("resources.counters",),

@@ -13,8 +13,10 @@ from typing import Any
 from quorate.runtime.errors import invalid
 
 
-def checked_text(field: str, value: str) -> str:
-    """`value`, if it is valid Unicode; raises QuorateError (INVALID_ARGUMENT) naming `field`."""
+def checked_text(field: str, value: Any) -> str:
+    """`value`, if it is valid text; raises QuorateError (INVALID_ARGUMENT) naming `field`."""
+    if not isinstance(value, str):
+        raise invalid(field, f"must be text, not {type(value).__name__}")
     if not is_utf8(value):
         shown = value.encode(errors="backslashreplace").decode()
         raise invalid(
@@ -43,8 +45,6 @@ def text_of(field: str, value: Any) -> str:
     """
     if isinstance(value, (bytes, os.PathLike)):
         value = os.fsdecode(value)
-    if not isinstance(value, str):
-        raise invalid(field, f"must be text, not {type(value).__name__}")
     return checked_text(field, value)
 
 

@@ -16,7 +16,9 @@ from quorate.v1 import task_pb2
 
 
 class UpdateArgs(TypedDict, total=False):
-    """What can be changed; `TaskOptions` says what each means. `labels` are replaced as a whole.
+    """What can be changed; `TaskOptions` says what each means.
+
+    `labels` and `limits` are replaced as a whole.
 
     `where` and `prefer` are one list of rules: who gives one of them replaces both. So are
     `placement` and `spread`, and a hook and its timeout. An empty value removes what was there.
@@ -33,6 +35,10 @@ class UpdateArgs(TypedDict, total=False):
     delay: float
     not_before: Instant | None
     labels: dict[str, str]
+    limit_key: str
+    limits: Sequence[str]
+    fairness_key: str
+    ordering_key: str
     to_queue: str
     where: str | Sequence[str]
     prefer: str | Sequence[str]
@@ -63,6 +69,10 @@ PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "delay": ("not_before",),
     "not_before": ("not_before",),
     "labels": ("labels",),
+    "limit_key": ("limit_key",),
+    "limits": ("limits",),
+    "fairness_key": ("fairness_key",),
+    "ordering_key": ("ordering_key",),
     "to_queue": ("queue",),
     "where": ("placement.nodes",),
     "prefer": ("placement.nodes",),

@@ -312,7 +312,7 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
     if spec.affinity_key:
         at_most(f"{field}.affinity_key", len(spec.affinity_key), MAX_AFFINITY, "characters")
     if spec.limit_key:
-        at_most(f"{field}.limit_key", len(spec.limit_key), MAX_AFFINITY, "characters")
+        _key(f"{field}.limit_key", spec.limit_key)
     if spec.HasField("unique"):
         required(f"{field}.unique.key", spec.unique.key)
         known_enum(f"{field}.unique.on_conflict", spec.unique.on_conflict, range(4))
@@ -322,9 +322,7 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
             window = duration(f"{field}.unique.window", spec.unique.window, MAX_WINDOW)
             between(f"{field}.unique.window", window, 1, MAX_WINDOW)
     if spec.ordering_key:
-        at_most(f"{field}.ordering_key", len(spec.ordering_key), MAX_AFFINITY, "characters")
-        if "\0" in spec.ordering_key or "\0" in spec.limit_key:
-            raise invalid(f"{field}.ordering_key", "must not hold a NUL character")
+        _key(f"{field}.ordering_key", spec.ordering_key)
     if spec.fairness_key:
         at_most(f"{field}.fairness_key", len(spec.fairness_key), MAX_AFFINITY, "characters")
     if spec.limits:
@@ -332,6 +330,13 @@ def _options(spec: task_pb2.TaskSpec, field: str, now: float) -> None:
         for name in spec.limits:
             if not NAME.fullmatch(name):
                 raise invalid(f"{field}.limits", f"{name[:80]!r} is not a limit's name")
+
+
+def _key(field: str, key: str) -> None:
+    """A limit or ordering key, which lanes of tasks are named by: `TaskLimits.lane`."""
+    at_most(field, len(key), MAX_AFFINITY, "characters")
+    if "\0" in key:
+        raise invalid(field, "must not hold a NUL character")
 
 
 def _retry(retry: task_pb2.RetryPolicy, field: str) -> None:

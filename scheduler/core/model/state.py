@@ -20,6 +20,7 @@ from scheduler.core.model.indexes.blobs import NamedBlobs
 from scheduler.core.model.indexes.dead_letters import DeadLetters
 from scheduler.core.model.indexes.progress import TaskProgress
 from scheduler.core.model.indexes.usage import task_units
+from scheduler.core.model.limits.pauses import forget_pause
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.plugins import Plugins
 from scheduler.core.model.rows import FinishedRow, JobRow, QueueRow, Reservation, TaskRow
@@ -251,6 +252,7 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
         if before is TaskState.PENDING:
             queue = row.queue
             queue.pending.discard(row)
+            forget_pause(row)
             if not queue.pending.size:
                 del self.waiting[queue.name]
             if row.limits is not None:

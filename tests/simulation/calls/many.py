@@ -9,7 +9,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import BulkDone
 from scheduler.core.values import BulkAct, TaskState
-from tests.simulation.calls.limits import OTHER, WORK
+from tests.simulation.calls.limits import API, OTHER, SEAT, WORK
 from tests.support.core_specs import spec_update
 
 if TYPE_CHECKING:
@@ -49,12 +49,18 @@ class ManyCalls:
             self._many(tasks, act=BulkAct.DELETE)
 
     def update_some(self) -> None:
-        """Give what waits another priority, or another instant."""
+        """Give what waits another priority or instant, or other limits and keys."""
         rng, tasks = self._world.rng, self._recent()
         if tasks:
             later = self._world.wall() + rng.choice([-1.0, 1.0])
-            fields: dict[str, float] = rng.choice(
-                [{"priority": rng.choice([0, 2])}, {"not_before": later}]
+            fields: dict[str, Any] = rng.choice(
+                [
+                    {"priority": rng.choice([0, 2])},
+                    {"not_before": later},
+                    {"limit_key": rng.choice(["", "a", "b"])},
+                    {"limits": rng.choice([(), (SEAT,), (SEAT, API)])},
+                    {"ordering_key": rng.choice(["", "o", "p"]), "fairness_key": "gold"},
+                ]
             )
             self._world.history.updated.update(dict.fromkeys(tasks))
             self._many(tasks, act=BulkAct.UPDATE, update=spec_update(**fields))

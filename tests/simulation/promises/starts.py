@@ -40,6 +40,11 @@ class Demand(NamedTuple):
     where: Where = ANYWHERE
 
     @property
+    def holds(self) -> tuple[object, ...]:
+        """The limits and keys that it has."""
+        return self.key, self.shared, self.ordering, self.tenant
+
+    @property
     def permits(self) -> list[str]:
         """The limits that it takes a permit of while it runs."""
         keyed = [f"key {self.queue}/{self.key}"] if self.key else []
@@ -120,6 +125,8 @@ class Starts:
         # say that they take so many more.
         self.reappeared: dict[str, None] = {}
         self.started = 0
+        # How often a task got other limits or keys.
+        self.changed_limits = 0
 
     # -- what is on record
 
@@ -150,11 +157,14 @@ class Starts:
         self._most[permit] = most
 
     def created(self, task: TaskId, demand: Demand, revision: int) -> None:
-        """A task is there, live again, or elsewhere: PENDING, unless a run record follows."""
+        """A task is there, live again, moved or updated: PENDING, unless a run record follows."""
         before = self.demands.get(task)
         self.demands[task] = demand
-        if before is not None and before.ordering and before.queue != demand.queue:
-            self._lines[before.queue, before.ordering].pop(task, None)
+        self.changed_limits += before is not None and before.holds != demand.holds
+        if before is not None and before.ordering:
+            old = before.queue, before.ordering
+            if old != (demand.queue, demand.ordering):
+                self._lines[old].pop(task, None)
         if demand.ordering:
             line = self._lines.setdefault((demand.queue, demand.ordering), {})
             if task not in line:

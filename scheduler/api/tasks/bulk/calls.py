@@ -10,6 +10,7 @@ from quorate.runtime.errors import invalid, not_found, precondition
 from quorate.runtime.ids import TaskId
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
+from scheduler.api.asking import refused
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.subtask_place import is_subtask
@@ -19,7 +20,14 @@ from scheduler.api.tasks.bulk.updates import spec_update
 from scheduler.api.validate import required
 from scheduler.api.views import instant
 from scheduler.core.handlers.bulk import subtasks
-from scheduler.core.handlers.bulk.update import NOT_FOUND, NOT_WAITING, REFUSED, SKIPPED, UPDATED
+from scheduler.core.handlers.bulk.update import (
+    NOT_FOUND,
+    NOT_WAITING,
+    REFUSED,
+    SKIPPED,
+    UPDATED,
+    refuse_update,
+)
 from scheduler.core.model.state import State
 from scheduler.core.values import DEAD, FINISHED, RETRIABLE, WAITING, BulkAct, TaskState
 from scheduler.engine.driver import Driver
@@ -118,17 +126,21 @@ async def update_tasks(
     update, changes = spec_update(
         check, request.task, request.update_mask.paths, driver.clock.now()
     )
+    if request.validate_only:
+        await driver.readable()
+        if (impossible := refuse_update(driver.state, update)) is not None:
+            raise refused(impossible)
     answer = await bulk(
         _UPDATE, driver, lane, request, states, context, update=update, changes=changes
     )
-    updated, not_waiting, skipped, not_found, refused = answer.counts
+    updated, not_waiting, skipped, not_found, not_accepted = answer.counts
     return pb.UpdateTasksResponse(
         updated=updated,
         not_waiting=not_waiting,
         skipped=skipped,
         not_found=not_found,
         next_page_token=answer.next_page_token,
-        refused=refused,
+        refused=not_accepted,
     )
 
 
@@ -172,6 +184,9 @@ async def update_task(
             f"task {task!r} is {found}; only PENDING, SCHEDULED and PAUSED tasks can be updated",
             task=task,
         )
+    if answer.counts[REFUSED] and (gone := refuse_update(driver.state, update)) is not None:
+        # It was deleted while the call was under way.
+        raise refused(gone)
     if answer.counts[REFUSED] and not update.queue:
         raise precondition(
             "TASK_NOT_ACCEPTED",

@@ -23,7 +23,7 @@ from scheduler.storage.records import task_spec
 # Fields of a spec that can be changed while the task waits.
 UPDATABLE: Final = (
     *("priority", "labels", "not_before", "timeout", "start_deadline"),
-    *("retry", "placement", "hooks"),
+    *("retry", "placement", "hooks", "limits", "limit_key", "fairness_key", "ordering_key"),
 )
 # Those of them whose fields can be changed one by one.
 _PARTS: Final = {
@@ -74,7 +74,8 @@ def spec_update(
             # Without it the mask would leave alone what it names there.
             getattr(given, name.partition(".")[0]).SetInParent()
 
-    # Labels may make a spec a little larger than one that is created; hooks are not bounded so.
+    # Labels, limits and keys may make a spec a little larger than one that is created; hooks are
+    # not bounded so.
     bounded = any(name.partition(".")[0] in _NOT_EMPTY for name in names)
 
     def make(old: TaskSpec) -> TaskSpec | None:
@@ -94,7 +95,8 @@ def spec_update(
     changes = [_change(spec, name) for name in names]
     if queue:
         changes.append(Change(_QUEUE, "", queue))
-    return SpecUpdate(make, moves, expires, queue, size), tuple(changes)
+    limits = tuple(spec.limits) if "limits" in names else ()
+    return SpecUpdate(make, moves, expires, queue, size, limits), tuple(changes)
 
 
 def _with_own_labels(spec: task_pb2.TaskSpec, names: Sequence[str]) -> task_pb2.TaskSpec:
@@ -167,6 +169,8 @@ def _change(spec: task_pb2.TaskSpec, name: str) -> Change:
         text = value.ToJsonString() if spec.HasField(top) else ""
     elif name == "labels":
         text = ", ".join(f"{key}={item}" for key, item in sorted(value.items()))
+    elif name == "limits":
+        text = ", ".join(value)
     else:
         text = " ".join(str(value).split())
     return Change(name, "", text[:_SHOWN] or "none")

@@ -17,13 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from quorate.runtime.ids import QueueName
 from scheduler.core.handlers import audit, requests
 from scheduler.core.handlers.bulk import acts, retry, subtasks, update
 from scheduler.core.handlers.bulk.act import Act
 from scheduler.core.handlers.bulk.subtasks import Touched
 from scheduler.core.handlers.requests import TASKS_SCOPE, CallInParts
-from scheduler.core.model.answers import BulkDone, Rejection, no_queue
+from scheduler.core.model.answers import BulkDone, Rejection
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.events import BulkAsked, BulkContinued
 from scheduler.core.model.limits.bounds import Limits
@@ -58,8 +57,7 @@ def _counted(known: DedupRow, act: BulkAct) -> tuple[int, ...]:
 def _refuse(
     state: State, limits: Limits, event: BulkAsked, known: DedupRow | None
 ) -> Rejection | None:
-    queue = event.update.queue if event.update is not None else QueueName("")
-    return no_queue(queue) if queue and queue not in state.queues else None
+    return None if event.update is None else update.refuse_update(state, event.update)
 
 
 def _begin(

@@ -7,6 +7,11 @@ A task that goes to another queue has its records there from now on. Those in th
 deleted in the same Txn, and before: whoever watches both queues is to see it go and come. Nothing
 of the task changes but its place. What the other queue does not accept stays where it is:
 `refuse_move`.
+
+A task that gets other limits or keys leaves the line of its old ordering key, the lane of its old
+limit key and the tenant of its old fairness key, and waits by its id among those of the new ones.
+It holds no permit, since it does not run. One that waits for its next attempt gives the turn of its
+old ordering key away, and has that of the new one until it is due.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from quorate.runtime.ids import TaskId
 from scheduler.core.handlers import unique_windows
 from scheduler.core.handlers.bulk.act import PAST_BYTES, WRITE_BYTES, Act
 from scheduler.core.handlers.limits.length import make_room, refuse_longer
+from scheduler.core.handlers.limits.shared import refuse_unknown_names
 from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.queues.matching_pauses import refuse_matching
 from scheduler.core.handlers.queues.pauses import refuse_paused
@@ -24,7 +30,7 @@ from scheduler.core.handlers.quotas.check import refuse_grown, refuse_moved
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import Rejection, no_queue
 from scheduler.core.model.effects import DropTask, Effects, PutRun, PutTask
-from scheduler.core.model.events import BulkContinued, TaskRecorded
+from scheduler.core.model.events import BulkContinued, SpecUpdate, TaskRecorded
 from scheduler.core.model.indexes.usage import task_units
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import QueueRow, TaskRow
@@ -64,6 +70,9 @@ def _update(
         return SKIPPED
     if record is None:
         return NOT_FOUND
+    if refuse_update(state, change) is not None:
+        # Deleted between two parts.
+        return REFUSED
     spec = change.make(record.spec)
     if spec is None:
         return SKIPPED
@@ -75,10 +84,11 @@ def _update(
         return REFUSED
     queue = None
     if change.queue and change.queue != row.queue.name:
-        queue = state.queues.get(change.queue)
         if row.member is not None:
             return SKIPPED
-        if queue is None or refuse_move(state, limits, row, spec, queue) is not None:
+        queue = state.queues.get(change.queue)
+        assert queue is not None
+        if refuse_move(state, limits, row, spec, queue) is not None:
             return REFUSED
     until = None
     if change.moves:
@@ -100,6 +110,13 @@ def _update(
     out.writes.append(PutTask(new, spec.spec, creator, unknown, begins=False))
     out.writes.append(PutRun(new))
     return UPDATED
+
+
+def refuse_update(state: State, change: SpecUpdate) -> Rejection | None:
+    """Why no task can be changed so: the queue or a shared limit that it names does not exist."""
+    if change.queue and change.queue not in state.queues:
+        return no_queue(change.queue)
+    return refuse_unknown_names(state, change.limits, "task.spec.limits")
 
 
 def refuse_move(

@@ -32,9 +32,12 @@ MOST_LIMITS: Final = 1_000
 
 def refuse_unknown(state: State, limits: TaskLimits | None) -> Rejection | None:
     """Whether a new task names a shared limit that does not exist."""
-    if limits is None:
-        return None
-    for name in limits.shared:
+    return None if limits is None else refuse_unknown_names(state, limits.shared, "spec.limits")
+
+
+def refuse_unknown_names(state: State, names: Sequence[str], field: str) -> Rejection | None:
+    """The same of names; `field`: the path in the request that has them."""
+    for name in names:
         if name not in state.permits.shared:
             return Rejection(
                 ErrorKind.PRECONDITION,
@@ -42,7 +45,7 @@ def refuse_unknown(state: State, limits: TaskLimits | None) -> Rejection | None:
                 f'limit {name!r} does not exist; create it with "quorate limit create {name}"',
                 "limit",
                 name,
-                "spec.limits",
+                field,
             )
     return None
 

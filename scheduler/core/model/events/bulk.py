@@ -15,7 +15,8 @@ class SpecUpdate(NamedTuple):
 
     `moves`: its `not_before` is meant too; the task then waits until that, or no longer. `expires`:
     its start deadline is meant. `queue`: where the tasks go; empty: they stay. `size`: bytes that a
-    spec may grow by. A task for which there is no new spec is left alone.
+    spec may grow by. `limits`: the shared limits that it names from now on, where they are meant. A
+    task for which there is no new spec is left alone.
     """
 
     make: Callable[[TaskSpec], TaskSpec | None]
@@ -23,6 +24,7 @@ class SpecUpdate(NamedTuple):
     expires: bool = False
     queue: QueueName = QueueName("")
     size: int = 0
+    limits: tuple[str, ...] = ()
 
 
 class BulkAsked(NamedTuple):

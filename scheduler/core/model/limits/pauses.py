@@ -108,6 +108,12 @@ def _move(row: TaskRow, kind: Needs | Kind) -> None:
     order.push(row)
 
 
+def forget_pause(row: TaskRow) -> None:
+    """`row` is no longer PENDING. When it is again, whether a pause holds it back is asked anew."""
+    if type(row.kind) is Kind and row.kind.pause:
+        row.kind = usual_kind(row.kind)
+
+
 def usual_kind(kind: Needs | Kind) -> Needs | Kind:
     """With which others a task waits when no pause holds it back."""
     if not isinstance(kind, Kind):
