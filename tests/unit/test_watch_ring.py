@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.etcd.api import Delete, Op, Put, TxnResult, prefix_end
+from quorate.etcd.api import Delete, Op, Put, TxnResult, WatchBatch, prefix_end
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import QuorateError
@@ -371,3 +371,19 @@ def test_the_ring_is_bounded_before_and_after_it_is_looked_at() -> None:
             assert recent.missed("q0", b"tasks", recent.since) <= recent.floor
 
     asyncio.run(play())
+
+
+async def test_messages_do_not_drive_changes_of_tasks_out() -> None:
+    etcd, recent = MemoryEtcd(), Recent(PREFIX, most_bytes=10_000)
+    await etcd.txn([], [created("a", IDS[0])])
+    chunk = PREFIX + b"mq/00000000000000a1/p00/c/"
+    for number in range(5):
+        # The task's change is behind a chunk in its Txn.
+        await etcd.txn([], [Put(chunk + b"%012x" % number, b"x" * 5_000), ran("a", IDS[0])])
+    for revision, events in etcd.since(2):
+        recent.take(WatchBatch(revision, events))
+    assert recent.floor == 0
+    while recent.index(100) is not None:
+        pass
+    places = [change.at for change in recent.behind("a", (0, 0), 100)]
+    assert places == [(2, 0), *[(revision, 1) for revision in range(3, 8)]]

@@ -28,11 +28,14 @@ from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.internal.v1 import records_pb2 as r
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks import views
+from scheduler.storage import keys
 
 MAX_CHANGES: Final = 100_000
 MAX_BYTES: Final = 32 << 20
 # Queues of which it is known when the last change was left out; past it they are all forgotten.
 MAX_QUEUES: Final = 10_000
+# Bytes of an event, on average, from which on a batch is looked at for chunks of messages.
+_LARGE: Final = 2_048
 # The index of an event that stands for all of its revision.
 WHOLE: Final = 2**31 - 1
 ALL: Final = ""
@@ -169,6 +172,22 @@ def _created(events: Iterable[WatchEvent], skip: int) -> set[tuple[int, str]]:
     return found
 
 
+def _without_messages(batch: WatchBatch, messages: bytes) -> WatchBatch:
+    """The batch without the values of chunks, which would drive changes of tasks out of the ring.
+
+    The events stay: their number says where others are.
+    """
+    return WatchBatch(
+        batch.revision,
+        [
+            event._replace(kv=event.kv._replace(value=b""))
+            if event.kv.key.startswith(messages)
+            else event
+            for event in batch.events
+        ],
+    )
+
+
 class _Lane:
     """The changes of one queue, oldest first; those before `start` are gone."""
 
@@ -245,6 +264,9 @@ class Recent:
                 exceed the bounds, and of what goes it is known to which queues it belonged.
         """
         size = size_of(batch.events)
+        if size > _LARGE * len(batch.events):
+            batch = _without_messages(batch, self.prefix + keys.MESSAGES)
+            size = size_of(batch.events)
         self._raw.append((batch, size))
         self._raw_events += len(batch.events)
         self._bytes += size
