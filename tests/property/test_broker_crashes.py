@@ -8,7 +8,7 @@ The history is played once without a crash, and then once for each of its Txns a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -18,10 +18,10 @@ import pytest
 
 from quorate.etcd.api import Compare, Delete, Op, Put, Range, TxnResult, prefix_end
 from quorate.etcd.memory.store import MemoryEtcd
-from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.queues.ids import make_id, split_id
 from scheduler.core.broker.rows import (
@@ -30,7 +30,8 @@ from scheduler.core.broker.rows import (
     QueueUid,
     SessionId,
 )
-from scheduler.core.broker.storage.format import pack, unpack
+from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.format import unpack
 from scheduler.core.broker.storage.places import of_priority
 from scheduler.storage import keys
 from scheduler.storage.replica.fold import Fold
@@ -93,55 +94,60 @@ class Dying(MemoryEtcd):
 
 
 class PlainMachine(BrokerMachine):
-    """Publishes to the queue that the routing key names, and settles by id: no consumers."""
+    """Settles by id, without consumers."""
 
     def step(self, event: object, now: float) -> BrokerEffects:
-        out = BrokerEffects()
-        if isinstance(event, e.MessagesPublished):
-            added: dict[str, list[bytes]] = {}
-            for publication in event.publications:
-                added.setdefault(publication.routing_key.decode(), []).append(publication.payload)
-            for name, payloads in added.items():
-                lane = self.state.queue("/", name).lane(P0)
-                first = lane.log.reserve(len(payloads))
-                lane.in_flight += len(payloads)
-                packed = [pack(first + n, now, payload) for n, payload in enumerate(payloads)]
-                out.additions.append(fx.AddMessages(UIDS[name], P0, packed))
-            out.after.append(fx.Reply(event.token, None))
-        elif isinstance(event, e.Settled):
-            queue = self.state.queue("/", event.queue)
-            sequences = [split_id(one)[1] for one in event.ids]
-            out.writes += queue.remove(P0, sequences, now)
-            out.after.append(fx.SettleDone(event.session, event.number))
-        else:
+        if not isinstance(event, e.Settled):
             return super().step(event, now)
+        out = BrokerEffects()
+        queue = self.state.queue("/", event.queue)
+        sequences = [split_id(one)[1] for one in event.ids]
+        out.writes += queue.remove(P0, sequences, now)
+        out.after.append(fx.SettleDone(event.session, event.number))
         return out
 
 
 @dataclass
 class History:
-    """What clients did, and what they know of it."""
+    """What one producer and one consumer did, and what they know of it."""
 
-    published: set[bytes] = field(default_factory=set)
+    published: list[tuple[int, bytes]] = field(default_factory=list)
+    """Number and payload, which begins with the name of the queue."""
     confirmed: set[bytes] = field(default_factory=set)
     settling: dict[int, set[bytes]] = field(default_factory=dict)
     number: int = 0
 
-    def publish(self, term: BrokerTerm, *names: str) -> None:
+    def publish(self, term: BrokerTerm, *names: str) -> asyncio.Future[object]:
         """One message to each of these queues, in one event."""
-        publications = []
+        messages = []
         for name in names:
             self.number += 1
-            payload = b"%s %d" % (name.encode(), self.number)
-            publications.append(e.Publication(payload, "", name.encode()))
-        payloads = {one.payload for one in publications}
-        self.published |= payloads
-        token = term.broker.ask(lambda token: e.MessagesPublished("/", "", publications, token))
-        token.add_done_callback(lambda done: self._answered(done, payloads))
+            messages.append((self.number, b"%s %d" % (name.encode(), self.number)))
+        self.published += messages
+        return self.send(term, messages)
 
-    def _answered(self, token: asyncio.Future[object], payloads: set[bytes]) -> None:
+    def send(
+        self, term: BrokerTerm, messages: Sequence[tuple[int, bytes]]
+    ) -> asyncio.Future[object]:
+        """Publish messages, perhaps again."""
+        publications = [
+            e.Publication(payload, "", payload.partition(b" ")[0], number=number)
+            for number, payload in messages
+        ]
+        token = term.broker.ask(partial(e.MessagesPublished, "/", "alice/p", publications))
+        token.add_done_callback(partial(self._answered, messages))
+        return token
+
+    def _answered(
+        self, messages: Sequence[tuple[int, bytes]], token: asyncio.Future[object]
+    ) -> None:
         if token.exception() is None:
-            self.confirmed |= payloads
+            self.confirmed |= {payload for _, payload in messages}
+
+    @property
+    def unconfirmed(self) -> list[tuple[int, bytes]]:
+        """What the producer sends to the next leader, in order."""
+        return [one for one in self.published if one[1] not in self.confirmed]
 
     def settle(self, term: BrokerTerm, name: str, *sequences: int) -> None:
         """Settle messages that are committed."""
@@ -179,12 +185,7 @@ async def committed(term: BrokerTerm) -> None:
 
 async def play(term: BrokerTerm, history: History) -> None:
     """The history; raises when the term ends in the middle of it."""
-    broker = term.broker
-    for name, uid in UIDS.items():
-        declared = partial(
-            e.MessageQueueDeclared, "/", name, MessageQueueSpec(), SessionId(""), uid
-        )
-        await broker.call(declared)
+    await declare(term)
     # Events of one Txn: two queues, several publishes and settlements.
     for _ in range(3):
         history.publish(term, "a", "b")
@@ -203,10 +204,10 @@ async def play(term: BrokerTerm, history: History) -> None:
     history.settle(term, "b", 0, 3)
     await committed(term)
     history.publish(term, "a", "b")
-    await broker.call(
+    await term.broker.call(
         lambda token: e.MessageQueueDeleteAsked("/", "b", SessionId(""), False, False, token)
     )
-    history.published = {one for one in history.published if one.startswith(b"a")}
+    history.published = [one for one in history.published if one[1].startswith(b"a")]
     history.publish(term, "a")
     await committed(term)
 
@@ -214,6 +215,7 @@ async def play(term: BrokerTerm, history: History) -> None:
 async def alive(store: MemoryEtcd, fold: Fold) -> list[bytes]:
     """The payloads of all messages that are alive, as a new leader can read them."""
     found = []
+    fold.broker.settle()
     state = fold.broker.state
     for queue in state.queues.values():
         place = keys.message_sub_log(PREFIX, queue.row.uid, P0)
@@ -229,12 +231,33 @@ async def alive(store: MemoryEtcd, fold: Fold) -> list[bytes]:
     return found
 
 
-async def crash(number: int, dies: Dies) -> None:
-    """Play the history up to the death of its leader; look at what the next one has."""
+Play = Callable[[BrokerTerm, History], Awaitable[None]]
+LIMITS = BrokerLimits(step_bytes=60)
+
+
+async def declare(term: BrokerTerm) -> None:
+    """Two message queues."""
+    for name, uid in UIDS.items():
+        declared = partial(
+            e.MessageQueueDeclared, "/", name, MessageQueueSpec(), SessionId(""), uid
+        )
+        await term.broker.call(declared)
+
+
+async def play_long(term: BrokerTerm, history: History) -> None:
+    """Publishes that are done in many parts, one right behind the other."""
+    await declare(term)
+    tokens = [history.publish(term, *"ab" * 40), history.publish(term, "a", "b")]
+    await asyncio.sleep(0)
+    tokens.append(history.publish(term, *"ba" * 30))
+    await asyncio.gather(*tokens)
+
+
+async def crash(play: Play, number: int, dies: Dies) -> None:
+    """Play a history up to the death of its leader; look at what the next one has."""
     store, history = Dying(number, dies), History()
     first = await begin(store, Follower(store).follow(), machine_of())
-    # `begin` made one Txn: the claim.
-    playing = asyncio.create_task(play(first, history))
+    playing = asyncio.ensure_future(play(first, history))
     dead = asyncio.create_task(store.dead.wait())
     await asyncio.wait({playing, dead}, return_when=asyncio.FIRST_COMPLETED)
     # Until nothing moves: the events of the turn are appended, and wait.
@@ -245,73 +268,87 @@ async def crash(number: int, dies: Dies) -> None:
     await asyncio.gather(playing, dead, return_exceptions=True)
     settled = history.settled(first)
     store.revive()
-    follower = Follower(store)
-    second = await begin(store, follower.follow(), None)
+    fold = Follower(store).follow()
+    second = await begin(store, fold, BrokerMachine(fold.broker.state, LIMITS))
     await store.come_late()
     try:
-        fold = follower.follow()
-        found = await alive(store, fold)
+        found = await alive(store, Follower(store).follow())
         assert len(found) == len(set(found)), "a message is there once"
         gone = set().union(*history.settling.values())
         queues = {row.row.name for row in fold.broker.state.queues.values()}
-        for payload in history.confirmed - gone:
-            name = payload.partition(b" ")[0].decode()
-            assert payload in found or name not in queues, f"{payload!r} was confirmed"
+        kept = {one for one in history.confirmed if one[:1].decode() in queues}
+        assert kept - gone <= set(found)
         assert not settled & set(found), "a settled message is back"
-        if "b" not in queues:
-            b = PREFIX + keys.message_queue_messages(UIDS["b"])
-            assert not (await store.range(Range(b, prefix_end(b)))).kvs
+        for name, uid in UIDS.items():
+            if name not in queues:
+                place = PREFIX + keys.message_queue_messages(uid)
+                assert not (await store.range(Range(place, prefix_end(place)))).kvs
+        if queues == set(UIDS):
+            # The producer sends again what was not confirmed: each message is there once.
+            await history.send(second, history.unconfirmed)
+            found = await alive(store, Follower(store).follow())
+            assert len(found) == len(set(found))
+            assert {one for _, one in history.published} - gone <= set(found)
     finally:
         await second.end()
 
 
-def machine_of() -> Any:
-    return PlainMachine(Fold().broker.state)
+def machine_of() -> PlainMachine:
+    return PlainMachine(Fold().broker.state, LIMITS)
 
 
-async def count() -> int:
-    """Txns of the history when nobody dies."""
+async def count(play: Play) -> int:
+    """Txns of a history when nobody dies."""
     store, history = Dying(), History()
     term = await begin(store, Follower(store).follow(), machine_of())
     await play(term, history)
     txns = store.txns
+    fold = Follower(store).follow()
+    fold.broker.settle()
+    leader, standby = term.broker.state, fold.broker.state
+    assert facts(standby) == facts(leader)
+    assert standby.producers == leader.producers
+    assert standby.names == leader.names
     await term.end()
-    assert history.confirmed >= history.published
+    assert not history.unconfirmed
     return txns
+
+
+def facts(state: BrokerState) -> dict[str, object]:
+    """What a leader and a standby have to agree on of the queues."""
+    return {
+        f"{queue.row.name} {name}": (queue.row, lane.log.facts())
+        for queue in state.queues.values()
+        for name, lane in queue.sub_logs()
+    }
 
 
 @pytest.mark.parametrize("dies", list(Dies))
 async def test_no_confirmed_message_is_lost_wherever_the_leader_dies(dies: Dies) -> None:
-    txns = await count()
+    txns = await count(play)
     assert txns > 8
     # The first one is the claim.
     for number in range(2, txns + 1):
-        await crash(number, dies)
+        await crash(play, number, dies)
 
 
-async def test_the_next_leader_goes_on_with_new_sequences() -> None:
-    store, history = Dying(4, Dies.AFTER), History()
-    first = await begin(store, Follower(store).follow(), machine_of())
-    playing = asyncio.create_task(play(first, history))
-    await store.dead.wait()
-    await first.end()
-    with pytest.raises((QuorateError, Exception)):
-        await playing
-    store.revive()
-    fold = Follower(store).follow()
-    second = await begin(store, fold, PlainMachine(fold.broker.state))
+@pytest.mark.parametrize("dies", list(Dies))
+async def test_publishes_in_many_parts_are_whole_wherever_the_leader_dies(dies: Dies) -> None:
+    txns = await count(play_long)
+    assert txns > 4
+    for number in range(2, txns + 1):
+        await crash(play_long, number, dies)
+
+
+async def test_publishes_in_many_parts_keep_their_order() -> None:
+    store, history = MemoryEtcd(), History()
+    term = await begin(store, Follower(store).follow(), machine_of())
     try:
-        before = await alive(store, fold)
-        history.publish(second, "a", "b")
-        await committed(second)
-        follower = Follower(store)
-        after = await alive(store, settled(follower.follow()))
-        assert len(after) == len(before) + 2
-        assert set(before) < set(after)
+        await play_long(term, history)
+        found = await alive(store, Follower(store).follow())
+        for name in (b"a", b"b"):
+            numbers = [int(one.partition(b" ")[2]) for one in found if one.startswith(name)]
+            assert numbers == sorted(numbers)
+        assert len(found) == len(history.published)
     finally:
-        await second.end()
-
-
-def settled(fold: Fold) -> Fold:
-    fold.broker.settle()
-    return fold
+        await term.end()

@@ -40,6 +40,7 @@ from scheduler.core.model.reply_token import Pending
 from scheduler.engine.broker.chunk_reads import ChunkReads
 from scheduler.engine.broker.group import BrokerGroup
 from scheduler.engine.broker.outbox import Outbox
+from scheduler.engine.broker.parts import Parts
 from scheduler.engine.broker.ports import (
     BrokerEncoder,
     ChunksOf,
@@ -93,9 +94,7 @@ class BrokerDriver:
         self._outbox = Outbox(NoSessions(), trusted)
         self._reads = ChunkReads(stored, self.handle)
         self._timer = DueTimer(self._due)
-        # Parts of large events that wait for their turn. At most one of each event under way.
-        self._parts: deque[object] = deque()
-        self._some_parts = asyncio.Event()
+        self._parts = Parts()
         # Callers that wait, whatever their events wait for: as many as were admitted.
         self._tokens: dict[asyncio.Future[object], None] = {}
         self._flushing = False
@@ -128,11 +127,14 @@ class BrokerDriver:
 
         Whoever steps events of clients waits for `room` before.
         """
+        self._stepped(events, self._step)
+
+    def _stepped(self, events: Iterable[object], step: Callable[[object, float], float]) -> None:
         now = self._clock.now()
         due = inf
         try:
             for event in events:
-                due = self._step(event, now)
+                due = step(event, now)
         except Exception as error:
             self._broken(error)
             raise
@@ -183,13 +185,19 @@ class BrokerDriver:
         if why is not None:
             raise exhausted(ETCD_SPACE_LOW, why)
 
-    async def room(self) -> None:
+    async def room(self, *, publishes: bool = False) -> None:
         """Wait until another event may be stepped, however long.
+
+        Args:
+            publishes: it adds messages, which wait while a publish before them is done in parts.
 
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer.
         """
         await self.admission.room()
+        while publishes and self._parts.publishing and not self._closed:
+            await self._parts.published()
+            await self.admission.room()
         if self._closed:
             raise leader_lost()
 
@@ -226,20 +234,26 @@ class BrokerDriver:
 
     def _step(self, event: object, now: float) -> float:
         """Step one event, and the parts that follow from it; when the next one is due."""
+        if self._parts.holds(event):
+            self._parts.add((event,))
+            return self.state.timers.earliest
+        return self._go_on(event, now)
+
+    def _go_on(self, event: object, now: float) -> float:
+        """Step an event whose turn it is, and its parts."""
         out = self._one(event, now)
-        parts = deque(out.then)
+        following = deque(out.then)
         left = _PARTS_AT_ONCE
-        while parts:
+        while following:
             # Each part has a commit of its own, so that none is too large.
             self._group.flush()
             if not left or not self.journal.room:
-                self._parts.extend(parts)
-                self._some_parts.set()
+                self._parts.go_on(following)
                 break
             left -= 1
-            out = self._one(parts.popleft(), now)
+            out = self._one(following.popleft(), now)
             # What follows from a part goes ahead of the next one.
-            parts.extendleft(reversed(out.then))
+            following.extendleft(reversed(out.then))
         return out.next_due
 
     def _one(self, event: object, now: float) -> fx.BrokerEffects:
@@ -274,22 +288,18 @@ class BrokerDriver:
     async def _do_parts(self) -> None:
         """Parts of large events, one at a time, as the journal has room."""
         while True:
-            while not self._parts:
-                self._some_parts.clear()
-                await self._some_parts.wait()
+            await self._parts.some()
             # Behind what is in flight, so that others' events do not wait behind many parts.
             await self.journal.wait_room()
             await self.journal.wait_short()
-            if self._parts:
-                self.handle((self._parts.popleft(),))
+            self._stepped(self._parts.take(), self._go_on)
             await asyncio.sleep(0)
 
     def _due(self) -> None:
         if self.journal.room:
             self.handle((e.TimePassed(),))
-        elif not any(type(part) is e.TimePassed for part in self._parts):
-            self._parts.append(e.TimePassed())
-            self._some_parts.set()
+        else:
+            self._parts.add((e.TimePassed(),))
 
     # -- after the commit
 
@@ -346,7 +356,7 @@ class BrokerDriver:
         self._outbox.close()
         self.journal.abandon(JournalEnded("the term is over"))
         self._group.flush()
-        self._parts.clear()
+        self._parts.close()
         for token in list(self._tokens):
             if not token.done():
                 token.set_exception(leader_lost())
