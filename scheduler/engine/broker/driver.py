@@ -321,26 +321,18 @@ class BrokerDriver:
             self._failed(after, leader_lost())
             raise JournalEnded("the trust window passed before an effect")
         sent: list[fx.After] = []
-        events: list[object] = []
         for effect in after:
-            if type(effect) is fx.StepOnceCommitted:
-                events.append(effect.event)
-                continue
-            if type(effect) is not fx.Reply:
-                sent.append(effect)
-                continue
-            token, answer = effect.token, effect.answer
-            # The caller may have gone away meanwhile.
-            if token.done():
-                continue
-            if isinstance(answer, QuorateError):
-                token.set_exception(answer)
+            if type(effect) is fx.Reply:
+                _answer(effect)
+            elif type(effect) is fx.StepOnceCommitted:
+                # In its place: what comes of it follows what was before it.
+                self._outbox.send(sent)
+                sent = []
+                self.handle((effect.event,))
             else:
-                token.set_result(answer)
+                sent.append(effect)
         if sent:
             self._outbox.send(sent)
-        if events:
-            self.handle(events)
 
     @staticmethod
     def _failed(after: Sequence[fx.After], _error: Exception) -> None:
@@ -360,3 +352,14 @@ class BrokerDriver:
         for token in list(self._tokens):
             if not token.done():
                 token.set_exception(leader_lost())
+
+
+def _answer(effect: fx.Reply) -> None:
+    token, answer = effect.token, effect.answer
+    # The caller may have gone away meanwhile.
+    if token.done():
+        return
+    if isinstance(answer, QuorateError):
+        token.set_exception(answer)
+    else:
+        token.set_result(answer)

@@ -121,6 +121,18 @@ async def test_chunks_are_stepped_before_what_follows_their_commit() -> None:
     assert order == ["p00 [1]", "answered"]
 
 
+async def test_an_event_that_follows_a_commit_is_stepped_in_its_place() -> None:
+    async with leading(MemoryEtcd(), machine=(script := Script())) as term:
+        await term.journal.flush()
+        second = Do(BrokerEffects(now=[deliver(2)]))
+        out = BrokerEffects([acks(1)], after=[deliver(1), fx.StepOnceCommitted(second), deliver(3)])
+        term.broker.handle([Do(out)])
+        assert second not in script.stepped
+        term.broker.flush()
+        await term.journal.flush()
+        assert term.sessions.got == [deliver(1), deliver(2), deliver(3)]
+
+
 async def test_an_event_that_writes_nothing_is_answered_behind_what_was_written() -> None:
     async with leading(MemoryEtcd(), machine=Script()) as term:
         first = term.broker.ask(asked(add=[publish(0)]))
