@@ -163,7 +163,8 @@ class BrokerState:
         if waiting is None:
             waiting = self._waiting[key] = []
             out.now.append(LoadChunks(((queue.row.uid, missing.sub_log, missing.first),)))
-        if then is None or then in waiting:
+        # Tuples of different types may be equal.
+        if then is None or any(type(one) is type(then) and one == then for one in waiting):
             return True
         if bounded and len(waiting) >= MOST_WAITING:
             return False

@@ -124,6 +124,8 @@ def _due(
             if not placing.has_room(message.payload):
                 break
             _, parsed = of_payload(message.payload)
+            # A nack with a delay: it is due now, whatever the producer said.
+            parsed = parsed._replace(deliver_after=0.0)
             copy = Copy(message.payload, parsed, message.instant, message.flags)
             placing.add(queue, copy, now, is_new=False)
             gone[message.sequence] = None

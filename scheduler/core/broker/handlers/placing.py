@@ -14,7 +14,7 @@ from scheduler.core.broker.queues.envelope import Parsed
 from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
-from scheduler.core.broker.storage.format import MESSAGE_BYTES, Packed, pack
+from scheduler.core.broker.storage.format import FIELD_FLAGS, MESSAGE_BYTES, Packed, pack
 from scheduler.core.broker.storage.places import DELAYED, SubLogName, of_priority
 
 
@@ -76,7 +76,9 @@ class Placing:
         self, queue: MessageQueue, sub_log: SubLogName, copy: Copy, expiry: float, due: float
     ) -> None:
         lane = queue.lane(sub_log)
-        flags = copy.flags | HAS_ORDERING_KEY if copy.parsed.is_ordered else copy.flags
+        flags = copy.flags & ~FIELD_FLAGS
+        if copy.parsed.is_ordered:
+            flags |= HAS_ORDERING_KEY
         packed = pack(
             lane.log.reserve(1), copy.instant, copy.payload, expiry=expiry, due=due, flags=flags
         )

@@ -1,13 +1,19 @@
 """Publishing: routed, weighed, stored; answered when all of it is durable.
 
-    publications -> routes -> copies by queue -> one commit if they fit, else part after part
+    publications -> routes -> copies -> one commit if they fit, else part after part
 
-A publication that a queue refuses is in none. Numbers of a producer that are settled are confirmed
-again without effect; its record is written in the commit of the last part.
+A part holds whole publications, in their order; one that goes to more queues than a step takes is
+split by queue. A publication that a queue refuses is in none.
+
+Numbers of a producer that are settled are confirmed again without effect: each part writes how far
+it is, so that a producer that repeats what was not confirmed, to the next leader, finds each of
+its messages once. Twice are at most those that were split by queue, and those behind one that was
+refused in the same event.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -35,22 +41,34 @@ _FORGOTTEN_AT_ONCE = 256
 
 @dataclass(slots=True)
 class Plan:
-    """What publications come to. `copies`: of each queue, in the order of the publications."""
+    """What publications come to.
+
+    Attributes:
+        copies: of each publication that goes into queues, in their order: its number, and which
+            queues get what.
+        coming: messages by queue.
+        settled: the greatest number of the producer that is settled with all of them.
+    """
 
     results: list[PublishResult] = field(default_factory=list)
-    copies: dict[QueueUid, list[Copy]] = field(default_factory=dict)
+    copies: deque[tuple[int, list[tuple[QueueUid, Copy]]]] = field(default_factory=deque)
+    coming: dict[QueueUid, int] = field(default_factory=dict)
     size: int = 0
+    settled: int = 0
 
-    def add(self, uid: QueueUid, copy: Copy) -> None:
-        self.copies.setdefault(uid, []).append(copy)
-        self.size += len(copy.payload) + MESSAGE_BYTES
+    def add(self, number: int, copies: list[tuple[QueueUid, Copy]]) -> None:
+        self.copies.append((number, copies))
+        for uid, copy in copies:
+            self.coming[uid] = self.coming.get(uid, 0) + 1
+            self.size += len(copy.payload) + MESSAGE_BYTES
 
 
 class PublishContinued(NamedTuple):
-    """More parts of a publish."""
+    """More parts of a publish. `settled`: the number that is on record."""
 
     plan: Plan
-    producer: ProducerRow | None
+    producer: str
+    settled: int
     token: e.Token
 
 
@@ -67,11 +85,8 @@ def on_messages_published(
     plan = plan_publications(
         state, limits, event.virtual_host, event.publications, now, settled=settled
     )
-    producer = None
-    if event.producer:
-        number = max([settled, *(one.number for one in event.publications)])
-        producer = ProducerRow(event.producer, number, now) if number > settled else None
-    on_publish_continued(state, limits, PublishContinued(plan, producer, event.token), now, out)
+    continued = PublishContinued(plan, event.producer, settled, event.token)
+    on_publish_continued(state, limits, continued, now, out)
 
 
 def on_publish_continued(
@@ -81,15 +96,17 @@ def on_publish_continued(
     now: float,
     out: BrokerEffects,
 ) -> None:
-    placing = Placing(limits)
-    if not _place(state, event.plan, placing, now):
-        placing.flush(out)
-        out.then.append(event)
-        return
+    plan, placing = event.plan, Placing(limits)
+    placed = _place(state, plan, placing, now)
     placing.flush(out)
-    if event.producer is not None:
-        _remember(state, limits, event.producer, now, out)
-    out.after.append(fx.Reply(event.token, PublishAnswer(tuple(event.plan.results))))
+    settled = min(placed, plan.settled) if plan.copies else plan.settled
+    if event.producer and settled > event.settled:
+        _remember(state, limits, ProducerRow(event.producer, settled, now), now, out)
+        event = event._replace(settled=settled)
+    if plan.copies:
+        out.then.append(event)
+    else:
+        out.after.append(fx.Reply(event.token, PublishAnswer(tuple(plan.results))))
 
 
 def publish_whole(
@@ -109,16 +126,15 @@ def publish_whole(
     for result in plan.results:
         if result.kind is ResultKind.REJECTED:
             raise result.error
-    if plan.size > limits.step_bytes or len(plan.copies) > limits.step_writes // 2:
+    if plan.size > limits.step_bytes or len(plan.coming) > limits.step_writes // 2:
         raise exhausted(
             "TRANSACTION_TOO_LARGE",
-            f"the messages take {plan.size} bytes in {len(plan.copies)} message queues; one commit "
+            f"the messages take {plan.size} bytes in {len(plan.coming)} message queues; one commit "
             f"takes {limits.step_bytes} bytes and {limits.step_writes // 2} queues",
             limit=limits.step_bytes,
         )
     placing = Placing(limits)
-    done = _place(state, plan, placing, now, whole=True)
-    assert done, "it was weighed"
+    _place(state, plan, placing, now, whole=True)
     placing.flush(out)
     return PublishAnswer(tuple(plan.results))
 
@@ -133,10 +149,12 @@ def plan_publications(
     settled: int = 0,
 ) -> Plan:
     """Where publications go. Changes nothing but counts. `settled`: of their producer."""
-    plan = Plan()
+    plan = Plan(settled=settled)
+    refused = False
     for position, one in enumerate(publications):
         if one.number and one.number <= settled:
             continue
+        copies: list[tuple[QueueUid, Copy]] = []
         try:
             parsed = parse(one.routing_key, one.properties)
             route = state.router.route(
@@ -145,23 +163,27 @@ def plan_publications(
             queues = [state.queue(virtual_host, name) for name in route.queues]
             _check_room(limits, plan, queues)
         except _Full as full:
+            refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, full.error))
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
-                found = to_dead_letter_exchange(
-                    state, full.queue, one.payload, Reason.MAXLEN, now, now
-                )
-                for target, copy in found:
-                    plan.add(target.row.uid, copy)
-            continue
+                copies = [
+                    (target.row.uid, copy)
+                    for target, copy in to_dead_letter_exchange(
+                        state, full.queue, one.payload, Reason.MAXLEN, now, now
+                    )
+                ]
         except QuorateError as error:
+            refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, error))
-            continue
-        if route.returned:
-            none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
-            plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
-        copy = Copy(one.payload, parsed, now)
-        for queue in queues:
-            plan.add(queue.row.uid, copy)
+        else:
+            if route.returned:
+                none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
+                plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
+            copies = [(queue.row.uid, Copy(one.payload, parsed, now)) for queue in queues]
+        if not refused:
+            plan.settled = max(plan.settled, one.number)
+        if copies:
+            plan.add(one.number, copies)
     return plan
 
 
@@ -175,7 +197,7 @@ class _Full(Exception):
 def _check_room(limits: BrokerLimits, plan: Plan, queues: Sequence[MessageQueue]) -> None:
     for queue in queues:
         name, spec = queue.row.name, queue.row.spec
-        coming = queue.in_flight + len(plan.copies.get(queue.row.uid, ()))
+        coming = queue.in_flight + plan.coming.get(queue.row.uid, 0)
         if coming >= limits.in_flight or queue.is_crowded:
             raise exhausted(
                 "MESSAGE_QUEUE_BUSY",
@@ -205,22 +227,28 @@ def _check_room(limits: BrokerLimits, plan: Plan, queues: Sequence[MessageQueue]
 
 def _place(
     state: BrokerState, plan: Plan, placing: Placing, now: float, *, whole: bool = False
-) -> bool:
-    """Put copies into their queues until the step is full; False: more are left in the plan."""
+) -> int:
+    """Put copies into their queues until the step is full; the rest stays in the plan.
+
+    Returns:
+        The greatest number of the publications that are placed.
+    """
+    number = 0
     while plan.copies:
-        uid = next(iter(plan.copies))
-        copies = plan.copies[uid]
-        queue = state.queues.get(uid)
-        for place, copy in enumerate(copies):
-            # It was deleted between two parts: as if the message had come earlier.
-            if queue is None:
-                break
-            if not whole and not placing.has_room(copy.payload):
-                plan.copies[uid] = copies[place:]
-                return False
-            placing.add(queue, copy, now)
-        del plan.copies[uid]
-    return True
+        following, copies = plan.copies[0]
+        if not (whole or placing.has_room(copies[0][1].payload, len(copies))):
+            break
+        for place, (uid, copy) in enumerate(copies):
+            if not (whole or placing.has_room(copy.payload)):
+                plan.copies[0] = following, copies[place:]
+                return number
+            queue = state.queues.get(uid)
+            # It may be deleted between two parts: as if the message had come earlier.
+            if queue is not None:
+                placing.add(queue, copy, now)
+        plan.copies.popleft()
+        number = max(number, following)
+    return number
 
 
 def _remember(

@@ -119,22 +119,3 @@ class Change(NamedTuple):
 
     changed: int = 0
     writes: tuple[Write, ...] = ()
-
-
-def combined(first: tuple[Write, ...], second: tuple[Write, ...]) -> tuple[Write, ...]:
-    """The writes of two changes of a sub-log, one after the other, for one Txn: of `acks` the last
-    one, and nothing that the second change deletes."""
-    deleted = [write for write in second if type(write) is DeleteChunks]
-
-    def stays(write: Write) -> bool:
-        match write:
-            case PutAcks():
-                return not any(type(later) is PutAcks for later in second)
-            case PutChunkDone(done):
-                return not any(one.first <= done.first <= one.last for one in deleted)
-            case PutChunk(first=chunk) | DeleteChunkDone(first=chunk):
-                return not any(one.first <= chunk <= one.last for one in deleted)
-            case _:
-                return True
-
-    return (*filter(stays, first), *second)
