@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import ResultKind
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.routing.fields import text
-from scheduler.core.broker.rows import NO_SESSION, Overflow, QueueType
+from scheduler.core.broker.rows import Overflow
 from tests.support.broker import HOST, Broker, Waiting, publication
 
 
@@ -241,122 +240,29 @@ def test_too_many_messages_that_are_not_committed_are_refused() -> None:
     assert (position, error.reason) == (2, "MESSAGE_QUEUE_BUSY")
 
 
-# -- taking, reading, moving, deleting -------------------------------------------------------------
-
-
-def test_receive_takes_messages_before_it_answers() -> None:
-    """https://www.rabbitmq.com/docs/confirms#acknowledgement-modes"""
-    broker = Broker()
+def test_each_part_says_how_far_the_producer_is() -> None:
+    """The next leader takes up a repeated publish where the one before died."""
+    broker = Broker(BrokerLimits(step_bytes=400))
     broker.declare("jobs")
-    broker.publish(*(publication(b"%d" % n, "jobs") for n in range(3)))
-    broker.effects.clear()
-    assert len(broker.receive("jobs", 2)) == 2
-    (out,) = broker.effects
-    assert [type(write) for write in out.writes] == [fx.ChangeSubLog]
+    sent = [publication(b"%d" % n + b"x" * 100, "jobs", number=n) for n in range(1, 8)]
+    out = broker.machine.step(e.MessagesPublished(HOST, "p", sent, Waiting()), broker.now)
+    for follows in broker.commit(out):
+        broker.step(follows)
+    assert out.then, "there are more parts; the leader dies here"
+    assert 0 < broker.state.producers["p"].number < 7
+    broker.step(e.Elected())
+    broker.publish(*sent, producer="p")
+    assert [body[:1] for body in broker.bodies("jobs")] == [b"%d" % n for n in range(1, 8)]
+
+
+def test_what_was_refused_is_tried_again_when_it_is_repeated() -> None:
+    broker = Broker()
+    queue = broker.declare("jobs", max_length=1, overflow=Overflow.REJECT_PUBLISH)
+    sent = [publication(b"%d" % n, "jobs", number=n) for n in range(1, 3)]
+    ((position, _, _),) = broker.publish(*sent, producer="p").results
+    assert position == 1
+    assert broker.state.producers["p"].number == 1
+    broker.receive("jobs")
+    assert broker.publish(*sent, producer="p").results == ()
     assert broker.bodies("jobs") == [b"2"]
-
-
-def test_what_is_not_in_memory_is_loaded() -> None:
-    broker = Broker(BrokerLimits(window_bytes=0))
-    broker.declare("jobs")
-    for n in range(3):
-        broker.publish(publication(b"%d" % n, "jobs"))
-    broker.loads = False
-    token = Waiting()
-    broker.step(e.ReceiveAsked(HOST, "jobs", NO_SESSION, 3, token))
-    assert not token.answered
-    assert broker.wanted == [("0000000000000001", "p00", 0)]
-    broker.loads = True
-    broker.step(e.TimePassed())
-    assert len(token.answer.deliveries) >= 1
-
-
-def test_peek_leaves_messages_where_they_are() -> None:
-    broker = Broker()
-    broker.declare("jobs")
-    broker.publish(*(publication(b"%d" % n, "jobs") for n in range(3)))
-    answer = broker.ask(e.PeekAsked, HOST, "jobs", 2, 0)
-    assert [one.id for one in answer.deliveries] == [0, 1]
-    assert answer.ready == 3
-
-
-def test_purge_deletes_what_is_ready() -> None:
-    """https://www.rabbitmq.com/amqp-0-9-1-reference#queue.purge"""
-    broker = Broker(BrokerLimits(step_chunks=2))
-    queue = broker.declare("jobs", max_priority=1)
-    for n in range(9):
-        broker.publish(publication(b"%d" % n, "jobs", priority=n % 2))
-    taken = [one.id for one in queue.next_ready(2, broker.now).deliveries]
-    queue.put_back(taken[:1])
-    assert broker.ask(e.PurgeAsked, HOST, "jobs", NO_SESSION).messages == 8
-    assert (queue.ready, queue.unacknowledged) == (0, 1)
-    queue.put_back(taken[1:])
-    assert broker.bodies("jobs") == [b"3"]
-    assert len(broker.stored) == 1
-
-
-def test_messages_move_in_parts_and_keep_their_order() -> None:
-    broker = Broker(BrokerLimits(step_bytes=600))
-    broker.declare("jobs")
-    broker.declare("others")
-    broker.publish(*(publication(b"%d" % n + b"x" * 100, "jobs") for n in range(9)))
-    answer = broker.ask(e.MoveAsked, HOST, "jobs", "others", 7)
-    assert (answer.moved, answer.ready) == (7, 2)
-    assert [body[:1] for body in broker.bodies("others")] == [b"%d" % n for n in range(7)]
-    answer = broker.ask(e.MoveAsked, HOST, "jobs", "others", 100)
-    assert (answer.moved, answer.ready) == (2, 0)
-    with pytest.raises(QuorateError) as caught:
-        broker.ask(e.MoveAsked, HOST, "jobs", "jobs", 1)
-    assert caught.value.reason == "SAME_MESSAGE_QUEUE"
-
-
-def test_calls_that_wait_for_a_queue_that_is_deleted_are_answered() -> None:
-    broker = Broker(BrokerLimits(window_bytes=0))
-    broker.declare("jobs")
-    broker.declare("others")
-    broker.publish(publication(b"a", "jobs"))
-    broker.loads = False
-    receive, move = Waiting(), Waiting()
-    broker.step(e.ReceiveAsked(HOST, "jobs", NO_SESSION, 3, receive))
-    broker.step(e.MoveAsked(HOST, "jobs", "others", 3, move))
-    broker.ask(e.MessageQueueDeleteAsked, HOST, "jobs", NO_SESSION, False, False)
-    broker.loads = True
-    broker.step(e.TimePassed())
-    assert receive.answer.reason == move.answer.reason == "MESSAGE_QUEUE_NOT_FOUND"
-
-
-# -- streams ---------------------------------------------------------------------------------------
-
-
-def test_a_stream_is_bounded_by_bytes_and_age() -> None:
-    """https://www.rabbitmq.com/docs/streams#retention"""
-    broker = Broker()
-    stream = broker.declare("log", type=QueueType.STREAM, max_length_bytes=4_000, max_age=60.0)
-    for n in range(9):
-        broker.publish(publication(b"%d" % n + b"x" * 1_000, "log"))
-    assert stream.first_offset == 6
-    assert stream.next_offset == 9
-    answer = broker.ask(e.PeekAsked, HOST, "log", 5, 0)
-    assert [one.id for one in answer.deliveries] == [6, 7, 8]
-    assert stream.read(2, 1).skipped == 4
-    broker.pass_time(30)
-    broker.publish(publication(b"new", "log"))
-    broker.pass_time(32)
-    assert (stream.first_offset, stream.ready) == (9, 1)
-    with pytest.raises(QuorateError) as caught:
-        broker.ask(e.PurgeAsked, HOST, "log", NO_SESSION)
-    assert caught.value.reason == "STREAM"
-
-
-# -- small chunks ----------------------------------------------------------------------------------
-
-
-def test_small_chunks_are_merged() -> None:
-    broker = Broker()
-    queue = broker.declare("jobs")
-    for n in range(300):
-        broker.publish(publication(b"%d" % n, "jobs"))
-    assert len(queue.of_priority(0).log.chunks) < 150
-    assert broker.bodies("jobs") == [b"%d" % n for n in range(300)]
-    assert len(broker.receive("jobs", 300)) == 300
-    assert not broker.stored
+    assert queue.published == 2
