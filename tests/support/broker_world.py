@@ -68,6 +68,7 @@ class World:
         # Body -> the queues that it was published to; its expiry.
         self.routes: dict[str, tuple[str, ...]] = {}
         self.expiries: dict[str, float] = {}
+        self.lives: dict[str, float] = {}
         self.confirmed: set[str] = set()
         # (queue, body) that are gone, as the leader confirmed.
         self.consumed: Counter[tuple[str, str]] = Counter()
@@ -156,11 +157,11 @@ class World:
             exchange = self.random.choice(("", "", "all"))
             key = self.random.choice([*ROUTED, "nowhere"])
             more: dict[str, Any] = {"priority": self.random.randint(0, 4)}
-            expiry = float("inf")
+            life = float("inf")
             if self.random.random() < 0.2:
                 seconds = self.random.randint(1, 60)
                 more["expiration"] = Duration(seconds=seconds)
-                expiry = self.now + seconds
+                life = float(seconds)
             if self.random.random() < 0.2:
                 more["deliver_after"] = Duration(seconds=self.random.randint(1, 60))
                 self.delayed.add(body)
@@ -170,7 +171,7 @@ class World:
             bodies.append(body)
             names = ROUTED if exchange else (key,)
             self.routes[body] = tuple(name for name in names if name in QUEUES)
-            self.expiries[body] = expiry
+            self.lives[body], self.expiries[body] = life, self.now + life
         sent = Sent(publications, bodies)
         self.sent.append(sent)
         self.step(e.MessagesPublished("/", "producer", publications, sent.token))
@@ -279,6 +280,9 @@ class World:
         self.lead(self.log.load(self.random))
         for sent in repeated:
             again = Sent(sent.event, sent.bodies)
+            for body in sent.bodies:
+                # Published now, if nothing of it is stored.
+                self.expiries[body] = self.now + self.lives[body]
             self.sent.append(again)
             self.step(e.MessagesPublished("/", "producer", sent.event, again.token))
 
