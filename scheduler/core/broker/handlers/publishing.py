@@ -27,7 +27,7 @@ from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
 from scheduler.core.broker.handlers.placing import Copy, Placing
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
-from scheduler.core.broker.queues.envelope import parse
+from scheduler.core.broker.queues.envelope import Parsed, parse
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import Overflow, ProducerRow, QueueUid
 from scheduler.core.broker.state import BrokerState
@@ -150,17 +150,20 @@ def plan_publications(
 ) -> Plan:
     """Where publications go. Changes nothing but counts. `settled`: of their producer."""
     plan = Plan(settled=settled)
+    # Many of one event say the same, but for their bodies.
+    known: dict[tuple[str, bytes, bytes], tuple[Parsed, list[MessageQueue]]] = {}
     refused = False
     for position, one in enumerate(publications):
         if one.number and one.number <= settled:
             continue
         copies: list[tuple[QueueUid, Copy]] = []
         try:
-            parsed = parse(one.routing_key, one.properties)
-            route = state.router.route(
-                virtual_host, one.exchange, parsed.message, mandatory=one.mandatory
-            )
-            queues = [state.queue(virtual_host, name) for name in route.queues]
+            way = one.exchange, one.routing_key, one.properties
+            if way not in known:
+                parsed = parse(one.routing_key, one.properties)
+                route = state.router.route(virtual_host, one.exchange, parsed.message)
+                known[way] = parsed, [state.queue(virtual_host, name) for name in route.queues]
+            parsed, queues = known[way]
             _check_room(limits, plan, queues)
         except _Full as full:
             refused = True
@@ -176,7 +179,7 @@ def plan_publications(
             refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, error))
         else:
-            if route.returned:
+            if one.mandatory and not queues:
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
             copies = [(queue.row.uid, Copy(one.payload, parsed, now)) for queue in queues]
