@@ -33,6 +33,10 @@ test("what is left empty stays as it is", () => {
   });
   expect(changeOf(form({ anyNode: "on" }))).toEqual({ task: { spec: {} }, updateMask: "spec.placement" });
   expect(() => changeOf(form({ anyNode: "on", where: "gpu" }))).toThrow("Placement");
+  expect(changeOf(form({ limits: "seats", orderingKey: "o", "remove-limitKey": "on" }))).toEqual({
+    task: { spec: { limits: ["seats"], orderingKey: "o" } },
+    updateMask: "spec.orderingKey,spec.limitKey,spec.limits",
+  });
 });
 
 test("only states of waiting tasks are asked for", () => {

@@ -1,12 +1,14 @@
-// Changes a task that waits: queue, priority, labels, when it may start, and where.
+// Changes a task that waits: queue, priority, labels, keys and limits, when it may start, and where.
 
 import { updateTask } from "@ui/api/actions";
 import { useQueues } from "@ui/api/store";
 import type { Task, TaskSpec } from "@ui/api/types";
+import { limitChange, limitTexts } from "@ui/lib/limit-change";
 import { placingChange, placingForm } from "@ui/lib/placing";
 import { duration, pairs } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
+import { LimitFields } from "@ui/views/task/limit-fields";
 import { taskName } from "@ui/views/task/names";
 import { PlacingFields, readPlacing } from "@ui/views/task/placing-fields";
 
@@ -43,6 +45,9 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
       spec.placement = placing.rules;
       paths.push(...placing.paths.map((path) => `spec.${path}`));
     }
+    const limited = limitChange(task.spec ?? {}, read);
+    Object.assign(spec, limited.spec);
+    paths.push(...limited.paths);
     const queue = read("queue");
     await updateTask(task.id, spec, paths, queue === task.queue ? "" : queue);
     tell(`${taskName(task)} was changed.`);
@@ -85,6 +90,10 @@ export function ChangeDialog({ task, onClose, onDone }: Props) {
             .join("\n")}
         />
       </Field>
+      <details>
+        <summary>Keys and limits</summary>
+        <LimitFields values={limitTexts(task.spec)} />
+      </details>
       <details>
         <summary>Placement</summary>
         <PlacingFields values={placed} />

@@ -2,6 +2,7 @@
 
 import { useQueues } from "@ui/api/store";
 import { Field, FormDialog } from "@ui/parts/dialog";
+import { LimitFields } from "@ui/views/task/limit-fields";
 import { PlacingFields } from "@ui/views/task/placing-fields";
 import { changeOf, type Change } from "@ui/views/tasks/update-many";
 
@@ -56,6 +57,10 @@ export function UpdateDialog({ what, onClose, onChange }: Props) {
       <label class="check">
         <input name="clear" type="checkbox" /> Remove all labels
       </label>
+      <details>
+        <summary>Keys and limits</summary>
+        <LimitFields />
+      </details>
       <details>
         <summary>Placement</summary>
         <p class="muted">Rules replace those of the same kind; the first two fields are one kind.</p>

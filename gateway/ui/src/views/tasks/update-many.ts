@@ -3,6 +3,7 @@
 import { updateTasks, type UpdateRequest } from "@ui/api/actions";
 import type { TaskSpec } from "@ui/api/types";
 import { count, plural } from "@ui/lib/format";
+import { limitChange } from "@ui/lib/limit-change";
 import { placingChange, placingForm } from "@ui/lib/placing";
 import { duration, pairs, Unreadable } from "@ui/lib/words";
 import { readPlacing } from "@ui/views/task/placing-fields";
@@ -54,6 +55,9 @@ export function changeOf(read: (name: string) => string, now = Date.now()): Chan
     spec.placement = placing.rules;
     paths.push(...placing.paths.map((path) => `spec.${path}`));
   }
+  const limited = limitChange({}, read);
+  Object.assign(spec, limited.spec);
+  paths.push(...limited.paths);
   const queue = read("queue");
   if (queue) paths.push("queue");
   if (!paths.length) throw new Unreadable("Nothing is to be changed: fill in a field.");
