@@ -512,8 +512,9 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTask(self, request, context):
-        """Changes a PENDING, SCHEDULED or PAUSED task: its priority, labels, `not_before`, timeout, start deadline and
-        retry policy; the rest stays. A task that is assigned, running or finished is FAILED_PRECONDITION.
+        """Changes a PENDING, SCHEDULED or PAUSED task: its priority, labels, `not_before`, timeout, start deadline,
+        retry policy, placement rules, hooks, limits, keys and queue; the rest stays. A task that is assigned, running or
+        finished, or waits for others in a graph, is FAILED_PRECONDITION `TASK_NOT_WAITING`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
