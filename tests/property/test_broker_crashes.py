@@ -332,6 +332,14 @@ async def test_no_confirmed_message_is_lost_wherever_the_leader_dies(dies: Dies)
         await crash(play, number, dies)
 
 
+@pytest.mark.parametrize("dies", list(Dies))
+async def test_publishes_in_many_parts_are_whole_wherever_the_leader_dies(dies: Dies) -> None:
+    txns = await count(play_long)
+    assert txns > 4
+    for number in range(2, txns + 1):
+        await crash(play_long, number, dies)
+
+
 async def test_publishes_in_many_parts_keep_their_order() -> None:
     store, history = MemoryEtcd(), History()
     term = await begin(store, Follower(store).follow(), machine_of())
