@@ -17,11 +17,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescr
 from gateway.cluster.methods import Method, method_from
 from gateway.rest.masks import mask_field, output_of
 from gateway.rest.template import Template, parse
-from quorate.v1 import output_pb2, scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, output_pb2, scheduler_pb2, service_pb2
 
 PUBLIC_SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
     service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"],
+    broker_pb2.DESCRIPTOR.services_by_name["Broker"],
 )
 
 _VERBS: Final = ("get", "put", "post", "delete", "patch")

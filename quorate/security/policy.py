@@ -28,6 +28,12 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "services.read": "read and watch services and instances",
     "services.register": "register and deregister instances of services",
     "services.write": "create, change and delete services",
+    "exchanges.read": "read virtual hosts, exchanges and bindings",
+    "exchanges.write": "create and delete virtual hosts, exchanges and bindings",
+    "message_queues.read": "read message queues and their counts",
+    "message_queues.write": "create, purge and delete message queues, and move their messages",
+    "messages.publish": "publish messages",
+    "messages.consume": "read, take and consume messages",
     "cluster.read": "read the cluster's leader, members and sizes",
     "quotas.read": "read quotas and what is used of them",
     "quotas.write": "set quotas",
@@ -46,12 +52,13 @@ _VIEWER: Final = frozenset(
     (
         *("tasks.read", "queues.read", "nodes.read", "services.read"),
         *("cluster.read", "quotas.read", "limits.read", "scaling.read", "reflection.read"),
-        "schedules.read",
+        *("schedules.read", "exchanges.read", "message_queues.read"),
     )
 )
 _OPERATOR: Final = _VIEWER | {
     *("tasks.control", "queues.control", "queues.write", "nodes.control"),
     *("services.register", "audit.read", "limits.write", "scaling.mark", "schedules.control"),
+    *("exchanges.write", "message_queues.write"),
 }
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
@@ -62,6 +69,8 @@ ROLES: Final[Mapping[Role, frozenset[str]]] = {
             *("tasks.submit", "tasks.read", "tasks.control", "queues.read"),
             *("cluster.read", "quotas.read", "limits.read", "reflection.read"),
             *("schedules.read", "schedules.control", "schedules.write"),
+            *("exchanges.read", "exchanges.write", "message_queues.read", "message_queues.write"),
+            *("messages.publish", "messages.consume"),
         )
     ),
     Role.VIEWER: _VIEWER,

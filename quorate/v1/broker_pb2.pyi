@@ -29,6 +29,54 @@ OUTCOME_REQUEUE: Outcome
 OUTCOME_REJECT: Outcome
 OUTCOME_TOUCH: Outcome
 
+class VirtualHost(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class CreateVirtualHostRequest(_message.Message):
+    __slots__ = ("name", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateVirtualHostResponse(_message.Message):
+    __slots__ = ("virtual_host",)
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: VirtualHost
+    def __init__(self, virtual_host: _Optional[_Union[VirtualHost, _Mapping]] = ...) -> None: ...
+
+class ListVirtualHostsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListVirtualHostsResponse(_message.Message):
+    __slots__ = ("virtual_hosts", "next_page_token")
+    VIRTUAL_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    virtual_hosts: _containers.RepeatedCompositeFieldContainer[VirtualHost]
+    next_page_token: str
+    def __init__(self, virtual_hosts: _Optional[_Iterable[_Union[VirtualHost, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteVirtualHostRequest(_message.Message):
+    __slots__ = ("name", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteVirtualHostResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class CreateExchangeRequest(_message.Message):
     __slots__ = ("exchange", "request_id")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]

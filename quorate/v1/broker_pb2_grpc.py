@@ -35,6 +35,21 @@ class BrokerStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateVirtualHost = channel.unary_unary(
+                '/quorate.v1.Broker/CreateVirtualHost',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.CreateVirtualHostRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.CreateVirtualHostResponse.FromString,
+                _registered_method=True)
+        self.ListVirtualHosts = channel.unary_unary(
+                '/quorate.v1.Broker/ListVirtualHosts',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.ListVirtualHostsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.ListVirtualHostsResponse.FromString,
+                _registered_method=True)
+        self.DeleteVirtualHost = channel.unary_unary(
+                '/quorate.v1.Broker/DeleteVirtualHost',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostResponse.FromString,
+                _registered_method=True)
         self.CreateExchange = channel.unary_unary(
                 '/quorate.v1.Broker/CreateExchange',
                 request_serializer=quorate_dot_v1_dot_broker__pb2.CreateExchangeRequest.SerializeToString,
@@ -135,6 +150,29 @@ class BrokerStub:
 class BrokerServicer:
     """Messages: who publishes them, where they go, and who consumes them.
     """
+
+    def CreateVirtualHost(self, request, context):
+        """Creates a virtual host: a name space of exchanges, message queues and bindings. One that is there
+        already is left as it is. There are 1,000 at most; "/" is always there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVirtualHosts(self, request, context):
+        """Lists virtual hosts by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVirtualHost(self, request, context):
+        """Deletes a virtual host with its exchanges and bindings. One that has message queues is
+        FAILED_PRECONDITION (`VIRTUAL_HOST_NOT_EMPTY`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateExchange(self, request, context):
         """Creates an exchange. Declaring it again with the same properties changes nothing; with others it is
@@ -244,7 +282,9 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Publish(self, request, context):
-        """Publishes up to 1,024 messages and answers when they are durable.
+        """Publishes up to 1,024 messages of together 4 MiB, and answers when they are durable. A message that is
+        malformed is INVALID_ARGUMENT, and nothing is published. Repeated with its `request_id` within 10 minutes,
+        it publishes nothing a second time; `results` are those of the first call alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,7 +300,8 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Consume(self, request_iterator, context):
-        """Consumes from any number of queues: one session. Not over REST. A change of leaders ends it with
+        """Not served yet: UNIMPLEMENTED (`NOT_SERVED_YET`).
+        Consumes from any number of queues: one session. Not over REST. A change of leaders ends it with
         UNAVAILABLE: open it again with the same session id and what is not settled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -268,7 +309,8 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Transact(self, request, context):
-        """Publishes and acknowledges in one commit: all of it or nothing. At most 512 KiB and 512 messages.
+        """Not served yet: UNIMPLEMENTED (`NOT_SERVED_YET`).
+        Publishes and acknowledges in one commit: all of it or nothing. At most 512 KiB and 512 messages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -277,6 +319,21 @@ class BrokerServicer:
 
 def add_BrokerServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateVirtualHost': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVirtualHost,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.CreateVirtualHostRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.CreateVirtualHostResponse.SerializeToString,
+            ),
+            'ListVirtualHosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVirtualHosts,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.ListVirtualHostsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.ListVirtualHostsResponse.SerializeToString,
+            ),
+            'DeleteVirtualHost': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVirtualHost,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostResponse.SerializeToString,
+            ),
             'CreateExchange': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateExchange,
                     request_deserializer=quorate_dot_v1_dot_broker__pb2.CreateExchangeRequest.FromString,
@@ -383,6 +440,87 @@ def add_BrokerServicer_to_server(servicer, server):
 class Broker:
     """Messages: who publishes them, where they go, and who consumes them.
     """
+
+    @staticmethod
+    def CreateVirtualHost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/CreateVirtualHost',
+            quorate_dot_v1_dot_broker__pb2.CreateVirtualHostRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.CreateVirtualHostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVirtualHosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/ListVirtualHosts',
+            quorate_dot_v1_dot_broker__pb2.ListVirtualHostsRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.ListVirtualHostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVirtualHost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/DeleteVirtualHost',
+            quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.DeleteVirtualHostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateExchange(request,

@@ -16,12 +16,14 @@ from quorate.runtime.ids import ANONYMOUS
 from quorate.security.guard import COMMON_NAME
 from quorate.security.identity import Role, current_caller, from_common_name
 from quorate.security.metadata import FORWARDED, PASSED_ON_PEER
-from quorate.v1 import scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
 from scheduler.core.values import Origin
 
 _MOST_PEER: Final = 128
 # Each task says itself who created it.
 _CREATES_TASKS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob", "AppendJobItems"))
+# Messages come and go by the thousand.
+_MESSAGES: Final = frozenset(("Publish", "ReceiveMessages", "Transact"))
 
 
 def _path(method: MethodDescriptor) -> str:
@@ -30,7 +32,10 @@ def _path(method: MethodDescriptor) -> str:
 
 def _changes(method: MethodDescriptor) -> bool:
     """Whether an RPC changes what is on record; all of those take a request id."""
-    return "request_id" in method.input_type.fields_by_name and method.name not in _CREATES_TASKS
+    return (
+        "request_id" in method.input_type.fields_by_name
+        and method.name not in _CREATES_TASKS | _MESSAGES
+    )
 
 
 # The RPCs that the audit log records, by their request's type.
@@ -39,6 +44,7 @@ AUDITED: Final = {
     for service in (
         scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"],
         service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"],
+        broker_pb2.DESCRIPTOR.services_by_name["Broker"],
     )
     for method in service.methods
     if _changes(method)

@@ -17,6 +17,8 @@ MAX_BATCH_BYTES: Final = 16 << 20
 MAX_SCHEDULE_BYTES: Final = 64 << 10
 # Names, a page token, a mask, labels: no such request is near it.
 DEFAULT: Final = 64 << 10
+# Of messages: what a gRPC client takes by default, too.
+MAX_MESSAGES_BYTES: Final = 4 << 20
 # Beside what is bounded by itself: a queue's name, a request id, framing.
 _BESIDE: Final = 64 << 10
 # By RPC: bytes, and the field that takes them. 10,000 ids of the longest allowed are 2.6 MB.
@@ -31,6 +33,8 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "RetryTasks": (3 << 20, "ids"),
     "DeleteTasks": (3 << 20, "ids"),
     "UpdateTasks": (3 << 20, "ids"),
+    "Publish": (MAX_MESSAGES_BYTES, "publications"),
+    "Transact": (MAX_MESSAGES_BYTES, "publications"),
 }
 # Those that hold one spec, which `--max-payload-kib` bounds.
 _SPECS: Final[Mapping[str, str]] = {

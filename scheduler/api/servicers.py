@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.externalscaler import externalscaler_pb2
-from quorate.v1 import scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
+from scheduler.api.broker.family import broker_calls
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.forwarding.role import Servicers
@@ -20,13 +21,16 @@ from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.tasks.servicer import TaskCalls
+from scheduler.engine.broker.driver import BrokerDriver
+from scheduler.engine.driver import Driver
 
 SCHEDULER: Final = scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"]
 REGISTRY: Final = service_pb2.DESCRIPTOR.services_by_name["ServiceRegistry"]
+BROKER: Final = broker_pb2.DESCRIPTOR.services_by_name["Broker"]
 # A service of others' contract: KEDA asks it how many agents to run.
 SCALER: Final = externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"]
 
-SERVED: Final = (SCHEDULER, REGISTRY, SCALER)
+SERVED: Final = (SCHEDULER, REGISTRY, BROKER, SCALER)
 
 
 def servicers(
@@ -42,11 +46,14 @@ def servicers(
     schedules: ScheduleCalls,
     services: ServiceCalls,
     scaling: ScalingCalls,
+    driver: Driver,
+    broker: BrokerDriver,
     max_payload: int,
 ) -> Servicers:
     """The servicers of one term.
 
     Args:
+        driver, broker: of the term: what messages need.
         max_payload: bytes of one spec.
     """
 
@@ -61,5 +68,6 @@ def servicers(
             queue_of_task=queue_of,
         ),
         REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
+        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker)),
         SCALER.full_name: compose(SCALER, scaling),
     }

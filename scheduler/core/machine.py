@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.handlers import attempts, upkeep
+from scheduler.core.handlers import attempts, audit, upkeep
 from scheduler.core.handlers.bulk import parts as bulk
 from scheduler.core.handlers.chunks import life as chunks
 from scheduler.core.handlers.chunks import merging
@@ -120,6 +120,7 @@ _LIMITED: Final[dict[type, Callable[[State, Limits, Any, float, Effects], None]]
     e.GraphTasksAdded: graphs.on_graph_tasks_added,
     e.JobContinued: graphs.on_job_continued,
     e.ServiceDue: services.on_service_due,
+    e.ChangeRecorded: audit.on_change_recorded,
     e.ScheduleDue: on_schedule_due,
     e.RetentionDue: upkeep.on_retention_due,
 }

@@ -223,6 +223,8 @@ class TermParts:
             ScheduleCalls(driver, ids, process.clock, check, scheduled, self.candidates, full),
             ServiceCalls(driver, self.feed, keys, check, process.limits, full),
             self.scaling,
+            driver,
+            self.broker,
             check.max_payload,
         )
 

@@ -26,12 +26,12 @@ from quorate.runtime.errors import from_rpc_error
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.security.permissions import Rule, path_of, rule_of
 from quorate.security.policy import PERMISSIONS, ROLES, holds
-from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, node_agent_pb2, scheduler_pb2, service_pb2
 from tests.support.auth import FOREIGN, Locked, locked, open_channel
 from tests.support.tls import TestAuthority
 
 C = grpc.StatusCode
-OURS = (scheduler_pb2, service_pb2, node_agent_pb2, externalscaler_pb2)
+OURS = (scheduler_pb2, service_pb2, broker_pb2, node_agent_pb2, externalscaler_pb2)
 OTHERS = (health_pb2, reflection_pb2, channelz_pb2)
 NOBODY = "nobody:x"
 

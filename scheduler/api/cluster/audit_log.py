@@ -26,7 +26,10 @@ from scheduler.storage.records import audit as audit_records
 # Entries looked at for one page, and read in one Txn (6 MB at most).
 SCAN: Final = 5_000
 AT_ONCE: Final = 500
-RESOURCE_TYPES: Final = ("queue", "node", "service", "task", "job", "schedule", "quota")
+RESOURCE_TYPES: Final = (
+    *("queue", "node", "service", "task", "job", "schedule", "quota"),
+    *("exchange", "message_queue", "virtual_host"),
+)
 _MAX_TEXT: Final = 256
 # No instant of a Timestamp is later.
 _NO_END: Final = 253_402_300_800 * MICROS

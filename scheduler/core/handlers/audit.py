@@ -9,8 +9,8 @@ Entries go by count and by age (`Limits.audit_entries`, `audit_age`), once they 
 
 from __future__ import annotations
 
-from scheduler.core.model.effects import Effects, IndexAudit, PurgeAudit, PutAudit
-from scheduler.core.model.events import Request
+from scheduler.core.model.effects import Effects, IndexAudit, PurgeAudit, PutAudit, Reply
+from scheduler.core.model.events import ChangeRecorded, Request
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.core.values import Change
@@ -37,6 +37,14 @@ def note(
     out.writes.append(PutAudit(entry, request.origin, request.id, kind, name, queue, changes))
     # Before the reply: who is answered finds the entry.
     out.after.append(IndexAudit(entry))
+
+
+def on_change_recorded(
+    state: State, limits: Limits, event: ChangeRecorded, now: float, out: Effects
+) -> None:
+    """Who changed what is not in this state: written behind the change, in a commit of its own."""
+    note(state, limits, out, event.request, now, event.kind, event.name)
+    out.after.append(Reply(event.token, None))
 
 
 def expire(state: State, limits: Limits, now: float, limit: int, out: Effects) -> None:

@@ -9,6 +9,7 @@ from scheduler.core.model.events.bulk import BulkAsked, BulkContinued, SpecUpdat
 from scheduler.core.model.events.calls import (
     BatchContinued,
     BatchSubmitted,
+    ChangeRecorded,
     LimitDeleteAsked,
     LimitSubmitted,
     LimitUpdateAsked,
@@ -178,6 +179,7 @@ __all__ = [
     "BatchSubmitted",
     "BulkAsked",
     "BulkContinued",
+    "ChangeRecorded",
     "ChunkReported",
     "CreditReported",
     "Elected",

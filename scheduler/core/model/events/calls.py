@@ -245,6 +245,16 @@ class LimitDeleteAsked(NamedTuple):
     token: Token
 
 
+class ChangeRecorded(NamedTuple):
+    """A caller changed something that is not in this state (message queues): the audit log gets an
+    entry. Answer: None."""
+
+    kind: str
+    name: str
+    request: Request
+    token: Token
+
+
 class NodeControlAsked(NamedTuple):
     """CordonNode, UncordonNode, DrainNode."""
 

@@ -1,0 +1,42 @@
+"""All families of `quorate.v1.Broker` of one term."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from google.protobuf.message import Message
+
+from quorate.v1 import broker_pb2 as pb
+from scheduler.api.broker.exchanges import ExchangeCalls
+from scheduler.api.broker.message_queues import MessageQueueCalls
+from scheduler.api.broker.publishing.calls import PublishCalls
+from scheduler.api.broker.steps import Steps, not_served
+from scheduler.api.broker.taking import TakingCalls
+from scheduler.api.servicer import Context
+from scheduler.engine.broker.driver import BrokerDriver
+from scheduler.engine.driver import Driver
+
+
+class NotServedYet:
+    """What the contract has and this version does not serve."""
+
+    async def Transact(self, request: pb.TransactRequest, context: Context) -> Message:
+        raise not_served("Transact")
+
+    async def Consume(
+        self, requests: AsyncGenerator[bytes, None], context: Context
+    ) -> AsyncGenerator[Message, None]:
+        raise not_served("Consume")
+        yield pb.ConsumeResponse()
+
+
+def broker_calls(driver: Driver, broker: BrokerDriver) -> tuple[object, ...]:
+    """One method for each RPC among them."""
+    steps = Steps(driver, broker)
+    return (
+        ExchangeCalls(steps),
+        MessageQueueCalls(steps),
+        PublishCalls(broker),
+        TakingCalls(broker),
+        NotServedYet(),
+    )

@@ -1,0 +1,66 @@
+"""Publish: some messages, answered when all of them are durable; and PublishStream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from google.protobuf.message import Message
+
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.v1 import broker_pb2 as pb
+from scheduler.api.broker import validate
+from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
+from scheduler.api.broker.publishing.stream import PublishStream
+from scheduler.api.broker.publishing.results import producer_key, result
+from scheduler.api.servicer import Context
+from scheduler.api.validate import at_most, request_id
+from scheduler.core.broker import events as e
+from scheduler.core.broker.answers import PublishAnswer
+from scheduler.engine.broker.driver import BrokerDriver
+
+
+class PublishCalls:
+    """One method for each RPC; each raises QuorateError."""
+
+    def __init__(self, broker: BrokerDriver) -> None:
+        self._broker = broker
+
+    async def Publish(self, request: pb.PublishRequest, context: Context) -> Message:
+        host = validate.virtual_host(request.virtual_host)
+        at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
+        producer = producer_key(host, validate.short("producer", request.producer))
+        publications = Reader().read_all(
+            wire.PublicationEnvelope(
+                message=one.message.SerializeToString(deterministic=True),
+                mandatory=one.mandatory,
+                number=one.number,
+            )
+            for one in request.publications
+        )
+        if request.request_id and not producer:
+            # Repeated, its messages are those of a producer that are settled.
+            request_id(request.request_id)
+            producer = producer_key(host, "", request.request_id)
+            publications = [
+                one._replace(number=place) for place, one in enumerate(publications, 1)
+            ]
+        answer = await self._broker.call(
+            lambda token: e.MessagesPublished(host, producer, publications, token),
+            weight_of(publications),
+            publishes=True,
+        )
+        assert isinstance(answer, PublishAnswer)
+        return pb.PublishResponse(
+            results=[result(one.position, one.kind, one.error) for one in answer.results]
+        )
+
+    async def PublishStream(
+        self, requests: AsyncGenerator[bytes, None], context: Context
+    ) -> AsyncGenerator[pb.PublishStreamResponse, None]:
+        stream = PublishStream(self._broker, requests)
+        try:
+            while (answer := await stream.answer()) is not None:
+                yield answer
+        finally:
+            await stream.close()
+

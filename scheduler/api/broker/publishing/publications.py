@@ -1,0 +1,120 @@
+"""Publications as callers send them: checked, and the bytes of the message as they came.
+
+A message stays the bytes that its producer serialized. Its properties are parsed once to be
+checked; the body is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import QuorateError, invalid
+from quorate.security.identity import current_caller
+from quorate.v1.message_pb2 import MessageProperties
+from scheduler.api.broker import validate
+from scheduler.api.validate import between
+from scheduler.core.broker.events import Publication
+from scheduler.core.broker.queues.envelope import parsed
+
+# Messages of one request.
+MOST_MESSAGES: Final = 1_024
+# Of a body. etcd refuses requests over 1.5 MiB.
+MOST_BODY: Final = 1 << 20
+# Priorities of AMQP; those above the queue's highest count as that.
+MOST_PRIORITY: Final = 255
+TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
+_TEXTS: Final = (
+    *("content_type", "content_encoding", "correlation_id", "reply_to", "message_id"),
+    *("type", "user_id", "app_id"),
+)
+
+
+class Reader:
+    """Reads publications of one caller."""
+
+    def __init__(self) -> None:
+        caller = current_caller()
+        self._caller = "" if caller is None else caller.name
+        # The properties that were found good last: messages of one program are often alike.
+        self._good = b""
+
+    def read(self, envelope: wire.PublicationEnvelope) -> Publication:
+        """One publication.
+
+        Raises:
+            QuorateError: INVALID_ARGUMENT naming the field of the publication, and the limit.
+        """
+        payload = envelope.message
+        try:
+            message = wire.MessageEnvelope.FromString(payload)
+        except DecodeError:
+            raise invalid("message", "is no quorate.v1.Message") from None
+        size = len(message.body)
+        if size > MOST_BODY:
+            raise invalid(
+                "message.body",
+                f"has {size} bytes; use at most {MOST_BODY}",
+                reason=TOO_LARGE,
+                limit=MOST_BODY,
+                value=size,
+            )
+        validate.short("message.exchange", message.exchange)
+        validate.short("message.routing_key", message.routing_key)
+        properties = message.properties
+        if properties and properties != self._good:
+            self._check(properties)
+            self._good = properties
+        return Publication(
+            payload,
+            message.exchange,
+            message.routing_key.encode(),
+            properties,
+            envelope.mandatory,
+            envelope.number,
+            size,
+        )
+
+    def read_all(self, envelopes: Iterable[wire.PublicationEnvelope]) -> list[Publication]:
+        """Publications of one request. Raises at the first that is wrong, with its position."""
+        found = []
+        for place, envelope in enumerate(envelopes):
+            try:
+                found.append(self.read(envelope))
+            except QuorateError as error:
+                field = f"publications[{place}].{error.field}"
+                sentence = error.message.removeprefix(f"{error.field}: ")
+                metadata = {key: text for key, text in error.metadata.items() if key != "field"}
+                raise invalid(field, sentence, reason=error.reason, **metadata) from None
+        return found
+
+    def _check(self, properties: bytes) -> None:
+        try:
+            found = MessageProperties.FromString(properties)
+        except DecodeError:
+            raise invalid("message.properties", "are no MessageProperties") from None
+        for field in _TEXTS:
+            validate.short(f"message.properties.{field}", getattr(found, field))
+        between("message.properties.priority", found.priority, 0, MOST_PRIORITY)
+        validate.check_table("message.properties.headers", found.headers, validate.MOST_HEADERS)
+        if found.user_id and self._caller and found.user_id != self._caller:
+            raise invalid(
+                "message.properties.user_id",
+                f"is {found.user_id!r}; the caller is {self._caller!r}",
+                reason="FOREIGN_USER_ID",
+            )
+        try:
+            parsed(b"", found)
+        except QuorateError as error:
+            error.field = f"message.{error.field}"
+            error.metadata["field"] = error.field
+            error.message = f"message.{error.message}"
+            raise
+
+
+def weight_of(publications: Iterable[Publication]) -> int:
+    """Bytes of messages, before they are copied to their queues."""
+    return sum([len(one.payload) for one in publications])

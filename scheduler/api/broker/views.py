@@ -1,0 +1,101 @@
+"""Exchanges, bindings, message queues and messages as callers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from quorate.v1 import message_pb2 as pb
+from scheduler.api.broker.arguments import spec_view, table_view
+from scheduler.api.views import instant
+from scheduler.core.broker.answers import QueueAnswer
+from scheduler.core.broker.effects import Delivery
+from scheduler.core.broker.queues.queue import MessageQueue
+from scheduler.core.broker.routing.rows import Binding, DestinationKind, Exchange, ExchangeType
+from scheduler.core.broker.rows import MessageQueueRow
+
+EXCHANGE_TYPES: Final = {
+    pb.EXCHANGE_TYPE_DIRECT: ExchangeType.DIRECT,
+    pb.EXCHANGE_TYPE_FANOUT: ExchangeType.FANOUT,
+    pb.EXCHANGE_TYPE_TOPIC: ExchangeType.TOPIC,
+    pb.EXCHANGE_TYPE_HEADERS: ExchangeType.HEADERS,
+    pb.EXCHANGE_TYPE_CONSISTENT_HASH: ExchangeType.CONSISTENT_HASH,
+}
+_TYPES: Final = {kind: number for number, kind in EXCHANGE_TYPES.items()}
+
+
+def exchange(row: Exchange) -> pb.Exchange:
+    """An exchange as it was declared."""
+    return pb.Exchange(
+        virtual_host=row.virtual_host,
+        name=row.name,
+        type=_TYPES[row.type],
+        auto_delete=row.auto_delete,
+        internal=row.internal,
+        durable=row.durable,
+        arguments=table_view(row.arguments),
+    )
+
+
+def binding(row: Binding) -> pb.Binding:
+    """A binding as it was declared."""
+    view = pb.Binding(
+        virtual_host=row.virtual_host,
+        source=row.source,
+        routing_key=row.key.decode(errors="backslashreplace"),
+        arguments=table_view(row.arguments),
+    )
+    if row.destination.kind is DestinationKind.QUEUE:
+        view.message_queue = row.destination.name
+    else:
+        view.exchange = row.destination.name
+    return view
+
+
+def declared(answer: QueueAnswer) -> pb.MessageQueue:
+    """A message queue as the answer to its declaration has it."""
+    view = _row(answer.row)
+    view.ready, view.unacknowledged = answer.ready, answer.unacknowledged
+    view.delayed, view.consumers = answer.delayed, answer.consumers
+    return view
+
+
+def message_queue(queue: MessageQueue) -> pb.MessageQueue:
+    """A message queue with all its counts."""
+    view = _row(queue.row)
+    view.ready, view.unacknowledged = queue.ready, queue.unacknowledged
+    view.delayed, view.consumers = queue.waiting_for_due, queue.consumers
+    view.bytes = queue.size
+    view.published_total, view.delivered_total = queue.published, queue.delivered
+    view.acknowledged_total = queue.acknowledged
+    view.dead_lettered_total, view.dropped_total = queue.dead_lettered, queue.dropped
+    view.redelivered_total = queue.redelivered
+    if queue.is_stream:
+        view.first_offset, view.next_offset = queue.first_offset, queue.next_offset
+    return view
+
+
+def _row(row: MessageQueueRow) -> pb.MessageQueue:
+    return pb.MessageQueue(
+        virtual_host=row.virtual_host,
+        name=row.name,
+        spec=spec_view(row.spec),
+        uid=row.uid,
+        create_time=instant(row.create_time),
+        owner_session=row.owner,
+    )
+
+
+def deliveries(found: Iterable[Delivery], queue: str) -> list[pb.Delivery]:
+    """Messages of a queue, with its name."""
+    return [
+        pb.Delivery(
+            id=one.id,
+            redelivered=one.redelivered,
+            failed_deliveries=one.failed,
+            message=pb.Message.FromString(one.payload),
+            publish_time=instant(one.instant),
+            queue=queue,
+        )
+        for one in found
+    ]
