@@ -34,7 +34,7 @@ class Broker:
     async def call(self, request: Any) -> Any:
         """Ask as gRPC does: with a message of its own."""
         method = type(request).__name__.removesuffix("Request")
-        answer = await self.service.answers[method](
+        answer: Any = await self.service.answers[method](
             type(request).FromString(request.SerializeToString()), NOWHERE
         )
         return type(answer).FromString(answer.SerializeToString())
@@ -45,13 +45,13 @@ class Broker:
             await self.call(request)
         return caught.value
 
-    async def queue(self, name: str, **spec: Any) -> m.MessageQueue:
+    async def queue(self, name: str, **spec: Any) -> Any:
         """A message queue that is created."""
         queue = m.MessageQueue(name=name, spec=m.MessageQueueSpec(**spec))
         answer = await self.call(pb.CreateMessageQueueRequest(message_queue=queue))
         return answer.message_queue
 
-    async def get(self, name: str) -> m.MessageQueue:
+    async def get(self, name: str) -> Any:
         """A message queue with its counts."""
         return (await self.call(pb.GetMessageQueueRequest(name=name))).message_queue
 

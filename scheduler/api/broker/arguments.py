@@ -91,7 +91,7 @@ def _fields(spec: pb.MessageQueueSpec) -> dict[str, Any]:
     if spec.overflow:
         values["overflow"] = _OVERFLOWS[spec.overflow]
     for field in ("message_ttl", "expires", "max_age", "consumer_timeout"):
-        if spec.HasField(field):  # type: ignore[arg-type]
+        if spec.HasField(field):
             values[field] = _seconds(f"spec.{field}", getattr(spec, field), field == "message_ttl")
     for field in ("max_length", "max_length_bytes", "max_priority"):
         if number := getattr(spec, field):
@@ -101,7 +101,7 @@ def _fields(spec: pb.MessageQueueSpec) -> dict[str, Any]:
     if spec.HasField("delivery_limit"):
         values["delivery_limit"] = spec.delivery_limit
     for field in ("dead_letter_exchange", "dead_letter_routing_key"):
-        if spec.HasField(field):  # type: ignore[arg-type]
+        if spec.HasField(field):
             values[field] = validate.short(f"spec.{field}", getattr(spec, field))
     return values
 

@@ -135,9 +135,7 @@ class ExchangeCalls:
             *(request.page_size, request.page_token),
         )
         await self._broker.readable()
-        return pb.ListExchangesResponse(
-            exchanges=map(views.exchange, rows), next_page_token=token
-        )
+        return pb.ListExchangesResponse(exchanges=map(views.exchange, rows), next_page_token=token)
 
     async def DeleteExchange(self, request: pb.DeleteExchangeRequest, context: Context) -> Message:
         host = validate.virtual_host(request.virtual_host)
@@ -179,8 +177,14 @@ class ExchangeCalls:
             return (not source or row.source == source) and (not queue or row.destination == to)
 
         rows, token = await page(
-            *("bindings", (host.name, source, queue), host.bindings.values()),
-            *(lambda row: row.ordinal, request.page_size, request.page_token, int, wanted),
+            "bindings",
+            (host.name, source, queue),
+            host.bindings.values(),
+            lambda row: row.ordinal,
+            request.page_size,
+            request.page_token,
+            int,
+            wanted,
         )
         await self._broker.readable()
         return pb.ListBindingsResponse(bindings=map(views.binding, rows), next_page_token=token)

@@ -26,7 +26,8 @@ class NotServedYet:
     async def Consume(
         self, requests: AsyncGenerator[bytes, None], context: Context
     ) -> AsyncGenerator[Message, None]:
-        raise not_served("Consume")
+        async for _ in requests:
+            raise not_served("Consume")
         yield pb.ConsumeResponse()
 
 

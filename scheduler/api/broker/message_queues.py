@@ -1,4 +1,4 @@
-"""Message queues and streams: created, read, deleted, purged; messages moved from one to another."""
+"""Message queues and streams: created, read, deleted, purged; messages moved between them."""
 
 from __future__ import annotations
 

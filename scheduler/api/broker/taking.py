@@ -29,9 +29,7 @@ class TakingCalls:
         name = validate.name("name", request.name)
         most = validate.count("max_messages", request.max_messages, _USUALLY_PEEKED, MOST_PEEKED)
         offset = request.offset
-        answer = await self._broker.call(
-            lambda token: e.PeekAsked(host, name, most, offset, token)
-        )
+        answer = await self._broker.call(lambda token: e.PeekAsked(host, name, most, offset, token))
         assert isinstance(answer, Received)
         return pb.PeekMessagesResponse(messages=views.deliveries(answer.deliveries, name))
 

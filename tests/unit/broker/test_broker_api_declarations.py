@@ -65,7 +65,11 @@ async def test_bindings_are_listed_by_source_and_queue_in_the_order_they_were_ma
         await broker.queue("a")
         await broker.queue("b")
         await broker.call(exchange("logs"))
-        rows = [binding("logs", "b", "x.#"), binding("logs", "a", "y.*"), binding("amq.topic", "a", "z")]
+        rows = [
+            binding("logs", "b", "x.#"),
+            binding("logs", "a", "y.*"),
+            binding("amq.topic", "a", "z"),
+        ]
         for row in rows:
             await broker.call(pb.CreateBindingRequest(binding=row))
         await broker.call(pb.CreateBindingRequest(binding=rows[0]))

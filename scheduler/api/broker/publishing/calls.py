@@ -10,8 +10,8 @@ from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker import validate
 from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
-from scheduler.api.broker.publishing.stream import PublishStream
 from scheduler.api.broker.publishing.results import producer_key, result
+from scheduler.api.broker.publishing.stream import PublishStream
 from scheduler.api.servicer import Context
 from scheduler.api.validate import at_most, request_id
 from scheduler.core.broker import events as e
@@ -41,9 +41,7 @@ class PublishCalls:
             # Repeated, its messages are those of a producer that are settled.
             request_id(request.request_id)
             producer = producer_key(host, "", request.request_id)
-            publications = [
-                one._replace(number=place) for place, one in enumerate(publications, 1)
-            ]
+            publications = [one._replace(number=place) for place, one in enumerate(publications, 1)]
         answer = await self._broker.call(
             lambda token: e.MessagesPublished(host, producer, publications, token),
             weight_of(publications),
@@ -63,4 +61,3 @@ class PublishCalls:
                 yield answer
         finally:
             await stream.close()
-

@@ -57,7 +57,7 @@ class _Waiting(NamedTuple):
     last: int
     numbers: Sequence[int]
     rejected: list[pb.PublicationResult]
-    count: int
+    messages: int
     size: int
 
 
@@ -132,13 +132,11 @@ class PublishStream:
                 assert isinstance(answer, PublishAnswer)
                 found = answer.results
             self._waiting.popleft()
-            self._count -= first.count
+            self._count -= first.messages
             self._size -= first.size
             self._lighter.set()
             results += first.rejected
-            results += [
-                result(first.numbers[one.position], one.kind, one.error) for one in found
-            ]
+            results += [result(first.numbers[one.position], one.kind, one.error) for one in found]
             self._confirmed = first.last
             news = True
         self._shown_blocked = self._blocked
@@ -198,9 +196,7 @@ class PublishStream:
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
         if first:
             self._host = validate.virtual_host(request.virtual_host)
-            self._producer = producer_key(
-                self._host, validate.short("producer", request.producer)
-            )
+            self._producer = producer_key(self._host, validate.short("producer", request.producer))
         elif request.virtual_host or request.producer:
             field = "virtual_host" if request.virtual_host else "producer"
             raise invalid(field, "belongs into the first request of the stream alone")
@@ -221,9 +217,7 @@ class PublishStream:
         if good:
             await self._space(weight_of(good))
             host, producer = self._host, self._producer
-            token = self._broker.ask(
-                lambda token: e.MessagesPublished(host, producer, good, token)
-            )
+            token = self._broker.ask(lambda token: e.MessagesPublished(host, producer, good, token))
             token.add_done_callback(lambda _: self._changed.set())
         count = len(request.publications)
         numbers = [one.number for one in good]

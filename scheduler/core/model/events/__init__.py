@@ -112,6 +112,7 @@ Event = (
     | PauseDeleteAsked
     | LimitUpdateAsked
     | LimitDeleteAsked
+    | ChangeRecorded
     | QuotaSubmitted
     | NodeRegistered
     | NodeLeaseEnded
