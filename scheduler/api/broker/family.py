@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from google.protobuf.message import Message
 
+from quorate.runtime.parsing import parse_request
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker.exchanges import ExchangeCalls
 from scheduler.api.broker.message_queues import MessageQueueCalls
@@ -26,7 +27,8 @@ class NotServedYet:
     async def Consume(
         self, requests: AsyncGenerator[bytes, None], context: Context
     ) -> AsyncGenerator[Message, None]:
-        async for _ in requests:
+        async for body in requests:
+            parse_request(pb.ConsumeRequest, body, "Consume")
             raise not_served("Consume")
         yield pb.ConsumeResponse()
 
