@@ -14,13 +14,13 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 
 from quorate.internal.v1 import backup_pb2, records_pb2
-from quorate.v1 import broker_pb2, cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2
+from quorate.v1 import cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2
 from tests.support.next_release import present
 from tools.protos.generate import PROTOS
 from tools.protos.release import project_version, release
 from tools.protos.rules import build_image, keeps_to, last_release, version_of
 
-_SERVED = (broker_pb2, cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2)
+_SERVED = (cluster_pb2, node_agent_pb2, scheduler_pb2, service_pb2)
 _RECORDS = (records_pb2, backup_pb2)
 
 
