@@ -45,7 +45,7 @@ class ReadBack(Protocol):
 # Bytes of a call that goes past all this, of a few small tasks.
 LIGHT: Final = 8 << 10
 # Bytes of a turn: those of a small part.
-_QUANTUM: Final = 32 << 10
+_QUANTUM: Final = 16 << 10
 # How many times as long as a heavy write's commit the others have the journal for themselves, and
 # seconds at most; bytes a second, since the request that brought them takes time of the loop too.
 REST: Final = 3

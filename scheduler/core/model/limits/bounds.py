@@ -27,8 +27,8 @@ class Limits:
     part_tasks: int = 48
     part_bytes: int = 384 << 10
     # The same while other callers write, too.
-    small_part_tasks: int = 128
-    small_part_bytes: int = 32 << 10
+    small_part_tasks: int = 64
+    small_part_bytes: int = 16 << 10
     live_subtasks: int = 100_000_000
     # Jobs on record, finished ones included.
     jobs: int = 50_000
