@@ -9,11 +9,11 @@ attempt, by the leader's clock. There are two neighbours:
 The cluster knows its callers by token, so that creating the flood has its share of the leader, too.
 
 A burst waits for itself: alone it has all slots, beside the flood half of them. In equal turns the
-last of 50 tasks would start after 49 rounds of two slots instead of 24, and what runs when the burst
-comes ends first: 2.04 to 2.06 times the wait. It is less since a tenant that comes back begins a
-little ahead (`scheduler.core.queues.shares`). One task at a time never waits for itself. Beside the
-flood it waits for the leader and the agent, which handle the flood's tasks in groups; the figure is
-for information.
+last of 50 tasks would start after 49 rounds of two slots instead of 24, and what runs when the
+burst comes ends first: 2.04 to 2.06 times the wait. It is less since a tenant that comes back
+begins a little ahead (`scheduler.core.queues.shares`). One task at a time never waits for itself.
+Beside the flood it waits for the leader and the agent, which handle the flood's tasks in groups;
+the figure is for information.
 
 Each round has a queue of its own and measures both neighbours: alone, then beside the flood, which
 is a process of its own with the lowest priority: it would be another machine. The figure is the p99
