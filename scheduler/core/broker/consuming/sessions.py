@@ -260,6 +260,21 @@ class Consumer:
             self.tally.add(-1)
         return unsettled
 
+    def pop_all(self, deliveries: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Deliveries that it has are settled; those with ordering keys, and the keys."""
+        unsettled, size = self.unsettled, 0
+        keyed: list[tuple[int, bytes]] = []
+        for delivery in deliveries:
+            one = unsettled.pop(delivery)
+            size += one.size
+            if one.key:
+                keyed.append((delivery, one.key))
+        count = len(deliveries)
+        self.size -= size + count * MESSAGE_BYTES
+        self.session.unsettled -= count
+        self.tally.add(-count)
+        return keyed
+
     def clear(self) -> None:
         """All of its deliveries are gone."""
         count = len(self.unsettled)

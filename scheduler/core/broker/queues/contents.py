@@ -156,14 +156,22 @@ class Contents:
     ) -> list[ChangeSubLog]:
         """Messages of a sub-log are done, out or not: what is to be written."""
         lane = self.lane(sub_log)
-        spans: list[list[int]] = []
-        for sequence in sorted(sequences):
-            lane.gone(sequence)
-            if spans and spans[-1][1] + 1 >= sequence:
-                spans[-1][1] = sequence
-            else:
-                spans.append([sequence, sequence])
-        change = lane.log.acknowledge([(first, last) for first, last in spans], now, space=space)
+        ordered = sorted(set(sequences))
+        lane.all_gone(ordered)
+        spans: list[tuple[int, int]] = []
+        if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
+            spans.append((ordered[0], ordered[-1]))
+        else:
+            start = last = -1
+            for sequence in ordered:
+                if sequence > last + 1 or last < 0:
+                    if last >= 0:
+                        spans.append((start, last))
+                    start = sequence
+                last = sequence
+            if last >= 0:
+                spans.append((start, last))
+        change = lane.log.acknowledge(spans, now, space=space)
         return self._written(sub_log, change)
 
     def purge(self, priority: int, start: int, tail: int, most: int, now: float) -> Purged:

@@ -11,7 +11,7 @@ that came back. So a lane takes memory for what is out or came back, and nothing
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final
@@ -178,10 +178,14 @@ class Lane:
             or self.log.deliveries(sequence) > 0
         )
 
-    def gone(self, sequence: int) -> None:
-        """A message is acknowledged."""
-        self.out.pop(sequence, None)
-        self.delivered.pop(sequence, None)
+    def all_gone(self, sequences: Iterable[int]) -> None:
+        """Messages are acknowledged."""
+        out, delivered = self.out, self.delivered
+        for sequence in sequences:
+            if sequence in out:
+                del out[sequence]
+            if delivered:
+                delivered.pop(sequence, None)
 
     def sweep(self) -> None:
         """Forget returned messages that are gone: after many went at once."""

@@ -140,10 +140,16 @@ class MessageQueue(Contents):
         Those that are gone already are left out. `space`: see `SubLog.acknowledge`. Call it once a
         step for a queue.
         """
-        sequences: dict[int, list[int]] = {}
-        for delivery in deliveries:
-            priority, sequence = split_id(delivery)
-            sequences.setdefault(priority, []).append(sequence)
+        ordered = sorted(deliveries)
+        if ordered and split_id(ordered[0])[0] == split_id(ordered[-1])[0]:
+            priority, first = split_id(ordered[0])
+            low = ordered[0] - first
+            sequences = {priority: [one - low for one in ordered] if low else ordered}
+        else:
+            sequences = {}
+            for delivery in ordered:
+                priority, sequence = split_id(delivery)
+                sequences.setdefault(priority, []).append(sequence)
         changes = []
         for priority, some in sequences.items():
             if priority in self.lanes:

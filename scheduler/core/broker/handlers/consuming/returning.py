@@ -23,6 +23,7 @@ from scheduler.core.broker.consuming import events as ce
 from scheduler.core.broker.consuming.bounds import STEP_CHUNKS, STEP_SETTLED
 from scheduler.core.broker.consuming.sessions import Consumer
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers import instants
 from scheduler.core.broker.handlers.dead_letters import DeadLetterAsked
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
@@ -46,6 +47,17 @@ def part(
             break
         found.append(delivery)
     return found
+
+
+def chunks_of(queue: MessageQueue, deliveries: Iterable[int]) -> int:
+    """How many chunks messages are of."""
+    found: dict[tuple[int, int], None] = {}
+    for delivery in deliveries:
+        priority, sequence = split_id(delivery)
+        lane = queue.lanes.get(priority)
+        if lane is not None and not queue.is_stream:
+            found[priority, lane.log.find(sequence)] = None
+    return len(found)
 
 
 def lose(
@@ -91,6 +103,8 @@ def put_back(
     """What `lose` said is ready again."""
     # First the messages, then what waits behind them for their keys.
     queue.put_back([delivery for delivery, _ in deliveries])
+    # They may have expired meanwhile.
+    instants.watch(state, queue)
     for delivery, key in deliveries:
         free(state, queue, delivery, key)
     after_settling(state, queue)

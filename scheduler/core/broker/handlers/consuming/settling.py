@@ -15,7 +15,7 @@ that is gone already does nothing, and one of a message that nobody has counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from quorate.runtime.errors import QuorateError, precondition
 from scheduler.core.broker import effects as fx
@@ -94,10 +94,11 @@ def settle(
 ) -> None:
     """Settle deliveries of one consumer, as many as one step does."""
     outcome, unsettled, session = event.outcome, consumer.unsettled, consumer.session
-    known: Sequence[int] = [delivery for delivery in event.ids if delivery in unsettled]
+    # Each once: a repeated id in one request is not known any more.
+    known = [one for one in dict.fromkeys(event.ids) if one in unsettled]
     repeated: Sequence[int] = ()
     if len(known) < len(event.ids):
-        unknown = [delivery for delivery in event.ids if delivery not in unsettled]
+        unknown = _others(event.ids, unsettled)
         final = outcome in (Outcome.ACK, Outcome.REJECT)
         if not session.resumed:
             _refuse(event, unknown, out)
@@ -134,31 +135,28 @@ def remove(
     state: BrokerState, queue: MessageQueue, consumer: Consumer, deliveries: Sequence[int]
 ) -> None:
     """A consumer has these no more, and nobody else gets them."""
-    for delivery in deliveries:
-        unsettled = consumer.pop(delivery)
-        if unsettled is not None and unsettled.key:
-            returning.free(state, queue, delivery, unsettled.key)
+    for delivery, key in consumer.pop_all(deliveries):
+        returning.free(state, queue, delivery, key)
     served = state.consuming.served.get(queue.row.uid)
     if served is not None and served.unread:
         for delivery in deliveries:
             served.unread.pop(delivery, None)
 
 
-def check_transaction(state: BrokerState, session: Session, event: e.Settled) -> None:
-    """Whether a transaction may settle this. Raises FAILED_PRECONDITION: nothing has changed."""
-    consumer = consumer_of(state, session, event)
-    if event.outcome not in (Outcome.ACK, Outcome.REJECT):
-        raise precondition(
-            "BAD_OUTCOME", f"a transaction acknowledges or rejects; not {event.outcome.value}"
-        )
-    for delivery in event.ids:
-        if consumer is None or delivery not in consumer.unsettled:
-            raise unknown_delivery(event, delivery)
-
-
 def unknown_delivery(event: e.Settled, delivery: int) -> QuorateError:
     """The consumer does not have it."""
     return precondition(UNKNOWN, _text(event, delivery), delivery=delivery)
+
+
+def _others(ids: Sequence[int], unsettled: Container[int]) -> list[int]:
+    """Those that are not unsettled, and those that are repeated."""
+    found: list[int] = []
+    first: dict[int, None] = {}
+    for one in ids:
+        if one not in unsettled or one in first:
+            found.append(one)
+        first[one] = None
+    return found
 
 
 def _reject(

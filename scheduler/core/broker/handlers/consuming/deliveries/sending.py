@@ -38,12 +38,12 @@ def watch(
         Those that came back in vain before, and the number that is to go on record at once.
     """
     uid = consumer.uid
-    served.fresh.append(Fresh(now, consumer, [delivery.id for delivery in deliveries]))
+    served.fresh.append(Fresh(now, consumer, [delivery[0] for delivery in deliveries]))
     if len(served.fresh) == 1:
         state.timers.sooner((RECORD, uid), now + RECORD_AFTER)
     if consumer.timeout != inf and len(consumer.unsettled) == len(deliveries):
         state.timers.sooner((TIMEOUT, timer_of(consumer)), now + consumer.timeout)
-    return [(delivery.id, delivery.failed + 1) for delivery in deliveries if delivery.failed]
+    return [(number, failed + 1) for number, _, failed, _, _ in deliveries if failed]
 
 
 def put(
@@ -60,12 +60,21 @@ def put(
         queue.redelivered += sum([delivery.redelivered for delivery in deliveries])
         return
     unsettled = consumer.unsettled
+    # Messages of one size that were not delivered in vain look the same: most are.
+    made: dict[int, Unsettled] = {}
     for number, redelivered, failed, _, payload in deliveries:
         length = len(payload)
-        key = keys.get(number, b"") if keys else b""
-        unsettled[number] = Unsettled(now, length, failed, key, failed > 0)
         size += length
-        again += redelivered
+        if failed or keys:
+            key = keys.get(number, b"")
+            unsettled[number] = Unsettled(now, length, failed, key, failed > 0)
+        else:
+            one = made.get(length)
+            if one is None:
+                one = made[length] = Unsettled(now, length, 0)
+            unsettled[number] = one
+        if redelivered:
+            again += 1
     queue.redelivered += again
     consumer.size += size + count * MESSAGE_BYTES
     consumer.session.unsettled += count
@@ -93,7 +102,7 @@ def acknowledge(
 ) -> None:
     """Acknowledge before delivery: it follows when that is durable (at most once)."""
     space = state.space is not Space.NONE
-    out.writes += queue.settle([delivery.id for delivery in deliveries], now, space=space)
+    out.writes += queue.settle([delivery[0] for delivery in deliveries], now, space=space)
     queue.acknowledged += len(deliveries)
     for delivery, key in keys.items():
         returning.free(state, queue, delivery, key)
