@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
+from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ConsumerNumber
 from tests.support.consuming import Client, Consumers, body_of
 
@@ -27,7 +28,8 @@ class History(RuleBasedStateMachine):
 
     @initialize(single=st.booleans(), keyed=st.booleans(), limit=st.sampled_from([0, 2]))
     def begin(self, single: bool, keyed: bool, limit: int) -> None:
-        self.broker = Consumers()
+        # As few writes a step as etcd allows by default.
+        self.broker = Consumers(BrokerLimits(step_writes=42))
         self.broker.declare("q", single_active_consumer=single, delivery_limit=limit)
         self.keyed, self.limit = keyed, limit
         self.published: dict[str, None] = {}

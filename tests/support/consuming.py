@@ -16,6 +16,7 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
+from scheduler.core.broker.queues.combining import weight
 from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import (
@@ -25,6 +26,7 @@ from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import chunked, pack, summarize
 from scheduler.core.broker.storage.places import SubLogName, of_priority
 from scheduler.core.broker.storage.records import (
+    MOST_RUNS,
     DeleteChunkDone,
     DeleteChunks,
     PutAcks,
@@ -148,7 +150,8 @@ class Consumers(Broker):
         """The log takes a step."""
         places = [(w.uid, w.sub_log) for w in out.writes if isinstance(w, fx.ChangeSubLog)]
         assert len(places) == len(set(places)), "a sub-log is written once in a step"
-        assert len(out.writes) <= 2 * self.limits.step_writes
+        # What `acks` has no room for any more goes to records of its own, all at once.
+        assert weight(out.writes) <= self.limits.step_writes + MOST_RUNS, "a step is bounded"
         for write in out.writes:
             self.write(write)
             self.fold(write)

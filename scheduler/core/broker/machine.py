@@ -149,6 +149,6 @@ class BrokerMachine:
             queue = state.queues.get(uid)
             if queue is not None:
                 overflow.shorten(state, self.limits, queue, now, out)
-                left -= delivering.serve(state, queue, now, out)
+                left -= delivering.serve(state, self.limits, queue, now, out)
         if state.touched:
             out.then.append(ServingContinued())

@@ -7,6 +7,7 @@ import pytest
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
+from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ConsumerNumber, SessionId
 from tests.support.broker import Waiting
 from tests.support.consuming import CALLER, Consumers
@@ -131,14 +132,25 @@ def test_an_exclusive_queue_survives_a_change_of_leaders_with_its_session(
     assert client.bodies() == ["a"]
 
 
-def test_many_deliveries_come_back_in_bounded_steps(broker: Consumers) -> None:
+@pytest.mark.parametrize("writes", [42, 400])
+def test_many_deliveries_come_back_in_bounded_steps(writes: int) -> None:
+    broker = Consumers(BrokerLimits(step_writes=writes))
+    broker.declare("q")
     client = broker.client()
     client.subscribe("q", prefetch=1_000)
     for n in range(700):
         broker.put("q", str(n))
+    # On record, each in a chunk of its own.
+    broker.pass_time(2)
     client.close()
     assert broker.state.queue("/", "q").ready == 700
+    other = broker.client("other")
+    other.subscribe("q", prefetch=1_000)
+    assert len(other.bodies()) == 700
+    other.ack(*other.ids()[::2])
+    other.close()
     assert broker.state.consuming.total.unsettled == 0
+    assert broker.state.queue("/", "q").ready == 350
     assert broker.state.consuming.served == {}
 
 

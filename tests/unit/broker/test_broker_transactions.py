@@ -8,6 +8,7 @@ import pytest
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import events as e
+from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ConsumerNumber, SessionId
 from tests.support.broker import HOST, Waiting, publication
 from tests.support.consuming import Client, Consumers
@@ -88,9 +89,9 @@ def test_what_a_transaction_may_not_do(broker: Consumers) -> None:
 
 
 def test_acknowledgements_of_too_many_commits_are_refused(
-    broker: Consumers, monkeypatch: pytest.MonkeyPatch
+    broker: Consumers,
 ) -> None:
-    monkeypatch.setattr("scheduler.core.broker.handlers.consuming.transacting.STEP_CHUNKS", 2)
+    broker.machine.limits = BrokerLimits(step_writes=4)
     client = broker.client()
     client.subscribe("in")
     for body in "abc":

@@ -35,10 +35,9 @@ RECORD_AFTER: Final = 1.0
 # come in batches.
 RECORD_MESSAGES: Final = 1_000
 RECORD_EVERY: Final = 0.25
-# Deliveries that one step settles or takes back, and chunks that they may be of: each may be a
-# write.
+# Deliveries that one step settles or takes back, if they are of few chunks: each chunk may be a
+# write, and half of `BrokerLimits.step_writes` bounds those.
 STEP_SETTLED: Final = 5_000
-STEP_CHUNKS: Final = 300
 MOST_NAME_BYTES: Final = 255
 MOST_PRIORITY: Final = 127
 LEAST_SESSION_CHARACTERS: Final = 16

@@ -25,7 +25,8 @@ class Batch:
     """What `take` looks for, and what it found: all of it is out.
 
     Attributes:
-        left: how many more messages; `bytes_left`: of their payloads.
+        left: how many more messages; `bytes_left`: of their payloads; `chunks_left`: of chunks that
+            they are of, as what becomes of each chunk may be a write.
         deliveries: in order; `keys`: ordering keys of those that have one.
         missing: the chunk that is needed to go on.
         expired: messages were passed over that have expired.
@@ -35,6 +36,7 @@ class Batch:
     __slots__ = (
         "blocked",
         "bytes_left",
+        "chunks_left",
         "deliveries",
         "expired",
         "keys",
@@ -44,9 +46,11 @@ class Batch:
         "ordering",
     )
 
-    def __init__(self, ordering: OrderingKeys | None, count: int, size: int, now: float) -> None:
+    def __init__(
+        self, ordering: OrderingKeys | None, count: int, size: int, chunks: int, now: float
+    ) -> None:
         self.ordering = ordering
-        self.left, self.bytes_left, self.now = count, size, now
+        self.left, self.bytes_left, self.chunks_left, self.now = count, size, chunks, now
         self.deliveries: list[Delivery] = []
         self.keys: dict[int, bytes] = {}
         self.missing: Missing | None = None
@@ -55,7 +59,7 @@ class Batch:
     @property
     def full(self) -> bool:
         """It has what it may have."""
-        return self.left <= 0 or self.bytes_left <= 0
+        return self.left <= 0 or self.bytes_left <= 0 or self.chunks_left <= 0
 
     @property
     def over(self) -> bool:
@@ -63,14 +67,19 @@ class Batch:
 
 
 def take(
-    queue: MessageQueue, ordering: OrderingKeys | None, count: int, size: int, now: float
+    queue: MessageQueue,
+    ordering: OrderingKeys | None,
+    count: int,
+    size: int,
+    chunks: int,
+    now: float,
 ) -> Batch:
-    """Take up to `count` messages of a queue, of together about `size` bytes.
+    """Take up to `count` messages of a queue, of together about `size` bytes, of so many chunks.
 
     Args:
         ordering: the keys that are held; None: a message with a key waits, and all behind it.
     """
-    batch = Batch(ordering, count, size, now)
+    batch = Batch(ordering, count, size, chunks, now)
     for priority in sorted(queue.lanes, reverse=True):
         lane = queue.lanes[priority]
         if not lane.ready:
@@ -117,6 +126,7 @@ def _give(batch: Batch, priority: int, lane: Lane, message: Message) -> None:
     )
     lane.take(sequence)
     batch.left -= 1
+    batch.chunks_left -= 1
     batch.bytes_left -= len(message.payload)
 
 
@@ -131,6 +141,7 @@ def _fresh(batch: Batch, queue: MessageQueue, priority: int, lane: Lane) -> None
             if bodies is None:
                 batch.missing = Missing(sub_log, chunk.first)
                 return
+            batch.chunks_left -= 1
             if not _of_chunk(batch, priority, lane, chunk, place, bodies):
                 return
         lane.position = max(lane.position, chunk.last + 1)

@@ -93,8 +93,8 @@ def go_on(
             _confirm(state, queue, listed, some, now)
         else:
             lost = [one for one in listed.consumer.unsettled if one not in listed.confirmed]
-            some = returning.part(queue, lost)
-            left -= len(some)
+            some = returning.part(queue, lost, limits.step_writes // 2)
+            left = 0 if some else left
             back = returning.lose(
                 state, limits, queue, listed.consumer, some, now, out, counts=False
             )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from scheduler.core.broker.consuming import events as ce
-from scheduler.core.broker.consuming.bounds import STEP_CHUNKS, STEP_SETTLED
+from scheduler.core.broker.consuming.bounds import STEP_SETTLED
 from scheduler.core.broker.consuming.sessions import Consumer
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers import instants
@@ -32,10 +32,8 @@ from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.state import BrokerState
 
 
-def part(
-    queue: MessageQueue, deliveries: Iterable[int], most_chunks: int = STEP_CHUNKS
-) -> list[int]:
-    """The first ones that one step deals with: a bounded number, of a bounded number of chunks."""
+def part(queue: MessageQueue, deliveries: Iterable[int], most_chunks: int) -> list[int]:
+    """The first ones that one step deals with: a bounded number, of so many chunks."""
     found: list[int] = []
     chunks: dict[tuple[int, int], None] = {}
     for delivery in deliveries:
@@ -192,7 +190,7 @@ def on_consumer_returning(
     queue = state.queues.get(consumer.uid)
     if queue is None:
         return
-    some = part(queue, consumer.unsettled)
+    some = part(queue, consumer.unsettled, limits.step_writes // 2)
     put_back(state, queue, lose(state, limits, queue, consumer, some, now, out, counts=False))
     if consumer.unsettled:
         out.then.append(event)

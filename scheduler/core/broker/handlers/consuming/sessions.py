@@ -18,7 +18,6 @@ from scheduler.core.broker.consuming.bounds import (
     MOST_SESSION_CHARACTERS,
     SESSION_CONSUMERS,
     SESSIONS,
-    STEP_CHUNKS,
 )
 from scheduler.core.broker.consuming.sessions import Presence, Session
 from scheduler.core.broker.effects import BrokerEffects
@@ -138,7 +137,7 @@ def on_session_ending(
     if _drop_owned(state, limits, session, now, out):
         out.then.append(event)
         return
-    chunks = STEP_CHUNKS
+    chunks = limits.step_writes // 2
     for consumer in session.all_consumers():
         queue = state.queues.get(consumer.uid)
         if queue is None:
@@ -147,8 +146,7 @@ def on_session_ending(
             out.then.append(event)
             return
         some = returning.part(queue, consumer.unsettled, chunks)
-        # At least one for each; a message may be a chunk.
-        chunks -= min(len(some), STEP_CHUNKS // 4) + 1
+        chunks -= returning.chunks_of(queue, some) + 1
         back = returning.lose(state, limits, queue, consumer, some, now, out, counts=True)
         if back:
             out.after.append(fx.StepOnceCommitted(ce.Returned(consumer.uid, back)))

@@ -21,7 +21,7 @@ from quorate.runtime.errors import QuorateError, precondition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.consuming import events as ce
-from scheduler.core.broker.consuming.bounds import STEP_CHUNKS, STEP_SETTLED
+from scheduler.core.broker.consuming.bounds import STEP_SETTLED
 from scheduler.core.broker.consuming.sessions import Consumer, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.events import Outcome
@@ -47,8 +47,8 @@ def on_settled(
     consumer = consumer_of(state, session, event)
     queue = None if consumer is None else state.queues.get(consumer.uid)
     if consumer is not None and queue is not None:
-        if not _is_small(queue, event.ids):
-            some = returning.part(queue, event.ids)
+        if not _is_small(queue, event.ids, limits.step_writes // 2):
+            some = returning.part(queue, event.ids, limits.step_writes // 2)
             if len(some) < len(event.ids):
                 rest = ce.SettleContinued(event._replace(ids=event.ids[len(some) :]))
                 session.settles.begin(event.number)
@@ -175,9 +175,9 @@ def _reject(
     out.then.append(DeadLetterAsked(queue.row.uid, tuple(gone), Reason.REJECTED, (done,)))
 
 
-def _is_small(queue: MessageQueue, ids: Sequence[int]) -> bool:
+def _is_small(queue: MessageQueue, ids: Sequence[int], most_chunks: int) -> bool:
     """Whether one step settles them all, as far as can be said without looking at each."""
-    if len(ids) <= STEP_CHUNKS:
+    if len(ids) <= most_chunks:
         return True
     low, first = split_id(min(ids))
     high, last = split_id(max(ids))
@@ -185,7 +185,7 @@ def _is_small(queue: MessageQueue, ids: Sequence[int]) -> bool:
     if low != high or lane is None or len(ids) > STEP_SETTLED:
         return False
     chunks = lane.log.chunks
-    return chunks.behind(last) - chunks.behind(first) < STEP_CHUNKS
+    return chunks.behind(last) - chunks.behind(first) < most_chunks
 
 
 def _refuse(event: e.Settled, wrong: Sequence[int], out: BrokerEffects) -> None:

@@ -22,7 +22,7 @@ from scheduler.core.broker.state import BrokerState, Space
 
 
 def record_due(
-    state: BrokerState, _limits: BrokerLimits, whose: str, now: float, out: BrokerEffects
+    state: BrokerState, limits: BrokerLimits, whose: str, now: float, out: BrokerEffects
 ) -> None:
     """Deliveries of a queue are old enough to go on record: a batch of them."""
     uid = QueueUid(whose)
@@ -40,7 +40,7 @@ def record_due(
             known = consumer.unsettled.get(delivery)
             if known is not None and not known.recorded:
                 old[delivery] = consumer
-    some = returning.part(queue, old)
+    some = returning.part(queue, old, limits.step_writes // 2)
     for delivery in list(old)[len(some) :]:
         fresh.appendleft(Fresh(now - RECORD_AFTER, old[delivery], [delivery]))
     counts = []
@@ -54,7 +54,7 @@ def record_due(
         out.writes += queue.came_back(counts, now)
     if fresh:
         due = max(fresh[0].time + RECORD_AFTER, now + RECORD_EVERY)
-        state.timers.sooner((RECORD, uid), now if len(some) >= RECORD_MESSAGES else due)
+        state.timers.sooner((RECORD, uid), now if len(some) < len(old) else due)
     else:
         state.consuming.forget_idle(uid)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from quorate.runtime.errors import exhausted, precondition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
-from scheduler.core.broker.consuming.bounds import STEP_CHUNKS, STEP_SETTLED
+from scheduler.core.broker.consuming.bounds import STEP_SETTLED
 from scheduler.core.broker.consuming.sessions import Consumer, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import records, returning, settling
@@ -32,7 +32,7 @@ def on_transacted(
                 f"not of {event.virtual_host!r}",
                 field="virtual_host",
             )
-        settled = _checked(state, session, event)
+        settled = _checked(state, limits, session, event)
     # It raises, or changes nothing but what it adds.
     answer = publish_whole(state, limits, event.virtual_host, event.publications, now, out)
     for queue, consumer, settle in settled:
@@ -41,12 +41,13 @@ def on_transacted(
 
 
 def _checked(
-    state: BrokerState, session: Session, event: e.Transacted
+    state: BrokerState, limits: BrokerLimits, session: Session, event: e.Transacted
 ) -> list[tuple[MessageQueue, Consumer, e.Settled]]:
     """Each acknowledgement with its consumer. Raises FAILED_PRECONDITION, RESOURCE_EXHAUSTED."""
     found: list[tuple[MessageQueue, Consumer, e.Settled]] = []
     seen: dict[tuple[str, int], None] = {}
     count = chunks = 0
+    most_chunks = limits.step_writes // 2
     for settle in event.settles:
         if settle.outcome is not e.Outcome.ACK:
             raise precondition(
@@ -65,10 +66,10 @@ def _checked(
             continue
         count += len(settle.ids)
         chunks += returning.chunks_of(queue, settle.ids)
-        if count > STEP_SETTLED or chunks > STEP_CHUNKS:
+        if count > STEP_SETTLED or chunks > most_chunks:
             raise exhausted(
                 "TRANSACTION_TOO_LARGE",
-                f"one commit acknowledges at most {STEP_SETTLED} deliveries of {STEP_CHUNKS} "
+                f"one commit acknowledges at most {STEP_SETTLED} deliveries of {most_chunks} "
                 "commits; acknowledge in smaller transactions",
                 limit=STEP_SETTLED,
             )

@@ -27,7 +27,9 @@ from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.state import BrokerState
 
 
-def serve(state: BrokerState, queue: MessageQueue, now: float, out: BrokerEffects) -> int:
+def serve(
+    state: BrokerState, limits: BrokerLimits, queue: MessageQueue, now: float, out: BrokerEffects
+) -> int:
     """Deliver what a queue has to who has room, in a bounded step: how many messages."""
     served = state.consuming.served.get(queue.row.uid)
     if served is None or served.waits(now):
@@ -36,12 +38,13 @@ def serve(state: BrokerState, queue: MessageQueue, now: float, out: BrokerEffect
     if queue.is_stream:
         reading.serve(state, queue, served, now, out)
     else:
-        _serve(state, queue, served, now, out)
+        _serve(state, limits, queue, served, now, out)
     return queue.delivered - before
 
 
 def _serve(
     state: BrokerState,
+    limits: BrokerLimits,
     queue: MessageQueue,
     served: Served,
     now: float,
@@ -49,21 +52,22 @@ def _serve(
 ) -> None:
     for delivery in served.keys.missed(queue.is_ready):
         queue.bring_back(delivery)
-    if served.fetches and not fetching.serve(state, queue, served, now, out):
+    if served.fetches and not fetching.serve(state, limits, queue, served, now, out):
         return
-    messages, size = STEP_MESSAGES, STEP_BYTES
+    messages, size, chunks = STEP_MESSAGES, STEP_BYTES, limits.step_writes // 4
     while not served.handover and (level := served.turns.first()) is not None:
-        if messages <= 0 or size <= 0:
+        if messages <= 0 or size <= 0 or chunks <= 0:
             state.touched[queue.row.uid] = None
             return
         if state.consuming.total.unsettled >= UNSETTLED:
             state.consuming.starved[queue.row.uid] = None
             return
         room = served.turns.rooms(level, messages)
-        batch = take(queue, served.orders, room, size, now)
+        batch = take(queue, served.orders, room, size, chunks, now)
         if batch.deliveries:
             deal(state, queue, served, level, batch, now, out)
-        messages, size = messages - len(batch.deliveries), batch.bytes_left
+        messages -= len(batch.deliveries)
+        size, chunks = batch.bytes_left, batch.chunks_left
         if batch.missing is not None:
             state.load(queue, batch.missing, out)
             return

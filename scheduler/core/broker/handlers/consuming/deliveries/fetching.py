@@ -58,16 +58,26 @@ def on_fetch_recorded(
 
 
 def serve(
-    state: BrokerState, queue: MessageQueue, served: Served, now: float, out: BrokerEffects
+    state: BrokerState,
+    limits: BrokerLimits,
+    queue: MessageQueue,
+    served: Served,
+    now: float,
+    out: BrokerEffects,
 ) -> bool:
     """Answer the fetches of a queue; False: they wait, and consumers behind them."""
+    chunks = limits.step_writes // 4
     while served.fetches:
+        if chunks <= 0:
+            state.touched[queue.row.uid] = None
+            return False
+        chunks -= 1
         fetch = served.fetches[0]
         session = state.consuming.sessions.get(fetch.session)
         if session is None or not session.present:
             served.fetches.popleft()
             continue
-        batch = take(queue, served.orders, 1, STEP_BYTES, now)
+        batch = take(queue, served.orders, 1, STEP_BYTES, 1, now)
         if batch.missing is not None:
             state.load(queue, batch.missing, out)
             return False
