@@ -113,6 +113,9 @@ def read_keys(state: BrokerState, queue: MessageQueue, served: Served, out: Brok
     if served.awaited:
         return False
     for delivery, consumer in list(islice(served.unread.items(), STEP_MESSAGES)):
+        if delivery not in consumer.unsettled:
+            # Its session ended. It holds its key until it is ready again.
+            return False
         payload = queue.body(delivery)
         if payload is None:
             missing = queue.missing(delivery)
