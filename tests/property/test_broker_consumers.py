@@ -19,6 +19,7 @@ from tests.support.consuming import Client, Consumers, body_of
 
 NAMES = ("one", "two", "three")
 PREFETCH = 3
+REATTACH = BrokerLimits().reattach_within
 NUMBER = ConsumerNumber(1)
 names = st.sampled_from(NAMES)
 
@@ -40,6 +41,7 @@ class History(RuleBasedStateMachine):
         for client in self.clients:
             client.subscribe("q", prefetch=PREFETCH)
         self.connected = dict.fromkeys(NAMES, True)
+        self.since = dict.fromkeys(NAMES, 0.0)
         self.seen = dict.fromkeys(NAMES, 0)
         self.pending: dict[str, list[fx.Delivery]] = {name: [] for name in NAMES}
 
@@ -77,7 +79,7 @@ class History(RuleBasedStateMachine):
     @rule(name=names)
     def lose(self, name: str) -> None:
         if self.connected[name]:
-            self.connected[name] = False
+            self.disconnected(name)
             self.of(name).lose()
 
     @rule(name=names)
@@ -87,7 +89,12 @@ class History(RuleBasedStateMachine):
             self.connected[name] = True
             pending, self.pending[name] = self.pending[name], []
             client.has.setdefault(1, {}).update({one.id: one for one in pending})
+            listed = client.ids()
             client.open(inventory=True)
+            if self.broker.now - self.since[name] < REATTACH:
+                # Nobody else got what it had.
+                self.forget(client)
+                assert set(listed) <= set(client.ids())
             if pending:
                 number = client.ack(*[one.id for one in pending])
                 self.asked.append((client, number, [body_of(one) for one in pending]))
@@ -118,7 +125,8 @@ class History(RuleBasedStateMachine):
     @rule()
     def leader_fails(self) -> None:
         self.broker.fail_over()
-        self.connected = dict.fromkeys(NAMES, False)
+        for name in NAMES:
+            self.disconnected(name)
 
     @rule()
     def bodies_leave_memory(self) -> None:
@@ -128,6 +136,11 @@ class History(RuleBasedStateMachine):
 
     def of(self, name: str) -> Client:
         return self.clients[NAMES.index(name)]
+
+    def disconnected(self, name: str) -> None:
+        if self.connected[name]:
+            self.connected[name] = False
+            self.since[name] = self.broker.now
 
     def forget(self, client: Client) -> None:
         session = self.broker.state.consuming.sessions.get(client.id)

@@ -249,6 +249,35 @@ def test_an_acknowledgement_that_is_repeated_to_the_next_leader(broker: Consumer
     assert (queue.ready, queue.unacknowledged) == (0, queue.unacknowledged)
 
 
+def test_a_repeated_acknowledgement_of_what_was_not_listed_counts(broker: Consumers) -> None:
+    client = broker.client()
+    client.subscribe("q", prefetch=5)
+    broker.put("q", *"ab")
+    broker.holding = True
+    (first, second) = client.ids()
+    client.ack(first)
+    broker.holding = False
+    broker.fail_over()
+    # It takes what it acknowledged for settled, and does not get it again before it repeats that.
+    client.lose()
+    broker.pause(client, True)
+    client.open(inventory=True)
+    broker.step(e.CreditChanged(client.id, ConsumerNumber(1), 1))
+    client.ack(first)
+    assert client.refused == []
+    assert client.bodies() == ["a", "b"]
+    # What others have is refused.
+    other = broker.client("other")
+    other.subscribe("q")
+    broker.put("q", "c")
+    (foreign,) = other.ids()
+    assert client.ack(foreign) in client.refused
+    assert client.ids() == [second]
+    # A repeated nack does nothing.
+    client.nack(first)
+    assert len(client.refused) == 1
+
+
 def test_consumers_that_cannot_go_on_end(broker: Consumers) -> None:
     client = broker.client()
     client.subscribe("q")
@@ -269,6 +298,22 @@ def test_an_exclusive_consumer_goes_before_who_came_after_it(broker: Consumers) 
     assert other.ended == {1: "MESSAGE_QUEUE_IN_EXCLUSIVE_USE"}
     broker.put("q", "a")
     assert (client.bodies(), other.bodies()) == (["a"], [])
+
+
+def test_what_a_session_lists_times_out_and_goes_on_record(broker: Consumers) -> None:
+    client = broker.client()
+    client.subscribe("q", prefetch=5)
+    broker.put("q", "a")
+    broker.fail_over()
+    client.open(inventory=True)
+    broker.put("q", "b")
+    queue = broker.state.queue("/", "q")
+    (first, second) = client.ids()
+    broker.pass_time(2)
+    assert (queue.failed(first), queue.failed(second)) == (1, 1)
+    broker.pass_time(1_900)
+    assert client.ended == {1: "CONSUMER_TIMEOUT"}
+    assert (queue.ready, queue.failed(first)) == (2, 0)
 
 
 def test_a_long_inventory_is_compared_in_parts(broker: Consumers) -> None:

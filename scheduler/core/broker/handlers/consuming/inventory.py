@@ -32,7 +32,7 @@ from scheduler.core.broker.consuming.sessions import (
 )
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import consumers, records, returning
-from scheduler.core.broker.handlers.consuming.deliveries import fetching
+from scheduler.core.broker.handlers.consuming.deliveries import fetching, sending
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import ConsumerNumber, SubscribeSpec
@@ -172,6 +172,7 @@ def _confirm(
     state: BrokerState, queue: MessageQueue, listed: Listed, some: Sequence[int], now: float
 ) -> None:
     consumer, served = listed.consumer, state.consuming.serve(queue.row)
+    adopted: list[int] = []
     for delivery in some:
         if delivery in consumer.unsettled:
             listed.confirmed[delivery] = None
@@ -182,6 +183,9 @@ def _confirm(
             listed.confirmed[delivery] = None
             if not queue.is_stream:
                 served.unread[delivery] = consumer
+                adopted.append(delivery)
+    if adopted:
+        sending.watch(state, served, consumer, adopted, now)
 
 
 def _make_room(

@@ -111,7 +111,7 @@ def deal(
             out.after += (deliver, fx.StepOnceCommitted(ce.AutomaticAcksCommitted(consumer)))
         else:
             out.now.append(deliver)
-            again += sending.watch(state, served, consumer, deliveries, now)
+            again += sending.sent(state, served, consumer, deliveries, now)
     if again:
         out.writes += queue.came_back(again, now)
     if left:

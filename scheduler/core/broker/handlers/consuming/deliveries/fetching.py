@@ -97,7 +97,7 @@ def serve(
             continue
         consumer = fetching(state, served, session, queue)
         sending.put(queue, consumer, batch.deliveries, batch.keys, now)
-        again = sending.watch(state, served, consumer, batch.deliveries, now)
+        again = sending.sent(state, served, consumer, batch.deliveries, now)
         if again:
             out.writes += queue.came_back(again, now)
         out.now.append(answer)

@@ -26,23 +26,32 @@ REATTACH = "reattach"
 
 
 def watch(
+    state: BrokerState, served: Served, consumer: Consumer, deliveries: list[int], now: float
+) -> None:
+    """A consumer has these from now on: they time out, and go on record if they are not settled
+    soon."""
+    uid = consumer.uid
+    served.fresh.append(Fresh(now, consumer, deliveries))
+    if len(served.fresh) == 1:
+        state.timers.sooner((RECORD, uid), now + RECORD_AFTER)
+    if consumer.timeout != inf and len(consumer.unsettled) == len(deliveries):
+        # It had none before.
+        state.timers.sooner((TIMEOUT, timer_of(consumer)), now + consumer.timeout)
+
+
+def sent(
     state: BrokerState,
     served: Served,
     consumer: Consumer,
     deliveries: Sequence[fx.Delivery],
     now: float,
 ) -> list[tuple[int, int]]:
-    """Deliveries are sent: they time out, and go on record if they are not settled soon.
+    """Deliveries are sent to a consumer.
 
     Returns:
         Those that came back in vain before, and the number that is to go on record at once.
     """
-    uid = consumer.uid
-    served.fresh.append(Fresh(now, consumer, [delivery[0] for delivery in deliveries]))
-    if len(served.fresh) == 1:
-        state.timers.sooner((RECORD, uid), now + RECORD_AFTER)
-    if consumer.timeout != inf and len(consumer.unsettled) == len(deliveries):
-        state.timers.sooner((TIMEOUT, timer_of(consumer)), now + consumer.timeout)
+    watch(state, served, consumer, [delivery[0] for delivery in deliveries], now)
     return [(number, failed + 1) for number, _, failed, _, _ in deliveries if failed]
 
 
