@@ -396,20 +396,26 @@ class PublishStreamResponse(_message.Message):
     def __init__(self, confirmed: _Optional[int] = ..., results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ..., blocked: _Optional[bool] = ...) -> None: ...
 
 class ConsumeRequest(_message.Message):
-    __slots__ = ("open", "subscribe", "unsubscribe", "credit", "settle", "fetch")
+    __slots__ = ("open", "subscribe", "unsubscribe", "credit", "settle", "fetch", "close")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     SETTLE_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
     open: OpenSession
     subscribe: Subscribe
     unsubscribe: Unsubscribe
     credit: Credit
     settle: Settle
     fetch: Fetch
-    def __init__(self, open: _Optional[_Union[OpenSession, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., settle: _Optional[_Union[Settle, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ...) -> None: ...
+    close: CloseSession
+    def __init__(self, open: _Optional[_Union[OpenSession, _Mapping]] = ..., subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., settle: _Optional[_Union[Settle, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+
+class CloseSession(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class OpenSession(_message.Message):
     __slots__ = ("session", "virtual_host", "consumers", "unsettled")

@@ -300,8 +300,7 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Consume(self, request_iterator, context):
-        """Not served yet: UNIMPLEMENTED (`NOT_SERVED_YET`).
-        Consumes from any number of queues: one session. Not over REST. A change of leaders ends it with
+        """Consumes from any number of queues: one session. Not over REST. A change of leaders ends it with
         UNAVAILABLE: open it again with the same session id and what is not settled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -6,6 +6,7 @@ from typing import Final
 
 from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
+from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.family import broker_calls
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
@@ -48,12 +49,13 @@ def servicers(
     scaling: ScalingCalls,
     driver: Driver,
     broker: BrokerDriver,
+    consuming: ConsumeCalls,
     max_payload: int,
 ) -> Servicers:
     """The servicers of one term.
 
     Args:
-        driver, broker: of the term: what messages need.
+        driver, broker, consuming: of the term: what messages need.
         max_payload: bytes of one spec.
     """
 
@@ -68,6 +70,6 @@ def servicers(
             queue_of_task=queue_of,
         ),
         REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
-        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker)),
+        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker, consuming)),
         SCALER.full_name: compose(SCALER, scaling),
     }

@@ -22,6 +22,7 @@ from quorate.security.limits import CallerLimits
 from quorate.security.tls.dialer import Dialer
 from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
+from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
@@ -179,6 +180,7 @@ class TermParts:
             full=self.overview.full,
             plenty=lambda: self.overview.plenty,
         )
+        self.consuming = ConsumeCalls(self.broker)
         self.watches = Watches(
             etcd, recent, lambda: journal.head_revision, stored.revision, won.trusted, state
         )
@@ -225,6 +227,7 @@ class TermParts:
             self.scaling,
             driver,
             self.broker,
+            self.consuming,
             check.max_payload,
         )
 
@@ -233,5 +236,6 @@ class TermParts:
         self.watches.close()
         self.feed.close()
         self.scaling.close()
+        self.consuming.close()
         self.broker.close()
         self.driver.close()

@@ -17,6 +17,7 @@ from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
+from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.family import broker_calls
 from scheduler.api.servicer import compose
 from scheduler.api.servicers import BROKER
@@ -29,7 +30,8 @@ class Broker:
 
     def __init__(self, term: BrokerTerm) -> None:
         self.term = term
-        self.service = compose(BROKER, *broker_calls(term.driver, term.broker))
+        self.consuming = ConsumeCalls(term.broker)
+        self.service = compose(BROKER, *broker_calls(term.driver, term.broker, self.consuming))
 
     async def call(self, request: Any) -> Any:
         """Ask as gRPC does: with a message of its own."""
@@ -98,6 +100,51 @@ class Stream:
 
     async def close(self) -> None:
         """The caller has gone."""
+        await self._answers.aclose()
+
+
+class Consumer:
+    """A Consume stream."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._answers = broker.service.duplexes["Consume"](self._requests(), NOWHERE)
+
+    async def _requests(self) -> AsyncGenerator[bytes, None]:
+        while (body := await self.sent.get()) is not None:
+            yield body
+
+    def send(self, **request: Any) -> None:
+        """Send one request."""
+        self.sent.put_nowait(pb.ConsumeRequest(**request).SerializeToString())
+
+    async def answer(self) -> pb.ConsumeResponse:
+        """The next answer."""
+        async with asyncio.timeout(20):
+            answer = await anext(self._answers)
+        return pb.ConsumeResponse.FromString(answer.SerializeToString())
+
+    async def open(self, session: str = "", **fields: Any) -> str:
+        """Open the session; its id."""
+        self.send(open=pb.OpenSession(session=session, **fields))
+        return (await self.answer()).opened.session
+
+    async def subscribe(self, queue: str, consumer: int = 1, **fields: Any) -> pb.Subscribed:
+        """Consume from a queue."""
+        self.send(subscribe=pb.Subscribe(queue=queue, consumer=consumer, **fields))
+        return (await self.answer()).subscribed
+
+    async def deliveries(self, count: int) -> list[m.Delivery]:
+        """So many deliveries, which come next."""
+        found: list[m.Delivery] = []
+        while len(found) < count:
+            answer = await self.answer()
+            assert answer.HasField("deliveries"), answer
+            found += answer.deliveries.deliveries
+        return found
+
+    async def close(self) -> None:
+        """The connection breaks."""
         await self._answers.aclose()
 
 

@@ -4,6 +4,7 @@
 |---|---|
 | `exchanges`, `message_queues` | what is declared |
 | `publishing` | messages in |
+| `consuming` | messages out: sessions |
 | `taking` | messages that are read, taken or moved without a session |
 | `validate`, `arguments` | requests as values, or an error that names the field |
 | `views`, `pages` | values as answers |

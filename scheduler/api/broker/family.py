@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from google.protobuf.message import Message
 
-from quorate.runtime.parsing import parse_request
 from quorate.v1 import broker_pb2 as pb
+from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.exchanges import ExchangeCalls
 from scheduler.api.broker.message_queues import MessageQueueCalls
 from scheduler.api.broker.publishing.calls import PublishCalls
@@ -24,16 +22,10 @@ class NotServedYet:
     async def Transact(self, request: pb.TransactRequest, context: Context) -> Message:
         raise not_served("Transact")
 
-    async def Consume(
-        self, requests: AsyncGenerator[bytes, None], context: Context
-    ) -> AsyncGenerator[Message, None]:
-        async for body in requests:
-            parse_request(pb.ConsumeRequest, body, "Consume")
-            raise not_served("Consume")
-        yield pb.ConsumeResponse()
 
-
-def broker_calls(driver: Driver, broker: BrokerDriver) -> tuple[object, ...]:
+def broker_calls(
+    driver: Driver, broker: BrokerDriver, consuming: ConsumeCalls
+) -> tuple[object, ...]:
     """One method for each RPC among them."""
     steps = Steps(driver, broker)
     return (
@@ -41,5 +33,6 @@ def broker_calls(driver: Driver, broker: BrokerDriver) -> tuple[object, ...]:
         MessageQueueCalls(steps),
         PublishCalls(broker),
         TakingCalls(broker),
+        consuming,
         NotServedYet(),
     )

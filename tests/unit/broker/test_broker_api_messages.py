@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
@@ -17,7 +16,6 @@ from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.publishing import stream as publish_stream
 from tests.support.broker_calls import publication, serving
-from tests.support.registry import NOWHERE
 from tests.unit.broker.test_broker_api_declarations import nested, number
 
 C = grpc.StatusCode
@@ -307,15 +305,3 @@ async def test_a_stream_ends_with_the_term():
             await stream.answer()
         assert (caught.value.code, caught.value.reason) == (C.UNAVAILABLE, "LEADER_LOST")
         await stream.close()
-
-
-async def test_consume_is_not_served_yet():
-    async with serving() as broker:
-
-        async def requests() -> AsyncGenerator[bytes, None]:
-            yield pb.ConsumeRequest().SerializeToString()
-
-        answers = broker.service.duplexes["Consume"](requests(), NOWHERE)
-        with pytest.raises(QuorateError) as caught:
-            await anext(answers)
-        assert (caught.value.code, caught.value.reason) == (C.UNIMPLEMENTED, "NOT_SERVED_YET")

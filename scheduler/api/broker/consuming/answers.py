@@ -1,0 +1,100 @@
+"""What a session gets, as answers of its stream. Messages stay the bytes that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import precondition, to_status
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1 import message_pb2
+from scheduler.api.views import instant
+from scheduler.core.broker import effects as fx
+
+# Of one answer, before its last message: gRPC clients take 4 MiB by default.
+MOST_BYTES: Final = 512 << 10
+# `ConsumeResponse.deliveries`, length-delimited.
+_TAG: Final = bytes((pb.ConsumeResponse.DELIVERIES_FIELD_NUMBER << 3 | 2,))
+
+
+class Encoded:
+    """An answer that is encoded already."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def SerializeToString(self) -> bytes:
+        """See Encodable."""
+        return self.data
+
+
+def deliveries(effect: fx.Deliver) -> Iterator[Encoded]:
+    """Deliveries, in answers of a bounded size."""
+    part: list[wire.DeliveryEnvelope] = []
+    size, skipped = 0, effect.skipped
+    for one in effect.deliveries:
+        part.append(
+            wire.DeliveryEnvelope(
+                id=one.id,
+                redelivered=one.redelivered,
+                failed_deliveries=one.failed,
+                message=one.payload,
+                publish_time=instant(one.instant).SerializeToString(),
+            )
+        )
+        size += len(one.payload)
+        if size >= MOST_BYTES:
+            yield _encoded(effect.consumer, part, skipped)
+            part, size, skipped = [], 0, 0
+    if part or skipped:
+        yield _encoded(effect.consumer, part, skipped)
+
+
+def _encoded(consumer: int, part: Sequence[wire.DeliveryEnvelope], skipped: int) -> Encoded:
+    body = wire.DeliveriesEnvelope(
+        consumer=consumer, deliveries=part, skipped=skipped
+    ).SerializeToString()
+    return Encoded(_TAG + _varint(len(body)) + body)
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def fetched(effect: fx.SendFetched) -> pb.ConsumeResponse:
+    """The answer to a Fetch."""
+    answer = pb.Fetched(number=effect.number, ready=effect.ready)
+    if effect.error is not None:
+        answer.status.CopyFrom(to_status(effect.error))
+    if effect.delivery is not None:
+        one = effect.delivery
+        answer.delivery.CopyFrom(
+            message_pb2.Delivery(
+                id=one.id,
+                redelivered=one.redelivered,
+                failed_deliveries=one.failed,
+                message=message_pb2.Message.FromString(one.payload),
+                publish_time=instant(one.instant),
+            )
+        )
+    return pb.ConsumeResponse(fetched=answer)
+
+
+def ended(effect: fx.EndConsumer) -> pb.ConsumeResponse:
+    """The leader ended a consumer."""
+    status = to_status(precondition(effect.reason, effect.text))
+    return pb.ConsumeResponse(ended=pb.ConsumerEnded(consumer=effect.consumer, status=status))
+
+
+def refused(effect: fx.SettleRefused) -> pb.ConsumeResponse:
+    """A settlement that was not done."""
+    status = to_status(precondition(effect.reason, effect.text))
+    return pb.ConsumeResponse(refused=pb.SettleRefused(number=effect.number, status=status))
