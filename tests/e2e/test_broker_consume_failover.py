@@ -1,6 +1,7 @@
 """Consuming over plain stubs while the leader is killed.
 
-Nothing is lost, and nothing comes again after the client learned that its acknowledgement is durable.
+Nothing is lost, and nothing comes again after the client learned that its acknowledgement is
+durable.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.QueueDropped: message_queues.on_queue_dropped,
     e.MessagesPublished: publishing.on_messages_published,
     publishing.PublishContinued: publishing.on_publish_continued,
+    publishing.PublishResumed: publishing.on_publish_resumed,
     e.ReceiveAsked: taking.on_receive_asked,
     e.PeekAsked: taking.on_peek_asked,
     e.PurgeAsked: taking.on_purge_asked,

@@ -9,12 +9,14 @@ A standby puts and drops rows in the order of its log, and folds the sub-logs of
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from typing import Final
 
 from quorate.runtime.errors import not_found
 from scheduler.core.broker.consuming.registry import Consuming
 from scheduler.core.broker.effects import BrokerEffects, LoadChunks
+from scheduler.core.broker.events import MessagesPublished
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.queues.timers import Timers
@@ -53,6 +55,8 @@ class BrokerState:
         queues, names: message queues by uid, uids by virtual host and name.
         sessions: those that are open, and those on record (with `queues`).
         producers: by key, those that published last at the end.
+        publishing: of producers of which a publish goes on in parts: those that came after it,
+            in order. Bounded by what callers may have under way.
         consuming: what the leader knows of consumers: see `consuming`.
         space: what etcd has room for.
         instant: the latest one that was stepped. Time does not go back.
@@ -69,6 +73,7 @@ class BrokerState:
         self.names: dict[QueueKey, QueueUid] = {}
         self.sessions: dict[SessionId, SessionRow] = {}
         self.producers: dict[str, ProducerRow] = {}
+        self.publishing: dict[str, deque[MessagesPublished]] = {}
         self.window = Window(limits.window_bytes)
         self.timers = Timers()
         self.consuming = Consuming()
@@ -129,6 +134,7 @@ class BrokerState:
         self.timers.clear()
         self.window.clear()
         self._waiting.clear()
+        self.publishing.clear()
         latest = [now]
         for queue in self.queues.values():
             queue.lead(now)

@@ -266,3 +266,28 @@ def test_what_was_refused_is_tried_again_when_it_is_repeated() -> None:
     assert broker.publish(*sent, producer="p").results == ()
     assert broker.bodies("jobs") == [b"2"]
     assert queue.published == 2
+
+
+def test_a_producer_is_as_far_as_all_of_its_messages_are() -> None:
+    """A publish that goes on in parts is not overtaken by the next one of its producer: after a
+    crash between the two, its messages would count as queued."""
+    broker = Broker(BrokerLimits(step_bytes=400))
+    queue = broker.declare("jobs")
+    first, second = Waiting(), Waiting()
+    large = [publication(bytes(100), "jobs", number=n) for n in range(1, 11)]
+    out = broker.machine.step(e.MessagesPublished(HOST, "p", large, first), broker.now)
+    (more,) = out.then
+    small = [publication(b"x", "jobs", number=11)]
+    after = broker.machine.step(e.MessagesPublished(HOST, "p", small, second), broker.now)
+    assert not after.writes
+    assert not after.additions
+    known = broker.state.producers.get("p")
+    assert known is None or known.number < 10
+    for follows in (*broker.commit(out), more):
+        broker.step(follows)
+    assert (first.answer.results, second.answer.results) == ((), ())
+    assert queue.ready == 11
+    assert broker.state.producers["p"].number == 11
+    broker.step(e.MessagesPublished(HOST, "p", small, third := Waiting()))
+    assert third.answer.results == ()
+    assert queue.ready == 11

@@ -72,7 +72,38 @@ class PublishContinued(NamedTuple):
     token: e.Token
 
 
+class PublishResumed(NamedTuple):
+    """A publish that waited for one before it, of the same producer."""
+
+    event: e.MessagesPublished
+
+
 def on_messages_published(
+    state: BrokerState,
+    limits: BrokerLimits,
+    event: e.MessagesPublished,
+    now: float,
+    out: BrokerEffects,
+) -> None:
+    waiting = state.publishing.get(event.producer) if event.producer else None
+    if waiting is None:
+        _publish(state, limits, event, now, out)
+    else:
+        # Its number may not be on record before all parts of the one before are.
+        waiting.append(event)
+
+
+def on_publish_resumed(
+    state: BrokerState, limits: BrokerLimits, event: PublishResumed, now: float, out: BrokerEffects
+) -> None:
+    try:
+        _publish(state, limits, event.event, now, out)
+    except QuorateError as error:
+        out.after.append(fx.Reply(event.event.token, error))
+        _resume(state, event.event.producer, out)
+
+
+def _publish(
     state: BrokerState,
     limits: BrokerLimits,
     event: e.MessagesPublished,
@@ -104,9 +135,21 @@ def on_publish_continued(
         _remember(state, limits, ProducerRow(event.producer, settled, now), now, out)
         event = event._replace(settled=settled)
     if plan.copies:
+        if event.producer:
+            state.publishing.setdefault(event.producer, deque())
         out.then.append(event)
     else:
         out.after.append(fx.Reply(event.token, PublishAnswer(tuple(plan.results))))
+        _resume(state, event.producer, out)
+
+
+def _resume(state: BrokerState, producer: str, out: BrokerEffects) -> None:
+    """All of a publish is stepped: the next one of its producer goes on, if any waits."""
+    waiting = state.publishing.get(producer)
+    if waiting:
+        out.then.append(PublishResumed(waiting.popleft()))
+    elif waiting is not None:
+        del state.publishing[producer]
 
 
 def publish_whole(
