@@ -278,16 +278,18 @@ class PurgeMessageQueueResponse(_message.Message):
     def __init__(self, messages: _Optional[int] = ...) -> None: ...
 
 class PeekMessagesRequest(_message.Message):
-    __slots__ = ("virtual_host", "name", "max_messages", "offset")
+    __slots__ = ("virtual_host", "name", "max_messages", "offset", "session")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     max_messages: int
     offset: int
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., max_messages: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    session: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., max_messages: _Optional[int] = ..., offset: _Optional[int] = ..., session: _Optional[str] = ...) -> None: ...
 
 class PeekMessagesResponse(_message.Message):
     __slots__ = ("messages",)
@@ -318,18 +320,20 @@ class ReceiveMessagesResponse(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[_message_pb2.Delivery, _Mapping]]] = ..., ready: _Optional[int] = ...) -> None: ...
 
 class MoveMessagesRequest(_message.Message):
-    __slots__ = ("virtual_host", "name", "destination", "max_messages", "request_id")
+    __slots__ = ("virtual_host", "name", "destination", "max_messages", "request_id", "session")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     destination: str
     max_messages: int
     request_id: str
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., destination: _Optional[str] = ..., max_messages: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., destination: _Optional[str] = ..., max_messages: _Optional[int] = ..., request_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class MoveMessagesResponse(_message.Message):
     __slots__ = ("moved", "ready")

@@ -128,10 +128,11 @@ class MessageQueueCalls:
         host = validate.virtual_host(request.virtual_host)
         name = validate.name("name", request.name)
         destination = validate.name("destination", request.destination)
+        session = validate.session(request.session)
         most = validate.count("max_messages", request.max_messages, _USUALLY_MOVED, MOST_MOVED)
         answer = await self._steps.change(
             *("MoveMessages", request, context, "message_queue", named(host, name)),
-            lambda token: e.MoveAsked(host, name, destination, most, token),
+            lambda token: e.MoveAsked(host, name, destination, most, token, session),
             lambda answer: isinstance(answer, Moved) and answer.moved > 0,
         )
         assert isinstance(answer, Moved)

@@ -28,8 +28,10 @@ class TakingCalls:
         host = validate.virtual_host(request.virtual_host)
         name = validate.name("name", request.name)
         most = validate.count("max_messages", request.max_messages, _USUALLY_PEEKED, MOST_PEEKED)
-        offset = request.offset
-        answer = await self._broker.call(lambda token: e.PeekAsked(host, name, most, offset, token))
+        offset, session = request.offset, validate.session(request.session)
+        answer = await self._broker.call(
+            lambda token: e.PeekAsked(host, name, most, offset, token, session)
+        )
         assert isinstance(answer, Received)
         return pb.PeekMessagesResponse(messages=views.deliveries(answer.deliveries, name))
 

@@ -107,6 +107,8 @@ async def test_an_exclusive_queue_belongs_to_its_session():
         assert made.message_queue.owner_session == session
         locked = await broker.refused(pb.PurgeMessageQueueRequest(name="mine"))
         assert locked.reason == "MESSAGE_QUEUE_LOCKED"
+        assert (await broker.refused(pb.PeekMessagesRequest(name="mine"))).reason == locked.reason
+        await broker.call(pb.PeekMessagesRequest(name="mine", session=session))
         await consumer.subscribe("mine")
         consumer.send(close=pb.CloseSession())
         with pytest.raises(StopAsyncIteration):
@@ -196,6 +198,35 @@ async def test_bad_requests_end_the_stream_with_their_field(request_, field):
             await consumer.answer()
         assert (caught.value.code, caught.value.field) == (C.INVALID_ARGUMENT, field)
         await consumer.close()
+
+
+async def test_a_bad_request_ends_a_stream_that_has_deliveries():
+    async with serving() as broker:
+        await broker.queue("q")
+        consumer = Consumer(broker)
+        session = SessionId(await consumer.open())
+        await consumer.subscribe("q", automatic_ack=True)
+        await publish(broker, b"1", b"2")
+        consumer.send()
+        async with asyncio.timeout(10):
+            while not consumer.sent.empty():
+                await asyncio.sleep(0)
+        with pytest.raises(QuorateError) as caught:
+            await consumer.deliveries(1 << 30)
+        assert caught.value.field == "request"
+        assert not broker.term.broker.state.consuming.sessions[session].present
+        await consumer.close()
+
+
+async def test_a_stream_that_ends_without_close_leaves_its_session_for_a_while():
+    async with serving() as broker:
+        await broker.queue("q")
+        consumer = Consumer(broker)
+        session = SessionId(await consumer.open())
+        consumer.sent.put_nowait(None)
+        with pytest.raises(StopAsyncIteration):
+            await consumer.answer()
+        assert not broker.term.broker.state.consuming.sessions[session].present
 
 
 async def test_a_session_is_opened_first_and_has_a_long_id():

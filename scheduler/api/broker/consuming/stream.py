@@ -72,13 +72,18 @@ class ConsumeStream:
         self._reading.add_done_callback(lambda _: self._changed.set())
 
     async def answer(self) -> Encodable | None:
-        """The next answer; None when the session is closed.
+        """The next answer; None when the session is closed, or the client sends no more.
 
         Raises:
             QuorateError: what ended the stream.
         """
         while True:
             self._changed.clear()
+            if self._reading.done() and not self._closed:
+                # At once: deliveries might never end. They are in the session's next inventory, or
+                # come again.
+                self._reading.result()
+                return None
             if self._opened and self._outgoing:
                 answer, size = self._outgoing.popleft()
                 self._size -= size
@@ -92,7 +97,6 @@ class ConsumeStream:
             if self._error is not None:
                 raise self._error
             if self._reading.done():
-                self._reading.result()
                 return None
             await self._changed.wait()
 
