@@ -15,11 +15,10 @@ import grpc
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import broker_pb2_grpc
 from quorate.v1 import message_pb2 as m
-from tests.e2e.test_broker_failover import BATCH, BATCHES, Producer, kill_leader
+from tests.e2e.test_broker_failover import BATCH, BATCHES, Producer, broken, kill_leader
 from tests.support.cluster import Cluster
 from tests.support.tls import open_aio
 
-_UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 SESSION = "session-of-the-failover-test"
 ALL = BATCH * BATCHES
 
@@ -85,7 +84,7 @@ class Consumer:
                 async with open_aio(server.address) as channel:
                     await self._stream(broker_pb2_grpc.BrokerStub(channel))
             except grpc.aio.AioRpcError as error:
-                if error.code() not in _UNKNOWN:
+                if not broken(error):
                     raise
             await asyncio.sleep(0.02)
 
