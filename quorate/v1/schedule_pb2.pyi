@@ -343,3 +343,17 @@ class RunScheduleResponse(_message.Message):
     ticks: int
     job: str
     def __init__(self, task: _Optional[str] = ..., ticks: _Optional[int] = ..., job: _Optional[str] = ...) -> None: ...
+
+class PreviewBackfillRequest(_message.Message):
+    __slots__ = ("name", "backfill")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    backfill: Backfill
+    def __init__(self, name: _Optional[str] = ..., backfill: _Optional[_Union[Backfill, _Mapping]] = ...) -> None: ...
+
+class PreviewBackfillResponse(_message.Message):
+    __slots__ = ("ticks",)
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    ticks: _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]
+    def __init__(self, ticks: _Optional[_Iterable[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]] = ...) -> None: ...

@@ -293,6 +293,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.FromString,
                 _registered_method=True)
+        self.PreviewBackfill = channel.unary_unary(
+                '/quorate.v1.Scheduler/PreviewBackfill',
+                request_serializer=quorate_dot_v1_dot_schedule__pb2.PreviewBackfillRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_schedule__pb2.PreviewBackfillResponse.FromString,
+                _registered_method=True)
         self.RunSchedule = channel.unary_unary(
                 '/quorate.v1.Scheduler/RunSchedule',
                 request_serializer=quorate_dot_v1_dot_schedule__pb2.RunScheduleRequest.SerializeToString,
@@ -794,6 +799,14 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewBackfill(self, request, context):
+        """Lists the ticks that a backfill of a schedule would run, and changes nothing. It is refused as RunSchedule
+        would refuse that backfill.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunSchedule(self, request, context):
         """Runs a schedule now, or its ticks of a past range (a backfill).
         """
@@ -1198,6 +1211,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.ResumeSchedule,
                     request_deserializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.SerializeToString,
+            ),
+            'PreviewBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewBackfill,
+                    request_deserializer=quorate_dot_v1_dot_schedule__pb2.PreviewBackfillRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_schedule__pb2.PreviewBackfillResponse.SerializeToString,
             ),
             'RunSchedule': grpc.unary_unary_rpc_method_handler(
                     servicer.RunSchedule,
@@ -2678,6 +2696,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/ResumeSchedule',
             quorate_dot_v1_dot_schedule__pb2.ResumeScheduleRequest.SerializeToString,
             quorate_dot_v1_dot_schedule__pb2.ResumeScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/PreviewBackfill',
+            quorate_dot_v1_dot_schedule__pb2.PreviewBackfillRequest.SerializeToString,
+            quorate_dot_v1_dot_schedule__pb2.PreviewBackfillResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -93,7 +93,11 @@ def test_the_sdk_creates_reads_changes_runs_and_deletes(admin: Client) -> None:
     task = schedules.run("sdk")
     assert task.task().spec.schedule.cause == task_pb2.SCHEDULE_CAUSE_BY_HAND
     now = dt.datetime.now(dt.UTC)
-    assert schedules.backfill("sdk", now - dt.timedelta(minutes=5), overlap="allow") == 5
+    since = now - dt.timedelta(minutes=5)
+    ticks = schedules.preview_backfill("sdk", since, now)
+    assert len(ticks) == 5
+    assert since <= ticks[0] < ticks[-1] <= now
+    assert schedules.backfill("sdk", since, now, overlap="allow") == 5
     schedules.delete("sdk")
     assert refused(schedules.get, "sdk").reason == "SCHEDULE_NOT_FOUND"
 
@@ -198,6 +202,7 @@ async def test_the_asynchronous_client_does_the_same(cluster: Locked) -> None:
         handle = await schedules.run("async")
         assert (await handle.task()).spec.schedule.name == "async"
         start = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
+        assert len(await schedules.preview_backfill("async", start)) == 2
         assert await schedules.backfill("async", start) == 2
         await schedules.delete("async")
 
@@ -224,6 +229,8 @@ def test_a_viewer_reads_and_changes_nothing(cluster: Locked, admin: Client) -> N
     tls, token = cluster.leaf("viewer:test").client, cluster.make_token("viewer")
     with Client(cluster.schedulers[0], tls=tls, token=token) as viewer:
         assert viewer.schedules.get("seen").name == "seen"
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=3)
+        assert len(viewer.schedules.preview_backfill("seen", since)) == 3
         for call in ("pause", "run", "delete"):
             error = refused(getattr(viewer.schedules, call), "seen")
             assert error.code is grpc.StatusCode.PERMISSION_DENIED, call
@@ -268,6 +275,10 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
     assert found["spec"]["interval"]["every"] == "300s"
     assert found["spec"]["overlap"] == "OVERLAP_POLICY_SKIP"
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=11)).isoformat()
+    shown = cli(cluster, "schedule", "run", "cli", "--from", since, "--dry-run").splitlines()
+    # Beside them a hint on standard error.
+    ticks = [line for line in shown if line.startswith("20")]
+    assert (len(ticks), ticks) == (3, sorted(ticks))
     said = cli(cluster, "schedule", "run", "cli", "--from", since, "--overlap", "allow")
     assert "3 ticks will run" in said
     entries = cli(cluster, "audit", "--resource", "schedule")

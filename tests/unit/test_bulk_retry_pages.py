@@ -15,6 +15,7 @@ from quorate.runtime.ids import TaskId
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.tasks import validate
+from scheduler.core.values import TaskState
 from tests.support.one_leader import Leader, leading
 
 CANCELLED = task_pb2.TASK_STATE_CANCELLED
@@ -95,6 +96,30 @@ async def test_one_task_is_retried_with_another_payload(leader: Leader) -> None:
     with pytest.raises(QuorateError) as error:
         await leader.call("RetryTask", bad)
     assert error.value.metadata["field"] == "spec.work"
+
+
+async def test_another_spec_says_when_the_task_starts(leader: Leader) -> None:
+    (task,) = await cancelled(leader, 1)
+    later = leader.driver.clock.now() + 60.0
+    spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
+    spec.not_before.FromMilliseconds(round(later * 1e3))
+    await leader.call("RetryTask", pb.RetryTaskRequest(id=task, spec=spec))
+    row = leader.driver.state.tasks[TaskId(task)]
+    assert row.state is TaskState.SCHEDULED
+    assert row.not_before == pytest.approx(later, abs=0.01)
+    # Moved to another queue before it starts, and started there.
+    await leader.call("CreateQueue", pb.CreateQueueRequest(queue=queue_pb2.Queue(name="other")))
+    moved = pb.UpdateTaskRequest(task={"id": task, "queue": "other"})
+    moved.update_mask.paths[:] = ["queue", "spec.not_before"]
+    await leader.call("UpdateTask", moved)
+    row = leader.driver.state.tasks[TaskId(task)]
+    assert (row.state, row.queue.name) == (TaskState.PENDING, "other")
+    # Without a spec it does not wait for what its own says.
+    await leader.call("CancelTask", pb.CancelTaskRequest(id=task))
+    await leader.call("RetryTask", pb.RetryTaskRequest(id=task, spec=spec))
+    await leader.call("CancelTask", pb.CancelTaskRequest(id=task))
+    await leader.call("RetryTask", pb.RetryTaskRequest(id=task))
+    assert leader.driver.state.tasks[TaskId(task)].state is TaskState.PENDING
 
 
 async def test_counting_changes_nothing(leader: Leader) -> None:

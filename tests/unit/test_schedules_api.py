@@ -321,30 +321,6 @@ async def test_a_run_may_be_a_graph(leader: Leader) -> None:
     assert shown.live_runs == 1
 
 
-async def test_a_backfill_says_how_many_ticks_it_has_and_has_a_bound(leader: Leader) -> None:
-    await create(leader, cron="0 0 * * *")
-    now = int(leader.clock.wall())
-    backfill = pb.Backfill(start_time=stamp(now - 5 * 86_400), overlap=pb.OVERLAP_POLICY_ALLOW)
-    request = pb.RunScheduleRequest(name="r", backfill=backfill)
-    assert (await leader.call("RunSchedule", request)).ticks == 5
-    for field, bad in (
-        ("backfill.start_time", pb.Backfill()),
-        ("backfill.start_time", pb.Backfill(start_time=stamp(now))),
-        ("backfill", pb.Backfill(start_time=stamp(1))),
-        (
-            "backfill.end_time",
-            pb.Backfill(start_time=stamp(now - 86_400), end_time=stamp(now + 60)),
-        ),
-        (
-            "backfill.overlap",
-            pb.Backfill(start_time=stamp(now - 86_400), overlap=pb.OVERLAP_POLICY_CANCEL_RUNNING),
-        ),
-    ):
-        with pytest.raises(QuorateError) as caught:
-            await leader.call("RunSchedule", pb.RunScheduleRequest(name="r", backfill=bad))
-        assert (caught.value.code, caught.value.field) == (INVALID, field)
-
-
 async def test_ticks_fire_by_the_wall_clock_while_the_leader_leads(leader: Leader) -> None:
     await create(leader, interval={"every": {"seconds": 3_600}}, overlap=5)
     leader.clock.advance(7_200)

@@ -63,7 +63,6 @@ class Fold(enum.StrEnum):
     BOTH = "both"
 
 
-Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
 Argv = Annotated[
     list[str] | None,
     typer.Argument(metavar="-- COMMAND", help="Program of a run, and its arguments."),
@@ -98,6 +97,7 @@ Graph = Annotated[
         rich_help_panel="Jobs",
     ),
 ]
+Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
 Cron = Annotated[
     str,
     typer.Option(

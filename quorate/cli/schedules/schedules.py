@@ -13,10 +13,10 @@ from quorate.cli.output import render
 from quorate.cli.output.render import hint
 from quorate.cli.schedules import options as o
 from quorate.cli.schedules.create import create
+from quorate.cli.schedules.running import run
 from quorate.cli.schedules.show import done, schedule_table, show
 from quorate.cli.schedules.update import update
 from quorate.client.client import Client
-from quorate.runtime.sizes import plural
 
 group = typer.Typer(
     help="Create, show, change, pause or run a schedule: tasks at certain times.",
@@ -82,61 +82,6 @@ def pause(
 def resume(client: Client, schedule: o.Name, as_json: Json = False) -> None:
     """Resume a paused schedule. It goes on with the next tick."""
     done(client.schedules.resume(schedule), "resumed", as_json)
-
-
-@with_client
-def run(
-    client: Client,
-    schedule: o.Name,
-    since: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="DATE",
-            help="Start of a backfill: the ticks since then run. \\[default: one run now]",
-            show_default=False,
-        ),
-    ] = "",
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="DATE", help="End of the backfill. \\[default: now]", show_default=False
-        ),
-    ] = "",
-    overlap: Annotated[
-        o.Overlap | None,
-        typer.Option(
-            help="Policy of the backfill: skip, queue-all or allow. \\[default: queue-all]",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run a schedule now, or its ticks of the past (a backfill).
-
-    [dim]quorate schedule run nightly[/dim]
-
-    [dim]quorate schedule run nightly --from 2026-11-01 --to 2026-11-30[/dim]
-    """
-    if not since:
-        if to or overlap is not None:
-            raise typer.BadParameter("--to and --overlap need --from")
-        handle = client.schedules.run(schedule)
-        if as_json:
-            render.print_json({"task": handle.id})
-        else:
-            sys.stdout.write(f"{handle.id}\n")
-        return
-    ticks = client.schedules.backfill(
-        schedule,
-        o.date("--from", since),
-        o.date("--to", to) if to else None,
-        overlap.replace("-", "_") if overlap is not None else None,  # type: ignore[arg-type]
-    )
-    if as_json:
-        render.print_json({"ticks": ticks})
-    else:
-        sys.stdout.write(f"{schedule}: {plural(ticks, 'tick')} will run\n")
 
 
 @with_client

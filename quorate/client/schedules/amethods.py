@@ -17,6 +17,7 @@ from quorate.client.transport.rpcs import (
     GET_SCHEDULE,
     LIST_SCHEDULES,
     PAUSE_SCHEDULE,
+    PREVIEW_BACKFILL,
     RESUME_SCHEDULE,
     RUN_SCHEDULE,
     UPDATE_SCHEDULE,
@@ -143,3 +144,10 @@ class AsyncSchedules:
         """As `Schedules.backfill`."""
         request = self._requests.backfill(name, start, end, overlap)
         return (await self._calls.call(RUN_SCHEDULE, request)).ticks
+
+    async def preview_backfill(
+        self, name: str, start: dt.datetime, end: dt.datetime | None = None
+    ) -> Sequence[dt.datetime]:
+        """As `Schedules.preview_backfill`."""
+        answer = await self._calls.call(PREVIEW_BACKFILL, self._requests.preview(name, start, end))
+        return [tick.ToDatetime(dt.UTC) for tick in answer.ticks]

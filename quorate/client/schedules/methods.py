@@ -25,6 +25,7 @@ from quorate.client.transport.rpcs import (
     GET_SCHEDULE,
     LIST_SCHEDULES,
     PAUSE_SCHEDULE,
+    PREVIEW_BACKFILL,
     RESUME_SCHEDULE,
     RUN_SCHEDULE,
     UPDATE_SCHEDULE,
@@ -177,3 +178,14 @@ class Schedules:
         """
         request = self._requests.backfill(name, start, end, overlap)
         return self._calls.call(RUN_SCHEDULE, request).ticks
+
+    def preview_backfill(
+        self, name: str, start: dt.datetime, end: dt.datetime | None = None
+    ) -> Sequence[dt.datetime]:
+        """The ticks that `backfill` would run, in order and in UTC; changes nothing.
+
+        Raises:
+            QuorateError: as `backfill`.
+        """
+        answer = self._calls.call(PREVIEW_BACKFILL, self._requests.preview(name, start, end))
+        return [tick.ToDatetime(dt.UTC) for tick in answer.ticks]

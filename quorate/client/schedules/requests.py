@@ -157,6 +157,12 @@ class Requests:
         request.backfill.overlap = overlap_policy(overlap)
         return request
 
+    def preview(
+        self, name: str, start: dt.datetime, end: dt.datetime | None
+    ) -> pb.PreviewBackfillRequest:
+        backfill = self.backfill(name, start, end, None).backfill
+        return pb.PreviewBackfillRequest(name=text_of("name", name), backfill=backfill)
+
     def pause(self, name: str, reason: str, until: dt.datetime | None) -> pb.PauseScheduleRequest:
         request = pb.PauseScheduleRequest(
             name=text_of("name", name),

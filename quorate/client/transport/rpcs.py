@@ -124,6 +124,9 @@ PAUSE_SCHEDULE = Rpc(
 RESUME_SCHEDULE = Rpc(
     "ResumeSchedule", schedules.ResumeScheduleRequest, schedules.ResumeScheduleResponse
 )
+PREVIEW_BACKFILL = Rpc(
+    "PreviewBackfill", schedules.PreviewBackfillRequest, schedules.PreviewBackfillResponse
+)
 RUN_SCHEDULE = Rpc("RunSchedule", schedules.RunScheduleRequest, schedules.RunScheduleResponse)
 SET_QUOTA = Rpc("SetQuota", pb.SetQuotaRequest, pb.SetQuotaResponse)
 

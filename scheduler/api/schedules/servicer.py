@@ -25,13 +25,14 @@ from scheduler.api.origin import caller_name
 from scheduler.api.schedules import validate, views
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import SpecCheck
-from scheduler.core.handlers.schedules.calls import ScheduleSeen, see_schedule
+from scheduler.core.handlers.schedules.calls import ScheduleSeen, refuse_backfill, see_schedule
 from scheduler.core.handlers.schedules.runs import state_of
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import ErrorKind, Rejection, TaskKnown
 from scheduler.core.model.events import Request
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.schedules import (
+    Backfill,
     Pause,
     Run,
     ScheduleName,
@@ -191,17 +192,36 @@ class ScheduleCalls:
             return pb.RunScheduleResponse(job=answer.task)
         return pb.RunScheduleResponse(task=answer.task)
 
+    async def PreviewBackfill(
+        self, request: pb.PreviewBackfillRequest, context: Context
+    ) -> Message:
+        row = await self._row(request.name)
+        _, ticks = await self._ticks_of(row, request.backfill)
+        if (rejection := refuse_backfill(row)) is not None:
+            raise refused(rejection)
+        await self._driver.readable()
+        return pb.PreviewBackfillResponse(ticks=map(views.stamp, ticks))
+
     async def _backfill(
         self, name: ScheduleName, message: pb.Backfill, asked: Request
     ) -> pb.RunScheduleResponse:
-        row = await self._row(name)
-        backfill, ticks = validate.backfill(row.spec, message, self._clock.wall())
+        backfill, ticks = await self._ticks_of(await self._row(name), message)
         await ask(
             self._driver,
             asked,
             lambda token: e.ScheduleBackfillAsked(name, backfill, asked, token),
         )
-        return pb.RunScheduleResponse(ticks=ticks)
+        return pb.RunScheduleResponse(ticks=len(ticks))
+
+    async def _ticks_of(self, row: ScheduleRow, message: pb.Backfill) -> tuple[Backfill, list[int]]:
+        """A valid backfill of a schedule, and its ticks."""
+        spec = row.spec
+        backfill = validate.backfill(message, self._clock.wall())
+        found: list[int] = []
+        for ticks in validate.backfill_ticks(spec, backfill):
+            found += ticks
+            await asyncio.sleep(0)
+        return backfill, found
 
     async def _pause(self, given: str, pause: Pause | None, asked: Request) -> pb.Schedule:
         name = self._named(given)

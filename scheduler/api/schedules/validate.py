@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,7 @@ MAX_BLACKOUTS: Final = 16
 MAX_BLACKOUT: Final = 31 * DAY
 MAX_RUNS: Final = 1_000_000_000
 MAX_BACKFILL: Final = 1_000
+_TICKS_AT_ONCE: Final = 50
 MAX_REASON: Final = 256
 # Of a graph: two records each, and one more for each array with items.
 MAX_GRAPH_TASKS: Final = 48
@@ -272,8 +273,8 @@ def pause(request: pb.PauseScheduleRequest, by: str, wall: float) -> Pause:
     return Pause(request.reason, by, until)
 
 
-def backfill(spec: ScheduleSpec, message: pb.Backfill, wall: float) -> tuple[Backfill, int]:
-    """The backfill that a caller asks for, and how many ticks it has."""
+def backfill(message: pb.Backfill, wall: float) -> Backfill:
+    """The range and policy of the backfill that a caller asks for."""
     if not message.HasField("start_time"):
         raise invalid("backfill.start_time", "is required")
     _instant("backfill.start_time", message.start_time)
@@ -288,17 +289,29 @@ def backfill(spec: ScheduleSpec, message: pb.Backfill, wall: float) -> tuple[Bac
     overlap = Overlap(message.overlap or Overlap.QUEUE_ALL)
     if overlap not in _BACKFILL_POLICIES:
         raise invalid("backfill.overlap", "must be skip, queue_all or allow")
-    ticks = rules.due_behind(spec, begin - 1, end, MAX_BACKFILL + 1)
-    if not ticks:
+    return Backfill(begin - 1, end, overlap)
+
+
+def backfill_ticks(spec: ScheduleSpec, asked: Backfill) -> Iterator[list[int]]:
+    """The ticks of a backfill, a few at a time: all of them take 0.1 s to find.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT when there is none, or more than MAX_BACKFILL.
+    """
+    found, last = 0, asked.cursor
+    while ticks := rules.due_behind(spec, last, asked.end, _TICKS_AT_ONCE):
+        if found + len(ticks) > MAX_BACKFILL:
+            last = (ticks[MAX_BACKFILL - found - 1]) if found < MAX_BACKFILL else last
+            raise invalid(
+                "backfill",
+                f"more than {MAX_BACKFILL} ticks lie in this range; the first {MAX_BACKFILL} end "
+                f"at {_shown(last)}",
+                limit=MAX_BACKFILL,
+            )
+        found, last = found + len(ticks), ticks[-1]
+        yield ticks
+    if not found:
         raise invalid("backfill.start_time", "the schedule has no tick in this range")
-    if len(ticks) > MAX_BACKFILL:
-        raise invalid(
-            "backfill",
-            f"more than {MAX_BACKFILL} ticks lie in this range; the first {MAX_BACKFILL} end at "
-            f"{_shown(ticks[-2])}",
-            limit=MAX_BACKFILL,
-        )
-    return Backfill(begin - 1, end, overlap), len(ticks)
 
 
 def _shown(tick: int) -> str:

@@ -56,6 +56,7 @@ from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.keys import GRAPH, SUBTASK_CHANGE, TASK_MOVE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.records import task_spec
 
 # Bytes of a batch's specs checked between two turns of the event loop, of a batch whose caller must
 # take turns with others, and what a small spec costs in such bytes.
@@ -340,8 +341,10 @@ class TaskCalls:
                 await refuse_subtask(self._subtasks, task, "it runs what all of its job run")
             await self._candidates.require(SUBTASK_CHANGE)
             return pb.RetryTaskResponse(task=await self._subtasks.retry(task, asked))
-        edited = None
+        edited, run = None, task_pb2.ScheduledRun()
         if request.HasField("spec"):
+            run.CopyFrom(request.spec.schedule)
+            request.spec.ClearField("schedule")
             edited = self._check.spec(request.spec, "spec", self._driver.clock.now())
             for _ in self._check.large_json(request.spec, "spec"):
                 await asyncio.sleep(0)
@@ -352,6 +355,10 @@ class TaskCalls:
             await self._driver.readable()
             record = recorded(await self._stored.task(queue, task))
             if edited is not None:
+                run = validate.run_of_edited(run, record.spec.spec)
+                if run.name:
+                    request.spec.schedule.CopyFrom(run)
+                    edited = task_spec(request.spec, serialize(request.spec))
                 record = record._replace(spec=edited)
             await self._candidates.require_for((record.spec,))
         except QuorateError as error:

@@ -55,6 +55,19 @@ def batch(request: pb.BatchCreateTasksRequest, size: int = 0) -> int:
     return size
 
 
+def run_of_edited(given: task_pb2.ScheduledRun, recorded: bytes) -> task_pb2.ScheduledRun:
+    """Which run of a schedule a task with a new spec is: the one that it was before.
+
+    Args:
+        given: with the new spec; the same one, or empty.
+        recorded: the spec on record.
+    """
+    run = task_pb2.TaskSpec.FromString(recorded).schedule
+    if given != task_pb2.ScheduledRun() and given != run:
+        raise invalid("spec.schedule", "is set by the cluster; leave it out")
+    return run
+
+
 def unique_of_batch(unique: task_pb2.UniqueKey, place: int, known: dict[str, int]) -> None:
     """The unique key of a task of a batch; `known`: the places of those before it, by key.
 

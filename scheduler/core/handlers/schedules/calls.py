@@ -236,12 +236,8 @@ def _known_run(state: State, event: ScheduleRunAsked, known: DedupRow) -> TaskKn
 on_schedule_run_asked = Call(SCHEDULES_SCOPE, _refuse_run, _run, _known_run)
 
 
-def _refuse_backfill(
-    state: State, limits: Limits, event: ScheduleBackfillAsked
-) -> Rejection | None:
-    row = state.schedules.rows.get(event.schedule)
-    if row is None:
-        return no_schedule(event.schedule)
+def refuse_backfill(row: ScheduleRow) -> Rejection | None:
+    """Why a schedule takes no backfill at the moment."""
     if row.backfill is None:
         return None
     return Rejection(
@@ -251,6 +247,13 @@ def _refuse_backfill(
         "schedule",
         row.name,
     )
+
+
+def _refuse_backfill(
+    state: State, limits: Limits, event: ScheduleBackfillAsked
+) -> Rejection | None:
+    row = state.schedules.rows.get(event.schedule)
+    return no_schedule(event.schedule) if row is None else refuse_backfill(row)
 
 
 def _backfill(

@@ -99,7 +99,9 @@ def _refuse_retry(state: State, limits: Limits, event: TaskRetryAsked) -> Reject
 def _retry(state: State, limits: Limits, event: TaskRetryAsked, now: float, out: Effects) -> Answer:
     done = state.finished[event.task]
     queue, before = done.queue.name, done.state
-    row = reopen(state, done, event.record, 0.0, now, out)
+    # What its old spec said about its start was about its first time.
+    start = event.record.spec.not_before if event.edited else 0.0
+    row = reopen(state, done, event.record, start if start > now else 0.0, now, out)
     changes = [Change("state", before.name, row.state.name)]
     if event.edited:
         changes.append(Change("spec"))
