@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 from typing import Any
 
@@ -38,6 +39,12 @@ class Look:
     def dialog(self) -> Locator:
         """The open one."""
         return self.page.get_by_role("dialog")
+
+    def field(self, label: str) -> Locator:
+        """Of the open dialog, with what is wrong with it."""
+        # Of a select, the label's text goes on with that of its options.
+        labelled = self.page.get_by_label(re.compile(f"^{re.escape(label)}"))
+        return self.dialog().locator(".field").filter(has=labelled)
 
     def row(self, name: str) -> Locator:
         """Of the list of tasks, by the task's name."""

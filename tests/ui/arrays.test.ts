@@ -1,6 +1,6 @@
 import type { TaskSpec } from "@ui/api/types";
 import { arrayOf, itemsOf, takesLines } from "@ui/views/jobs/array-spec";
-import { idleText, readShare } from "@ui/views/jobs/change";
+import { readShare } from "@ui/views/jobs/change";
 
 const form = (fields: Record<string, string>) => (name: string) => fields[name] ?? "";
 const array = (kind: "command" | "python", source: "count" | "items", fields: Record<string, string>) =>
@@ -79,8 +79,7 @@ test("lines are texts of a program, and JSON of a function", () => {
   expect(takesLines({ python: { entrypoint: "m:f", pickle: "gASV" } })).toBe(false);
 });
 
-test("a share is typed in percent, and a duration comes back as it was", () => {
+test("a share is typed in percent", () => {
   expect([readShare(""), readShare("5 %"), readShare("0.1")]).toEqual([0, 0.05, 0.001]);
   expect(() => readShare("101")).toThrow("not a number from 0 to 100");
-  expect([idleText(undefined), idleText("3600s"), idleText("86401s")]).toEqual(["", "1 h", "86401s"]);
 });

@@ -1,5 +1,6 @@
 import { Unreadable } from "@ui/lib/words";
-import { blackouts, catchUp, hrefOf, scheduleOf, stateOf, timing, timingOf, workOf } from "@ui/views/schedules/when";
+import { timingOf } from "@ui/views/schedules/rules";
+import { blackouts, catchUp, hrefOf, scheduleOf, stateOf, timing, workOf } from "@ui/views/schedules/when";
 
 const reader =
   (fields: Record<string, string>) =>

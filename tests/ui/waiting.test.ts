@@ -4,7 +4,7 @@ import { hookOf, hookText } from "@ui/lib/hooks";
 import { Unreadable } from "@ui/lib/words";
 import { expiresIn, hooksText, snoozeText } from "@ui/views/task/names";
 import { spans } from "@ui/views/task/spans";
-import { specOf } from "@ui/views/tasks/submit";
+import { specOf } from "@ui/views/tasks/spec";
 
 const snoozed: Task = {
   id: "a",

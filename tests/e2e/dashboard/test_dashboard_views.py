@@ -298,7 +298,7 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
     expect(page.get_by_role("heading", name="No services")).to_be_visible()
     look.button("Create service").first.click()
     form = look.dialog()
-    form.get_by_role("textbox", name="Name Also the first part of its host").fill("web")
+    form.get_by_label("Name", exact=True).fill("web")
     form.get_by_label("Replicas").fill("1")
     form.get_by_label("Command line").fill(
         f"{sys.executable} -c '{SERVER.replace(chr(39), chr(34))}'"
@@ -332,9 +332,7 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
 def test_a_service_of_outside_processes_shows_who_registered(open_page):
     look = open_page("services")
     look.button("Create service").first.click()
-    look.dialog().get_by_role("textbox", name="Name Also the first part of its host").fill(
-        "outside"
-    )
+    look.dialog().get_by_label("Name", exact=True).fill("outside")
     look.dialog().get_by_label("Balancing").select_option(label="Round robin")
     look.dialog().get_by_role("button", name="Create service").click()
     panel = look.page.locator(".service").filter(has_text="outside")

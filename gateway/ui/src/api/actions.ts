@@ -3,6 +3,7 @@
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
 import type {
   AuditEntry,
+  Backfill,
   Caller,
   DeadLetterGroup,
   Explanation,
@@ -41,6 +42,11 @@ export const getTask = (id: string, options?: Options) =>
     ...options,
     query: { view: "TASK_VIEW_FULL" },
   });
+/** The spec as it is on record: to be sent back. */
+export const getSpec = async (id: string, options?: Options): Promise<TaskSpec> => {
+  const { task } = await getTask(id, { ...options, raw: true });
+  return task.spec ?? {};
+};
 export const createTask = (queue: string, spec: TaskSpec) =>
   post<{ task: Task }>(`v1/queues/${segment(queue)}/tasks`, { spec });
 export const cancelTask = (id: string) => post(`v1/tasks/${segment(id)}:cancel`);
@@ -114,7 +120,9 @@ export const updateTask = (id: string, spec: TaskSpec, paths: readonly string[],
     query: { updateMask: [...paths, ...(queue ? ["queue"] : [])].join(",") },
     body: queue ? { spec, queue } : { spec },
   });
-export const retryTask = (id: string) => post(`v1/tasks/${segment(id)}:retry`);
+/** With `spec` in place of its own. */
+export const retryTask = (id: string, spec?: TaskSpec) =>
+  post(`v1/tasks/${segment(id)}:retry`, spec ? { spec } : {});
 export const deleteTask = (id: string) => remove(`v1/tasks/${segment(id)}`);
 
 export const createQueue = (queue: Partial<Queue>) => post("v1/queues", { queue });
@@ -162,14 +170,27 @@ export const getSchedule = (name: string, options?: Options) =>
   get<{ schedule: Schedule }>(`v1/schedules/${segment(name)}`, options);
 export const createSchedule = (schedule: { name: string; spec: ScheduleSpec }) =>
   post<{ schedule: Schedule }>("v1/schedules", { schedule });
-/** What `spec` has is changed, the rest stays. */
-export const updateSchedule = (name: string, spec: ScheduleSpec) =>
-  call<{ schedule: Schedule }>("PATCH", `v1/schedules/${segment(name)}`, { body: { spec } });
+/** `paths` name what is taken over of the spec, and cleared where it has nothing. */
+export const updateSchedule = (name: string, spec: ScheduleSpec, paths: readonly string[]) =>
+  call<{ schedule: Schedule }>("PATCH", `v1/schedules/${segment(name)}`, {
+    query: { updateMask: paths.map((path) => `spec.${path}`).join(",") },
+    body: { spec },
+  });
 export const pauseSchedule = (name: string, pause: { reason?: string; until?: string }) =>
   post<{ schedule: Schedule }>(`v1/schedules/${segment(name)}:pause`, pause);
 export const resumeSchedule = (name: string) => post(`v1/schedules/${segment(name)}:resume`);
 export const runSchedule = (name: string) =>
   post<{ task?: string }>(`v1/schedules/${segment(name)}:run`);
+/** The ticks that a backfill would run. */
+export const previewBackfill = (name: string, backfill: Backfill, options?: Options) =>
+  get<{ ticks?: string[] }>(`v1/schedules/${segment(name)}:previewBackfill`, {
+    ...options,
+    query: Object.fromEntries(
+      Object.entries(backfill).map(([field, value]) => [`backfill.${field}`, value as string]),
+    ),
+  });
+export const runBackfill = (name: string, backfill: Backfill) =>
+  post<{ ticks?: number }>(`v1/schedules/${segment(name)}:run`, { backfill });
 export const deleteSchedule = (name: string) => remove(`v1/schedules/${segment(name)}`);
 
 export const listQuotas = (page: { pageSize: number; pageToken?: string }, options?: Options) =>

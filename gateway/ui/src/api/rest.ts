@@ -48,6 +48,8 @@ export interface Options {
   signal?: AbortSignal;
   /** Also repeats a call that changes something: the key makes it safe. */
   key?: string;
+  /** The answer as it is, for what is sent back: not with what may be shown alone. */
+  raw?: boolean;
 }
 
 /** A key for a change. Not `crypto.randomUUID`, which pages on plain http do not have. */
@@ -77,7 +79,10 @@ export async function call<T>(method: string, path: string, options: Options = {
         body: options.body === undefined ? undefined : JSON.stringify(options.body),
         signal: options.signal,
       });
-      if (answer.ok) return parseVisible(await answer.text()) as T;
+      if (answer.ok) {
+        const text = await answer.text();
+        return (options.raw ? JSON.parse(text) : parseVisible(text)) as T;
+      }
       if (answer.status === 401) refused(used);
       if (answer.status !== 503 || last) throw new Problem(await details(answer));
     } catch (error) {

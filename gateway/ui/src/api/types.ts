@@ -60,7 +60,9 @@ export interface TaskSpec {
   affinityKey?: string;
   limitKey?: string;
   orderingKey?: string;
-  unique?: { key?: string; window?: string };
+  unique?: { key?: string; onConflict?: string; window?: string };
+  /** Large arguments, or standard input, in the blob store. */
+  payloadBlob?: BlobRef;
   fairnessKey?: string;
   limits?: string[];
   placement?: PlacementRules;
@@ -386,6 +388,15 @@ export interface ScheduleSpec {
   endTime?: string;
   maxRuns?: Int64;
   pauseOnFailure?: boolean;
+  dstGap?: string;
+  dstFold?: string;
+}
+
+/** Ticks of the past that are to run. */
+export interface Backfill {
+  startTime?: string;
+  endTime?: string;
+  overlap?: string;
 }
 
 export interface Schedule {
@@ -412,6 +423,8 @@ export interface Schedule {
   waitingTicks?: string[];
   remainingRuns?: Int64;
   blockedReason?: string;
+  /** What is left of it. */
+  backfill?: Backfill;
 }
 
 export interface Quota {

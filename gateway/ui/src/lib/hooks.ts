@@ -11,7 +11,7 @@ export function hookOf(text: string, field: string): Hook | undefined {
   const line = text.trim();
   if (!line) return undefined;
   if (/^[\w.]+:[\w.]+$/.test(line)) return { entrypoint: line };
-  const argv = splitWords(line);
-  if (!argv.length) throw new Unreadable(`${field}: the command line is empty.`);
+  const argv = splitWords(line, field);
+  if (!argv.length) throw new Unreadable(`the command line is empty.`, field);
   return { argv };
 }

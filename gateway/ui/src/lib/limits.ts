@@ -11,7 +11,7 @@ export function readCount(text: string, label: string): string | undefined {
   const typed = text.trim().replaceAll(",", "");
   if (!typed) return undefined;
   if (!/^\d{1,10}$/.test(typed) || Number(typed) === 0) {
-    throw new Unreadable(`${label}: “${text.trim()}” is not a whole number of at least 1.`);
+    throw new Unreadable(`“${text.trim()}” is not a whole number of at least 1.`, label);
   }
   return typed;
 }
@@ -23,7 +23,7 @@ export function readRate(text: string, label: string): RateLimit | undefined {
   const found = /^(\d{1,9})\s*\/\s*(\d{0,9})\s*([smhd])(?:[\s,]+burst\s+(\d{1,9}))?$/.exec(typed);
   const period = found ? Number(found[2] || 1) * SECONDS[found[3]!]! : 0;
   if (!found || !period) {
-    throw new Unreadable(`${label}: “${text.trim()}” is not a rate such as 10/s or 100/15m.`);
+    throw new Unreadable(`“${text.trim()}” is not a rate such as 10/s or 100/15m.`, label);
   }
   const rate: RateLimit = { count: found[1]!, period: `${period}s` };
   return found[4] ? { ...rate, burst: found[4] } : rate;

@@ -10,7 +10,7 @@ export const taintText = ({ key, value }: Taint): string => (value ? `${key}=${v
 export function readTaint(text: string): Taint {
   const [key = "", ...rest] = text.trim().split("=");
   if (!key.trim() || key.includes("*") || /[\s,]/.test(key.trim())) {
-    throw new Unreadable(`Taint: “${text.trim()}” is not KEY or KEY=VALUE, such as dedicated=ml.`);
+    throw new Unreadable(`“${text.trim()}” is not KEY or KEY=VALUE, such as dedicated=ml.`, "Taint");
   }
   const value = rest.join("=").trim();
   return value ? { key: key.trim(), value } : { key: key.trim() };
@@ -39,7 +39,7 @@ export function readRule(text: string, preferred: boolean): NodeRule {
   const equal = new RegExp(`^${label}\\s*(!=|==?)\\s*(.*)$`).exec(line);
   if (equal) return rule(equal[1]!, equal[2] === "!=" ? "NOT_IN" : "IN", [equal[3]!]);
   if (new RegExp(`^${label}$`).test(line)) return rule(line, "EXISTS");
-  throw new Unreadable(`Nodes: “${line}” is not a rule such as disk=ssd, zone in a,b or !gpu.`);
+  throw new Unreadable(`“${line}” is not a rule such as disk=ssd, zone in a,b or !gpu.`, "Nodes");
 }
 
 /** What a task may be changed to: each field as text, a rule on each line. */

@@ -3,7 +3,11 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren, RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { faultOf, type Fault, type Named } from "@ui/lib/faults";
 import { Button, Failure } from "@ui/parts/basics";
+import { FieldsContext, unfold } from "@ui/parts/field";
+
+export { Field } from "@ui/parts/field";
 
 interface DialogProps {
   title: string;
@@ -79,40 +83,58 @@ function Frame({ title, wide, modal: { element, shut }, children }: FrameProps) 
 interface FormProps extends DialogProps {
   submit: string;
   danger?: boolean;
+  /** It cannot be submitted as it is. */
+  disabled?: boolean;
+  /** Why what was typed is wrong, known before it is submitted. */
+  problem?: Error;
   /** Throws with a sentence when it fails: the form stays, with what was typed. */
   onSubmit: (data: FormData) => Promise<void>;
 }
 
-/** A form in a dialog. It closes when `onSubmit` is through. */
+/** A form in a dialog. It closes when `onSubmit` is through. An error is shown beside the field that it names. */
 export function FormDialog(props: FormProps) {
   const modal = useModal(props.onClose);
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState("");
+  const [failed, setFailed] = useState<Fault>();
+  const [fields] = useState(() => new Map<string, Named>());
+  const fault = failed ?? (props.problem && faultOf(props.problem, fields));
   const send = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     setBusy(true);
-    setFailure("");
+    setFailed(undefined);
     try {
       await props.onSubmit(new FormData(form));
       modal.shut();
     } catch (error) {
-      setFailure((error as Error).message);
+      setFailed(faultOf(error as Error, fields));
       setBusy(false);
     }
   };
   return (
     <Frame title={props.title} wide={props.wide} modal={modal}>
-      <form onSubmit={(event) => void send(event)}>
-        {props.children}
-        {failure && <Failure message={failure} />}
-        <footer>
-          <Button onClick={modal.shut}>Cancel</Button>
-          <Button type="submit" kind={props.danger ? "danger" : "primary"} busy={busy}>
-            {props.submit}
-          </Button>
-        </footer>
-      </form>
+      <FieldsContext.Provider value={{ fields, fault, submitted: failed !== undefined }}>
+        <form
+          onSubmit={(event) => void send(event)}
+          // What the browser refuses in a closed part of the form would not be seen.
+          onInvalidCapture={(event) => unfold(event.target as Element)}
+          onInput={() => failed?.field && setFailed(undefined)}
+        >
+          {props.children}
+          {fault && !fault.field && <Failure message={fault.message} />}
+          <footer>
+            <Button onClick={modal.shut}>Cancel</Button>
+            <Button
+              type="submit"
+              kind={props.danger ? "danger" : "primary"}
+              busy={busy}
+              disabled={props.disabled}
+            >
+              {props.submit}
+            </Button>
+          </footer>
+        </form>
+      </FieldsContext.Provider>
     </Frame>
   );
 }
@@ -149,21 +171,5 @@ export function Confirmation() {
     >
       <p>{asked.text}</p>
     </FormDialog>
-  );
-}
-
-interface FieldProps {
-  label: string;
-  hint?: ComponentChildren;
-  children: ComponentChildren;
-}
-
-export function Field({ label, hint, children }: FieldProps) {
-  return (
-    <label class="field">
-      <span>{label}</span>
-      {children}
-      {hint && <small>{hint}</small>}
-    </label>
   );
 }

@@ -67,7 +67,9 @@ export function DeadView({ query }: { query: URLSearchParams }) {
             columns={columns(open, control, setOpen, setAsked)}
             items={rows}
             keyOf={keyOf}
-            below={(group) => open === keyOf(group) && <GroupTasks group={group} />}
+            below={(group) =>
+              open === keyOf(group) && <GroupTasks group={group} control={control} onRetried={() => void refresh()} />
+            }
           />
         )}
       </Panel>

@@ -5,12 +5,23 @@ import { listTasks } from "@ui/api/actions";
 import type { DeadLetterGroup, Task } from "@ui/api/types";
 import { shortId } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
-import { Ago, Failure, Loading } from "@ui/parts/basics";
+import { Ago, Button, Failure, Loading } from "@ui/parts/basics";
+import { canRetry, taskName } from "@ui/views/task/names";
+import { RedriveDialog } from "@ui/views/task/redrive";
+import { canRedrive } from "@ui/views/task/redrive-spec";
 
 const SHOWN = 10;
 
-export function GroupTasks({ group: { queue, id } }: { group: DeadLetterGroup }) {
+interface Props {
+  group: DeadLetterGroup;
+  /** The caller may retry them. */
+  control: boolean;
+  onRetried: () => void;
+}
+
+export function GroupTasks({ group: { queue, id }, control, onRetried }: Props) {
   const [tasks, setTasks] = useState<Task[]>();
+  const [changed, setChanged] = useState<Task>();
   const [failure, setFailure] = useState("");
   useEffect(() => {
     const abort = new AbortController();
@@ -22,15 +33,30 @@ export function GroupTasks({ group: { queue, id } }: { group: DeadLetterGroup })
   if (failure) return <Failure message={failure} />;
   if (!tasks) return <Loading />;
   return (
-    <ul class="dead-tasks" aria-label="Newest tasks of the group">
-      {tasks.map((task) => (
-        <li key={task.id}>
-          <a href={href("tasks", task.id)}>{task.spec?.name || shortId(task.id)}</a>{" "}
-          <span class="muted">
-            {task.error?.message} · attempt {task.attempt} · <Ago time={task.finishTime} />
-          </span>
-        </li>
-      ))}
-    </ul>
+    <>
+      {changed && (
+        <RedriveDialog task={changed} onClose={() => setChanged(undefined)} onDone={onRetried} />
+      )}
+      <ul class="dead-tasks" aria-label="Newest tasks of the group">
+        {tasks.map((task) => (
+          <li key={task.id}>
+            <span>
+              <a href={href("tasks", task.id)}>{task.spec?.name || shortId(task.id)}</a>{" "}
+              <span class="muted">
+                {task.error?.message} · attempt {task.attempt} · <Ago time={task.finishTime} />
+              </span>
+            </span>
+            {control && canRetry(task) && canRedrive(task) && (
+              <Button
+                kind="quiet"
+                icon="edit"
+                title={`Retry ${taskName(task)} with changes`}
+                onClick={() => setChanged(task)}
+              />
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }

@@ -3,7 +3,7 @@
 import type { JobSpec } from "@ui/api/jobs";
 import type { TaskSpec } from "@ui/api/types";
 import { base64, Unreadable } from "@ui/lib/words";
-import { specOf, type Kind } from "@ui/views/tasks/submit";
+import { specOf, type Kind } from "@ui/views/tasks/spec";
 
 /** Where the subtasks come from: a range of numbers, or lines. */
 export type Source = "count" | "items";
@@ -62,7 +62,7 @@ function reduceOf(read: Read): JobSpec["reduce"] {
     return undefined;
   }
   if (!/^[\w.]+:[\w.]+$/.test(entrypoint)) {
-    throw new Unreadable(`Reduce: “${entrypoint}” is not module:name.`);
+    throw new Unreadable(`“${entrypoint}” is not module:name.`, "Reduce");
   }
   const template: TaskSpec = { python: { entrypoint, json: '{"args":[],"kwargs":{}}' } };
   return fanIn ? { template, fanIn: whole(fanIn, "Fan-in", 2, MOST_SUBTASKS) } : { template };
@@ -85,7 +85,7 @@ export function itemsOf(text: string, template: TaskSpec | undefined, asJson: bo
         try {
           JSON.parse(item);
         } catch {
-          throw new Unreadable(`Items: line ${at + 1}, “${line.slice(0, 40)}”, is not JSON.`);
+          throw new Unreadable(`line ${at + 1}, “${line.slice(0, 40)}”, is not JSON.`, "Items");
         }
       }
     }
@@ -106,7 +106,7 @@ function whole(text: string, label: string, least: number, most = Number.MAX_SAF
   const typed = text.trim().replaceAll(",", "");
   if (!/^\d{1,16}$/.test(typed) || Number(typed) < least || Number(typed) > most) {
     const bound = most < Number.MAX_SAFE_INTEGER ? `${least} to ${most}` : `at least ${least}`;
-    throw new Unreadable(`${label}: “${text.trim()}” is not a whole number of ${bound}.`);
+    throw new Unreadable(`“${text.trim()}” is not a whole number of ${bound}.`, label);
   }
   return typed;
 }

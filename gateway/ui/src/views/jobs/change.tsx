@@ -1,8 +1,8 @@
 // Changes a job that is not finished: its name, labels, limits, and the priority of its subtasks.
 
 import { updateJob, type Job, type JobSpec } from "@ui/api/jobs";
-import { durationMs, num, span } from "@ui/lib/format";
-import { duration, pairs, Unreadable } from "@ui/lib/words";
+import { num } from "@ui/lib/format";
+import { duration, durationText, pairs, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
 import { isGraph, jobName } from "@ui/views/jobs/names";
@@ -13,19 +13,12 @@ interface Props {
   onDone: () => void;
 }
 
-/** A duration as it is typed: rounded only where that is the same. */
-export function idleText(idle: string | undefined): string {
-  if (!idle) return "";
-  const text = span(durationMs(idle));
-  return duration(text, "") === duration(idle, "") ? text : idle;
-}
-
 /** Percent as a share; 0: no limit. Throws Unreadable. */
 export function readShare(text: string): number {
   const typed = text.trim().replace(/\s*%$/, "");
   const percent = Number(typed);
   if (!(percent >= 0 && percent <= 100)) {
-    throw new Unreadable(`Failures in %: “${text.trim()}” is not a number from 0 to 100.`);
+    throw new Unreadable(`“${text.trim()}” is not a number from 0 to 100.`, "Failures in %");
   }
   return percent / 100;
 }
@@ -105,7 +98,7 @@ export function ChangeJob({ job, onClose, onDone }: Props) {
               name="idle"
               placeholder="such as 1h"
               autocomplete="off"
-              defaultValue={idleText(closeAfterIdle)}
+              defaultValue={durationText(closeAfterIdle)}
             />
           </Field>
         )}

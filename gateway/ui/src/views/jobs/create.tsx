@@ -9,7 +9,8 @@ import { Segments } from "@ui/parts/segments";
 import { tell } from "@ui/parts/toasts";
 import { arrayOf, type Source } from "@ui/views/jobs/array-spec";
 import { jobName } from "@ui/views/jobs/names";
-import { KINDS, WorkFields, type Kind } from "@ui/views/tasks/submit";
+import { WorkFields } from "@ui/views/tasks/option-fields";
+import { KINDS, type Kind } from "@ui/views/tasks/spec";
 
 const SOURCES: { value: Source; label: string }[] = [
   { value: "items", label: "For each line" },

@@ -158,7 +158,7 @@ export function readWeights(text: string): Record<string, number> | undefined {
   const weights = Object.entries(found).map(([key, value]) => [key, Number(value)] as const);
   for (const [key, weight] of weights) {
     if (!(weight > 0)) {
-      throw new Unreadable(`Weights of fairness keys: the weight of “${key}” is not a number above 0.`);
+      throw new Unreadable(`the weight of “${key}” is not a number above 0.`, "Weights of fairness keys");
     }
   }
   return weights.length ? Object.fromEntries(weights) : undefined;

@@ -80,7 +80,7 @@ export function readLimit({ name, label }: Limit, text: string): string | undefi
   if (isBytes(name)) return String(sizeInBytes(typed, label));
   const digits = typed.replaceAll(",", "");
   if (!/^\d{1,15}$/.test(digits)) {
-    throw new Unreadable(`${label}: “${text.trim()}” is neither a whole number nor “${UNLIMITED}”.`);
+    throw new Unreadable(`“${text.trim()}” is neither a whole number nor “${UNLIMITED}”.`, label);
   }
   return String(Number(digits));
 }

@@ -7,7 +7,7 @@ import type { Schedule } from "@ui/api/types";
 import { clock, count, durationMs, num, plain, shortId, span } from "@ui/lib/format";
 import { hookText } from "@ui/lib/hooks";
 import { Ago, Badge, Failure, Loading } from "@ui/parts/basics";
-import { blackouts, catchUp, hrefOf, workOf } from "@ui/views/schedules/when";
+import { blackouts, catchUp, clockChanges, hrefOf, workOf } from "@ui/views/schedules/when";
 
 /** Read anew when `version` changes. */
 export function Details({ name, version }: { name: string; version: unknown }) {
@@ -62,7 +62,7 @@ export function Details({ name, version }: { name: string; version: unknown }) {
 }
 
 function Facts({ schedule }: { schedule: Schedule }) {
-  const { spec = {}, pauseUntil } = schedule;
+  const { spec = {}, pauseUntil, backfill: left } = schedule;
   const { setup, cleanup } = spec.task?.hooks ?? {};
   const paused = [
     schedule.pausedBy && `by ${schedule.pausedBy}`,
@@ -80,8 +80,10 @@ function Facts({ schedule }: { schedule: Schedule }) {
     ["No ticks", blackouts(spec)],
     ["Not before", spec.startTime && clock(spec.startTime).slice(0, 19)],
     ["Not after", spec.endTime && clock(spec.endTime).slice(0, 19)],
+    ["Clock changes", clockChanges(spec)],
     ["On failure", spec.pauseOnFailure ? "is paused" : ""],
     ["Remaining runs", schedule.remainingRuns?.toString()],
+    ["Backfill", left && `from ${clock(left.startTime).slice(0, 19)} to ${clock(left.endTime).slice(0, 19)} is left`],
     ["Waiting ticks", schedule.waitingTicks?.length.toString()],
     ["Cannot run now", schedule.blockedReason],
     ["Created by", schedule.createdBy],

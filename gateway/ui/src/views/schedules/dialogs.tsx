@@ -3,40 +3,19 @@
 import { createSchedule, pauseSchedule, updateSchedule } from "@ui/api/actions";
 import { useQueues } from "@ui/api/store";
 import type { Schedule } from "@ui/api/types";
-import { duration } from "@ui/lib/words";
+import { DAY, duration, Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
-import { OVERLAPS, scheduleOf, timingOf } from "@ui/views/schedules/when";
+import { RuleFields, TimingFields } from "@ui/views/schedules/fields";
+import { ruleChange, ruleTexts } from "@ui/views/schedules/rules";
+import { scheduleOf } from "@ui/views/schedules/when";
 
 interface Props {
   onClose: () => void;
   onDone: () => void;
 }
 
-const reader = (data: FormData) => (name: string) => String(data.get(name) ?? "").trim();
-
-function Timing({ schedule }: { schedule?: Schedule }) {
-  const { cron, timeZone, interval } = schedule?.spec ?? {};
-  return (
-    <>
-      <div class="fields">
-        <Field label="Cron" hint="Minute, hour, day, month, weekday; also @daily, L, #, H.">
-          <input name="cron" defaultValue={cron} placeholder="30 2 * * *" autocomplete="off" />
-        </Field>
-        <Field label="Time zone">
-          <input
-            name="zone"
-            defaultValue={timeZone || Intl.DateTimeFormat().resolvedOptions().timeZone}
-            autocomplete="off"
-          />
-        </Field>
-      </div>
-      <Field label="Every" hint="Another way to say when: 30s, 5m, 1h 30m.">
-        <input name="every" defaultValue={interval?.every} placeholder="5m" autocomplete="off" />
-      </Field>
-    </>
-  );
-}
+const reader = (data: FormData) => (name: string) => String(data.get(name) ?? "").replaceAll("\r\n", "\n").trim();
 
 export function CreateDialog({ onClose, onDone }: Props) {
   const queues = [...(useQueues().value?.keys() ?? ["default"])].sort();
@@ -55,7 +34,11 @@ export function CreateDialog({ onClose, onDone }: Props) {
       onSubmit={submit}
     >
       <div class="fields">
-        <Field label="Name">
+        <Field
+          label="Name"
+          hint="a-z, 0-9 and . _ -; at most 64 characters."
+          of={["schedule.name", "SCHEDULE_ALREADY_EXISTS"]}
+        >
           <input
             name="name"
             required
@@ -66,7 +49,7 @@ export function CreateDialog({ onClose, onDone }: Props) {
             autocapitalize="none"
           />
         </Field>
-        <Field label="Queue">
+        <Field label="Queue" of={["schedule.spec.queue", "QUEUE_NOT_FOUND"]}>
           <select name="queue">
             {queues.map((name) => (
               <option key={name} selected={name === "default"}>
@@ -76,45 +59,34 @@ export function CreateDialog({ onClose, onDone }: Props) {
           </select>
         </Field>
       </div>
-      <Field label="Command" hint="As in a shell, without pipes and variables.">
+      <Field label="Command" hint="As in a shell, without pipes and variables." of="schedule.spec.task.command">
         <input name="command" required placeholder="/srv/report --all" autocomplete="off" />
       </Field>
       <div class="fields">
-        <Field label="Set-up" hint="Runs before each attempt.">
+        <Field label="Set-up" hint="Runs before each attempt." of="schedule.spec.task.hooks.setup">
           <input name="setup" placeholder="none; a command or module:function" autocomplete="off" />
         </Field>
-        <Field label="Clean-up" hint="Runs after each attempt, however it ended.">
+        <Field
+          label="Clean-up"
+          hint="Runs after each attempt, however it ended."
+          of="schedule.spec.task.hooks.cleanup"
+        >
           <input name="cleanup" placeholder="none; a command or module:function" autocomplete="off" />
         </Field>
       </div>
-      <Timing />
-      <div class="fields">
-        <Field label="While a run is not finished">
-          <select name="overlap">
-            {OVERLAPS.map(({ value, label }) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field label="After a failed run">
-          <select name="pauseOnFailure">
-            <option value="">Go on</option>
-            <option value="yes">Pause it</option>
-          </select>
-        </Field>
-      </div>
-      <Field label="Jitter" hint="Puts each run off by a part of it.">
-        <input name="jitter" placeholder="none" autocomplete="off" />
-      </Field>
+      <TimingFields />
+      <RuleFields />
     </FormDialog>
   );
 }
 
+/** Changes when a schedule fires, and what becomes of its ticks. */
 export function TimingDialog({ schedule, onClose, onDone }: Props & { schedule: Schedule }) {
+  const values = ruleTexts(schedule.spec ?? {});
   const submit = async (data: FormData) => {
-    await updateSchedule(schedule.name, timingOf(reader(data)));
+    const { spec, paths } = ruleChange(schedule.spec ?? {}, reader(data));
+    if (!paths.length) throw new Unreadable("Nothing is changed.");
+    await updateSchedule(schedule.name, spec, paths);
     tell(`The schedule ${schedule.name} was changed.`);
     onDone();
   };
@@ -122,10 +94,12 @@ export function TimingDialog({ schedule, onClose, onDone }: Props & { schedule: 
     <FormDialog
       title={`When ${schedule.name} fires`}
       submit="Change"
+      wide
       onClose={onClose}
       onSubmit={submit}
     >
-      <Timing schedule={schedule} />
+      <TimingFields values={values} />
+      <RuleFields values={values} />
       <p class="muted">Ticks up to now that have not run are missed.</p>
     </FormDialog>
   );
@@ -134,7 +108,7 @@ export function TimingDialog({ schedule, onClose, onDone }: Props & { schedule: 
 export function PauseDialog({ schedule, onClose, onDone }: Props & { schedule: Schedule }) {
   const submit = async (data: FormData) => {
     const read = reader(data);
-    const span = duration(read("for"), "For");
+    const span = duration(read("for"), "For", { most: 366 * DAY });
     const until = span && new Date(Date.now() + Number.parseFloat(span) * 1000).toISOString();
     await pauseSchedule(schedule.name, { reason: read("reason"), ...(until ? { until } : {}) });
     tell(`The schedule ${schedule.name} is paused.`);
@@ -147,10 +121,10 @@ export function PauseDialog({ schedule, onClose, onDone }: Props & { schedule: S
       onClose={onClose}
       onSubmit={submit}
     >
-      <Field label="Reason" hint="Others see it.">
+      <Field label="Reason" hint="Others see it." of="reason">
         <input name="reason" maxLength={256} autofocus autocomplete="off" />
       </Field>
-      <Field label="For" hint="Empty: until it is resumed.">
+      <Field label="For" hint="At most 366 d. Empty: until it is resumed." of="until">
         <input name="for" placeholder="2h" autocomplete="off" />
       </Field>
       <p class="muted">Running tasks go on. Ticks of the pause do not run.</p>

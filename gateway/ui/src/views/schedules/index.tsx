@@ -18,6 +18,7 @@ import { Ago, Badge, Button, Count, Empty, Failure, Loading, Panel } from "@ui/p
 import { confirm } from "@ui/parts/dialog";
 import { Table, type Column } from "@ui/parts/table";
 import { tell } from "@ui/parts/toasts";
+import { BackfillDialog } from "@ui/views/schedules/backfill";
 import { Details } from "@ui/views/schedules/details";
 import { CreateDialog, PauseDialog, TimingDialog } from "@ui/views/schedules/dialogs";
 import { hrefOf, stateOf, timing } from "@ui/views/schedules/when";
@@ -25,7 +26,7 @@ import { hrefOf, stateOf, timing } from "@ui/views/schedules/when";
 const PAGE = 100;
 const EVERY_MS = 5_000;
 
-type Asked = { act: "create" } | { act: "timing" | "pause"; schedule: Schedule };
+type Asked = { act: "create" } | { act: "timing" | "pause" | "backfill"; schedule: Schedule };
 
 export function SchedulesView({ rest }: { rest: string }) {
   const { items, more, failure, busy, refresh, next } = usePages<Schedule>(
@@ -106,6 +107,7 @@ export function SchedulesView({ rest }: { rest: string }) {
       )}
       {asked?.act === "create" && <CreateDialog {...dialog} />}
       {asked?.act === "timing" && <TimingDialog {...dialog} schedule={asked.schedule} />}
+      {asked?.act === "backfill" && <BackfillDialog {...dialog} schedule={asked.schedule} />}
       {asked?.act === "pause" && <PauseDialog {...dialog} schedule={asked.schedule} />}
     </div>
   );
@@ -191,6 +193,12 @@ const columns = (
                   return `${schedule.name} runs now.`;
                 }, again)
               }
+            />
+            <Button
+              kind="quiet"
+              icon="history"
+              title={`Run past ticks of ${schedule.name}`}
+              onClick={() => ask({ act: "backfill", schedule })}
             />
             {stateOf(schedule) === "paused" ? (
               <Button

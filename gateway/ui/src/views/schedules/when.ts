@@ -4,7 +4,8 @@ import type { Schedule, ScheduleSpec } from "@ui/api/types";
 import { clock, durationMs, num, plain, plural, span } from "@ui/lib/format";
 import { hookOf } from "@ui/lib/hooks";
 import { href } from "@ui/lib/router";
-import { duration, joinWords, splitWords, Unreadable } from "@ui/lib/words";
+import { joinWords, splitWords, Unreadable } from "@ui/lib/words";
+import { rulesOf, timingOf } from "@ui/views/schedules/rules";
 
 export const OVERLAPS = [
   { value: "OVERLAP_POLICY_SKIP", label: "Leave the tick out" },
@@ -56,21 +57,19 @@ export const blackouts = (spec: ScheduleSpec): string =>
     )
     .join("; ");
 
-/** The fields of a form that say when. Throws Unreadable with a sentence. */
-export function timingOf(read: (name: string) => string): ScheduleSpec {
-  const cron = read("cron");
-  const every = duration(read("every"), "Every");
-  if (cron && every) throw new Unreadable("Type a cron expression or an interval, not both.");
-  if (!cron && !every) throw new Unreadable("Type a cron expression or an interval.");
-  if (cron) return { cron, timeZone: read("zone") };
-  return { interval: { every } };
-}
+/** What differs from the usual when clocks change; empty: nothing. */
+export const clockChanges = ({ dstGap, dstFold }: ScheduleSpec): string =>
+  [
+    dstGap === "DST_GAP_POLICY_SKIP" && "skipped ticks do not run",
+    dstFold === "DST_FOLD_POLICY_BOTH" && "ticks that come twice run twice",
+  ]
+    .filter(Boolean)
+    .join(", ");
 
 /** The form as a schedule. Throws Unreadable with a sentence. */
 export function scheduleOf(read: (name: string) => string): { name: string; spec: ScheduleSpec } {
-  const argv = splitWords(read("command"));
-  if (!argv.length) throw new Unreadable("Type the program that is to run.");
-  const jitter = duration(read("jitter"), "Jitter");
+  const argv = splitWords(read("command"), "Command");
+  if (!argv.length) throw new Unreadable("type the program that is to run.", "Command");
   const setup = hookOf(read("setup"), "Set-up");
   const cleanup = hookOf(read("cleanup"), "Clean-up");
   const hooks = { ...(setup && { setup }), ...(cleanup && { cleanup }) };
@@ -78,9 +77,7 @@ export function scheduleOf(read: (name: string) => string): { name: string; spec
     ...timingOf(read),
     task: { command: { argv }, ...(setup || cleanup ? { hooks } : {}) },
     queue: read("queue"),
-    overlap: read("overlap"),
-    ...(jitter ? { jitter } : {}),
-    ...(read("pauseOnFailure") ? { pauseOnFailure: true } : {}),
+    ...rulesOf(read),
   };
   return { name: read("name"), spec };
 }

@@ -19,6 +19,8 @@ import { LogPanel } from "@ui/views/task/log";
 import { canCancel, canDelete, canRetry, isFinal, taskName } from "@ui/views/task/names";
 import { ProgressLine, RunningActions } from "@ui/views/task/running";
 import { ResultPanel } from "@ui/views/task/result";
+import { RedriveDialog } from "@ui/views/task/redrive";
+import { canRedrive } from "@ui/views/task/redrive-spec";
 import { Timeline } from "@ui/views/task/timeline";
 
 export function TaskPage({ id }: { id: string }) {
@@ -209,6 +211,7 @@ function SubtaskActions({ task, reread }: { task: Task; reread: () => void }) {
 function Actions({ task, reread }: { task: Task; reread: () => void }) {
   const name = taskName(task);
   const [changing, setChanging] = useState(false);
+  const [redriving, setRedriving] = useState(false);
   return (
     <>
       {canChange(task) && (
@@ -258,6 +261,14 @@ function Actions({ task, reread }: { task: Task; reread: () => void }) {
         >
           Retry
         </Button>
+      )}
+      {canRetry(task) && canRedrive(task) && (
+        <Button icon="edit" title="Retry with another queue, arguments or options" onClick={() => setRedriving(true)}>
+          Retry with changes
+        </Button>
+      )}
+      {redriving && (
+        <RedriveDialog task={task} onClose={() => setRedriving(false)} onDone={reread} />
       )}
       {canDelete(task) && (
         <Button
