@@ -40,7 +40,7 @@ test("ranges without ticks are said", () => {
   const range = { startTime: "2026-12-24T00:00:00Z", endTime: "2026-12-27T12:30:00Z" };
   const again = { cron: "0 9 * * 1-5", duration: "28800s" };
   expect(blackouts({ blackouts: [range, again] })).toMatch(
-    /^2026-12-2[345] \d\d:00:00 to 2026-12-2[678] \d\d:\d0:00; 8 h from 0 9 \* \* 1-5$/,
+    /^2026-12-2[345] \d\d:00 to 2026-12-2[678] \d\d:\d0; 8 h from 0 9 \* \* 1-5$/,
   );
   expect(blackouts({})).toBe("");
 });

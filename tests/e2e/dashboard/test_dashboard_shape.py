@@ -52,7 +52,24 @@ def test_every_view_is_accessible(open_page, failed, scheme):
     look.go("tasks")
     look.button("Submit task").click()
     look.dialog().get_by_text("More options").click()
+    look.dialog().get_by_text("Keys and limits").click()
+    # What is wrong with a field, too.
+    look.dialog().get_by_label("Command line").fill("true")
+    look.dialog().get_by_label("Shared limits").fill("Not A Name")
+    look.dialog().get_by_role("button", name="Submit", exact=True).click()
+    expect(look.dialog().get_by_role("alert")).to_be_visible()
     assert look.page.evaluate(RUN_AXE) == []
+    look.page.keyboard.press("Escape")
+    for view, button, seen in (
+        (f"tasks/{failed}", "Retry with changes", "Function"),
+        ("schedules", "Run past ticks of shaped", "of the past would run"),
+        ("schedules", "Change when shaped fires", "Blackouts and clock changes"),
+    ):
+        look.go(view)
+        look.button(button).click()
+        expect(look.dialog().get_by_text(seen).first).to_be_visible()
+        assert look.page.evaluate(RUN_AXE) == [], button
+        look.page.keyboard.press("Escape")
 
 
 def test_on_a_phone_nothing_is_cut_off_and_the_menu_opens(open_page, failed):

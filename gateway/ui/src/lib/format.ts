@@ -114,6 +114,9 @@ export function clock(text: string | undefined | null): string {
   return `${day} ${time}.${pad(date.getMilliseconds(), 3)}`;
 }
 
+/** "2026-03-01 14:05", local time; with seconds where there are some. */
+export const minute = (text: string | undefined | null): string => clock(text).slice(0, 19).replace(/:00$/, "");
+
 /** "TASK_STATE_RUNNING" -> "running" */
 export function plain(value: string | undefined, prefix: string): string {
   if (!value) return "";

@@ -1,6 +1,6 @@
 // Dates and times as people type them, in this browser's time zone. Pure.
 
-import { clock, instant } from "@ui/lib/format";
+import { clock, instant, minute } from "@ui/lib/format";
 import { Unreadable } from "@ui/lib/words";
 
 const TYPED = /^(\d{4})-(\d{2})-(\d{2})(?:[T ]+(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?$/;
@@ -25,8 +25,7 @@ export function readInstant(text: string, what: string): string {
 /** An instant as `readInstant` reads it, to the second; what is zero at its end is left out. */
 export function instantText(time: string | undefined): string {
   if (Number.isNaN(instant(time))) return "";
-  const text = clock(time).slice(0, 19);
-  return text.endsWith(" 00:00:00") ? text.slice(0, 10) : text.replace(/:00$/, "");
+  return minute(time).replace(/ 00:00$/, "");
 }
 
 /** As the value of a field for date and time: to the minute, rounded down. */

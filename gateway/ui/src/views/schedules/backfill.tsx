@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { getSchedule, previewBackfill, runBackfill } from "@ui/api/actions";
 import type { Backfill, Schedule } from "@ui/api/types";
-import { clock, durationMs, instant, plural } from "@ui/lib/format";
+import { durationMs, instant, minute, plural } from "@ui/lib/format";
 import { fieldTime } from "@ui/lib/instants";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
@@ -142,7 +142,7 @@ export function BackfillDialog({ schedule, onClose, onDone }: Props) {
 function Ticks({ ticks }: { ticks: string[] }) {
   const all = ticks.length <= FIRST + LAST + 1;
   const left = ticks.length - FIRST - LAST;
-  const item = (tick: string) => <li key={tick}>{clock(tick).slice(0, 19)}</li>;
+  const item = (tick: string) => <li key={tick}>{minute(tick)}</li>;
   return (
     <ul aria-label="Ticks">
       {(all ? ticks : ticks.slice(0, FIRST)).map(item)}

@@ -4,7 +4,7 @@ import { Fragment, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { getSchedule } from "@ui/api/actions";
 import type { Schedule } from "@ui/api/types";
-import { clock, count, durationMs, num, plain, shortId, span } from "@ui/lib/format";
+import { count, durationMs, minute, num, plain, shortId, span } from "@ui/lib/format";
 import { hookText } from "@ui/lib/hooks";
 import { Ago, Badge, Failure, Loading } from "@ui/parts/basics";
 import { blackouts, catchUp, clockChanges, hrefOf, workOf } from "@ui/views/schedules/when";
@@ -32,7 +32,7 @@ export function Details({ name, version }: { name: string; version: unknown }) {
       <List title="Next ticks" none="No tick is left, or it is paused.">
         {schedule.nextTicks?.map((tick) => (
           <li key={tick}>
-            {clock(tick).slice(0, 19)} <Ago time={tick} />
+            {minute(tick)} <span class="muted"><Ago time={tick} /></span>
           </li>
         ))}
       </List>
@@ -42,8 +42,8 @@ export function Details({ name, version }: { name: string; version: unknown }) {
             <Badge tone={plain(run.state, "TASK_STATE_") || "none"}>
               {plain(run.state, "TASK_STATE_") || "gone"}
             </Badge>{" "}
-            <a href={hrefOf(run)}>{shortId(run.task || run.job || "")}</a> for{" "}
-            {clock(run.tickTime).slice(0, 19)}
+            <a href={hrefOf(run)}>{shortId(run.task || run.job || "")}</a>{" "}
+            {minute(run.tickTime)}
             {run.cause !== "SCHEDULE_CAUSE_TICK" && ` (${plain(run.cause, "SCHEDULE_CAUSE_")})`}
           </li>
         ))}
@@ -52,7 +52,7 @@ export function Details({ name, version }: { name: string; version: unknown }) {
         {schedule.lastMisses?.map((miss) => (
           <li key={`${miss.firstTime}${miss.reason}`}>
             {num(miss.ticks) < 0 ? "over 200" : count(miss.ticks)} from{" "}
-            {clock(miss.firstTime).slice(0, 19)}: {plain(miss.reason, "MISS_REASON_")}
+            {minute(miss.firstTime)}: {plain(miss.reason, "MISS_REASON_")}
             {miss.detail && ` (${miss.detail})`}
           </li>
         ))}
@@ -66,7 +66,7 @@ function Facts({ schedule }: { schedule: Schedule }) {
   const { setup, cleanup } = spec.task?.hooks ?? {};
   const paused = [
     schedule.pausedBy && `by ${schedule.pausedBy}`,
-    pauseUntil && `until ${clock(pauseUntil).slice(0, 19)}`,
+    pauseUntil && `until ${minute(pauseUntil)}`,
     schedule.pauseReason,
   ].filter(Boolean);
   const facts: [string, string | undefined][] = [
@@ -78,12 +78,12 @@ function Facts({ schedule }: { schedule: Schedule }) {
     ["Catch-up", catchUp(spec)],
     ["Jitter", spec.jitter && `up to ${span(durationMs(spec.jitter))}`],
     ["No ticks", blackouts(spec)],
-    ["Not before", spec.startTime && clock(spec.startTime).slice(0, 19)],
-    ["Not after", spec.endTime && clock(spec.endTime).slice(0, 19)],
+    ["Not before", spec.startTime && minute(spec.startTime)],
+    ["Not after", spec.endTime && minute(spec.endTime)],
     ["Clock changes", clockChanges(spec)],
     ["On failure", spec.pauseOnFailure ? "is paused" : ""],
     ["Remaining runs", schedule.remainingRuns?.toString()],
-    ["Backfill", left && `from ${clock(left.startTime).slice(0, 19)} to ${clock(left.endTime).slice(0, 19)} is left`],
+    ["Backfill", left && `from ${minute(left.startTime)} to ${minute(left.endTime)} is left`],
     ["Waiting ticks", schedule.waitingTicks?.length.toString()],
     ["Cannot run now", schedule.blockedReason],
     ["Created by", schedule.createdBy],

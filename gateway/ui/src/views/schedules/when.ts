@@ -1,7 +1,7 @@
 // When a schedule fires and what it is to do, in words; and a form as a schedule. Pure.
 
 import type { Schedule, ScheduleSpec } from "@ui/api/types";
-import { clock, durationMs, num, plain, plural, span } from "@ui/lib/format";
+import { clock, durationMs, minute, num, plain, plural, span } from "@ui/lib/format";
 import { hookOf } from "@ui/lib/hooks";
 import { href } from "@ui/lib/router";
 import { joinWords, splitWords, Unreadable } from "@ui/lib/words";
@@ -47,13 +47,13 @@ export function catchUp(spec: ScheduleSpec | undefined): string {
   return `up to ${spec?.catchUpCount || 100} ticks of the last ${span(window)}`;
 }
 
-/** Ranges without ticks: "2026-12-24 00:00:00 to 2026-12-27 00:00:00; 8 h from 0 9 * * 1-5" */
+/** Ranges without ticks: "2026-12-24 00:00 to 2026-12-27 00:00; 8 h from 0 9 * * 1-5" */
 export const blackouts = (spec: ScheduleSpec): string =>
   (spec.blackouts ?? [])
     .map((one) =>
       one.cron
         ? `${span(durationMs(one.duration))} from ${one.cron}`
-        : `${clock(one.startTime).slice(0, 19)} to ${clock(one.endTime).slice(0, 19)}`,
+        : `${minute(one.startTime)} to ${minute(one.endTime)}`,
     )
     .join("; ");
 
