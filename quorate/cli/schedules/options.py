@@ -63,6 +63,7 @@ class Fold(enum.StrEnum):
     BOTH = "both"
 
 
+Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
 Argv = Annotated[
     list[str] | None,
     typer.Argument(metavar="-- COMMAND", help="Program of a run, and its arguments."),
@@ -97,7 +98,6 @@ Graph = Annotated[
         rich_help_panel="Jobs",
     ),
 ]
-Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name.")]
 Cron = Annotated[
     str,
     typer.Option(
