@@ -275,9 +275,9 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
     assert found["spec"]["interval"]["every"] == "300s"
     assert found["spec"]["overlap"] == "OVERLAP_POLICY_SKIP"
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=11)).isoformat()
-    shown = cli(cluster, "schedule", "run", "cli", "--from", since, "--dry-run").splitlines()
+    said = cli(cluster, "schedule", "run", "cli", "--from", since, "--dry-run")
     # Beside them a hint on standard error.
-    ticks = [line for line in shown if line.startswith("20")]
+    ticks = [line for line in said.splitlines() if line.startswith("20")]
     assert (len(ticks), ticks) == (3, sorted(ticks))
     said = cli(cluster, "schedule", "run", "cli", "--from", since, "--overlap", "allow")
     assert "3 ticks will run" in said
