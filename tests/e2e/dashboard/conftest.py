@@ -80,6 +80,8 @@ def open_page(browser: Browser, cluster: LocalCluster) -> Iterator[Callable[...,
             context.add_init_script(f"sessionStorage.setItem('quorate.token', '{shown}')")
         page: Page = context.new_page()
         page.set_default_timeout(10_000)
+        # A machine under load takes its time to load a page.
+        page.set_default_navigation_timeout(30_000)
         look = Look(page, cluster, address or cluster.dashboard)
         looks.append(look)
         page.goto(f"{look.address}#/{view}")
