@@ -50,7 +50,8 @@ export function BackfillDialog({ schedule, onClose, onDone }: Props) {
   useEffect(() => {
     const abort = new AbortController();
     getSchedule(name, { signal: abort.signal }).then(
-      ({ schedule: found }) => setRange({ from: fieldTime(usualStart(found, Date.now())), to: "" }),
+      // What was typed meanwhile stays.
+      ({ schedule: found }) => setRange((typed) => typed ?? { from: fieldTime(usualStart(found, Date.now())), to: "" }),
       (error: Error) => abort.signal.aborted || setProblem(error),
     );
     return () => abort.abort();
