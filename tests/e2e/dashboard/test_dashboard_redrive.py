@@ -133,7 +133,7 @@ def test_a_task_that_is_not_moved_does_not_start_and_is_tried_again(
     """The other queue is full: its error is beside the queue."""
     ask_json(cluster, "v1/queues", {"queue": {"name": "kept-back"}})
     ask_json(cluster, "v1/queues", {"queue": {"name": "kept-back-full", "maxLength": "1"}})
-    ask_json(cluster, "v1/queues/held-full:pause", {})
+    ask_json(cluster, "v1/queues/kept-back-full:pause", {})
     waits = submit(cluster, "true", queue="kept-back-full")
     task = dead(cluster, submit(cluster, "sh", "-c", "exit 5", queue="kept-back", name="held"))
     look = open_page(f"tasks/{task}")
