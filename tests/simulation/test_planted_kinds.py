@@ -121,12 +121,14 @@ class RetriesDoNotTakeTheirKey(Changing):
 class RetriesBeginAnewUnderANewLeader(Changing):
     """How far a call that retries many has come is not on record."""
 
+    # Most tasks fail: one call has many to retry, and takes several parts.
+    outcomes: ClassVar[dict[str, float]] = {"": 20, "ValueError": 30, "Fatal": 45, "RETURN": 5}
     weights: ClassVar[dict[str, float]] = {
         **Changing.weights,
         "submit": 8,
         "retry_some": 30,
-        "kill_leader": 8,
-        "depose_leader": 8,
+        "kill_leader": 20,
+        "depose_leader": 20,
     }
 
     class fold_type(CheckedFold):
