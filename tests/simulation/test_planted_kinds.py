@@ -144,7 +144,17 @@ class ResumedProgramsStayStopped(Changing):
     """What an agent has suspended is not compared with the log in a new session."""
 
     planted = (suspension, "settle", lambda state, instance, rows, suspended, out: None)
-    weights: ClassVar[dict[str, float]] = {**Changing.weights, "break_session": 8}
+    # Little else happens: a program has to be resumed while its agent is out of reach.
+    weights: ClassVar[dict[str, float]] = {
+        **Changing.weights,
+        **dict.fromkeys(("cancel_some", "delete_some", "update_some", "move_some"), 0),
+        **dict.fromkeys(("pause_queue", "resume_queue"), 0),
+        "retry_some": 1,
+        "pause_task": 14,
+        "resume_task": 14,
+        "break_session": 20,
+        "nothing": 30,
+    }
 
 
 class MovedTasksStayWhereTheyWere(Changing):
