@@ -1,7 +1,6 @@
 import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
-from google.rpc import status_pb2 as _status_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import message_pb2 as _message_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
@@ -361,8 +360,27 @@ class PublishResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
     def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ...) -> None: ...
 
+class Failure(_message.Message):
+    __slots__ = ("code", "reason", "message", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    message: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class PublicationResult(_message.Message):
-    __slots__ = ("number", "kind", "status")
+    __slots__ = ("number", "kind", "failure")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[PublicationResult.Kind]
@@ -373,11 +391,11 @@ class PublicationResult(_message.Message):
     KIND_REJECTED: PublicationResult.Kind
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     number: int
     kind: PublicationResult.Kind
-    status: _status_pb2.Status
-    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[PublicationResult.Kind, str]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    failure: Failure
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[PublicationResult.Kind, str]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class PublishStreamRequest(_message.Message):
     __slots__ = ("virtual_host", "producer", "publications")
@@ -553,14 +571,14 @@ class SessionOpened(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class Subscribed(_message.Message):
-    __slots__ = ("consumer", "status", "ready")
+    __slots__ = ("consumer", "failure", "ready")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     consumer: int
-    status: _status_pb2.Status
+    failure: Failure
     ready: int
-    def __init__(self, consumer: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., ready: _Optional[int] = ...) -> None: ...
+    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ready: _Optional[int] = ...) -> None: ...
 
 class Deliveries(_message.Message):
     __slots__ = ("consumer", "deliveries", "skipped")
@@ -573,32 +591,32 @@ class Deliveries(_message.Message):
     def __init__(self, consumer: _Optional[int] = ..., deliveries: _Optional[_Iterable[_Union[_message_pb2.Delivery, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Fetched(_message.Message):
-    __slots__ = ("number", "delivery", "ready", "status")
+    __slots__ = ("number", "delivery", "ready", "failure")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     number: int
     delivery: _message_pb2.Delivery
     ready: int
-    status: _status_pb2.Status
-    def __init__(self, number: _Optional[int] = ..., delivery: _Optional[_Union[_message_pb2.Delivery, _Mapping]] = ..., ready: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    failure: Failure
+    def __init__(self, number: _Optional[int] = ..., delivery: _Optional[_Union[_message_pb2.Delivery, _Mapping]] = ..., ready: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class ConsumerEnded(_message.Message):
-    __slots__ = ("consumer", "status")
+    __slots__ = ("consumer", "failure")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     consumer: int
-    status: _status_pb2.Status
-    def __init__(self, consumer: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    failure: Failure
+    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class SettleRefused(_message.Message):
-    __slots__ = ("number", "status")
+    __slots__ = ("number", "failure")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     number: int
-    status: _status_pb2.Status
-    def __init__(self, number: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    failure: Failure
+    def __init__(self, number: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class TransactRequest(_message.Message):
     __slots__ = ("virtual_host", "publications", "session", "settles", "request_id")

@@ -122,7 +122,7 @@ class Consumer:
                             self.settled[delivery] = self._unsettled.pop(delivery)
                 self._changed.set()
             elif kind == "subscribed":
-                assert not answer.subscribed.HasField("status"), answer
+                assert not answer.subscribed.HasField("failure"), answer
             else:
                 assert kind == "opened", answer
 

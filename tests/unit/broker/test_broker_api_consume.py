@@ -136,7 +136,7 @@ async def test_a_fetch_gets_one_message_or_none():
         consumer.send(fetch=pb.Fetch(number=4, queue="q"))
         assert not (await consumer.answer()).fetched.HasField("delivery")
         consumer.send(fetch=pb.Fetch(number=5, queue="none"))
-        assert (await consumer.answer()).fetched.status.code == C.NOT_FOUND.value[0]
+        assert (await consumer.answer()).fetched.failure.code == C.NOT_FOUND.value[0]
         await consumer.close()
 
 
@@ -145,8 +145,8 @@ async def test_what_is_refused_is_told_and_the_session_goes_on():
         await broker.queue("q")
         consumer = Consumer(broker)
         await consumer.open()
-        assert (await consumer.subscribe("none")).status.code == C.NOT_FOUND.value[0]
-        assert not (await consumer.subscribe("q", 2)).HasField("status")
+        assert (await consumer.subscribe("none")).failure.code == C.NOT_FOUND.value[0]
+        assert not (await consumer.subscribe("q", 2)).HasField("failure")
         consumer.send(settle=pb.Settle(number=1, consumer=2, ids=[99], outcome=pb.OUTCOME_ACK))
         refused = (await consumer.answer()).refused
         assert refused.number == 1

@@ -75,7 +75,7 @@ async def test_messages_that_reach_no_queue_are_returned_if_that_was_asked():
         )
         found = [(one.number, one.kind) for one in answer.results]
         assert found == [(1, Kind.KIND_RETURNED), (3, Kind.KIND_REJECTED)]
-        assert "missing" in answer.results[1].status.message
+        assert "missing" in answer.results[1].failure.message
         assert (await broker.get("q")).ready == 1
 
 

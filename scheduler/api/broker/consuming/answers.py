@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from quorate.internal.v1 import broker_wire_pb2 as wire
-from quorate.runtime.errors import precondition, to_status
+from quorate.runtime.errors import precondition
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
+from scheduler.api.broker.failures import failure
 from scheduler.api.views import instant
 from scheduler.core.broker import effects as fx
 
@@ -73,7 +74,7 @@ def fetched(effect: fx.SendFetched) -> pb.ConsumeResponse:
     """The answer to a Fetch."""
     answer = pb.Fetched(number=effect.number, ready=effect.ready)
     if effect.error is not None:
-        answer.status.CopyFrom(to_status(effect.error))
+        answer.failure.CopyFrom(failure(effect.error))
     if effect.delivery is not None:
         one = effect.delivery
         answer.delivery.CopyFrom(
@@ -90,11 +91,11 @@ def fetched(effect: fx.SendFetched) -> pb.ConsumeResponse:
 
 def ended(effect: fx.EndConsumer) -> pb.ConsumeResponse:
     """The leader ended a consumer."""
-    status = to_status(precondition(effect.reason, effect.text))
-    return pb.ConsumeResponse(ended=pb.ConsumerEnded(consumer=effect.consumer, status=status))
+    why = failure(precondition(effect.reason, effect.text))
+    return pb.ConsumeResponse(ended=pb.ConsumerEnded(consumer=effect.consumer, failure=why))
 
 
 def refused(effect: fx.SettleRefused) -> pb.ConsumeResponse:
     """A settlement that was not done."""
-    status = to_status(precondition(effect.reason, effect.text))
-    return pb.ConsumeResponse(refused=pb.SettleRefused(number=effect.number, status=status))
+    why = failure(precondition(effect.reason, effect.text))
+    return pb.ConsumeResponse(refused=pb.SettleRefused(number=effect.number, failure=why))

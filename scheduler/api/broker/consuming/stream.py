@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import grpc
 
-from quorate.runtime.errors import QuorateError, invalid, leader_lost, to_status
+from quorate.runtime.errors import QuorateError, invalid, leader_lost
 from quorate.runtime.parsing import parse_request
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker.consuming import answers, requests
+from scheduler.api.broker.failures import failure
 from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Encodable
 from scheduler.core.broker import effects as fx
@@ -239,7 +240,7 @@ class ConsumeStream:
             assert isinstance(found, SubscribedAnswer)
             answer.ready = found.ready
         elif isinstance(error, QuorateError) and error.code is not grpc.StatusCode.UNAVAILABLE:
-            answer.status.CopyFrom(to_status(error))
+            answer.failure.CopyFrom(failure(error))
         else:
             self.fail(error if isinstance(error, QuorateError) else leader_lost())
             return

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from quorate.runtime.errors import QuorateError, to_status
+from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
+from scheduler.api.broker.failures import failure
 from scheduler.api.origin import caller_name
 from scheduler.core.broker.answers import ResultKind
 
@@ -27,4 +28,4 @@ def producer_key(virtual_host: str, producer: str, request: str = "") -> str:
 
 def result(number: int, kind: ResultKind, error: QuorateError) -> pb.PublicationResult:
     """What became of a publication that was not simply queued."""
-    return pb.PublicationResult(number=number, kind=_KINDS[kind], status=to_status(error))
+    return pb.PublicationResult(number=number, kind=_KINDS[kind], failure=failure(error))
