@@ -7,7 +7,7 @@ from quorate.v1 import broker_pb2 as pb
 
 
 def failure(error: QuorateError) -> pb.Failure:
-    """As it is told inside an answer; the field is in the metadata."""
+    """As an answer has it; the field is in the metadata."""
     metadata = dict(error.metadata)
     if error.field:
         metadata["field"] = error.field
