@@ -27,6 +27,14 @@ _CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 # What some versions of typer say of a word that is no number.
 _NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (number|integer), unable to parse.*")
 
+# Commands that other tools have, and what is like them here.
+_INSTEAD: Final = {
+    **dict.fromkeys(("show", "describe", "get", "inspect", "info"), "task ID"),
+    **dict.fromkeys(("list", "ls", "ps"), "tasks"),
+    **dict.fromkeys(("run", "exec"), "submit --wait -- COMMAND"),
+    **dict.fromkeys(("stop", "kill"), "cancel ID"),
+}
+
 # The modules of the commands, in the order of `quorate --help`. A command line loads the one that
 # it names: a short command would spend most of its time on loading the others.
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
@@ -158,7 +166,11 @@ def _mistake(error: Any) -> str:
     words = _NOT_A_NUMBER.sub("must be a number", words)
     if re.fullmatch(r"-[\d.]+", getattr(error, "option_name", "") or ""):
         return f"{words}; as an argument of a function write '[-1]' (a JSON list)"
-    command = getattr(getattr(error, "ctx", None), "command", None)
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command", None)
+    unknown = re.match(r"No such command '(.+?)'", words)
+    if unknown and unknown[1] in _INSTEAD and context.parent is None:
+        return f"{unknown[0]}; use 'quorate {_INSTEAD[unknown[1]]}'"
     if words.startswith("Got unexpected extra") and getattr(command, "name", "") == "call":
         return f"{words}; give several arguments as one JSON list, such as '[2, 10]'"
     return words

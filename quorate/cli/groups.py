@@ -8,6 +8,7 @@
 |---|---|---|
 | `placing: Placing` | the options of the group | the group |
 | `placing: Annotated[Placing, HIDDEN]` | the same, and no help names them | the group |
+| `placing: Annotated[Placing, CHANGING]` | the same, and no help names defaults | the group |
 | `changes: Annotated[Changes, Of(Placing)]` | the same, without defaults | what was given |
 
 A hidden option is one that makes no sense for the command: `refuse` says why, which "no such
@@ -30,6 +31,7 @@ R = TypeVar("R")
 G = TypeVar("G")
 
 HIDDEN: Final = "hidden"
+CHANGING: Final = "changing"
 # What a help says of an option that is left out; of a change that is not what happens.
 _DEFAULT: Final = re.compile(r" ?\\\[default: [^]]*\]")
 
@@ -122,6 +124,8 @@ def _expanded(
     options = _options(kind)
     if HIDDEN in marks:
         options = [_with(one, hidden=True) for one in options]
+    if CHANGING in marks:
+        options = [_without_default(one) for one in options]
     return options, lambda values: kind(**values)
 
 
@@ -155,9 +159,13 @@ def _options(group: Any) -> list[inspect.Parameter]:
 def _changing(parameter: inspect.Parameter) -> inspect.Parameter:
     """An option that changes nothing when it is left out."""
     kind, info = get_args(parameter.annotation)
-    help = _DEFAULT.sub("", info.help or "")
     parameter = parameter.replace(default=None, annotation=_annotated(kind | None, info))
-    return _with(parameter, help=help, show_default=False)
+    return _without_default(parameter)
+
+
+def _without_default(parameter: inspect.Parameter) -> inspect.Parameter:
+    _, info = get_args(parameter.annotation)
+    return _with(parameter, help=_DEFAULT.sub("", info.help or ""), show_default=False)
 
 
 def _with(parameter: inspect.Parameter, **changes: Any) -> inspect.Parameter:

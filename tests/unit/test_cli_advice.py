@@ -55,6 +55,14 @@ def test_help_names_defaults_in_words(quorate, command, default):
     assert default in " ".join(out.replace("│", " ").split())
 
 
+def test_the_help_of_a_change_names_no_defaults(quorate):
+    words = " ".join(quorate("update", "--help")[1].replace("│", " ").split())
+    assert "Maximum run time of --set-up, in seconds." in words
+    assert "[default: all three]" in words
+    for default in ("60", "none", "that of the queue"):
+        assert f"[default: {default}]" not in words
+
+
 def test_no_help_has_brackets_that_would_vanish():
     commands = [typer.main.get_command(application())]
     helps = []

@@ -71,6 +71,17 @@ def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(quorate, cluster, ar
     assert not cluster.tasks
 
 
+@pytest.mark.parametrize(
+    ("word", "instead"), [("show", "quorate task ID"), ("ls", "quorate tasks")]
+)
+def test_a_command_of_other_tools_gets_a_hint(quorate, word, instead):
+    code, _, err = quorate(word, "x")
+    assert code == 2
+    assert f"No such command '{word}'; use '{instead}'" in err
+    # Only where it would be the command itself.
+    assert "; use" not in quorate("queue", word)[2]
+
+
 def test_a_rejection_by_the_cluster_is_exit_code_5(quorate, cluster):
     cluster.refuse("CreateTask", grpc.StatusCode.RESOURCE_EXHAUSTED)
     code, _, err = quorate("submit", "--", "true")

@@ -56,10 +56,22 @@ def test_the_first_line_is_the_answer(quorate):
     assert lines[0] == "Queue q: 1 tasks run"
     assert lines[1] == "Also: 2 older tasks go first"
     assert lines[2] == f"Held by: {'a' * 32}"
-    assert lines[3] == "Place: 3 of its kind, behind 1,000 tasks with a higher priority"
+    place, others = lines[3].split(". ")
+    assert place == "Place: 3 among tasks with the same needs and limits"
+    assert others == "Also waiting: 1,000 tasks with a higher priority"
     assert ["n1", "SLOTS"] in [line.split()[:2] for line in lines]
     assert ["1", "n1"] in [line.split()[:2] for line in lines]
     assert "2 more nodes" in err
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"), [("all are busy: node n1 is full", False), ("", True)]
+)
+def test_the_only_node_does_not_repeat_the_reason(quorate, cluster, sentence, shown):
+    cluster.explanation.nodes_total = 1
+    cluster.explanation.sentence = sentence
+    _, out, _ = quorate("explain", TASK)
+    assert (["n1", "SLOTS"] in [line.split()[:2] for line in out.splitlines()]) is shown
 
 
 def test_json_is_the_whole_answer(quorate):

@@ -77,7 +77,7 @@ def test_the_command_line_updates_ids_one_by_one_many_by_one_call_and_filters(qu
     assert quorate("update", ids[0], "--priority", "5")[:2] == (0, f"{ids[0]} updated\n")
     assert quorate("update", *ids, "--delay", "0")[:2] == (0, "12 updated\n")
     code, out, err = quorate("update", "--queue", "q", "--label", "a=b", "--retries", "2")
-    assert (code, out) == (1, "12 pending or scheduled\n")
+    assert (code, out) == (1, "12 waiting\n")
     assert "--yes" in err
     assert quorate("update", "--all", "--timeout", "9", "--yes")[:2] == (0, "12 updated\n")
     assert list(cluster.task_updates[2].update_mask.paths) == [

@@ -42,9 +42,7 @@ from quorate.etcd.snapshot.snapshot import Backup, Progress, back_up
 from quorate.runtime.errors import QuorateError, invalid, precondition, unavailable
 from quorate.runtime.sizes import size_text
 
-group = typer.Typer(
-    help="Maintain etcd: its members and its space. See docs/runbooks.", no_args_is_help=True
-)
+group = typer.Typer(help="Maintain etcd: its members and its space.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File of the backup.")]
 Yes = Annotated[

@@ -99,7 +99,7 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table.add_row(
         "Tasks",
         f"{cluster.live_tasks:,} unfinished, "
-        f"{cluster.retained_tasks:,} finished and kept for a while; without subtasks of jobs",
+        f"{cluster.retained_tasks:,} finished (still stored); subtasks not counted",
     )
     etcd = cluster.etcd
     quota = f" of {size_text(etcd.db_quota)}" if etcd.db_quota else ""

@@ -40,8 +40,8 @@ def explain(
     if found.HasField("place"):
         lines.append(_place(found.place))
     sys.stdout.write("\n".join(lines) + "\n")
-    if found.nodes and found.reasons[0].reason != explain_pb2.EXPLAIN_REASON_QUEUE_PAUSED:
-        table = render.table("NODE", "FILTER", "WHY", elastic=("WHY",))
+    if _tells_more(found):
+        table = render.table("NODE", "RULE", "WHY", elastic=("WHY",))
         for node in found.nodes:
             word = explain_pb2.NodeFilter.Name(node.filter).removeprefix("NODE_FILTER_")
             table.add_row(node.node, word, Text(node.sentence))
@@ -52,18 +52,27 @@ def explain(
         render.show(_attempts(found.task))
 
 
+def _tells_more(found: explain_pb2.Explanation) -> bool:
+    """Whether the nodes say what the reasons do not: a reason has the words of a single node."""
+    if not found.nodes or found.reasons[0].reason == explain_pb2.EXPLAIN_REASON_QUEUE_PAUSED:
+        return False
+    said = [found.sentence, *(reason.sentence for reason in found.reasons)]
+    return found.nodes_total > 1 or not any(found.nodes[0].sentence in one for one in said)
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def _place(place: explain_pb2.ExplanationPlace) -> str:
     about = "" if place.exact else "about "
-    words = f"Place: {about}{place.ahead + 1:,} of its kind"
+    words = f"Place: {about}{place.ahead + 1:,} among tasks with the same needs and limits"
+    others = []
     if place.higher_priority:
-        words += f", behind {plural(place.higher_priority, 'task')} with a higher priority"
+        others.append(f"{plural(place.higher_priority, 'task')} with a higher priority")
     if place.other_lanes:
-        words += f", beside {plural(place.other_lanes, 'task')} with other needs or limits"
-    return words
+        others.append(f"{plural(place.other_lanes, 'task')} with other needs or limits")
+    return f"{words}. Also waiting: {', '.join(others)}" if others else words
 
 
 def _attempts(task: task_pb2.Task) -> object:

@@ -16,7 +16,7 @@ from quorate.cli.control.changes import (
 )
 from quorate.cli.control.many import Ids, Queue, Search, again, chosen, show
 from quorate.cli.exits import NOT_FOUND, OK, REFUSED
-from quorate.cli.groups import with_groups
+from quorate.cli.groups import CHANGING, with_groups
 from quorate.cli.tasks.cancel import each
 from quorate.cli.tasks.ids import task_id
 from quorate.cli.tasks.options import Hooks, Placing
@@ -43,7 +43,7 @@ def update(
             "--state",
             "-s",
             help="Tasks in this state: pending, scheduled or paused; may be repeated. "
-            "\\[default: all]",
+            "\\[default: all three]",
         ),
     ] = None,
     search: Search = "",
@@ -101,7 +101,7 @@ def update(
         typer.Option(
             "--to-queue",
             metavar="QUEUE",
-            help="Queue to which the tasks go; they wait there by their age.",
+            help="Queue to which the tasks go. Older tasks go first there.",
             rich_help_panel=_PANEL,
         ),
     ] = "",
@@ -134,12 +134,12 @@ def update(
         str | None,
         typer.Option(
             metavar="KEY",
-            help="New ordering key, in whose order the tasks wait by their age; '' removes it.",
+            help="New ordering key; '' removes it. Within a key, older tasks go first.",
             rich_help_panel=_LIMITS_PANEL,
         ),
     ] = None,
     *,
-    placing: Placing,
+    placing: Annotated[Placing, CHANGING],
     any_node: Annotated[
         bool,
         typer.Option(
@@ -148,7 +148,7 @@ def update(
             rich_help_panel="Placement",
         ),
     ] = False,
-    hooks: Hooks,
+    hooks: Annotated[Hooks, CHANGING],
     yes: Annotated[
         bool,
         typer.Option(
@@ -158,9 +158,9 @@ def update(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Change tasks that wait: PENDING or SCHEDULED ones. Others are left alone.
+    """Change tasks that wait: PENDING, SCHEDULED or PAUSED. What is not given stays as it is.
 
-    Either ids, or a filter of --queue, --state and --search, which must all apply, or --all:
+    Give ids, or filters (--queue, --state, --search; all must match), or --all:
 
     [dim]quorate update --queue mail --search report --priority 5 --yes[/dim]
 
@@ -196,7 +196,7 @@ def update(
             "refused": counts.refused,
         },
         {
-            "updated": "updated" if yes or ids else "pending or scheduled",
+            "updated": "updated" if yes or ids else "waiting",
             "not_waiting": "not waiting",
             "skipped": "skipped",
             "not_found": "not found",

@@ -37,8 +37,8 @@ Open = Annotated[
     bool,
     typer.Option(
         "--open",
-        help="Accept further items, also without --each-line: 'quorate job append' adds them, "
-        "until 'quorate job close'.",
+        help="Make a job that accepts further items: 'quorate job append' adds them, until "
+        "'quorate job close'. It may begin without items, that is, without --each-line.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -70,7 +70,8 @@ MaxFailures = Annotated[
         "--max-failures",
         metavar="N",
         min=0,
-        help="Number of a job's subtasks that may fail; one more ends the job. \\[default: any]",
+        help="Number of a job's subtasks that may fail; one more ends the job. 0: none may fail. "
+        "\\[default: any number]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -82,7 +83,8 @@ MaxFailureShare = Annotated[
         metavar="SHARE",
         min=0,
         max=1,
-        help="Share of a job's subtasks that may fail, such as 0.05; more end the job. 0: any.",
+        help="Share of a job's subtasks that may fail, such as 0.05; more end the job. 0: no limit "
+        "(if none may fail: --max-failures 0).",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -102,7 +104,8 @@ ReduceArgs = Annotated[
     typer.Option(
         "--reduce-args",
         metavar="JSON",
-        help="Arguments of --reduce behind the results, as the JSON of 'quorate call'. "
+        help="Further arguments of --reduce, after the results, as JSON: a list, such as "
+        "'\\[0.5, \"eu\"]', or one value, such as 0.5. "
         "\\[default: none]",
         show_default=False,
         rich_help_panel=_PANEL,

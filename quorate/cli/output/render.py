@@ -113,7 +113,7 @@ def show(renderable: Any) -> None:
     out.print(renderable)
     if isinstance(renderable, Listing) and (missing := renderable.left_out(out.width)):
         names = ", ".join(missing)
-        hint(f"Hidden columns: {names} (the terminal is too narrow; --json has them)")
+        hint(f"Hidden columns: {names} (too narrow; use --json)")
 
 
 def short_ids(text: str) -> str:

@@ -99,8 +99,9 @@ Secret = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=REF",
-        help="Environment variable with a secret of the node: NAME=file:PATH, a file below its "
-        "--secrets-dir, or NAME=env:VARIABLE, a variable of its agent; may be repeated. "
+        help="Environment variable with a secret of the node: NAME=file:PATH, a file below the "
+        "--secrets-dir of the node agent, or NAME=env:VARIABLE, an environment variable of the "
+        "node agent; may be repeated. "
         "\\[default: none]",
     ),
 ]

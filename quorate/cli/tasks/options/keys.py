@@ -16,7 +16,8 @@ LimitKey = Annotated[
     str,
     typer.Option(
         metavar="KEY",
-        help="Limit key: the queue's limits per key count tasks with the same key together. "
+        help="Limit key: tasks with the same key share the queue's --key-max-running and "
+        "--key-rate. "
         "\\[default: none]",
         rich_help_panel=_PANEL,
     ),
@@ -78,8 +79,8 @@ UniqueFor = Annotated[
     typer.Option(
         metavar="SECONDS",
         min=0,
-        help="Time from its creation for which a task that succeeded has the --unique-key, in "
-        "seconds. \\[default: until it is finished]",
+        help="Time after its creation for which a task keeps the --unique-key even when it has "
+        "succeeded, in seconds. \\[default: until it is finished]",
         show_default=False,
         rich_help_panel=_PANEL,
     ),

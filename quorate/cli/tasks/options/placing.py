@@ -24,7 +24,7 @@ Prefer = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RULE",
-        help="The same, as long as such a node has room; may be repeated. \\[default: none]",
+        help="Rule like --where, but preferred, not required; may be repeated. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -58,8 +58,8 @@ Distinct = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY",
-        help="Label of the task: tasks with the same value run on different nodes; may be "
-        "repeated. \\[default: none]",
+        help="Key of a label of the task, such as app: tasks with the same value of this label run "
+        "on different nodes; may be repeated. \\[default: none]",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -78,7 +78,8 @@ Strategy = Annotated[
         "--placement",
         metavar="STRATEGY",
         help="Placement strategy of the task: least-loaded, round-robin, consistent-hash, "
-        "bin-pack, spread or random-of-two. \\[default: that of the queue]",
+        "bin-pack, spread or random-of-two (the documentation explains them under Placement). "
+        "\\[default: that of the queue]",
         rich_help_panel=_PANEL,
     ),
 ]
