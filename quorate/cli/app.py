@@ -169,7 +169,7 @@ def _mistake(error: Any) -> str:
     context = getattr(error, "ctx", None)
     command = getattr(context, "command", None)
     unknown = re.match(r"No such command '(.+?)'", words)
-    if unknown and unknown[1] in _INSTEAD and context.parent is None:
+    if unknown and unknown[1] in _INSTEAD and getattr(context, "parent", None) is None:
         return f"{unknown[0]}; use 'quorate {_INSTEAD[unknown[1]]}'"
     if words.startswith("Got unexpected extra") and getattr(command, "name", "") == "call":
         return f"{words}; give several arguments as one JSON list, such as '[2, 10]'"
