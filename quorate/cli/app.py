@@ -18,6 +18,7 @@ import typer
 
 import quorate
 from quorate.cli.exits import EPILOG, INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
+from quorate.cli.help import Command, Group
 from quorate.cli.output.render import err
 
 # The base of what a wrong command line raises: click's class, or that of the copy of click which
@@ -83,23 +84,30 @@ def application(command: str = "") -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
+    app.callback(cls=Group)(_root)
     named = [module for module, commands in COMMANDS.items() if command in commands]
     for module in named or (() if command == "--version" else COMMANDS):
         importlib.import_module(f"quorate.cli.{module}").register(app)
-    _rewrap(app)
+    _shape_help(app)
     return app
 
 
-def _rewrap(app: typer.Typer) -> None:
-    """Have each paragraph of a command's help fill its lines, whatever lines the source has."""
+def _shape_help(app: typer.Typer) -> None:
+    """Have each paragraph of a command's help fill its lines, whatever lines the source has.
+
+    And have flags and arguments look as `quorate.cli.help` says.
+    """
     for command in app.registered_commands:
+        command.cls = Command
         text = inspect.getdoc(command.callback) if command.callback else ""
         paragraphs = (text or "").split("\n\n")
         command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            _rewrap(group.typer_instance)
+            info = group.typer_instance.info
+            if not isinstance(info.cls, type):
+                info.cls = Group
+            _shape_help(group.typer_instance)
 
 
 def _version(value: bool) -> None:

@@ -293,6 +293,8 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
         (("--every", "60", "--cron", "@daily", "--", "true"), "only one of --cron"),
         (("--every", "often", "--", "true"), "--every: 'often' is not"),
         (("--at", "never", "--", "true"), "--at: 'never' is not"),
+        (("--cron", "61 * * * *", "--", "true"), "quorate: --cron: "),
+        (("--cron", "@daily", "--blackout", "x y/1h", "--", "true"), "quorate: --blackout: "),
         (("--every", "60", "--call", "m:f", "--arguments", "{", "--"), "is not JSON"),
         (("--every", "60", "--blackout", "noon", "--", "true"), "is not FROM/TO"),
         (("--every", "60", "--call", "m:f", "--", "true"), "only one of -- COMMAND"),

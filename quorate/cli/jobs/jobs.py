@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import grpc
 import typer
-from typer.core import TyperGroup
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import OK, code_of, sentence_of
 from quorate.cli.graphs import calls as graphs
 from quorate.cli.graphs import show as graph_show
+from quorate.cli.help import Group
 from quorate.cli.hints import command
 from quorate.cli.jobs import inside, show
 from quorate.cli.jobs.appending import append
@@ -34,7 +34,7 @@ from quorate.runtime.errors import QuorateError, invalid
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of jobs: each {WHICH}.")]
 
 
-class _Group(TyperGroup):
+class _Group(Group):
     """`job ID` is `job show ID`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

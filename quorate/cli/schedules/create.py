@@ -12,6 +12,7 @@ from quorate.cli.groups import HIDDEN, given, refuse, with_groups
 from quorate.cli.jobs.creating import check_array
 from quorate.cli.jobs.options import ArrayJob, JsonItems
 from quorate.cli.schedules import options as o
+from quorate.cli.schedules.naming import named_options
 from quorate.cli.schedules.show import done
 from quorate.cli.schedules.work import array_job, refuse_conflicts, task_of, task_options
 from quorate.cli.tasks import options as task
@@ -24,6 +25,7 @@ IN_THE_FILE = "goes not together with --graph: what runs, and its options, are i
 
 @with_client
 @with_groups
+@named_options()
 def create(
     client: Client,
     schedule: o.Name,
@@ -57,8 +59,8 @@ def create(
 
     The lines of --each-line are read now, and stored in the schedule.
 
-    A tick whose --unique-key another task has waits for the key, up to --catch-up-window. With
-    --on-conflict replace its run takes the place of that task.
+    If another task has the --unique-key of a run, the tick waits until the key is free, up to
+    --catch-up-window. With --on-conflict replace the run takes the place of that task.
     """
     others.refuse()
     groups = (execution, keys, unique, placing, hooks)

@@ -11,6 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -29,7 +30,8 @@ _NOT_OF_SCHEDULES: Final = {
     "open": "makes no sense for a schedule: nobody would append items to its runs",
     "close_after_idle": "is for open jobs, and a schedule has none",
 }
-_DATES = "a date such as 2026-12-31T23:00 (local unless it names a zone)"
+_ONE_DATE: Final = "a date such as 2026-12-31T23:00"
+_DATES: Final = f"{_ONE_DATE}, in the zone of this machine unless it has an offset such as +01:00"
 
 
 class Overlap(enum.StrEnum):
@@ -39,6 +41,14 @@ class Overlap(enum.StrEnum):
     QUEUE_ONE = "queue-one"
     QUEUE_ALL = "queue-all"
     CANCEL_RUNNING = "cancel-running"
+    ALLOW = "allow"
+
+
+class BackfillOverlap(enum.StrEnum):
+    """What to do at a tick of a backfill while a run is not finished."""
+
+    SKIP = "skip"
+    QUEUE_ALL = "queue-all"
     ALLOW = "allow"
 
 
@@ -92,8 +102,8 @@ Graph = Annotated[
     typer.Option(
         "--graph",
         metavar="FILE",
-        help="Graph of tasks that each run is, as a TOML or JSON file; '-' is standard input. "
-        "Options of tasks are in the file.",
+        help="File with a graph of tasks, as TOML or JSON; each run is this graph. '-' is standard "
+        "input. Options of tasks are in the file.",
         show_default=False,
         rich_help_panel="Jobs",
     ),
@@ -120,7 +130,8 @@ At = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help=f"One time instead of --cron: {_DATES}.",
+        help=f"One time instead of --cron: {_ONE_DATE}. Without an offset such as +01:00 it is in "
+        "the zone of --zone, else of this machine.",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -130,7 +141,8 @@ Zone = Annotated[
     typer.Option(
         "--zone",
         metavar="ZONE",
-        help="Time zone of --cron, such as Europe/Berlin. \\[default: UTC]",
+        help="Time zone of --cron and --at, such as Europe/Berlin. \\[default: UTC for --cron, "
+        "this machine's zone for --at]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -148,7 +160,7 @@ Start = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help="Time before which there are no ticks. \\[default: none]",
+        help=f"Time before which there are no ticks: {_DATES}. \\[default: none]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -157,7 +169,7 @@ End = Annotated[
     str,
     typer.Option(
         metavar="DATE",
-        help="Time after which there are no ticks. \\[default: none]",
+        help=f"Time after which there are no ticks: {_DATES}. \\[default: none]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -175,7 +187,8 @@ MaxRuns = Annotated[
 DstGap = Annotated[
     Gap | None,
     typer.Option(
-        help="What happens at fixed times that clocks skip in spring. \\[default: run-after]",
+        help="What happens to a time of --cron, such as 02:30, that does not exist on the day when "
+        "clocks are put forward. \\[default: run-after]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -183,7 +196,8 @@ DstGap = Annotated[
 DstFold = Annotated[
     Fold | None,
     typer.Option(
-        help="What happens at fixed times that exist twice in autumn. \\[default: first]",
+        help="What happens to a time of --cron, such as 02:30, that exists twice on the day when "
+        "clocks are put back. \\[default: first]",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -225,7 +239,8 @@ Blackouts = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FROM/TO",
-        help='Time without runs: two dates, or "CRON/SPAN"; may be repeated. \\[default: none]',
+        help="Time without runs: two dates, such as 2026-12-24/2026-12-27, or a cron expression "
+        'and a length, such as "0 9 * * 1-5/8h"; may be repeated. \\[default: none]',
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -272,9 +287,11 @@ class When:
         for name in ("every", "jitter", "catch_up_window"):
             if text := getattr(self, name):
                 found[name] = span(option(name), text)
-        for name in ("at", "start", "end"):
+        for name in ("start", "end"):
             if text := getattr(self, name):
                 found[name] = date(option(name), text)
+        if self.at:
+            found["at"] = date("--at", self.at, self.zone)
         for name in ("max_runs", "catch_up_count"):
             if (number := getattr(self, name)) is not None:
                 found[name] = number
@@ -329,14 +346,30 @@ def span(option: str, text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def date(option: str, text: str) -> dt.datetime:
-    """An instant: a date, or a span from now. Raises BadParameter naming the option."""
+def date(option: str, text: str, zone: str = "") -> dt.datetime:
+    """An instant: a date, or a span from now. Raises BadParameter naming the option.
+
+    Args:
+        zone: of a date without an offset; empty: the zone of this machine.
+    """
     ahead = _SPAN.fullmatch(text)
     if ahead is not None and ahead[2]:
         return dt.datetime.fromtimestamp(time.time() + span(option, text), dt.UTC)
     try:
-        return dt.datetime.fromisoformat(text).astimezone()
+        found = dt.datetime.fromisoformat(text)
+        if zone and found.tzinfo is None:
+            return found.replace(tzinfo=_zone(zone)).astimezone(dt.UTC)
+        return found.astimezone()
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"{option}: {text!r} is not {_DATES}, or a span from now"
+            f"{option}: {text!r} is not {_ONE_DATE}, or a span from now such as 2h"
+        ) from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        raise typer.BadParameter(
+            f"--zone: {name!r} is not a known time zone; use an IANA name such as Europe/Berlin"
         ) from None

@@ -24,20 +24,27 @@ def run(
         typer.Option(
             "--from",
             metavar="DATE",
-            help="Start of a backfill: the ticks since then run. \\[default: one run now]",
+            help="Start of a backfill: the ticks since then run. A date without a time is 00:00, "
+            "and it is in the zone of this machine unless it has an offset such as +01:00. "
+            "\\[default: one run now]",
             show_default=False,
         ),
     ] = "",
     to: Annotated[
         str,
         typer.Option(
-            metavar="DATE", help="End of the backfill. \\[default: now]", show_default=False
+            metavar="DATE",
+            help="End of the backfill, written as --from: 2026-11-30 is the start of that day. "
+            "\\[default: now]",
+            show_default=False,
         ),
     ] = "",
     overlap: Annotated[
-        o.Overlap | None,
+        o.BackfillOverlap | None,
         typer.Option(
-            help="Policy of the backfill: skip, queue-all or allow. \\[default: queue-all]",
+            metavar="POLICY",
+            help="What happens to a tick of the backfill while another run is not finished: skip, "
+            "queue-all or allow. \\[default: queue-all]",
             show_default=False,
         ),
     ] = None,
@@ -51,7 +58,7 @@ def run(
 
     [dim]quorate schedule run nightly[/dim]
 
-    [dim]quorate schedule run nightly --from 2026-11-01 --to 2026-11-30 --dry-run[/dim]
+    [dim]quorate schedule run nightly --from 2026-11-01 --to 2026-12-01 --dry-run[/dim]
     """
     if not since:
         if to or overlap is not None or dry_run:

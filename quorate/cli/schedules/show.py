@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
@@ -53,7 +55,7 @@ def show(schedule: pb.Schedule) -> None:
     render.show(_details(schedule))
     if schedule.next_ticks:
         render.show("")
-        render.show(_next(schedule))
+        render.show(next_table(schedule))
     if schedule.last_runs:
         render.show("")
         render.show(_runs(schedule))
@@ -159,11 +161,34 @@ def _state_with_reason(schedule: pb.Schedule) -> Text:
     return words
 
 
-def _next(schedule: pb.Schedule) -> Table:
-    table = render.table("NEXT TICK", "IN")
-    for tick in schedule.next_ticks:
-        table.add_row(render.zoned(tick), _ahead(tick))
+def next_table(schedule: pb.Schedule) -> Table:
+    """The next ticks; also in the schedule's time zone, where the clock shows something else."""
+    ticks = schedule.next_ticks
+    there = [_in_zone(tick, schedule.spec.time_zone) for tick in ticks]
+    if all(one is None for one in there):
+        table = render.table("NEXT TICK", "IN")
+        for tick in ticks:
+            table.add_row(render.zoned(tick), _ahead(tick))
+        return table
+    table = render.table("NEXT TICK", "IN THE SCHEDULE'S ZONE", "IN")
+    for tick, shown in zip(ticks, there, strict=True):
+        table.add_row(render.zoned(tick), shown or render.zoned(tick), _ahead(tick))
     return table
+
+
+def _in_zone(tick: Timestamp, name: str) -> str | None:
+    """`2026-12-01 02:30:00 CET`; None when this machine's clock shows the same time."""
+    if not name:
+        return None
+    here = dt.datetime.fromtimestamp(render.stamp(tick), dt.UTC).astimezone()
+    try:
+        there = here.astimezone(ZoneInfo(name))
+    except (OSError, ValueError, LookupError):
+        # A zone that this machine does not know.
+        return None
+    if there.utcoffset() == here.utcoffset():
+        return None
+    return f"{there:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _runs(schedule: pb.Schedule) -> Table:

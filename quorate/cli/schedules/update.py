@@ -19,6 +19,7 @@ from quorate.cli.jobs.options import ArrayJob, JsonItems
 from quorate.cli.schedules import options as o
 from quorate.cli.schedules.changing import Runs
 from quorate.cli.schedules.create import IN_THE_FILE
+from quorate.cli.schedules.naming import named_options
 from quorate.cli.schedules.show import done
 from quorate.cli.tasks import options as task
 from quorate.client.client import Client
@@ -34,6 +35,7 @@ _OF_RUNS: Final = (
 
 @with_client
 @with_groups
+@named_options()
 def update(
     client: Client,
     schedule: o.Name,
