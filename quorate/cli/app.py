@@ -172,6 +172,7 @@ def _mistake(error: Any) -> str:
     """What is wrong with a command line, in words."""
     words: str = error.format_message().removeprefix("Invalid value: ")
     words = _NOT_A_NUMBER.sub("must be a number", words)
+    words = words.replace("': Value error, ", "': ", 1)
     if re.fullmatch(r"-[\d.]+", getattr(error, "option_name", "") or ""):
         return f"{words}; as an argument of a function write '[-1]' (a JSON list)"
     context = getattr(error, "ctx", None)
