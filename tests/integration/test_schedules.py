@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import quorate
 from quorate.cli.app import application
@@ -45,13 +45,18 @@ def bound(cluster: Locked) -> Iterator[Client]:
 
 def cli(cluster: Locked, *words: str, code: int = 0) -> str:
     """What a command says, with an admin's certificate."""
+    answer = invoked(cluster, *words)
+    assert answer.exit_code == code, (answer.output, answer.exception)
+    return answer.output
+
+
+def invoked(cluster: Locked, *words: str) -> Result:
+    """What becomes of a command, with an admin's certificate."""
     where = (f"--address={cluster.schedulers[0]}", *cluster.leaf("admin:alice").flags)
     arguments = [*words]
     place = arguments.index("--") if "--" in arguments else len(arguments)
     arguments[place:place] = where
-    answer = CliRunner().invoke(application(words[0]), arguments, env={"COLUMNS": "200"})
-    assert answer.exit_code == code, (answer.output, answer.exception)
-    return answer.output
+    return CliRunner().invoke(application(words[0]), arguments, env={"COLUMNS": "200"})
 
 
 def refused(call: Any, *arguments: Any, **options: Any) -> QuorateError:
@@ -293,8 +298,6 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
         (("--every", "60", "--cron", "@daily", "--", "true"), "only one of --cron"),
         (("--every", "often", "--", "true"), "--every: 'often' is not"),
         (("--at", "never", "--", "true"), "--at: 'never' is not"),
-        (("--cron", "61 * * * *", "--", "true"), "quorate: --cron: "),
-        (("--cron", "@daily", "--blackout", "x y/1h", "--", "true"), "quorate: --blackout: "),
         (("--every", "60", "--call", "m:f", "--arguments", "{", "--"), "is not JSON"),
         (("--every", "60", "--blackout", "noon", "--", "true"), "is not FROM/TO"),
         (("--every", "60", "--call", "m:f", "--", "true"), "only one of -- COMMAND"),
@@ -304,3 +307,20 @@ def test_a_wrong_command_line_says_what_is_wrong(
     cluster: Locked, words: tuple[str, ...], said: str
 ) -> None:
     assert said in " ".join(cli(cluster, "schedule", "create", "x", *words, code=2).split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cron", "61 * * * *"), "--cron: "),
+        (("--cron", "@daily", "--zone", "Mars/Olympus"), "--zone: "),
+        (("--cron", "@daily", "--blackout", "x y/1h"), "--blackout: "),
+        (("--at", "2020-01-01"), "--at: "),
+    ],
+)
+def test_a_schedule_that_is_refused_names_the_option(
+    cluster: Locked, words: tuple[str, ...], said: str
+) -> None:
+    error = invoked(cluster, "schedule", "create", "x", *words, "--", "true").exception
+    assert isinstance(error, QuorateError)
+    assert (error.code, error.message[: len(said)]) == (grpc.StatusCode.INVALID_ARGUMENT, said)
