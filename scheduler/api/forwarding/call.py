@@ -9,7 +9,8 @@ status details kept.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -27,7 +28,7 @@ from quorate.runtime.errors import (
 from quorate.runtime.parsing import parse_request
 from scheduler.api.forwarding.authorization import request_check
 from scheduler.api.request_sizes import check_size, size_of_request
-from scheduler.api.servicer import Context, Servicer
+from scheduler.api.servicer import Context, Encodable, Servicer
 
 log = structlog.get_logger(__name__)
 
@@ -147,16 +148,8 @@ class StreamedMethod:
         check_size(self.name, len(body), servicer.max_payload)
         request = parse_request(self._request, body, self.name)
         self._check(servicer, request)
-        try:
-            # Closed here, not by the garbage collector: the servicer's own clean-up must have run
-            # when the call has ended.
-            async with aclosing(servicer.streams[self.name](request, context)) as answers:
-                async for answer in answers:
-                    await context.write(answer.SerializeToString())
-        except (QuorateError, grpc.aio.AbortError):
-            raise
-        except Exception as error:
-            raise bug(self.name, request) from error
+        answers = servicer.streams[self.name](request, context)
+        await write_answers(self.name, request, answers, context)
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -172,19 +165,54 @@ class StreamedMethod:
     ) -> None:
         """See Method."""
         call = stub(body, timeout=timeout, metadata=metadata)
-        try:
-            while (answer := await call.read()) is not _EOF:
-                await context.write(answer)
-            trailing = await call.trailing_metadata()
-        except grpc.aio.AioRpcError as error:
-            raise_answer(error, context)
-        except asyncio.CancelledError:
-            raise_cancelled_or_lost()
-        finally:
-            # Whatever ended this side: the leader must not go on writing to nobody.
-            call.cancel()
-        if trailing:
-            context.set_trailing_metadata(tuple(trailing))
+        async with passing_on(call, context):
+            await pass_answers(call, context)
+
+
+async def write_answers(
+    name: str,
+    request: Message | None,
+    answers: AsyncGenerator[Encodable, None],
+    context: Context,
+) -> None:
+    """Write what a servicer answers to a stream. Raises QuorateError; INTERNAL for a bug in it."""
+    try:
+        # Closed here, not by the garbage collector: the servicer's own clean-up must have run
+        # when the call has ended.
+        async with aclosing(answers):
+            async for answer in answers:
+                await context.write(answer.SerializeToString())
+    except (QuorateError, grpc.aio.AbortError):
+        raise
+    except Exception as error:
+        raise bug(name, request) from error
+
+
+async def pass_answers(call: Any, context: Context) -> None:
+    """Pass on what the leader answers to a stream, until it has no more."""
+    while (answer := await call.read()) is not _EOF:
+        await context.write(answer)
+
+
+@asynccontextmanager
+async def passing_on(call: Any, context: Context) -> AsyncIterator[None]:
+    """A stream to the leader, which ends with the block; its end is passed on.
+
+    Raises:
+        NotLeader, Answered, QuorateError: what became of the call, as `raise_answer` has it.
+    """
+    try:
+        yield
+        trailing = await call.trailing_metadata()
+    except grpc.aio.AioRpcError as error:
+        raise_answer(error, context)
+    except asyncio.CancelledError:
+        raise_cancelled_or_lost()
+    finally:
+        # Whatever ended this side: the leader must not go on writing to nobody.
+        call.cancel()
+    if trailing:
+        context.set_trailing_metadata(tuple(trailing))
 
 
 def path(descriptor: MethodDescriptor) -> str:

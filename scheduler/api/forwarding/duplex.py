@@ -19,14 +19,13 @@ from typing import Any, Final
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
-from quorate.runtime.errors import QuorateError
 from scheduler.api.forwarding.authorization import request_check
 from scheduler.api.forwarding.call import (
     Metadata,
-    bug,
+    pass_answers,
+    passing_on,
     path,
-    raise_answer,
-    raise_cancelled_or_lost,
+    write_answers,
 )
 from scheduler.api.servicer import Context, Servicer
 
@@ -48,17 +47,9 @@ class DuplexMethod:
         """See Method. Its requests are bytes: what they name is the servicer's to check."""
         self._check(servicer, None)
         await context.send_initial_metadata(())
-        try:
-            async with (
-                aclosing(_requests(body, context)) as requests,
-                aclosing(servicer.duplexes[self.name](requests, context)) as answers,
-            ):
-                async for answer in answers:
-                    await context.write(answer.SerializeToString())
-        except (QuorateError, grpc.aio.AbortError):
-            raise
-        except Exception as error:
-            raise bug(self.name, None) from error
+        async with aclosing(_requests(body, context)) as requests:
+            answers = servicer.duplexes[self.name](requests, context)
+            await write_answers(self.name, None, answers, context)
 
     def stub(self, channel: Any) -> Any:
         """See Method."""
@@ -74,29 +65,21 @@ class DuplexMethod:
     ) -> None:
         """See Method."""
         call = stub(timeout=timeout, metadata=metadata)
-        sending: asyncio.Task[None] | None = None
-        try:
+        async with passing_on(call, context):
             # A call that is over by now says why when it is read from.
             with suppress(asyncio.InvalidStateError):
                 await call.write(body)
             await call.initial_metadata()
-            if not call.done():
-                sending = asyncio.create_task(_send(call, context))
-            while (answer := await call.read()) is not _EOF:
-                await context.write(answer)
-            trailing = await call.trailing_metadata()
-        except grpc.aio.AioRpcError as error:
-            raise_answer(error, context)
-        except asyncio.CancelledError:
-            raise_cancelled_or_lost()
-        finally:
-            # Whatever ended this side: the leader must not go on writing to nobody.
-            call.cancel()
-            if sending is not None:
+            if call.done():
+                # Refused, as a rule: what the caller sends is for the next one.
+                await pass_answers(call, context)
+                return
+            sending = asyncio.create_task(_send(call, context))
+            try:
+                await pass_answers(call, context)
+            finally:
                 sending.cancel()
                 await asyncio.wait((sending,))
-        if trailing:
-            context.set_trailing_metadata(tuple(trailing))
 
 
 async def _requests(first: bytes, context: Context) -> AsyncGenerator[bytes, None]:
