@@ -88,14 +88,16 @@ def _row(row: MessageQueueRow) -> pb.MessageQueue:
 
 def deliveries(found: Iterable[Delivery], queue: str) -> list[pb.Delivery]:
     """Messages of a queue, with its name."""
-    return [
-        pb.Delivery(
-            id=one.id,
-            redelivered=one.redelivered,
-            failed_deliveries=one.failed,
-            message=pb.Message.FromString(one.payload),
-            publish_time=instant(one.instant),
-            queue=queue,
-        )
-        for one in found
-    ]
+    return [delivery(one, queue) for one in found]
+
+
+def delivery(one: Delivery, queue: str = "") -> pb.Delivery:
+    """A message on its way to who takes it."""
+    return pb.Delivery(
+        id=one.id,
+        redelivered=one.redelivered,
+        failed_deliveries=one.failed,
+        message=pb.Message.FromString(one.payload),
+        publish_time=instant(one.instant),
+        queue=queue,
+    )

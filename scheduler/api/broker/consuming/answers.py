@@ -8,8 +8,8 @@ from typing import Final
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import precondition
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
 from scheduler.api.broker.failures import failure
+from scheduler.api.broker.views import delivery
 from scheduler.api.views import instant
 from scheduler.core.broker import effects as fx
 
@@ -76,16 +76,7 @@ def fetched(effect: fx.SendFetched) -> pb.ConsumeResponse:
     if effect.error is not None:
         answer.failure.CopyFrom(failure(effect.error))
     if effect.delivery is not None:
-        one = effect.delivery
-        answer.delivery.CopyFrom(
-            message_pb2.Delivery(
-                id=one.id,
-                redelivered=one.redelivered,
-                failed_deliveries=one.failed,
-                message=message_pb2.Message.FromString(one.payload),
-                publish_time=instant(one.instant),
-            )
-        )
+        answer.delivery.CopyFrom(delivery(effect.delivery))
     return pb.ConsumeResponse(fetched=answer)
 
 
