@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
-
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import broker_pb2_grpc
 from quorate.v1 import message_pb2 as m
-from tests.e2e.test_broker_failover import BATCH, BATCHES, Producer, broken, kill_leader
+from tests.e2e.test_broker_failover import BATCH, BATCHES, Producer, kill_leader
+from tests.support.broker_streams import StreamClient
 from tests.support.cluster import Cluster
 from tests.support.tls import open_aio
 
@@ -34,7 +33,7 @@ async def test_every_confirmed_message_arrives_and_no_settled_one_comes_again(tm
             )
         producer, consumer = Producer(cluster), Consumer(cluster)
         async with asyncio.TaskGroup() as tasks:
-            publishing = tasks.create_task(producer.run())
+            publishing = tasks.create_task(producer.run(ALL))
             consuming = tasks.create_task(consumer.run())
             for part in (1, 2):
                 await producer.reached(part * ALL // 3)
@@ -48,7 +47,7 @@ async def test_every_confirmed_message_arrives_and_no_settled_one_comes_again(tm
         assert not consumer.repeated
 
 
-class Consumer:
+class Consumer(StreamClient):
     """One session that acknowledges whatever it gets, and goes on with the next leader.
 
     Attributes:
@@ -57,36 +56,18 @@ class Consumer:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._servers = list(cluster.schedulers.values())
-        self._turn = 0
+        super().__init__(cluster)
         self._number = 0
         # Delivered and not known settled: by delivery, the number of the message.
         self._unsettled: dict[int, int] = {}
         # By the number of a settlement.
         self._asked: dict[int, list[int]] = {}
-        self._changed = asyncio.Event()
         self.settled: dict[int, int] = {}
         self.repeated: list[int] = []
 
-    async def reached(self, count: int) -> None:
-        """Wait until so many are settled."""
-        async with asyncio.timeout(60):
-            while len(self.settled) < count:
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            server = self._servers[self._turn % len(self._servers)]
-            self._turn += 1
-            try:
-                async with open_aio(server.address) as channel:
-                    await self._stream(broker_pb2_grpc.BrokerStub(channel))
-            except grpc.aio.AioRpcError as error:
-                if not broken(error):
-                    raise
-            await asyncio.sleep(0.02)
+    @property
+    def count(self) -> int:
+        return len(self.settled)
 
     async def _stream(self, stub: Any) -> None:
         requests: asyncio.Queue[pb.ConsumeRequest] = asyncio.Queue()

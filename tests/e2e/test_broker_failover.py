@@ -8,17 +8,15 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import pytest
 
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import broker_pb2_grpc
 from quorate.v1 import message_pb2 as m
+from tests.support.broker_streams import StreamClient
 from tests.support.cluster import Cluster
 from tests.support.gateway import GatewayProcess, run_gateway
 from tests.support.tls import open_aio
-
-_UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @pytest.fixture
@@ -26,12 +24,6 @@ async def cluster(tmp_path: Any) -> AsyncIterator[Cluster]:
     async with Cluster(tmp_path, agents=0) as started:
         await started.standby()
         yield started
-
-
-def broken(error: grpc.aio.AioRpcError) -> bool:
-    """Whether a stream ended with its leader. gRPC's own client calls it INTERNAL when it was
-    sending just then."""
-    return error.code() in _UNKNOWN or "Internal error from Core" in (error.details() or "")
 
 
 def rest(gateway: GatewayProcess, method: str, path: str, body: Any = None) -> Any:
@@ -104,7 +96,7 @@ async def test_every_confirmed_message_is_there_once_however_often_leaders_are_k
             pb.CreateMessageQueueRequest(message_queue=queue), timeout=20, wait_for_ready=True
         )
     producer = Producer(cluster)
-    publishing = asyncio.create_task(producer.run())
+    publishing = asyncio.create_task(producer.run(BATCH * BATCHES))
     try:
         for part in (1, 2):
             await producer.reached(part * BATCH * BATCHES // 3)
@@ -117,34 +109,16 @@ async def test_every_confirmed_message_is_there_once_however_often_leaders_are_k
     assert await everything(cluster) == list(range(1, BATCH * BATCHES + 1))
 
 
-class Producer:
-    """Publishes numbers over plain stubs; what was not confirmed is sent again."""
+class Producer(StreamClient):
+    """Publishes numbers; what was not confirmed is sent again."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._servers = list(cluster.schedulers.values())
-        self._turn = 0
-        self._changed = asyncio.Event()
+        super().__init__(cluster)
         self.confirmed = 0
 
-    async def reached(self, number: int) -> None:
-        """Wait until so many are confirmed."""
-        async with asyncio.timeout(60):
-            while self.confirmed < number:
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def run(self) -> None:
-        """Until all are confirmed."""
-        while self.confirmed < BATCH * BATCHES:
-            server = self._servers[self._turn % len(self._servers)]
-            self._turn += 1
-            try:
-                async with open_aio(server.address) as channel:
-                    await self._stream(broker_pb2_grpc.BrokerStub(channel))
-            except grpc.aio.AioRpcError as error:
-                if not broken(error):
-                    raise
-            await asyncio.sleep(0.02)
+    @property
+    def count(self) -> int:
+        return self.confirmed
 
     async def _stream(self, stub: Any) -> None:
         call = stub.PublishStream(requests(self.confirmed + 1), timeout=20)
