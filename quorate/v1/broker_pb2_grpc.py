@@ -247,7 +247,7 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMessageQueue(self, request, context):
-        """Deletes a message queue, its bindings and its messages; consumers are told.
+        """Deletes a message queue, its bindings and its messages. Its consumers get `ended`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

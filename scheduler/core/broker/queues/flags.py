@@ -17,7 +17,7 @@ MOST_FAILED: Final = 63
 
 
 def with_failed(flags: int, failed: int) -> int:
-    """Flags of a message that was delivered, and so often in vain."""
+    """Flags of a message that was delivered: with its number of failed deliveries."""
     failed = min(failed, MOST_FAILED)
     return flags & ((1 << _FAILED_SHIFT) - 1) | WAS_DELIVERED | failed << _FAILED_SHIFT
 
