@@ -308,7 +308,7 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Transact(self, request, context):
-        """Not served yet: UNIMPLEMENTED (`NOT_SERVED_YET`).
+        """Not served yet, and not over REST: UNIMPLEMENTED (`NOT_SERVED_YET`).
         Publishes and acknowledges in one commit: all of it or nothing. At most 512 KiB and 512 messages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -33,15 +33,19 @@ from gateway.rest.routes import RestRoute
 from quorate.security.identity import CERTIFICATE_ONLY, Role
 from quorate.security.permissions import Rule, rule_of
 from quorate.security.policy import holds
-from quorate.v1 import scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
 from tests.support.auth import FOREIGN, Locked, locked
 
 RPCS: dict[str, MethodDescriptor] = {
     method.name: method
-    for file in (scheduler_pb2, service_pb2)
+    for file in (scheduler_pb2, service_pb2, broker_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
+    # HTTP has no requests that are a stream.
+    if not method.client_streaming
 }
+# By no process yet.
+NOT_SERVED = {"Transact"}
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +148,8 @@ def assert_problem(answer: httpx.Response, status: int, about: object) -> None:
 
 
 def test_every_unary_and_streamed_rpc_has_a_route(routes: list[Asked]):
-    assert {route.rpc.name for route in routes} == set(RPCS)
-    assert len(routes) == len(RPCS)
+    assert {route.rpc.name for route in routes} == set(RPCS) - NOT_SERVED
+    assert len(routes) == len(RPCS) - len(NOT_SERVED)
 
 
 def test_without_a_token_401(client: httpx.Client, routes: list[Asked]):

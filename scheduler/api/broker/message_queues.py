@@ -38,6 +38,8 @@ class MessageQueueCalls:
     async def CreateMessageQueue(
         self, request: pb.CreateMessageQueueRequest, context: Context
     ) -> Message:
+        if not request.HasField("message_queue"):
+            raise invalid("message_queue", "is required; it may be empty")
         asked = request.message_queue
         host = validate.virtual_host(asked.virtual_host)
         name = asked.name or _generated(host, request.request_id)

@@ -254,6 +254,8 @@ def queue(name: str = "q", **spec: Any) -> pb.CreateMessageQueueRequest:
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
+        (pb.CreateMessageQueueRequest(), "message_queue"),
+        (pb.PublishRequest(), "publications"),
         (queue("n" * 256), "message_queue.name"),
         (queue("ü" * 128), "message_queue.name"),
         (queue("amq.mine"), "message_queue.name"),

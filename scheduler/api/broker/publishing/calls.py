@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from google.protobuf.message import Message
 
 from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import invalid
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker import validate
 from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
@@ -27,6 +28,8 @@ class PublishCalls:
 
     async def Publish(self, request: pb.PublishRequest, context: Context) -> Message:
         host = validate.virtual_host(request.virtual_host)
+        if not request.publications:
+            raise invalid("publications", "at least one is required")
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
         producer = producer_key(host, validate.short("producer", request.producer))
         publications = Reader().read_all(
