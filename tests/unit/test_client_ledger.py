@@ -44,6 +44,23 @@ def test_an_outcome_that_comes_before_the_answer_is_kept():
     assert ledger.waiting == ["b"]
 
 
+def left(task_id):
+    return scheduler_pb2.TaskEvent(
+        kind=scheduler_pb2.TaskEvent.KIND_DELETED, task=task_pb2.Task(id=task_id)
+    )
+
+
+def test_a_task_that_leaves_the_queue_before_the_answer_has_to_be_asked_for():
+    ledger = ledger_of()
+    ticket = ledger.begin()
+    assert ledger.on_events([left("a"), finished("b"), left("b"), left("c"), finished("c")]) == []
+    assert ledger.take_moved() == []
+    ready, doubtful = ledger.claim(ticket, ["a", "b", "c"], ["one", "two", "three"])
+    assert told(ready) == [("two", "b"), ("three", "c")]
+    assert doubtful == ["a"]
+    assert ledger.waiting == ["a"]
+
+
 def test_events_are_not_kept_when_no_submission_is_under_way():
     ledger = ledger_of()
     ledger.on_events([finished("a")])

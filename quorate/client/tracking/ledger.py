@@ -37,8 +37,8 @@ class Ledger:
         self._waiting: dict[str, Sink] = {}
         # Who waits for tasks that have left the queue.
         self._moved: list[tuple[str, Sink]] = []
-        # Event number of each, oldest first.
-        self._unclaimed: OrderedDict[str, tuple[int, task_pb2.Task]] = OrderedDict()
+        # Event number of each, oldest first; None: it has left the queue.
+        self._unclaimed: OrderedDict[str, tuple[int, task_pb2.Task | None]] = OrderedDict()
         self._submissions: dict[Ticket, int] = {}
         self._events = 0
         self._dropped = 0
@@ -68,11 +68,11 @@ class Ledger:
         doubtful = []
         for task_id, sink in zip(ids, sinks, strict=True):
             found = self._unclaimed.pop(task_id, None)
-            if found is not None:
+            if found is not None and found[1] is not None:
                 ready.append((sink, found[1]))
                 continue
             self._waiting[task_id] = sink
-            if self._dropped > began:
+            if found is not None or self._dropped > began:
                 doubtful.append(task_id)
         self.end(ticket)
         return ready, doubtful
@@ -102,22 +102,34 @@ class Ledger:
         for event in events:
             if event.kind == pb.TaskEvent.KIND_DELETED:
                 # Of one that finished, that was reported before.
-                self._moved += self.take(event.task.id)
+                moved = self.take(event.task.id)
+                self._moved += moved
+                if not moved:
+                    self._keep(event.task.id, None)
             elif is_finished(event.task):
                 ready.extend(self._on_finished(event.task))
         return ready
 
     def _on_finished(self, task: task_pb2.Task) -> list[tuple[Sink, Outcome]]:
-        self._events += 1
         sink = self._waiting.pop(task.id, None)
         if sink is not None:
             return [(sink, task)]
-        if self._submissions:
-            self._unclaimed[task.id] = (self._events, task)
-            if len(self._unclaimed) > self._most:
-                _, (number, _) = self._unclaimed.popitem(last=False)
-                self._dropped = max(self._dropped, number)
+        self._keep(task.id, task)
         return []
+
+    def _keep(self, task_id: str, task: task_pb2.Task | None) -> None:
+        """It may belong to a submission whose answer, with its ids, is still on its way."""
+        if not self._submissions:
+            return
+        self._events += 1
+        # A later word replaces an earlier one: finished, then deleted is still finished.
+        if task is None and task_id in self._unclaimed:
+            return
+        self._unclaimed.pop(task_id, None)
+        self._unclaimed[task_id] = (self._events, task)
+        if len(self._unclaimed) > self._most:
+            _, (number, _) = self._unclaimed.popitem(last=False)
+            self._dropped = max(self._dropped, number)
 
     def take_moved(self) -> list[tuple[str, Sink]]:
         """Tasks that have left the queue since it was last asked, and who waits for each: their
