@@ -63,6 +63,11 @@ class FakeCluster:
             event.revision = 100 + len(self.events)
             self.events.append(pb.TaskEvent.FromString(event.SerializeToString()))
             task = event.task
+            if event.kind == Event.KIND_PROGRESS:
+                # No version: only reads have it.
+                if task.id in self.tasks:
+                    self.tasks[task.id].progress.CopyFrom(task.progress)
+                continue
             if event.kind == Event.KIND_DELETED:
                 self.tasks.pop(task.id, None)
                 continue
@@ -227,6 +232,15 @@ def updated(number: int, state: str, *, queue: str = "default", attempt: int = 1
     value: Any = task_pb2.TaskState.Value(f"TASK_STATE_{state}")
     event.task.state = value
     event.task.attempt = attempt
+    return event
+
+
+def said(number: int, text: str, *, attempt: int = 1, seconds: int = 1) -> pb.TaskEvent:
+    """A running task tells how far it is."""
+    event = updated(number, "RUNNING", attempt=attempt)
+    event.kind = Event.KIND_PROGRESS
+    event.task.progress.text = text
+    event.task.progress.update_time.seconds = seconds
     return event
 
 

@@ -70,6 +70,7 @@ class Entry:
     __slots__ = (
         "_task",
         "_text",
+        "attempt",
         "deleted",
         "id",
         "position",
@@ -84,6 +85,7 @@ class Entry:
         self.id: str = task.id
         self.queue: str = task.queue
         self.state: int = task.state
+        self.attempt: int = task.attempt
         self.revision: int = event.revision
         self.deleted: bool = event.kind == scheduler_pb2.TaskEvent.KIND_DELETED
         # Set by the journal: the number of its batch.

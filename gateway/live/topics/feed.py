@@ -59,6 +59,10 @@ class Feed(ABC):
     def flush(self, now: float) -> bytes | None:
         """What changed since the last flush; None when there is nothing to send."""
 
+    def besides(self) -> bytes | None:
+        """What goes with each snapshot, as a message behind it; None: nothing."""
+        return None
+
     def publish(self, now: float) -> None:
         """Flush, and send to every client that is live."""
         rest = self.flush(now)
@@ -92,12 +96,15 @@ class Feed(ABC):
 
     def serve(self) -> None:
         """Send the snapshot to those who wait for it and are ready. `loaded` must hold."""
-        rest: bytes | None = None
+        messages: list[bytes] = []
         for subscriber in self.subscribers:
             if subscriber.awaits_snapshot and not subscriber.joining and subscriber.ready():
-                rest = rest or self.snapshot()
+                if not messages:
+                    besides = self.besides()
+                    messages = [self.snapshot(), *([] if besides is None else [besides])]
                 subscriber.awaits_snapshot = False
-                subscriber.send(rest)
+                for rest in messages:
+                    subscriber.send(rest)
 
     def fail(self, error: QuorateError) -> None:
         """All subscriptions are over."""

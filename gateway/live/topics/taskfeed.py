@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.http.jsonwrite import dump, to_json
 from gateway.live import limits
 from gateway.live.cluster.entries import Entry, Specs, task_text
 from gateway.live.cluster.journal import Journal
 from gateway.live.messages import frames
 from gateway.live.messages.filters import TaskFilter
 from gateway.live.topics.feed import Feed
+from gateway.live.topics.said import ProgressSaid
 from quorate.v1 import task_pb2
 
 
@@ -35,6 +35,7 @@ class TaskFeed(Feed):
         # There are older tasks than the window's.
         self._cut = False
         self._sent: set[str] = set()
+        self._said = ProgressSaid(wanted.limit)
         self._recheck: set[str] = set()
         self.started = False
         """Whether it has a place in the journal: the watch must have begun first."""
@@ -57,6 +58,7 @@ class TaskFeed(Feed):
         self._loaded = False
         self.unresolved.clear()
         self._recheck.clear()
+        self._said.clear()
         self.restart()
 
     def load(self, tasks: Iterable[task_pb2.Task], mark: int, *, more: bool) -> bool:
@@ -78,6 +80,8 @@ class TaskFeed(Feed):
         self._window = {}
         for task in tasks:
             if self._fits(task):
+                if self.wanted.progress and task.HasField("progress"):
+                    self._said.note(task, listed=True)
                 self._window[task.id] = task_text(task, self._specs)
         self._cut = more
         self._loaded = True
@@ -105,6 +109,17 @@ class TaskFeed(Feed):
                 break
             items.append(text)
         return frames.snapshot("tasks", self._revision, str(self._token), items)
+
+    def besides(self) -> bytes | None:
+        """What the tasks of a snapshot said of their progress."""
+        return _progress(self._said.of(self._window))
+
+    def publish(self, now: float) -> None:
+        """Flush, and send to every client that is live; progress goes behind the delta."""
+        super().publish(now)
+        rest = _progress(self._said.take_unsent())
+        if rest is not None:
+            self.notify(rest)
 
     def flush(self, now: float) -> bytes | None:
         """The delta since the last flush."""
@@ -145,6 +160,7 @@ class TaskFeed(Feed):
         for entry in entries:
             if not self.wanted.names(entry.id, entry.queue):
                 continue
+            self._said.on_version(entry)
             if self._matches(entry):
                 text = entry.text(self._specs)
                 changed.append(text)
@@ -192,22 +208,16 @@ class TaskFeed(Feed):
                 del self._window[name]
             self._cut = True
 
-    def send_progress(self, said: Iterable[task_pb2.Task]) -> None:
-        """Send what running tasks said. Whoever is behind does without: more follows."""
-        wanted = self.wanted
+    def on_progress(self, said: Iterable[task_pb2.Task]) -> bool:
+        """Take what running tasks said; whether there is something to publish."""
+        wanted, found = self.wanted, False
         if wanted.states and task_pb2.TASK_STATE_RUNNING not in wanted.states:
-            return
-        items = [
-            dump({"id": task.id, "attempt": task.attempt, "progress": to_json(task.progress)})
-            for task in said
-            if wanted.names(task.id, task.queue) and self._is_labelled(task.id)
-        ]
-        if not items:
-            return
-        rest = frames.progress("tasks", items)
-        for subscriber in self.subscribers:
-            if not (subscriber.joining or subscriber.awaits_snapshot) and subscriber.ready():
-                subscriber.send(rest)
+            return False
+        for task in said:
+            if wanted.names(task.id, task.queue) and self._is_labelled(task.id):
+                self._said.note(task)
+                found = True
+        return found
 
     def _is_labelled(self, task_id: str) -> bool:
         if not self.wanted.labels:
@@ -246,3 +256,7 @@ class TaskFeed(Feed):
         if sum(map(len, changed)) > limits.FRAME:
             return None
         return frames.delta("tasks", self._revision, str(self._token), changed, removed)
+
+
+def _progress(items: list[bytes]) -> bytes | None:
+    return frames.progress("tasks", items) if items else None

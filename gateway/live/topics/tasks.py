@@ -51,8 +51,9 @@ class _Live(Holder):
             self.topic.throttle.touch(self.feed, self.publish)
 
     def on_progress(self, said: Sequence[task_pb2.Task]) -> None:
-        if self.feed.subscribers and self.feed.wanted.progress:
-            self.feed.send_progress(said)
+        feed = self.feed
+        if feed.subscribers and feed.wanted.progress and feed.on_progress(said):
+            self.topic.throttle.touch(feed, self.publish)
 
     def on_restart(self, watch: TaskWatch) -> None:
         self.feed.begin()
@@ -241,6 +242,8 @@ class Tasks:
         else:
             subscriber.awaits_snapshot = False
             subscriber.send(rest)
+            if (besides := feed.besides()) is not None:
+                subscriber.send(besides)
 
 
 def _cancel(task: asyncio.Task[None]) -> None:
