@@ -63,7 +63,7 @@ def shown(seat, number=1):
         for item in message.get("items", message.get("changed")):
             if item["id"] != task_id(number):
                 continue
-            kept = {}
+            kept: dict[str, object] = {}
             if task and message["kind"] == "delta" and task["attempt"] == item.get("attempt", 0):
                 kept = {"progress": task.get("progress")}
             task = {"attempt": 0, **kept, **item}
@@ -80,12 +80,7 @@ async def test_what_is_said_while_a_listing_is_on_its_way_is_shown(cluster, task
     seat = await sit(tasks)
     await until(lambda: "ListTasks" in cluster.calls, "the tasks are listed")
     await cluster.happen(said(1, "40%"))
-    await until(
-        lambda: (
-            tasks._feeds[WANTED].feed.besides() or tasks._feeds[WANTED].feed._said.of([task_id(1)])
-        ),
-        "the gateway has it",
-    )
+    await until(lambda: tasks._feeds[WANTED].feed._said._newest, "the gateway has it")
     cluster.lists.set()
     await shows(seat, "40%")
 
