@@ -36,7 +36,11 @@ class GatewayMetrics:
 
     def __init__(self, proxy: Proxy, parts: Sequence[Part]) -> None:
         self._calls = CallMetrics(
-            "quorate_gateway", "route", "requests to the gateway itself", follows=False
+            "quorate_gateway",
+            "route",
+            "Requests to the gateway itself",
+            until="the headers of the response",
+            follows=False,
         )
         self._under_way = 0
         self._proxy = proxy
@@ -56,11 +60,11 @@ class GatewayMetrics:
         """See Collector."""
         yield gauge(
             "quorate_gateway_connections",
-            "Clients' connections, now.",
+            "Open connections of clients.",
             len(self._proxy.connections),
         )
         yield counter(
-            "quorate_gateway_malformed", "Requests that could not be read.", self._proxy.malformed
+            "quorate_gateway_malformed", "Requests that could not be parsed.", self._proxy.malformed
         )
         yield gauge(
             "quorate_gateway_requests_under_way",
@@ -142,32 +146,37 @@ def _proxied(proxy: Proxy) -> Iterator[Metric]:
         totals[name] = totals.get(name, 0.0) + stats.latencies.total
     yield counters(
         "quorate_proxy_requests",
-        "Requests to services, by class of answer.",
+        "Requests to services, by class of the status code.",
         ("service", "code"),
         answers,
     )
-    yield counters("quorate_proxy_retries", "Tries beside the first.", ("service",), retries)
+    yield counters(
+        "quorate_proxy_retries",
+        "Tries of requests to services after the first try.",
+        ("service",),
+        retries,
+    )
     yield counters(
         "quorate_proxy_ejections",
-        "Instances left out for a while, since they failed.",
+        "Times that an instance was left out for a while because requests to it failed.",
         ("service",),
         ejections,
     )
     yield counters(
         "quorate_proxy_refused",
-        "Requests that got to no instance, by reason.",
+        "Requests to services that were sent to no instance, by reason.",
         ("service", "reason"),
         refused,
     )
     yield gauges(
         "quorate_proxy_instances",
-        "Instances as this gateway sees them.",
+        "Instances of services, by state as this gateway sees it.",
         ("service", "state"),
         states,
     )
     took = HistogramMetricFamily(
         "quorate_proxy_request_seconds",
-        "From a request's head to the head of its answer.",
+        "Time from the headers of a request to a service to the headers of the response.",
         labels=("service",),
     )
     for name, counts in buckets.items():

@@ -108,10 +108,20 @@ class Live:
         subscribed = sum(session.subscriptions for hub in self.hubs for session in hub.sessions)
         return (
             gauge(
-                "quorate_gateway_live_connections", "Clients with live updates.", len(self._open)
+                "quorate_gateway_live_connections",
+                "Clients that get live updates.",
+                len(self._open),
             ),
-            gauge("quorate_gateway_live_subscriptions", "What they subscribed to.", subscribed),
-            gauge("quorate_gateway_live_unread_bytes", "Bytes that wait for them.", self.unread),
+            gauge(
+                "quorate_gateway_live_subscriptions",
+                "Subscriptions of the clients that get live updates.",
+                subscribed,
+            ),
+            gauge(
+                "quorate_gateway_live_unread_bytes",
+                "Bytes of live updates that clients have not read yet.",
+                self.unread,
+            ),
         )
 
     def protocol(self, config: Any, server_state: Any, app_state: Any) -> LiveProtocol:

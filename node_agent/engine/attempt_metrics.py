@@ -45,27 +45,27 @@ class AttemptMetrics:
         """See Collector."""
         yield counters(
             "quorate_agent_attempts_ended",
-            "Attempts that ended here.",
+            "Attempts that ended on this node, by outcome.",
             ("outcome",),
             {"succeeded": self.succeeded, "failed": self.failed, "returned": self.returned},
         )
         yield counters(
             "quorate_agent_hooks_ended",
-            "Set-ups and clean-ups that ended here.",
+            "Hooks that ended on this node, by hook and outcome.",
             ("hook", "outcome"),
             self.hooks,
         )
         yield histogram(
-            "quorate_agent_attempt_seconds", "How long attempts ran here.", self.seconds
+            "quorate_agent_attempt_seconds", "How long attempts ran on this node.", self.seconds
         )
         yield counters(
             "quorate_agent_subtasks_ended",
-            "Subtasks of arrays that ended here.",
+            "Subtasks of arrays that ended on this node, by outcome.",
             ("outcome",),
             {"succeeded": self.subtasks - self.subtasks_failed, "failed": self.subtasks_failed},
         )
         yield counter(
             "quorate_agent_waits_refused",
-            "Waits for other tasks that failed at once, as too many tasks waited already.",
+            "Waits for other tasks that failed because too many functions waited already.",
             self.wait_refused,
         )

@@ -51,7 +51,7 @@ class AgentMetrics:
         used, yielded = slots.busy(), slots.yielded
         queued = sum(len(lane.attempts) for lane in slots) - used - yielded
         yield gauge("quorate_agent_slots", "Attempts that may run at once.", slots.count)
-        yield gauge("quorate_agent_slots_used", "Slots that run something.", used)
+        yield gauge("quorate_agent_slots_used", "Attempts that use a slot.", used)
         held = {
             "running": used,
             "yielded": yielded,
@@ -61,25 +61,35 @@ class AgentMetrics:
         }
         yield gauge(
             "quorate_agent_yielded_limit",
-            "Tasks that may give their slots up at once while they wait for other tasks.",
+            "The most functions that may wait for other tasks without a slot.",
             slots.most_yielded,
         )
-        yield gauges("quorate_agent_attempts", "Attempts that are here.", ("state",), held)
+        yield gauges("quorate_agent_attempts", "Attempts on this node, by state.", ("state",), held)
         yield gauge(
-            "quorate_agent_credit", "Attempts that this node would hold.", machine.credit(now)
+            "quorate_agent_credit",
+            "The most attempts that this node accepts at a time.",
+            machine.credit(now),
         )
         yield gauge(
             "quorate_agent_outbox_reports",
-            "Outcomes, and reports of chunks, that the leader has not acknowledged.",
+            "Results, and reports about chunks, that the leader has not acknowledged.",
             machine.unacknowledged,
         )
         yield gauge(
-            "quorate_agent_session", "1 while the leader has a session here.", machine.connected
+            "quorate_agent_session",
+            "1 while the leader has a session with this node, else 0.",
+            machine.connected,
         )
-        yield gauge("quorate_agent_draining", "1 while no new work is taken.", machine.draining)
+        yield gauge(
+            "quorate_agent_draining",
+            "1 while this node drains and takes no new work, else 0.",
+            machine.draining,
+        )
         disk = self._driver.disk
         yield gauge(
-            "quorate_agent_disk_writable", "0 while no work is taken for the disk.", not disk.error
+            "quorate_agent_disk_writable",
+            "0 while this node takes no work because it cannot write to its disk, else 1.",
+            not disk.error,
         )
         yield counter(
             "quorate_agent_disk_write_failures", "Writes for attempts that failed.", disk.lost
@@ -89,19 +99,29 @@ class AgentMetrics:
             "Attempts whose logs were deleted to free the disk.",
             disk.freed,
         )
-        yield gauge("quorate_agent_epoch", "The greatest epoch seen here.", machine.epoch)
+        yield gauge(
+            "quorate_agent_epoch", "The greatest epoch that this node has seen.", machine.epoch
+        )
 
     def _collect_machine_stats(self) -> Iterator[Metric]:
         stats = self._sessions.stats
         if stats is None:
             return
-        yield gauge("quorate_node_cpu_ratio", "Processors' use, 0 to 1.", stats.cpu)
-        yield gauge("quorate_node_memory_used_bytes", "Memory in use.", stats.memory_used)
+        yield gauge("quorate_node_cpu_ratio", "Use of the machine's processors, 0 to 1.", stats.cpu)
+        yield gauge(
+            "quorate_node_memory_used_bytes",
+            "Memory of the machine that is in use.",
+            stats.memory_used,
+        )
         yield gauge("quorate_node_memory_bytes", "Memory of the machine.", stats.memory_total)
         yield gauge(
-            "quorate_node_disk_used_bytes", "Used where the agent keeps data.", stats.disk_used
+            "quorate_node_disk_used_bytes",
+            "Bytes in use on the disk where the agent stores its data.",
+            stats.disk_used,
         )
         yield gauge(
-            "quorate_node_disk_bytes", "Size of where the agent keeps data.", stats.disk_total
+            "quorate_node_disk_bytes",
+            "Size of the disk where the agent stores its data.",
+            stats.disk_total,
         )
         yield gauge("quorate_node_load1", "Load average of one minute.", stats.load1)

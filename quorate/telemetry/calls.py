@@ -25,14 +25,24 @@ class CallMetrics:
         prefix: of the metrics' names, such as `quorate_rpc`.
         label: what a name is, such as `method`.
         what: for the texts, such as "RPCs".
+        until: for the texts: the end of the time that is measured.
         follows: whether those under way are counted too; then `began` is called for each.
     """
 
-    def __init__(self, prefix: str, label: str, what: str, *, follows: bool = True) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        label: str,
+        what: str,
+        *,
+        until: str = "the answer",
+        follows: bool = True,
+    ) -> None:
         self._follows = follows
         self._prefix = prefix
         self._label = label
         self._what = what
+        self._until = until
         self._counts: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, Buckets] = {}
         self._under_way: dict[str, int] = {}
@@ -75,7 +85,7 @@ class CallMetrics:
         )
         took = HistogramMetricFamily(
             f"{self._prefix}_request_seconds",
-            f"Time to answer {self._what}.",
+            f"{self._what}: time until {self._until}.",
             labels=(self._label,),
         )
         for name, buckets in self._seconds.items():
@@ -85,7 +95,7 @@ class CallMetrics:
             return
         yield gauges(
             f"{self._prefix}_requests_under_way",
-            f"{self._what} under way now, streams included.",
+            f"{self._what} that are open now, streams included.",
             (self._label,),
             self._under_way,
         )

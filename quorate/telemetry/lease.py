@@ -23,8 +23,12 @@ def lease_metrics(lease: Lease | None, now: float) -> Iterator[Metric]:
         return
     age = now - (lease.trusted_until - lease.ttl)
     yield gauge(
-        "quorate_lease_keepalive_age_seconds", "Since the lease was last renewed.", max(0.0, age)
+        "quorate_lease_keepalive_age_seconds",
+        "Seconds since the lease was last renewed.",
+        max(0.0, age),
     )
     yield gauge(
-        "quorate_lease_ttl_seconds", "How long the lease lives without being renewed.", lease.ttl
+        "quorate_lease_ttl_seconds",
+        "Seconds until the lease ends if it is not renewed.",
+        lease.ttl,
     )

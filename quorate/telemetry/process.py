@@ -44,7 +44,7 @@ class LoopLag:
         """See Collector."""
         yield histogram(
             "quorate_event_loop_lag_seconds",
-            f"How late the event loop came to a timer, looked at every {LOOK:g} s.",
+            f"How late the event loop ran a timer that fires every {LOOK:g} s.",
             self._late,
         )
 
@@ -54,7 +54,7 @@ class _Build:
         self._component = component
 
     def collect(self) -> Iterator[Metric]:
-        info = InfoMetricFamily("quorate_build", "What runs here.")
+        info = InfoMetricFamily("quorate_build", "Version and component of this process; always 1.")
         info.add_metric((), {"version": quorate.__version__, "component": self._component})
         yield info
 

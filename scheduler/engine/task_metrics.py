@@ -73,7 +73,7 @@ class TaskMetrics:
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
         yield counter("quorate_tasks_created", "Tasks created, or retried by hand.", self.created)
-        yield counter("quorate_attempts_assigned", "Attempts given to nodes.", self.assigned)
+        yield counter("quorate_attempts_assigned", "Attempts assigned to nodes.", self.assigned)
         yield counters(
             "quorate_tasks_finished",
             "Tasks finished, by final state.",
@@ -82,12 +82,12 @@ class TaskMetrics:
         )
         yield counter(
             "quorate_tasks_retried",
-            "Failed attempts after which another follows.",
+            "Failed attempts after which another attempt follows.",
             self.ended[_AGAIN],
         )
         yield histogram(
             "quorate_dispatch_seconds",
-            "From when a task was due to when its first attempt was given to a node.",
+            "Time from the moment when a task may start to its first assignment to a node.",
             self.dispatch,
         )
         yield histogram(

@@ -27,13 +27,13 @@ def dead_letter_metrics(state: State, now: float) -> Iterator[Metric]:
         ages[name] = max(ages.get(name, 0.0), now - group.first.finish_time)
     yield gauges(
         "quorate_dead_letters",
-        "Failed and expired tasks that nobody retried or deleted, by queue.",
+        "Failed and expired tasks that nobody has retried or deleted, by queue.",
         ("queue",),
         counts,
     )
     yield gauges(
         "quorate_dead_letter_oldest_age_seconds",
-        "Since when the oldest of them has failed, by queue; 0 without any.",
+        "Time since the oldest of these tasks failed or expired, by queue; 0 without any.",
         ("queue",),
         ages,
     )

@@ -26,7 +26,7 @@ def job_metrics(state: State) -> Iterator[Metric]:
     jobs = {kind.name: 0 for kind in JobState}
     for row in state.jobs.values():
         jobs[row.state.name] += 1
-    yield gauges("quorate_jobs", "Jobs on record, by state.", ("state",), jobs)
+    yield gauges("quorate_jobs", "Stored jobs, by state.", ("state",), jobs)
     shown = Bounded(state.queues)
     subtasks: dict[tuple[str, str], int] = {}
     for name, queue in state.queues.items():
@@ -36,8 +36,8 @@ def job_metrics(state: State) -> Iterator[Metric]:
                 subtasks[key] = subtasks.get(key, 0) + queue.subtasks[kind]
     yield gauges(
         "quorate_subtasks",
-        "Subtasks of jobs on record, by queue and state.",
+        "Subtasks of stored jobs, by queue and state.",
         ("queue", "state"),
         subtasks,
     )
-    yield gauge("quorate_chunks", "Chunks of subtasks that nodes have now.", len(state.chunks))
+    yield gauge("quorate_chunks", "Chunks that nodes have now.", len(state.chunks))

@@ -25,7 +25,7 @@ def limit_metrics(state: State) -> Iterator[Metric]:
     )
     most = GaugeMetricFamily(
         "quorate_limit_max_running",
-        "Running tasks that a shared limit allows, where it has such a limit.",
+        "Running tasks that a shared limit allows at a time.",
         labels=("limit",),
     )
     shown = Bounded(permits.shared, _MOST)
@@ -37,7 +37,9 @@ def limit_metrics(state: State) -> Iterator[Metric]:
         if limit.max_running:
             most.add_metric((name,), limit.max_running)
     yield GaugeMetricFamily(
-        "quorate_pauses", "Pauses of tasks that match.", value=len(state.pauses.rows)
+        "quorate_pauses",
+        "Pauses with a name, which hold back all tasks that match them.",
+        value=len(state.pauses.rows),
     )
     yield GaugeMetricFamily(
         "quorate_reservations",
@@ -53,7 +55,9 @@ def limit_metrics(state: State) -> Iterator[Metric]:
         if queue.limits is not NO_LIMITS
     }
     at_once = GaugeMetricFamily(
-        "quorate_queue_max_running", "Running tasks that a queue allows.", labels=("queue",)
+        "quorate_queue_max_running",
+        "Running tasks that a queue allows at a time.",
+        labels=("queue",),
     )
     length = GaugeMetricFamily(
         "quorate_queue_max_length", "Waiting tasks that a queue allows.", labels=("queue",)

@@ -120,26 +120,30 @@ class SchedulerMetrics:
         leads = isinstance(self._roles.role, Local)
         yield gauge("quorate_leader", "1 on the scheduler that leads, else 0.", leads)
         yield counter(
-            "quorate_failovers", "Changes of leader that this scheduler saw.", self._failovers
+            "quorate_failovers", "Changes of leader that this scheduler observed.", self._failovers
         )
         yield counters(
             "quorate_agent_faults",
-            "Sessions that this scheduler ended, or did not get, by a fault of the agent.",
+            "Sessions that ended or could not be opened because the agent broke the protocol.",
             ("kind",),
             self._misconduct,
         )
         yield counters(
             "quorate_placement_plugin_failures",
-            "Calls of filters and scores of placement that failed or were left out.",
+            "Calls of placement filters and scores that failed or were left out.",
             ("plugin", "why"),
             self._plugins,
         )
         yield from self.tasks.collect()
         yield histogram(
-            "quorate_submit_seconds", "From a call that creates tasks to its answer.", self._submit
+            "quorate_submit_seconds",
+            "Time from a call that creates tasks to its answer.",
+            self._submit,
         )
         yield histogram(
-            "quorate_commit_seconds", "Transactions of the journal until known.", self._commit
+            "quorate_commit_seconds",
+            "Time until the outcome of a transaction of the journal is known.",
+            self._commit,
         )
         yield histogram(
             "quorate_journal_batch_records", "Writes in a transaction of the journal.", self._batch
@@ -157,12 +161,12 @@ class SchedulerMetrics:
             yield from schedule_metrics(self._driver.state.schedules, now)
             yield gauge(
                 "quorate_blobs",
-                "Objects in the blob store that tasks on record name.",
+                "Objects in the blob store that stored tasks refer to.",
                 len(self._driver.state.blobs),
             )
             yield gauge(
                 "quorate_blob_bytes",
-                "Bytes of large values that tasks on record name.",
+                "Bytes of the large values that stored tasks refer to.",
                 self._driver.state.blobs.bytes,
             )
             if self._quotas is not None:
@@ -176,7 +180,7 @@ class SchedulerMetrics:
             if offset is not None:
                 yield gauge(
                     "quorate_clock_offset_seconds",
-                    "By how much the leader's clock is ahead of the middle one of the nodes'.",
+                    "How far the leader's clock is ahead of the median of the nodes' clocks.",
                     offset,
                 )
 
@@ -184,29 +188,29 @@ class SchedulerMetrics:
         counters = self._driver.journal.counters if self._driver else JournalCounters()
         yield counter(
             "quorate_journal_unknown_outcomes",
-            "Transactions whose outcome was unknown at first.",
+            "Transactions of the journal whose outcome was unknown at first.",
             self._unknown + counters.unknown,
         )
         yield counter(
             "quorate_journal_repeats",
-            "Transactions that were sent again.",
+            "Transactions of the journal that were sent again.",
             self._repeats + counters.repeats,
         )
         if self._driver is not None:
             journal = self._driver.journal
             yield gauge(
                 "quorate_journal_pending_events",
-                "Events that wait for their commit.",
+                "Changes that wait until etcd has stored them.",
                 journal.pending_events,
             )
             yield gauge(
                 "quorate_journal_pending_bytes",
-                "Bytes that wait for their commit.",
+                "Bytes of the changes that wait until etcd has stored them.",
                 journal.pending_bytes,
             )
             yield gauge(
                 "quorate_journal_no_space",
-                "1 while etcd refuses writes for space.",
+                "1 while etcd refuses writes because its quota is used up, else 0.",
                 journal.no_space,
             )
 
@@ -228,11 +232,11 @@ def _queues(state: State, now: float) -> Iterator[Metric]:
         done[label] = done.get(label, 0) + queue.finished_total
         paused += queue.paused
     yield gauges(
-        "quorate_queue_tasks", "Tasks on record, by queue and state.", ("queue", "state"), counts
+        "quorate_queue_tasks", "Stored tasks, by queue and state.", ("queue", "state"), counts
     )
     yield gauges(
         "quorate_queue_oldest_task_age_seconds",
-        "Age of the oldest task that could run; 0 when there is none.",
+        "Age of the oldest PENDING task since its creation, by queue; 0 without any.",
         ("queue",),
         ages,
     )
@@ -262,18 +266,26 @@ def _nodes(state: State) -> Iterator[Metric]:
         slots += node.slots
         running += len(node.allocation.rows)
         credit += node.credit
-    yield gauges("quorate_nodes", "Registered nodes, by what they are good for.", ("state",), tally)
+    yield gauges("quorate_nodes", "Registered nodes, by state.", ("state",), tally)
     yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)
-    yield gauge("quorate_nodes_credit", "Attempts that all nodes would hold.", credit)
-    yield gauge("quorate_nodes_assigned", "Attempts that nodes have now.", running)
+    yield gauge(
+        "quorate_nodes_credit", "The most attempts that all nodes accept at a time.", credit
+    )
+    yield gauge(
+        "quorate_nodes_assigned", "Attempts that nodes have now, assigned or running.", running
+    )
 
 
 def _store(overview: Overview) -> Iterator[Metric]:
-    yield gauge("quorate_etcd_quota_bytes", "etcd's quota, as configured here.", overview.quota)
+    yield gauge(
+        "quorate_etcd_quota_bytes", "etcd's quota, as this scheduler is configured.", overview.quota
+    )
     status = overview.status
     if status is not None:
-        yield gauge("quorate_etcd_database_bytes", "etcd's database, with holes.", status.db_size)
+        yield gauge("quorate_etcd_database_bytes", "Size of etcd's database file.", status.db_size)
         yield gauge(
-            "quorate_etcd_database_in_use_bytes", "etcd's database, used.", status.db_size_in_use
+            "quorate_etcd_database_in_use_bytes",
+            "Bytes of etcd's database file that are in use.",
+            status.db_size_in_use,
         )
         yield gauge("quorate_etcd_members", "Members of the etcd cluster.", status.members)

@@ -21,7 +21,9 @@ def quota_metrics(quotas: QuotaCalls) -> Iterator[Metric]:
         "quorate_quota_usage", "What a caller or queue uses of a quota.", labels=_LABELS
     )
     limit = GaugeMetricFamily(
-        "quorate_quota_limit", "The quota of a caller or queue that has one.", labels=_LABELS
+        "quorate_quota_limit",
+        "The limit of a quota, of each caller or queue that uses something.",
+        labels=_LABELS,
     )
     used = quotas.used()
     shown = {

@@ -55,15 +55,17 @@ class ReplicaMetrics:
         """See Collector."""
         leader = self._roles.leader
         epoch = epoch_of(self._generation(), leader.elected) if leader is not None else 0
-        yield gauge("quorate_epoch", "The epoch that this scheduler knows of; 0: nobody's.", epoch)
+        yield gauge(
+            "quorate_epoch", "Epoch of the leader that this scheduler knows; 0 without any.", epoch
+        )
         yield gauge(
             "quorate_replica_loaded",
-            "1 while this scheduler holds the whole log, led or followed; 0 while it loads it.",
+            "1 while this scheduler has the whole state in memory, 0 while it loads it from etcd.",
             self._loaded(),
         )
         yield gauge(
             "quorate_tasks_in_memory",
-            "Tasks that this scheduler holds, led or followed.",
+            "Tasks in the memory of this scheduler, finished ones included.",
             self._rows(),
         )
         yield from lease_metrics(self._lease(), self._clock.monotonic())
@@ -71,4 +73,6 @@ class ReplicaMetrics:
         for counts in (self._refused(), self._tasks.refused):
             for quota, count in counts.items():
                 refused[quota] += count
-        yield counters("quorate_quota_refusals", "Calls refused for a quota.", ("quota",), refused)
+        yield counters(
+            "quorate_quota_refusals", "Calls refused because of a quota.", ("quota",), refused
+        )

@@ -25,13 +25,13 @@ def schedule_metrics(index: ScheduleIndex, now: float) -> Iterator[Metric]:
         missed[label] = missed.get(label, 0) + row.miss_count
         paused += row.pause is not None
         blocked += bool(row.blocked)
-    states = GaugeMetricFamily("quorate_schedules", "Schedules by state.", labels=("state",))
+    states = GaugeMetricFamily("quorate_schedules", "Schedules, by state.", labels=("state",))
     states.add_metric(("paused",), paused)
     states.add_metric(("blocked",), blocked)
     states.add_metric(("active",), len(index.rows) - paused - blocked)
     yield states
     for name, words, values in (
-        ("quorate_schedule_runs", "Tasks that a schedule created.", runs),
+        ("quorate_schedule_runs", "Runs of a schedule: tasks or jobs that it created.", runs),
         ("quorate_schedule_missed_ticks", "Ticks of a schedule that got no run.", missed),
     ):
         family = CounterMetricFamily(name, words, labels=("schedule",))
@@ -42,6 +42,6 @@ def schedule_metrics(index: ScheduleIndex, now: float) -> Iterator[Metric]:
     late = 0.0 if due is None or not due[0] else max(0.0, now - due[0] / 1e6)
     yield gauge(
         "quorate_schedule_delay_seconds",
-        "How long the schedule that is due has waited for the leader.",
+        "How late the leader is with the next schedule that is due; 0 if it is on time.",
         late,
     )
