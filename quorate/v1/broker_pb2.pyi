@@ -619,21 +619,21 @@ class SettleRefused(_message.Message):
     def __init__(self, number: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class TransactRequest(_message.Message):
-    __slots__ = ("virtual_host", "publications", "session", "settles", "request_id")
+    __slots__ = ("virtual_host", "publications", "session", "settles", "request_id", "producer")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SETTLES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     publications: _containers.RepeatedCompositeFieldContainer[_message_pb2.Publication]
     session: str
     settles: _containers.RepeatedCompositeFieldContainer[Settle]
     request_id: str
-    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., session: _Optional[str] = ..., settles: _Optional[_Iterable[_Union[Settle, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    producer: str
+    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., session: _Optional[str] = ..., settles: _Optional[_Iterable[_Union[Settle, _Mapping]]] = ..., request_id: _Optional[str] = ..., producer: _Optional[str] = ...) -> None: ...
 
 class TransactResponse(_message.Message):
-    __slots__ = ("results",)
-    RESULTS_FIELD_NUMBER: _ClassVar[int]
-    results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
-    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -308,8 +308,22 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Transact(self, request, context):
-        """Not served yet, and not over REST: UNIMPLEMENTED (`NOT_SERVED_YET`).
-        Publishes and acknowledges in one commit: all of it or nothing. At most 512 KiB and 512 messages.
+        """Publishes messages and settles deliveries of a session in one commit: all of it or nothing. So a program
+        that consumes, transforms and produces has the effect of each message once.
+
+        A transaction is never split. It takes 512 messages (published, or dead lettered by REJECT) of together
+        512 KiB, counted once for each queue that gets them, and 5,000 deliveries. It also takes as many queues and
+        commits of the settled messages as fit into one transaction of etcd. More is RESOURCE_EXHAUSTED
+        (`TRANSACTION_TOO_LARGE`), which names the limit.
+
+        Refused is also a publication that cannot be queued as asked: malformed, refused by a full queue, or
+        mandatory and without a queue (NOT_FOUND, `ROUTE_NOT_FOUND`). And a delivery that the consumer does not have
+        (FAILED_PRECONDITION, `UNKNOWN_DELIVERY`). The error names the field with its index, such as
+        `publications[2]` or `settles[0].ids[5]`.
+
+        Repeated within 10 minutes, also to the next leader, with its `request_id` or with the same numbers of its
+        `producer`, it is done once and has the same answer. The session of its deliveries has to be open: a client
+        that lost its leader opens it again before it repeats the transaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

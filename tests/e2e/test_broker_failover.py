@@ -109,6 +109,108 @@ async def test_every_confirmed_message_is_there_once_however_often_leaders_are_k
     assert await everything(cluster) == list(range(1, BATCH * BATCHES + 1))
 
 
+WORK = 150
+SESSION = "session-of-the-worker"
+
+
+async def test_a_worker_that_repeats_its_transactions_has_each_effect_once(cluster):
+    """It consumes, transforms and produces, while leaders are killed."""
+    server = next(iter(cluster.schedulers.values()))
+    async with open_aio(server.address) as channel:
+        stub = broker_pb2_grpc.BrokerStub(channel)
+        for name in ("raw", "numbers"):
+            queue = m.MessageQueue(name=name, spec=m.MessageQueueSpec(durable=True))
+            await stub.CreateMessageQueue(
+                pb.CreateMessageQueueRequest(message_queue=queue), timeout=20, wait_for_ready=True
+            )
+        raw = [m.Message(routing_key="raw", body=b"%d" % number) for number in range(WORK)]
+        await stub.Publish(
+            pb.PublishRequest(publications=[m.Publication(message=one) for one in raw]), timeout=20
+        )
+    worker = Worker(cluster)
+    working = asyncio.create_task(worker.run(WORK))
+    try:
+        for part in (1, 2):
+            await cluster.standby()
+            await worker.reached(part * WORK // 3)
+            await kill_leader(cluster)
+        await asyncio.wait_for(working, 90)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert sorted(await everything(cluster)) == [number * 2 for number in range(WORK)]
+    async with open_aio(server.address) as channel:
+        left = await broker_pb2_grpc.BrokerStub(channel).GetMessageQueue(
+            pb.GetMessageQueueRequest(name="raw"), timeout=20
+        )
+        assert (left.message_queue.ready, left.message_queue.unacknowledged) == (0, 0)
+
+
+class Worker(StreamClient):
+    """Doubles numbers: the result and the acknowledgement are one transaction.
+
+    Attributes:
+        done: deliveries of which it has the answer.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self.done: set[int] = set()
+        # Those that it may have, and their bodies.
+        self._pending: dict[int, bytes] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self.done)
+
+    async def _stream(self, stub: Any) -> None:
+        subscribe = pb.Subscribe(consumer=1, queue="raw", prefetch=5)
+        again = self._turn > 1
+        unsettled = pb.Unsettled(queue="raw", consumer=1, ids=list(self._pending))
+        opened = pb.OpenSession(
+            session=SESSION,
+            consumers=[subscribe] if again else [],
+            unsettled=[unsettled] if self._pending else [],
+        )
+        requests = [pb.ConsumeRequest(open=opened)]
+        if not again:
+            requests.append(pb.ConsumeRequest(subscribe=subscribe))
+        async for answer in stub.Consume(_and_wait(requests), timeout=60):
+            assert not answer.HasField("ended"), answer
+            for one in answer.deliveries.deliveries:
+                assert one.id not in self.done, "it was done"
+                self._pending[one.id] = one.message.body
+            if answer.HasField("opened") or answer.HasField("deliveries"):
+                await self._work(stub)
+            if self.count >= WORK:
+                return
+
+    async def _work(self, stub: Any) -> None:
+        for delivery, body in list(self._pending.items()):
+            result = m.Message(routing_key="numbers", body=b"%d" % (int(body) * 2))
+            await stub.Transact(
+                pb.TransactRequest(
+                    publications=[m.Publication(message=result, mandatory=True)],
+                    session=SESSION,
+                    settles=[pb.Settle(consumer=1, ids=[delivery], outcome=pb.OUTCOME_ACK)],
+                    request_id=f"work-{delivery}",
+                ),
+                timeout=20,
+            )
+            del self._pending[delivery]
+            self.done.add(delivery)
+            self._changed.set()
+            # Some are left when a leader is killed.
+            await asyncio.sleep(0.005)
+
+
+async def _and_wait(requests: list[pb.ConsumeRequest]) -> AsyncIterator[pb.ConsumeRequest]:
+    """These, and then the stream stays open."""
+    for request in requests:
+        yield request
+    await asyncio.Event().wait()
+
+
 class Producer(StreamClient):
     """Publishes numbers; what was not confirmed is sent again."""
 

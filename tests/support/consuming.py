@@ -226,6 +226,10 @@ class Consumers(Broker):
                 standby.sessions[write.row.id] = write.row
             case fx.DropSession():
                 standby.sessions.pop(write.id, None)
+            case fx.PutProducer():
+                standby.producers[write.row.key] = write.row
+            case fx.DropProducer():
+                del standby.producers[write.key]
             case fx.ChangeSubLog():
                 queue = standby.queues.get(write.uid)
                 if queue is not None:
@@ -240,6 +244,7 @@ class Consumers(Broker):
         for row in [queue.row for queue in self.state.queues.values()]:
             self.standby.put_queue(row)
         self.standby.sessions = dict(self.state.sessions)
+        self.standby.producers = dict(self.state.producers)
         self.step(e.Elected())
         for uid, queue in self.state.queues.items():
             self._follow(uid, queue)

@@ -153,11 +153,13 @@ class MessageSessionRecord(_message.Message):
     def __init__(self, id: _Optional[str] = ..., caller: _Optional[str] = ..., virtual_host: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., create_time: _Optional[float] = ...) -> None: ...
 
 class ProducerRecord(_message.Message):
-    __slots__ = ("key", "number", "instant")
+    __slots__ = ("key", "number", "instant", "digest")
     KEY_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     INSTANT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     key: str
     number: int
     instant: float
-    def __init__(self, key: _Optional[str] = ..., number: _Optional[int] = ..., instant: _Optional[float] = ...) -> None: ...
+    digest: bytes
+    def __init__(self, key: _Optional[str] = ..., number: _Optional[int] = ..., instant: _Optional[float] = ..., digest: _Optional[bytes] = ...) -> None: ...

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from google.protobuf.message import Message
-
-from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.exchanges import ExchangeCalls
 from scheduler.api.broker.message_queues import MessageQueueCalls
 from scheduler.api.broker.publishing.calls import PublishCalls
-from scheduler.api.broker.steps import Steps, not_served
+from scheduler.api.broker.steps import Steps
 from scheduler.api.broker.taking import TakingCalls
-from scheduler.api.servicer import Context
+from scheduler.api.broker.transacting import TransactCalls
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
-
-
-class NotServedYet:
-    """What the contract has and this version does not serve."""
-
-    async def Transact(self, request: pb.TransactRequest, context: Context) -> Message:
-        raise not_served("Transact")
 
 
 def broker_calls(
@@ -34,5 +24,5 @@ def broker_calls(
         PublishCalls(broker),
         TakingCalls(broker),
         consuming,
-        NotServedYet(),
+        TransactCalls(broker),
     )

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-import grpc
-
-from quorate.runtime.errors import QuorateError
 from scheduler.api.asking import identified
 from scheduler.api.origin import origin_of
 from scheduler.api.servicer import Context
@@ -21,8 +18,6 @@ from scheduler.core.model import events as e
 from scheduler.core.values.reply_token import Pending
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
-
-NOT_SERVED: Final = "NOT_SERVED_YET"
 
 
 class Steps:
@@ -61,13 +56,3 @@ class Steps:
             self._driver.handle((e.ChangeRecorded(kind, name, asked, token),))
             await self._driver.admission.answer(token)
         return answer
-
-
-def not_served(method: str) -> QuorateError:
-    """UNIMPLEMENTED: the contract has the call, this version does not serve it."""
-    return QuorateError(
-        grpc.StatusCode.UNIMPLEMENTED,
-        NOT_SERVED,
-        f"{method} is not served by this version; it follows with a later one",
-        metadata={"method": method},
-    )

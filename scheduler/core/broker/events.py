@@ -156,12 +156,24 @@ class Publication(NamedTuple):
 
 
 class MessagesPublished(NamedTuple):
-    """Answer: `answers.PublishAnswer`. `producer`: caller and name; "": numbers say nothing."""
+    """Answer: `answers.PublishAnswer`.
+
+    Attributes:
+        producer: caller and name; empty: numbers say nothing.
+        stream: names the stream of publishes that it is one of, if that has no producer: they are
+            queued in their order.
+    """
 
     virtual_host: str
     producer: str
     publications: Sequence[Publication]
     token: Token
+    stream: str = ""
+
+    @property
+    def turn(self) -> str:
+        """Whose publishes are stepped in their order; empty: it needs none."""
+        return self.producer or self.stream
 
 
 class SessionOpened(NamedTuple):
@@ -250,14 +262,25 @@ class Fetched(NamedTuple):
 
 
 class Transacted(NamedTuple):
-    """Publish and acknowledge in one commit. Answer: `answers.PublishAnswer`."""
+    """Publish and settle in one commit. Answer: `answers.PublishAnswer` without results.
+
+    Attributes:
+        session: whose deliveries are settled; it is the caller's. `number` of `settles` says
+            nothing here.
+        producer: caller and name, for the numbers of publications; empty: they say nothing.
+        request: caller and request id, by which a repeated call is known; `digest`: of what it
+            asks for.
+    """
 
     virtual_host: str
     publications: Sequence[Publication]
     session: SessionId
     settles: Sequence[Settled]
     token: Token
+    caller: str = ""
     producer: str = ""
+    request: str = ""
+    digest: bytes = b""
 
 
 class ChunksCommitted(NamedTuple):

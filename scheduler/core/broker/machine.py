@@ -23,7 +23,6 @@ from scheduler.core.broker.handlers import (
     merging,
     message_queues,
     overflow,
-    publishing,
     taking,
     terms,
     topology,
@@ -31,6 +30,8 @@ from scheduler.core.broker.handlers import (
 from scheduler.core.broker.handlers.consuming import consumers
 from scheduler.core.broker.handlers.consuming import table as consuming
 from scheduler.core.broker.handlers.consuming.deliveries import delivering
+from scheduler.core.broker.handlers.publishing import parts, producers
+from scheduler.core.broker.handlers.transactions import transacting
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.combining import combined, weight
 from scheduler.core.broker.state import BrokerState
@@ -60,9 +61,11 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.MessageQueueDeclared: message_queues.on_message_queue_declared,
     e.MessageQueueDeleteAsked: message_queues.on_message_queue_delete_asked,
     e.QueueDropped: message_queues.on_queue_dropped,
-    e.MessagesPublished: publishing.on_messages_published,
-    publishing.PublishContinued: publishing.on_publish_continued,
-    publishing.PublishResumed: publishing.on_publish_resumed,
+    e.MessagesPublished: parts.on_messages_published,
+    parts.PublishContinued: parts.on_publish_continued,
+    parts.PublishResumed: parts.on_publish_resumed,
+    e.Transacted: transacting.on_transacted,
+    transacting.TransactionResumed: transacting.on_transaction_resumed,
     e.ReceiveAsked: taking.on_receive_asked,
     e.PeekAsked: taking.on_peek_asked,
     e.PurgeAsked: taking.on_purge_asked,
@@ -85,7 +88,7 @@ _DUE: Final[dict[str, Callable[[BrokerState, BrokerLimits, str, float, BrokerEff
     message_queues.UNUSED: message_queues.unused_due,
     instants.INSTANTS: instants.instants_due,
     overflow.AGE: overflow.age_due,
-    publishing.PRODUCERS: publishing.producers_due,
+    producers.PRODUCERS: producers.producers_due,
     **consuming.DUE,
 }
 # Timers that one step serves.

@@ -143,8 +143,14 @@ class SessionRow:
 
 
 class ProducerRow(NamedTuple):
-    """How far a producer is: publications up to `number` are settled. `key`: caller and name."""
+    """How far a producer is: publications up to `number` are settled.
+
+    Attributes:
+        key: caller and name; of a call, caller and request id.
+        digest: of a transaction that is known by its request id: what it asked for.
+    """
 
     key: str
     number: int
     instant: float
+    digest: bytes = b""

@@ -16,7 +16,6 @@ from typing import Final
 from quorate.runtime.errors import not_found
 from scheduler.core.broker.consuming.registry import Consuming
 from scheduler.core.broker.effects import BrokerEffects, LoadChunks
-from scheduler.core.broker.events import MessagesPublished
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.queues.timers import Timers
@@ -55,8 +54,8 @@ class BrokerState:
         queues, names: message queues by uid, uids by virtual host and name.
         sessions: those that are open, and those on record (with `queues`).
         producers: by key, those that published last at the end.
-        publishing: of producers of which a publish goes on in parts: those that came after it,
-            in order. Bounded by what callers may have under way.
+        publishing: by producer or stream, while a publish or transaction of it is under way: what
+            came after it, in order. See `handlers.publishing.turns`.
         consuming: what the leader knows of consumers: see `consuming`.
         space: what etcd has room for.
         instant: the latest one that was stepped. Time does not go back.
@@ -73,7 +72,7 @@ class BrokerState:
         self.names: dict[QueueKey, QueueUid] = {}
         self.sessions: dict[SessionId, SessionRow] = {}
         self.producers: dict[str, ProducerRow] = {}
-        self.publishing: dict[str, deque[MessagesPublished]] = {}
+        self.publishing: dict[str, deque[object]] = {}
         self.window = Window(limits.window_bytes)
         self.timers = Timers()
         self.consuming = Consuming()

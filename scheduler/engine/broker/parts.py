@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from scheduler.core.broker import events as e
-from scheduler.core.broker.handlers.publishing import PublishContinued
+from scheduler.core.broker.handlers.publishing.parts import PublishContinued
 
 _BEGIN: Final = frozenset((e.MessagesPublished, e.Transacted))
 _PUBLISH: Final = _BEGIN | {PublishContinued}

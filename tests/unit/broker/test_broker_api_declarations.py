@@ -352,9 +352,3 @@ async def test_what_changed_something_is_in_the_audit_log_once():
         await broker.call(pb.DeleteBindingRequest(binding=binding("e", "q", "#")))
         await broker.refused(pb.DeleteExchangeRequest(name="none"))
         assert len(broker.term.driver.state.audit) == 4
-
-
-async def test_what_is_not_served_yet_says_so():
-    async with serving() as broker:
-        error = await broker.refused(pb.TransactRequest())
-        assert (error.code, error.reason) == (C.UNIMPLEMENTED, "NOT_SERVED_YET")

@@ -113,7 +113,7 @@ def test_a_message_queue_comes_back(spec: MessageQueueSpec) -> None:
 def test_sessions_and_producers_come_back() -> None:
     session = SessionRow(SessionId("s"), "alice", "/", (UID,), 1.5)
     assert rows.session_of(rows.session_record(session)) == session
-    producer = ProducerRow("alice/p", 2**63, 1.5)
+    producer = ProducerRow("alice/p", 2**63, 1.5, b"digest")
     assert rows.producer_of(rows.producer_record(producer)) == producer
 
 

@@ -98,18 +98,18 @@ def opened(
     )
 
 
-def settle(asked: pb.Settle, session: SessionId) -> e.Settled:
+def settle(asked: pb.Settle, session: SessionId, field: str = "settle") -> e.Settled:
     """Settlements of deliveries of one queue."""
-    at_most("settle.ids", len(asked.ids), MOST_PREFETCH, "ids")
+    at_most(f"{field}.ids", len(asked.ids), MOST_PREFETCH, "ids")
     if asked.outcome not in _OUTCOMES:
         raise invalid(
-            "settle.outcome",
+            f"{field}.outcome",
             f"{asked.outcome} is not a known value" if asked.outcome else "is required",
         )
     if not asked.consumer:
-        validate.name("settle.queue", asked.queue)
+        validate.name(f"{field}.queue", asked.queue)
     delay = asked.delay_millis / 1_000
-    between("settle.delay_millis", asked.delay_millis, 0, int(MOST_SECONDS) * 1_000)
+    between(f"{field}.delay_millis", asked.delay_millis, 0, int(MOST_SECONDS) * 1_000)
     assert isfinite(delay)
     return e.Settled(
         session,

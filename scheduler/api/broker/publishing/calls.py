@@ -6,11 +6,15 @@ from collections.abc import AsyncGenerator
 
 from google.protobuf.message import Message
 
-from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import invalid
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker import validate
-from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
+from scheduler.api.broker.publishing.publications import (
+    MOST_MESSAGES,
+    Reader,
+    enveloped,
+    weight_of,
+)
 from scheduler.api.broker.publishing.results import producer_key, result
 from scheduler.api.broker.publishing.stream import PublishStream
 from scheduler.api.servicer import Context
@@ -32,14 +36,7 @@ class PublishCalls:
             raise invalid("publications", "at least one is required")
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
         producer = producer_key(host, validate.short("producer", request.producer))
-        publications = Reader().read_all(
-            wire.PublicationEnvelope(
-                message=one.message.SerializeToString(deterministic=True),
-                mandatory=one.mandatory,
-                number=one.number,
-            )
-            for one in request.publications
-        )
+        publications = Reader().read_all(enveloped(request.publications))
         if request.request_id and not producer:
             # Repeated, its messages are those of a producer that are settled.
             request_id(request.request_id)

@@ -6,7 +6,7 @@ checked; the body is never looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -15,6 +15,7 @@ from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.security.identity import current_caller
 from quorate.v1.message_pb2 import MessageProperties
+from quorate.v1.message_pb2 import Publication as PublicationMessage
 from scheduler.api.broker import validate
 from scheduler.api.validate import between
 from scheduler.core.broker.events import Publication
@@ -113,6 +114,18 @@ class Reader:
             error.metadata["field"] = error.field
             error.message = f"message.{error.message}"
             raise
+
+
+def enveloped(
+    publications: Iterable[PublicationMessage],
+) -> Iterator[wire.PublicationEnvelope]:
+    """Publications of a request that was parsed, with their messages as bytes again."""
+    for one in publications:
+        yield wire.PublicationEnvelope(
+            message=one.message.SerializeToString(deterministic=True),
+            mandatory=one.mandatory,
+            number=one.number,
+        )
 
 
 def weight_of(publications: Iterable[Publication]) -> int:

@@ -26,6 +26,11 @@ def producer_key(virtual_host: str, producer: str, request: str = "") -> str:
     return "\0".join((caller_name(), virtual_host, producer, request))
 
 
+def transaction_key(virtual_host: str, request: str) -> str:
+    """Under which name a transaction is on record that has a request id; empty for none."""
+    return producer_key(virtual_host, "", f"transact\0{request}") if request else ""
+
+
 def result(number: int, kind: ResultKind, error: QuorateError) -> pb.PublicationResult:
     """What became of a publication that was not simply queued."""
     return pb.PublicationResult(number=number, kind=_KINDS[kind], failure=failure(error))

@@ -5,7 +5,6 @@ A `Placing` is made for a step, and becomes `AddMessages` at its end: `flush`.
 
 from __future__ import annotations
 
-from math import inf
 from typing import NamedTuple
 
 from scheduler.core.broker.effects import AddMessages, BrokerEffects
@@ -25,6 +24,28 @@ class Copy(NamedTuple):
     parsed: Parsed
     instant: float
     flags: int = 0
+
+
+class Placed(NamedTuple):
+    """Where a copy goes, when it expires there (infinity: never), and when it is due (0: now)."""
+
+    sub_log: SubLogName
+    expiry: float
+    due: float
+
+
+def placed(queue: MessageQueue, copy: Copy, now: float) -> Placed:
+    """Where a copy goes in a queue."""
+    spec, parsed = queue.row.spec, copy.parsed
+    if queue.is_stream:
+        return Placed(of_priority(0), now + spec.message_ttl, 0.0)
+    expiry = copy.instant + parsed.expiration
+    due = copy.instant + parsed.deliver_after
+    if due > now:
+        # The queue's own time to live begins when it is due.
+        return Placed(DELAYED, expiry, due)
+    sub_log = of_priority(min(parsed.priority, spec.max_priority))
+    return Placed(sub_log, min(expiry, now + spec.message_ttl), 0.0)
 
 
 class Placing:
@@ -53,19 +74,8 @@ class Placing:
     def add(self, queue: MessageQueue, copy: Copy, now: float, *, is_new: bool = True) -> None:
         """A message goes into a queue, or waits there until it is due. `is_new`: it was not there
         before."""
-        spec, parsed = queue.row.spec, copy.parsed
         queue.published += is_new
-        expiry = copy.instant + parsed.expiration
-        due = copy.instant + parsed.deliver_after
-        if queue.is_stream:
-            expiry, due = inf, 0.0
-        if due > now:
-            # The queue's own time to live begins when it is due.
-            self._add(queue, DELAYED, copy, expiry, due)
-            return
-        expiry = min(expiry, now + spec.message_ttl)
-        priority = 0 if queue.is_stream else min(parsed.priority, spec.max_priority)
-        self._add(queue, of_priority(priority), copy, expiry, 0.0)
+        self._add(queue, *placed(queue, copy, now), copy)
 
     def flush(self, out: BrokerEffects) -> None:
         """Have it written."""
@@ -73,7 +83,7 @@ class Placing:
         self._added = {}
 
     def _add(
-        self, queue: MessageQueue, sub_log: SubLogName, copy: Copy, expiry: float, due: float
+        self, queue: MessageQueue, sub_log: SubLogName, expiry: float, due: float, copy: Copy
     ) -> None:
         lane = queue.lane(sub_log)
         flags = copy.flags & ~FIELD_FLAGS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
-from scheduler.core.broker.handlers import instants, message_queues, publishing
+from scheduler.core.broker.handlers import instants, message_queues
 from scheduler.core.broker.handlers.consuming import sessions
+from scheduler.core.broker.handlers.publishing.producers import PRODUCERS
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.state import BrokerState
 
@@ -23,4 +24,4 @@ def on_elected(
         # What the leader before left too long, or too old.
         state.touched[queue.row.uid] = None
     if state.producers:
-        state.timers.put((publishing.PRODUCERS, ""), state.instant)
+        state.timers.put((PRODUCERS, ""), state.instant)

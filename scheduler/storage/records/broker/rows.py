@@ -181,11 +181,11 @@ def session_of(record: r.MessageSessionRecord) -> SessionRow:
 
 def producer_record(row: ProducerRow) -> r.ProducerRecord:
     """Undoes `producer_of`."""
-    return r.ProducerRecord(key=row.key, number=row.number, instant=row.instant)
+    return r.ProducerRecord(key=row.key, number=row.number, instant=row.instant, digest=row.digest)
 
 
 def producer_of(record: r.ProducerRecord) -> ProducerRow:
-    return ProducerRow(record.key, record.number, record.instant)
+    return ProducerRow(record.key, record.number, record.instant, record.digest)
 
 
 def _finite(seconds: float) -> float | None:

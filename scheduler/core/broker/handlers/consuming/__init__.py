@@ -8,7 +8,6 @@
 | `deliveries` | which consumer gets which message; readers of streams; single messages |
 | `settling` | ack, nack, requeue, reject, touch |
 | `delaying` | nack with a delay |
-| `transacting` | publish and acknowledge in one commit |
 | `returning` | deliveries that come back |
 | `times` | consumer timeouts; deliveries that go on record |
 | `records` | who may consume; that it is on record |

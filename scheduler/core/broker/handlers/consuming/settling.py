@@ -143,9 +143,12 @@ def remove(
             served.unread.pop(delivery, None)
 
 
-def unknown_delivery(event: e.Settled, delivery: int) -> QuorateError:
-    """The consumer does not have it."""
-    return precondition(UNKNOWN, _text(event, delivery), delivery=delivery)
+def unknown_delivery(event: e.Settled, delivery: int, field: str) -> QuorateError:
+    """The consumer does not have it. `field`: where it stands in the request."""
+    text = f"{field}: {_text(event, delivery)}"
+    error = precondition(UNKNOWN, text, delivery=delivery, field=field)
+    error.field = field
+    return error
 
 
 def _others(ids: Sequence[int], unsettled: Container[int]) -> list[int]:

@@ -15,7 +15,6 @@ from scheduler.core.broker.handlers.consuming import (
     sessions,
     settling,
     times,
-    transacting,
 )
 from scheduler.core.broker.handlers.consuming.deliveries import delivering, fetching, sending
 from scheduler.core.broker.limits import BrokerLimits
@@ -34,7 +33,6 @@ HANDLERS: Final[
     e.CreditChanged: consumers.on_credit_changed,
     e.Settled: settling.on_settled,
     e.Fetched: fetching.on_fetched,
-    e.Transacted: transacting.on_transacted,
     ce.SubscriptionRecorded: consumers.on_subscription_recorded,
     ce.FetchRecorded: fetching.on_fetch_recorded,
     ce.AutomaticAcksCommitted: delivering.on_automatic_acks_committed,

@@ -1,0 +1,9 @@
+"""Publishing.
+
+| module | does |
+|---|---|
+| `parts` | publishes, in one commit or in parts |
+| `plans` | where publications go, and whether there is room |
+| `turns` | publishes of one producer or stream are stepped in their order |
+| `producers` | how far producers are: numbers that are settled |
+"""

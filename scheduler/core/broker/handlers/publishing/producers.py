@@ -1,0 +1,58 @@
+"""How far producers are: which numbers are settled. Those that are idle are forgotten.
+
+A call that is repeated with its request id is known in the same way: its key is a producer, and all
+of it is number 1.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.rows import ProducerRow
+from scheduler.core.broker.state import BrokerState
+
+# Of timers: producers that are to be forgotten.
+PRODUCERS = "producers"
+_FORGET_EVERY = 60.0
+_FORGOTTEN_AT_ONCE = 256
+
+
+def settled(state: BrokerState, producer: str) -> int:
+    """The greatest number of a producer that is settled; 0: none, or it has no name."""
+    known = state.producers.get(producer) if producer else None
+    return 0 if known is None else known.number
+
+
+def remember(
+    state: BrokerState, limits: BrokerLimits, row: ProducerRow, now: float, out: BrokerEffects
+) -> None:
+    """How far a producer is goes on record. Those that published least lately make room."""
+    state.producers.pop(row.key, None)
+    state.producers[row.key] = row
+    out.writes.append(fx.PutProducer(row))
+    if len(state.producers) > limits.producers:
+        _forget(state, next(iter(state.producers)), out)
+    state.timers.sooner((PRODUCERS, ""), now + _FORGET_EVERY)
+
+
+def producers_due(
+    state: BrokerState, limits: BrokerLimits, _name: str, now: float, out: BrokerEffects
+) -> None:
+    """Producers that did not publish for long are forgotten, some at a time."""
+    for _ in range(_FORGOTTEN_AT_ONCE):
+        oldest = next(iter(state.producers.values()), None)
+        if oldest is None:
+            return
+        if oldest.instant > now - limits.producer_keep:
+            break
+        _forget(state, oldest.key, out)
+    else:
+        state.timers.put((PRODUCERS, ""), now)
+        return
+    state.timers.put((PRODUCERS, ""), now + _FORGET_EVERY)
+
+
+def _forget(state: BrokerState, key: str, out: BrokerEffects) -> None:
+    del state.producers[key]
+    out.writes.append(fx.DropProducer(key))

@@ -1,0 +1,180 @@
+"""What a transaction settles: checked before anything changes, then done in its commit.
+
+    ACK       gone
+    REJECT    to the dead letter exchange, gone
+    NACK      back in the queue
+    REQUEUE   back in the queue, counted; beyond the delivery limit as REJECT
+
+What comes back is ready again once the transaction is durable, not before: until then another
+consumer's delivery could end in nothing. Of a stream, all of them give room for more.
+
+Dead letters need the bodies of their messages: those that are not in memory are loaded first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from quorate.runtime.errors import invalid
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
+from scheduler.core.broker.consuming import events as ce
+from scheduler.core.broker.consuming.sessions import Consumer, Session
+from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.events import Outcome
+from scheduler.core.broker.handlers.consuming import returning, settling
+from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
+from scheduler.core.broker.handlers.placing import Copy
+from scheduler.core.broker.handlers.transactions import bounds
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.deaths import Reason
+from scheduler.core.broker.queues.ids import split_id
+from scheduler.core.broker.queues.queue import MessageQueue, Missing
+from scheduler.core.broker.rows import QueueUid
+from scheduler.core.broker.state import BrokerState
+
+
+class Settlement(NamedTuple):
+    """Deliveries of one consumer.
+
+    Attributes:
+        done: acknowledged; `dead`: dead lettered for `reason`, or just gone; `back`: put back, and
+            with `counts` as delivered in vain.
+    """
+
+    queue: MessageQueue
+    consumer: Consumer
+    done: Sequence[int] = ()
+    dead: Sequence[int] = ()
+    back: Sequence[int] = ()
+    reason: Reason = Reason.REJECTED
+    counts: bool = False
+
+    @property
+    def copied(self) -> bool:
+        """Its dead letters go anywhere."""
+        return bool(self.dead) and self.queue.row.spec.dead_letter_exchange is not None
+
+
+def checked(state: BrokerState, session: Session, settles: Sequence[e.Settled]) -> list[Settlement]:
+    """What is settled, one for each of `settles`.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT for an outcome that a transaction does not have;
+            FAILED_PRECONDITION (UNKNOWN_DELIVERY) for a delivery that the consumer does not have,
+            or that is named twice; RESOURCE_EXHAUSTED. Each names the field and its index.
+    """
+    found: list[Settlement] = []
+    seen: dict[tuple[QueueUid, int], None] = {}
+    count = 0
+    for place, settle in enumerate(settles):
+        field = f"settles[{place}]"
+        if settle.outcome is Outcome.TOUCH:
+            raise invalid(
+                f"{field}.outcome",
+                "is TOUCH, which settles nothing; touch outside of the transaction",
+                reason="BAD_OUTCOME",
+            )
+        if settle.delay:
+            raise invalid(
+                f"{field}.delay_millis",
+                "is set; a transaction puts deliveries back without a delay",
+                reason="BAD_OUTCOME",
+            )
+        count += len(settle.ids)
+        bounds.check_settled(count)
+        consumer = settling.consumer_of(state, session, settle)
+        queue = None if consumer is None else state.queues.get(consumer.uid)
+        for number, delivery in enumerate(settle.ids):
+            known = consumer is not None and queue is not None and delivery in consumer.unsettled
+            if consumer is None or not known or (consumer.uid, delivery) in seen:
+                raise settling.unknown_delivery(settle, delivery, f"{field}.ids[{number}]")
+            seen[consumer.uid, delivery] = None
+        if consumer is not None and queue is not None:
+            found.append(_settlement(queue, consumer, settle))
+    return found
+
+
+def weigh(settlements: Sequence[Settlement], weight: bounds.Weight) -> None:
+    """Add what they write. Raises RESOURCE_EXHAUSTED for too many dead letters."""
+    for one in settlements:
+        if one.queue.is_stream:
+            continue
+        places = []
+        for delivery in (*one.done, *one.dead, *one.back):
+            priority, sequence = split_id(delivery)
+            places.append((priority, one.queue.of_priority(priority).log.find(sequence)))
+        weight.settle(one.queue, places)
+
+
+def dead_letters(settlements: Sequence[Settlement]) -> int:
+    """How many messages are dead lettered, with a copy."""
+    return sum([len(one.dead) for one in settlements if one.copied])
+
+
+def missing(settlements: Sequence[Settlement]) -> Iterator[tuple[MessageQueue, Missing]]:
+    """The chunks that are to be loaded first, each once."""
+    found: dict[tuple[QueueUid, Missing], None] = {}
+    for one in settlements:
+        for delivery in one.dead if one.copied else ():
+            chunk = one.queue.missing(delivery)
+            if chunk is not None and (one.queue.row.uid, chunk) not in found:
+                found[one.queue.row.uid, chunk] = None
+                yield one.queue, chunk
+
+
+def copies(
+    state: BrokerState, settlements: Sequence[Settlement], now: float
+) -> list[tuple[MessageQueue, Copy]]:
+    """The dead letters on their way, and which queues get them."""
+    found: list[tuple[MessageQueue, Copy]] = []
+    for one in settlements:
+        for delivery in one.dead if one.copied else ():
+            message = one.queue.message_of(delivery)
+            # A later version wrote it: its copy cannot be made. It goes without.
+            if message is not None:
+                payload = message.payload
+                found += to_dead_letter_exchange(state, one.queue, payload, one.reason, now, now)
+    return found
+
+
+def settle(
+    state: BrokerState,
+    limits: BrokerLimits,
+    one: Settlement,
+    now: float,
+    out: BrokerEffects,
+) -> None:
+    """Settle deliveries. The copies of dead letters are placed in the same step."""
+    queue, consumer = one.queue, one.consumer
+    gone = [*one.done, *one.dead]
+    if gone:
+        settling.remove(state, queue, consumer, gone)
+        out.writes += queue.settle(gone, now)
+        queue.acknowledged += len(one.done)
+        if one.copied:
+            queue.dead_lettered += len(one.dead)
+        else:
+            queue.dropped += len(one.dead)
+    back = returning.lose(state, limits, queue, consumer, one.back, now, out, counts=one.counts)
+    if back:
+        # They stay out until then.
+        out.after.append(fx.StepOnceCommitted(ce.Returned(queue.row.uid, back)))
+    returning.after_settling(state, queue)
+    returning.room_again(state, consumer, len(gone) + len(one.back))
+
+
+def _settlement(queue: MessageQueue, consumer: Consumer, settle: e.Settled) -> Settlement:
+    ids = settle.ids
+    if queue.is_stream or settle.outcome is Outcome.NACK:
+        return Settlement(queue, consumer, back=ids)
+    if settle.outcome is Outcome.ACK:
+        return Settlement(queue, consumer, done=ids)
+    if settle.outcome is Outcome.REJECT:
+        return Settlement(queue, consumer, dead=ids)
+    limit = queue.row.spec.delivery_limit
+    dead = [one for one in ids if limit and consumer.unsettled[one].failed + 1 > limit]
+    known = dict.fromkeys(dead)
+    back = [one for one in ids if one not in known] if dead else ids
+    return Settlement(queue, consumer, (), dead, back, Reason.DELIVERY_LIMIT, counts=True)

@@ -1,0 +1,209 @@
+"""Publish and settle in one commit: all of it, or nothing.
+
+    known already (request id, or numbers of the producer) --------------------> the same answer
+    checked --(bodies of dead letters are not in memory)--> loaded, then again
+      |  '--(anything is wrong, or does not fit)--> a typed error; nothing has changed
+      '--> one commit: copies, settlements, numbers of the producer ----> answered once durable
+
+So a program that consumes, transforms and produces has the effect of each message once, if it
+repeats a transaction whose answer it did not get: with the request id, or with the same numbers of
+its producer. What the next leader finds on record is the whole of it or nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, invalid, precondition
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
+from scheduler.core.broker.answers import PublishAnswer
+from scheduler.core.broker.consuming.sessions import Session
+from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers.consuming import records
+from scheduler.core.broker.handlers.placing import Placing
+from scheduler.core.broker.handlers.publishing import producers, turns
+from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
+from scheduler.core.broker.handlers.transactions import bounds, settlements
+from scheduler.core.broker.handlers.transactions.settlements import Settlement
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.rows import ProducerRow
+from scheduler.core.broker.state import BrokerState, Space
+
+# Of a call that is known by its request id: all of it.
+_WHOLE = 1
+
+
+class TransactionResumed(NamedTuple):
+    """A transaction whose turn has come, or for which a body was loaded."""
+
+    event: e.Transacted
+
+
+def on_transacted(
+    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+) -> None:
+    if turns.waits(state, event.producer, TransactionResumed(event)):
+        return
+    if not _transact(state, limits, event, now, out):
+        turns.hold(state, event.producer)
+
+
+def on_transaction_resumed(
+    state: BrokerState,
+    limits: BrokerLimits,
+    event: TransactionResumed,
+    now: float,
+    out: BrokerEffects,
+) -> None:
+    asked = event.event
+    try:
+        done = _transact(state, limits, asked, now, out)
+    except QuorateError as error:
+        out.after.append(fx.Reply(asked.token, error))
+        done = True
+    if done:
+        turns.go_on(state, asked.producer, out)
+
+
+def _transact(
+    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+) -> bool:
+    """Do all of it in this step; False: bodies are being loaded, and nothing was done.
+
+    Raises QuorateError: nothing has changed.
+    """
+    state.router.host(event.virtual_host)
+    if _is_repeated(state, event):
+        out.after.append(fx.Reply(event.token, PublishAnswer()))
+        return True
+    if state.space is Space.NONE:
+        # Deletions would go ahead of the puts: in two commits.
+        raise exhausted(ETCD_SPACE_LOW, "etcd has no space; settle deliveries one by one")
+    settled: list[Settlement] = []
+    if event.settles:
+        settled = settlements.checked(state, _session(state, event), event.settles)
+    bounds.check_messages(len(event.publications) + settlements.dead_letters(settled))
+    weight = bounds.Weight()
+    settlements.weigh(settled, weight)
+    weight.check(limits)
+    if _load(state, event, settled, out):
+        return False
+    plan = _planned(state, limits, event, now)
+    dead = settlements.copies(state, settled, now)
+    for _, copies in plan.copies:
+        weight.add([(state.queues[uid], copy) for uid, copy in copies], now)
+    weight.add(dead, now)
+    weight.check(limits)
+    # Nothing is refused from here on.
+    placing = Placing(limits)
+    place(state, plan, placing, now, whole=True)
+    for queue, copy in dead:
+        placing.add(queue, copy, now)
+    placing.flush(out)
+    for one in settled:
+        settlements.settle(state, limits, one, now, out)
+    _remember(state, limits, event, now, out)
+    out.after.append(fx.Reply(event.token, PublishAnswer()))
+    return True
+
+
+def _is_repeated(state: BrokerState, event: e.Transacted) -> bool:
+    """Whether it is done already. Raises INVALID_ARGUMENT for a request id of another call, and
+    FAILED_PRECONDITION if only some of its numbers are settled."""
+    known = state.producers.get(event.request) if event.request else None
+    if known is not None:
+        if known.digest != event.digest:
+            raise invalid(
+                "request_id",
+                "was used for a different request; choose a new one",
+                reason="REQUEST_ID_REUSED",
+            )
+        return True
+    settled = producers.settled(state, event.producer)
+    numbers = [one.number for one in event.publications if one.number]
+    if not event.producer or not numbers or min(numbers) > settled:
+        return False
+    if max(numbers) > settled:
+        position = next(n for n, one in enumerate(event.publications) if one.number > settled)
+        error = precondition(
+            "NUMBERS_SETTLED",
+            f"is {event.publications[position].number}, and others of the transaction are not "
+            f"above {settled}, up to which the producer's are settled; all have to be new, or all "
+            "repeated",
+            settled=settled,
+        )
+        raise _at(error, f"publications[{position}].number")
+    return True
+
+
+def _session(state: BrokerState, event: e.Transacted) -> Session:
+    """The session whose deliveries are settled. Raises NOT_FOUND, FAILED_PRECONDITION."""
+    session = records.session_of(state, event.session)
+    row = session.row
+    if row.caller != event.caller:
+        error = precondition(
+            "SESSION_OF_ANOTHER", "belongs to another caller; name a session of your own"
+        )
+        raise _at(error, "session")
+    if row.virtual_host != event.virtual_host:
+        error = precondition(
+            "SESSION_DIFFERS",
+            f"is {event.virtual_host!r}; session {event.session!r} is of {row.virtual_host!r}",
+        )
+        raise _at(error, "virtual_host")
+    return session
+
+
+def _load(
+    state: BrokerState, event: e.Transacted, settled: list[Settlement], out: BrokerEffects
+) -> bool:
+    """Have the bodies loaded that are missing; False: all are there. One of them brings the
+    transaction back, which then looks for the others again."""
+    missing = list(settlements.missing(settled))
+    if not missing:
+        return False
+    queue, chunk = missing[0]
+    if not state.load(queue, chunk, out, TransactionResumed(event), bounded=True):
+        raise exhausted(
+            "TOO_MANY_READERS",
+            f"too many calls wait for the same messages of {queue.row.name!r}; try again",
+            message_queue=queue.row.name,
+        )
+    for queue, chunk in missing[1:]:
+        state.load(queue, chunk, out)
+    return True
+
+
+def _planned(state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float) -> Plan:
+    """Where the publications go. Raises what is wrong with the first one that cannot be queued as
+    asked: malformed, refused by a queue, or mandatory and without a route."""
+    plan = plan_publications(state, limits, event.virtual_host, event.publications, now)
+    for result in plan.results:
+        raise _at(result.error, f"publications[{result.position}]")
+    return plan
+
+
+def _at(error: QuorateError, field: str) -> QuorateError:
+    """An error that names what in the request it is about."""
+    sentence = error.message
+    if error.field:
+        sentence = sentence.removeprefix(f"{error.field}: ")
+        field = f"{field}.message.{error.field}"
+    metadata = {**error.metadata, "field": field}
+    return QuorateError(
+        error.code, error.reason, f"{field}: {sentence}", field=field, metadata=metadata
+    )
+
+
+def _remember(
+    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+) -> None:
+    """That it is done goes on record with it."""
+    number = max([one.number for one in event.publications], default=0)
+    if event.producer and number:
+        row = ProducerRow(event.producer, number, now)
+        producers.remember(state, limits, row, now, out)
+    if event.request:
+        row = ProducerRow(event.request, _WHOLE, now, event.digest)
+        producers.remember(state, limits, row, now, out)
