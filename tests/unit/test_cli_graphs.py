@@ -126,7 +126,7 @@ def test_json_has_the_same_names() -> None:
     [
         ("[tasks.a", "g.toml: is not TOML or JSON: "),
         ("name = 1", "g.toml: name: must be a string, not 1"),
-        ("nam = 1", 'g.toml: nam: no field is called so (did you mean "name"?)'),
+        ("nam = 1", 'g.toml: nam: there is no such field (did you mean "name"?)'),
         ('name = "x"', "g.toml: tasks: is required: a table for each task, by its name"),
         ("tasks = []", "g.toml: tasks: must be a table of names and values, not []"),
         ("max_failures = -1\n[tasks.a]", "g.toml: max_failures: must be 0 or more"),
@@ -142,7 +142,7 @@ def test_json_has_the_same_names() -> None:
         ("[tasks.a]\nfunction = 'm:f'\nargs = [2026-01-01]", 'task "a": function: Object of type'),
         (
             "[tasks.a]\ncommand = ['ls']\nretires = 3",
-            "retires: no field is called so (did you mean",
+            "retires: there is no such field (did you mean",
         ),
         ("[tasks.a]\ncommand = ['ls']\ntimeout = -1", 'task "a": timeout: -1 must be a finite'),
         ("[tasks.a]\ncommand = ['ls']\nmemory = 'x'", 'task "a": memory: must be a size such as'),

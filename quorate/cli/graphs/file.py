@@ -155,7 +155,7 @@ def _checked(where: str, given: Any, known: Mapping[str, f.Check]) -> dict[str, 
     for name, value in given.items():
         if name not in known:
             fields = f.meant(name, known) or f"; there are {', '.join(known)}"
-            raise invalid(f"{where}: {name}", f"no field is called so{fields}")
+            raise invalid(f"{where}: {name}", f"there is no such field{fields}")
         try:
             found[name] = known[name](value)
         except f.WrongValue as error:
