@@ -127,14 +127,11 @@ class BrokerDriver:
 
         Whoever steps events of clients waits for `room` before.
         """
-        self._stepped(events, self._step)
-
-    def _stepped(self, events: Iterable[object], step: Callable[[object, float], float]) -> None:
         now = self._clock.now()
         due = inf
         try:
             for event in events:
-                due = step(event, now)
+                due = self._step(event, now)
         except Exception as error:
             self._broken(error)
             raise
@@ -185,19 +182,14 @@ class BrokerDriver:
         if why is not None:
             raise exhausted(ETCD_SPACE_LOW, why)
 
-    async def room(self, *, publishes: bool = False) -> None:
+    async def room(self) -> None:
         """Wait until another event may be stepped, however long.
-
-        Args:
-            publishes: it adds messages, which wait while a publish before them is done in parts.
 
         Raises:
             QuorateError: UNAVAILABLE: this process does not lead any longer.
         """
+        await self._parts.wait_few()
         await self.admission.room()
-        while publishes and self._parts.publishing and not self._closed:
-            await self._parts.published()
-            await self.admission.room()
         if self._closed:
             raise leader_lost()
 
@@ -234,13 +226,6 @@ class BrokerDriver:
 
     def _step(self, event: object, now: float) -> float:
         """Step one event, and the parts that follow from it; when the next one is due."""
-        if self._parts.holds(event):
-            self._parts.add((event,))
-            return self.state.timers.earliest
-        return self._go_on(event, now)
-
-    def _go_on(self, event: object, now: float) -> float:
-        """Step an event whose turn it is, and its parts."""
         out = self._one(event, now)
         following = deque(out.then)
         left = _PARTS_AT_ONCE
@@ -248,7 +233,7 @@ class BrokerDriver:
             # Each part has a commit of its own, so that none is too large.
             self._group.flush()
             if not left or not self.journal.room:
-                self._parts.go_on(following)
+                self._parts.add(following)
                 break
             left -= 1
             out = self._one(following.popleft(), now)
@@ -292,7 +277,7 @@ class BrokerDriver:
             # Behind what is in flight, so that others' events do not wait behind many parts.
             await self.journal.wait_room()
             await self.journal.wait_short()
-            self._stepped(self._parts.take(), self._go_on)
+            self.handle((self._parts.take(),))
             await asyncio.sleep(0)
 
     def _due(self) -> None:

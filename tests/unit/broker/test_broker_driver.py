@@ -22,6 +22,7 @@ from scheduler.core.broker.rows import (
     QueueUid,
 )
 from scheduler.core.broker.storage.format import unpack
+from scheduler.engine.broker.parts import MANY
 from scheduler.storage import keys
 from scheduler.storage.replica.fold import Fold
 from tests.support.broker_script import (
@@ -225,6 +226,18 @@ async def test_parts_wait_for_room() -> None:
         # The first one has filled the journal.
         assert len(script.stepped) == 1 + 1
         assert await token == "all"
+
+
+async def test_clients_wait_while_many_parts_do() -> None:
+    async with leading(MemoryEtcd(), machine=Script()) as term:
+        tokens = [term.broker.ask(lambda token: parts(20, token)) for _ in range(MANY)]
+        room = asyncio.create_task(term.broker.room())
+        await asyncio.sleep(0)
+        assert not room.done()
+        async with asyncio.timeout(20):
+            await room
+            assert not all(token.done() for token in tokens), "room is there before all are done"
+            assert await asyncio.gather(*tokens) == ["all"] * MANY
 
 
 # -- trust, errors, the end of a term

@@ -291,3 +291,42 @@ def test_a_producer_is_as_far_as_all_of_its_messages_are() -> None:
     broker.step(e.MessagesPublished(HOST, "p", small, third := Waiting()))
     assert third.answer.results == ()
     assert queue.ready == 11
+
+
+@pytest.mark.parametrize("stream", ["s", ""])
+def test_publishes_of_a_stream_keep_their_order_without_a_producer(stream: str) -> None:
+    """One that goes on in parts is not overtaken by those behind it; single calls have no order."""
+    broker = Broker(BrokerLimits(step_bytes=400))
+    broker.declare("jobs")
+    first, second = Waiting(), Waiting()
+    large = [publication(b"%d" % n + bytes(100), "jobs") for n in range(6)]
+    event = e.MessagesPublished(HOST, "", large, first, stream)
+    out = broker.machine.step(event, broker.now)
+    assert out.then
+    behind = event._replace(publications=[publication(b"last", "jobs")], token=second)
+    after = broker.machine.step(behind, broker.now)
+    assert bool(after.additions) is not bool(stream)
+    for follows in (*broker.commit(out), *broker.commit(after), *out.then):
+        broker.step(follows)
+    assert first.answered
+    assert second.answered
+    bodies = [body[:4].rstrip(b"\0") for body in broker.bodies("jobs")]
+    assert (bodies[-1] == b"last") is bool(stream)
+    assert not broker.state.publishing
+
+
+def test_a_publish_that_is_refused_when_its_turn_comes_lets_others_go_on() -> None:
+    broker = Broker(BrokerLimits(step_bytes=400))
+    broker.ask(e.VirtualHostAsked, "v")
+    broker.declare("jobs")
+    first, second, third = Waiting(), Waiting(), Waiting()
+    large = [publication(bytes(100), "jobs", number=n) for n in range(1, 7)]
+    out = broker.machine.step(e.MessagesPublished(HOST, "p", large, first), broker.now)
+    broker.step(e.MessagesPublished("v", "p", [publication(b"x", "jobs", number=7)], second))
+    broker.step(e.MessagesPublished(HOST, "p", [publication(b"y", "jobs", number=8)], third))
+    broker.ask(e.VirtualHostDeleteAsked, "v")
+    for follows in (*broker.commit(out), *out.then):
+        broker.step(follows)
+    assert second.answer.reason == "VIRTUAL_HOST_NOT_FOUND"
+    assert third.answer.results == ()
+    assert broker.bodies("jobs")[-1] == b"y"

@@ -17,6 +17,7 @@ sends (numbers with gaps, a request that is too large) ends the stream.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final, NamedTuple
@@ -43,6 +44,8 @@ _BESIDE: Final = 64 << 10
 _LARGE: Final = 256 << 10
 # Seconds between two looks while the cluster has no room.
 _LOOK: Final = 0.25
+# Of the streams of this process. A producer's key has other characters: see `producer_key`.
+_NUMBERS: Final = itertools.count(1)
 
 
 class _Waiting(NamedTuple):
@@ -74,6 +77,8 @@ class PublishStream:
         self._requests = requests
         self._reader = Reader()
         self._host = self._producer = ""
+        # Without a producer, its publishes are queued in their order all the same.
+        self._name = f"stream {next(_NUMBERS)}"
         self._number = 0
         self._waiting: deque[_Waiting] = deque()
         self._count = self._size = 0
@@ -216,8 +221,10 @@ class PublishStream:
         token = None
         if good:
             await self._space(weight_of(good))
-            host, producer = self._host, self._producer
-            token = self._broker.ask(lambda token: e.MessagesPublished(host, producer, good, token))
+            host, producer, stream = self._host, self._producer, self._name
+            token = self._broker.ask(
+                lambda token: e.MessagesPublished(host, producer, good, token, stream)
+            )
             token.add_done_callback(lambda _: self._changed.set())
         count = len(request.publications)
         numbers = [one.number for one in good]
