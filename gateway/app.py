@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from gateway.amqp.component import amqp_part
 from gateway.auth.credentials import Access
 from gateway.auth.own_token import OwnToken
 from gateway.cluster.calls import Upstream
@@ -91,7 +92,8 @@ def build_app(
 async def serve(settings: GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT. Raises CannotStart."""
     instance = instance_id()
-    listening = _listen(settings)
+    listening = _listen(settings.listen, settings)
+    amqp = _listen(settings.amqp, settings) if settings.amqp else None
     stopping = asyncio.Event()
     try:
         own_token = OwnToken(Path(settings.token_file)) if settings.token_file else None
@@ -117,7 +119,11 @@ async def serve(settings: GatewaySettings) -> None:
             half_closed=settings.half_closed_timeout,
         )
     )
-    parts = [proxy_part(proxy, upstream, Access.of(settings)), *(make(context) for make in PARTS)]
+    parts = [
+        proxy_part(proxy, upstream, Access.of(settings)),
+        amqp_part(context, amqp),
+        *(make(context) for make in PARTS),
+    ]
     metrics = GatewayMetrics(proxy, parts)
     probes = HealthServer(
         settings.health_listen,
@@ -201,14 +207,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listen(settings: GatewaySettings) -> socket.socket:
-    host, port = split_address(settings.listen, least_port=0)
+def _listen(where: str, settings: GatewaySettings) -> socket.socket:
+    host, port = split_address(where, least_port=0)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise CannotStart(f"cannot listen on {settings.listen}: {error.strerror}") from None
+        raise CannotStart(f"cannot listen on {where}: {error.strerror}") from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if settings.same_user:
@@ -225,5 +231,5 @@ def _listen(settings: GatewaySettings) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = (error.strerror or str(error)).lower()
-        raise CannotStart(f"cannot listen on {settings.listen}: {reason}") from None
+        raise CannotStart(f"cannot listen on {where}: {reason}") from None
     return listening

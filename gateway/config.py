@@ -34,6 +34,11 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     listen: str = Field(
         default="127.0.0.1:7470", description="host:port to listen on; port 0: a free one"
     )
+    amqp: str = Field(
+        default="",
+        description="host:port to listen on for clients of AMQP 0-9-1 (RabbitMQ's use 5672, with "
+        "TLS 5671); empty: not at all",
+    )
     schedulers: str = Field(
         default="127.0.0.1:7480",
         description="schedulers of the cluster, host:port, comma-separated",
@@ -170,10 +175,11 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
             split_address(address.strip())
         return value
 
-    @field_validator("listen")
+    @field_validator("listen", "amqp")
     @classmethod
     def _check_listen(cls, value: str) -> str:
-        split_address(value, least_port=0)
+        if value:
+            split_address(value, least_port=0)
         return value
 
     @field_validator("labels")
@@ -223,12 +229,16 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
 
     @model_validator(mode="after")
     def _refuse_exposed(self) -> GatewaySettings:
-        refuse_exposed(
-            self.host,
-            tls=self.tls,
-            auth=self.mutual_tls or self.auth == "bearer",
-            insecure=self.insecure,
-        )
+        hosts = [self.host]
+        if self.amqp:
+            hosts.append(split_address(self.amqp, least_port=0)[0])
+        for host in hosts:
+            refuse_exposed(
+                host,
+                tls=self.tls,
+                auth=self.mutual_tls or self.auth == "bearer",
+                insecure=self.insecure,
+            )
         return self
 
     @model_validator(mode="after")

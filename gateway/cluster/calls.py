@@ -164,8 +164,7 @@ class Upstream:
                 # gRPC cancels the calls of a channel that is closed; the caller was not cancelled.
                 raise_unless_ours()
             else:
-                if self._endpoints.on_answer(address):
-                    self._discover()
+                self.on_answer(address)
                 return cast("Message", answer)
 
     async def stream(
@@ -220,6 +219,22 @@ class Upstream:
                 raise_unless_ours()
             finally:
                 call.cancel()
+
+    # -- for streams in both directions: see `gateway.cluster.duplex`
+
+    def connection(self) -> tuple[Address, grpc.aio.Channel]:
+        """A scheduler to ask now, and the channel to it."""
+        address = self._endpoints.pick(asyncio.get_running_loop().time())
+        return address, self._channel(address)
+
+    def on_answer(self, address: Address) -> None:
+        """A scheduler has answered."""
+        if self._endpoints.on_answer(address):
+            self._discover()
+
+    def on_failure(self, address: Address, failure: Failure) -> None:
+        """A stream to a scheduler broke."""
+        self._on_failure(address, failure)
 
     def _own(self) -> Metadata:
         if self._own_token is None:

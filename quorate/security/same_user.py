@@ -179,7 +179,7 @@ class SameUserSettings(BaseModel):
             return self
         if not sys.platform.startswith("linux"):
             raise ValueError("same-user: needs Linux")
-        for name in ("listen", "health_listen"):
+        for name in ("listen", "health_listen", "amqp"):
             value = getattr(self, name, "")
             if value and not split_address(value, least_port=0)[0].startswith("127."):
                 raise ValueError(

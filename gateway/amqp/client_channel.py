@@ -1,0 +1,399 @@
+"""One channel of a client, with what it has in the cluster.
+
+    events --> handle, one after the other --> effects --> publisher, session, unary calls
+                 ^                               |
+                 '-- the next one waits while ---'  an effect is waited for
+
+What is waited for begins when all that the client published and settled before it is durable: so a
+channel's methods take effect in their order, though they go to the cluster on different streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import grpc
+import structlog
+
+from gateway.amqp.cluster.calls import Calls
+from gateway.amqp.cluster.outbox import Settled
+from gateway.amqp.cluster.publisher import Publisher
+from gateway.amqp.cluster.session import Session
+from gateway.amqp.protocol import channel, consuming, publishing
+from gateway.amqp.protocol import effects as fx
+from gateway.amqp.protocol import events as e
+from gateway.amqp.protocol.state import State
+from gateway.amqp.wire import frames
+from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import QuorateError
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1 import message_pb2
+
+log = structlog.get_logger(__name__)
+
+Event = e.MethodCame | e.Acked | e.Published | e.ChannelFailed | e.ChannelClosed
+# What an event counts beside its body.
+_EVENT_BYTES: Final = 512
+# Seconds for what was published on a channel that is gone to become durable.
+_DRAIN: Final = 30.0
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_TIMED_OUT: Final = "CONSUMER_TIMEOUT"
+
+
+class Link(Protocol):
+    """The connection of a channel."""
+
+    @property
+    def calls(self) -> Calls: ...
+
+    @property
+    def owner(self) -> Session:
+        """Owns the exclusive queues of the connection. Not open before it is needed."""
+
+    @property
+    def owner_id(self) -> str:
+        """Of `owner`; empty if it was never needed."""
+
+    def session(self, failed: Callable[[QuorateError], None]) -> Session:
+        """A new session."""
+
+    def publisher(
+        self,
+        number: int,
+        failed: Callable[[QuorateError], None],
+        settled: Callable[[Sequence[Settled]], None],
+    ) -> Publisher:
+        """A new producer."""
+
+    def send(self, data: bytes) -> None:
+        """Frames for the client."""
+
+    def close_channel(self, number: int, error: AmqpError) -> None:
+        """An error ends the channel, or the connection."""
+
+    async def drained(self) -> None:
+        """Wait until what was published so far on any channel is settled."""
+
+    def channel_closed(self, number: int) -> None:
+        """The client closed the channel, and all is done."""
+
+    def relieved(self) -> None:
+        """There may be less to hold than before."""
+
+
+class ClientChannel:
+    """See above. Implements `session.Receiver`.
+
+    Attributes:
+        waiting: bytes of events that are not looked at yet.
+    """
+
+    def __init__(self, link: Link, state: State) -> None:
+        self.waiting = 0
+        self._link = link
+        self._state = state
+        self._events: deque[Event] = deque()
+        self._doing: asyncio.Task[None] | None = None
+        self._closed = False
+        self._session: Session | None = None
+        self._publisher: Publisher | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes that this channel holds."""
+        return self.waiting + (self._publisher.size if self._publisher is not None else 0)
+
+    def handle(self, event: Event) -> None:
+        """What the client sent."""
+        if self._closed:
+            return
+        if self._doing is None:
+            self._do(event)
+        else:
+            self.waiting += _size(event)
+            self._events.append(event)
+
+    async def drained(self) -> None:
+        """Wait until all that the client sent so far is done and durable."""
+        while self._doing is not None:
+            await asyncio.wait((self._doing,))
+        await self._quiet()
+
+    @property
+    def publisher(self) -> Publisher | None:
+        """It is there once something was published."""
+        return self._publisher
+
+    async def leave(self, *, drain: bool) -> None:
+        """The channel is gone. `drain`: wait for what was published, for a while."""
+        self._closed = True
+        self._events.clear()
+        self.waiting = 0
+        doing, self._doing = self._doing, None
+        if doing is not None and doing is not asyncio.current_task():
+            doing.cancel()
+            await asyncio.wait((doing,))
+        publisher = self._publisher
+        if publisher is not None and drain:
+            try:
+                async with asyncio.timeout(_DRAIN):
+                    await publisher.drained()
+            except TimeoutError:
+                log.warning("amqp_publications_lost", bytes=publisher.size)
+        if self._session is not None:
+            await self._session.close()
+        if publisher is not None:
+            await publisher.stop()
+
+    # -- events
+
+    def _do(self, event: Event) -> None:
+        match event:
+            case e.ChannelFailed():
+                self._fail(event.error)
+                return
+            case e.ChannelClosed():
+                self._doing = asyncio.create_task(self._close(event.channel), name="amqp close")
+                return
+        try:
+            found = channel.handle(self._state, event)
+            self._act(found)
+        except AmqpError as error:
+            self._fail(error)
+
+    def _act(self, found: Sequence[fx.Effect]) -> None:
+        """Do effects; the last one may be waited for."""
+        for effect in found:
+            match effect:
+                case fx.Publish():
+                    self._publishing().add(effect.publication)
+                case fx.Settle():
+                    self._of(effect.source.owned).settle(effect)
+                case fx.Say():
+                    self._link.send(
+                        frames.method(self._state.number, effect.name, **effect.arguments)
+                    )
+                case fx.Raw():
+                    self._link.send(effect.data)
+                case fx.Limit():
+                    self._limit(effect.prefetch)
+                case _:
+                    assert effect is found[-1]
+                    self._doing = asyncio.create_task(self._wait(effect), name="amqp method")
+
+    async def _wait(self, effect: fx.Effect) -> None:
+        try:
+            await self._quiet()
+            found = await self._perform(effect)
+            self._doing = None
+            self._act(found)
+        except AmqpError as error:
+            self._fail(error)
+        except QuorateError as error:
+            self._fail(from_cluster(error, self._state.virtual_host))
+        finally:
+            if self._doing is asyncio.current_task():
+                self._doing = None
+        while self._events and self._doing is None and not self._closed:
+            event = self._events.popleft()
+            self.waiting -= _size(event)
+            self._do(event)
+        self._link.relieved()
+
+    async def _quiet(self) -> None:
+        """What was published and settled before is durable; so is what was published on other
+        channels, though that is more than AMQP asks for."""
+        await self._link.drained()
+        if self._session is not None:
+            await self._session.quiet()
+        if self._link.owner_id:
+            await self._link.owner.quiet()
+
+    async def _close(self, number: int) -> None:
+        await self._quiet()
+        await self.leave(drain=False)
+        self._link.channel_closed(number)
+
+    def _fail(self, error: AmqpError) -> None:
+        if not self._closed:
+            self._closed = True
+            self._link.close_channel(self._state.number, error)
+
+    def _failed(self, error: QuorateError) -> None:
+        """The cluster refuses a stream."""
+        self._fail(from_cluster(error, self._state.virtual_host))
+
+    # -- effects
+
+    async def _perform(self, effect: fx.Effect) -> Sequence[fx.Effect]:
+        match effect:
+            case fx.Call():
+                return await self._call(effect)
+            case fx.Subscribe():
+                return await self._subscribe(effect.consumer)
+            case fx.Cancel():
+                consumer = effect.consumer
+                await self._of(consumer.owned).cancel(consumer)
+                consuming.forget(self._state, consumer)
+                if effect.no_wait:
+                    return ()
+                return (fx.say("basic.cancel-ok", consumer_tag=consumer.tag),)
+            case fx.Fetch():
+                answer = await self._of(effect.owned).fetch(effect)
+                if answer.HasField("failure"):
+                    raise _error(answer.failure, self._state.virtual_host)
+                return (fx.Raw(consuming.fetched(self._state, effect, answer)),)
+            case fx.Commit():
+                return await self._commit(effect)
+            case _:
+                raise AssertionError(effect)
+
+    async def _call(self, call: fx.Call) -> Sequence[fx.Effect]:
+        request = call.request
+        if call.owner:
+            await self._link.owner.opened()
+        if "session" in request.DESCRIPTOR.fields_by_name:
+            request.session = self._link.owner_id  # type: ignore[attr-defined]
+        try:
+            return call.answered(await self._link.calls.ask(call.rpc, request))
+        except QuorateError as error:
+            found = call.failed(error)
+            if found is None:
+                raise
+            return found
+
+    async def _subscribe(self, consumer: fx.Consumer) -> Sequence[fx.Effect]:
+        try:
+            asked = pb.GetMessageQueueRequest(
+                virtual_host=self._state.virtual_host,
+                name=consumer.queue,
+                session=self._link.owner_id,
+            )
+            spec = (await self._link.calls.ask("GetMessageQueue", asked)).message_queue.spec
+            consumer.stream = spec.type == message_pb2.MESSAGE_QUEUE_TYPE_STREAM
+            consumer.single_active = spec.single_active_consumer
+            failure = await self._of(consumer.owned).subscribe(
+                consumer, self, self._prefetch(consumer)
+            )
+            if failure is not None:
+                raise _error(failure, self._state.virtual_host)
+        except BaseException:
+            consuming.forget(self._state, consumer)
+            raise
+        return ()
+
+    async def _commit(self, commit: fx.Commit) -> Sequence[fx.Effect]:
+        results: Sequence[pb.PublicationResult] = ()
+        if commit.publications or commit.settles:
+            request = pb.TransactRequest(
+                virtual_host=self._state.virtual_host,
+                publications=[
+                    message_pb2.Publication(
+                        message=message_pb2.Message.FromString(one.message),
+                        mandatory=one.returned is not None,
+                    )
+                    for one in commit.publications
+                ],
+            )
+            if commit.settles:
+                request.session = self._of(False).id
+                request.settles.extend(
+                    pb.Settle(
+                        consumer=one.source.consumer,
+                        queue="" if one.source.consumer else one.source.queue,
+                        ids=one.ids,
+                        outcome=pb.OUTCOME_ACK,
+                    )
+                    for one in commit.settles
+                )
+            results = (await self._link.calls.ask("Transact", request)).results
+            for one in commit.settles:
+                self._of(False).committed(one)
+        for one in commit.others:
+            self._of(one.source.owned).settle(one)
+        return publishing.committed(self._state, commit.publications, results)
+
+    def _limit(self, prefetch: int) -> None:
+        if self._session is None and not prefetch:
+            return
+        self._of(False).limit(prefetch, self._prefetch)
+        if self._link.owner_id:
+            mine = {consumer.number for consumer in self._state.consumers.values()}
+            self._link.owner.limit_each(mine, self._prefetch)
+
+    def _prefetch(self, consumer: fx.Consumer) -> int:
+        """How many deliveries a consumer may have unsettled."""
+        limits = [one for one in (consumer.prefetch, self._state.limit) if one]
+        return 0 if consumer.automatic_ack else min(limits, default=0)
+
+    # -- what the cluster says
+
+    def subscribed(self, consumer: fx.Consumer) -> None:
+        """See Receiver; so are the others."""
+        if not (consumer.no_wait or self._closed):
+            self._link.send(
+                frames.method(self._state.number, "basic.consume-ok", consumer_tag=consumer.tag)
+            )
+
+    def deliver(self, consumer: fx.Consumer, found: wire.DeliveriesEnvelope) -> None:
+        if not self._closed:
+            self._link.send(consuming.deliver(self._state, consumer, found))
+
+    def ended(self, consumer: fx.Consumer, failure: pb.Failure) -> None:
+        consuming.forget(self._state, consumer)
+        if failure.reason == _TIMED_OUT:
+            text = f"delivery acknowledgement on channel {self._state.number} timed out"
+            self._fail(AmqpError(Reply.PRECONDITION_FAILED, text))
+        elif self._state.cancels and not self._closed:
+            # https://www.rabbitmq.com/docs/consumer-cancel
+            self._act((fx.say("basic.cancel", consumer_tag=consumer.tag, no_wait=True),))
+
+    def _settled(self, found: Sequence[Settled]) -> None:
+        """Publications are durable, or what became of them."""
+        state = self._state
+        confirmed = publishing.Confirmed(state, found[0].number - 1)
+        failure: AmqpError | None = None
+        for number, publication, result in found:
+            if result is None:
+                confirmed.durable(number)
+            elif result.kind == pb.PublicationResult.KIND_RETURNED:
+                confirmed.returned(number, publication)
+            elif result.failure.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]:
+                confirmed.refused(number)
+            else:
+                failure = _error(result.failure, state.virtual_host)
+                failure.method = 60, 40
+                break
+        if not self._closed:
+            self._link.send(confirmed.frames())
+            if failure is not None:
+                self._fail(failure)
+        self._link.relieved()
+
+    # -- streams
+
+    def _of(self, owned: bool) -> Session:
+        if owned:
+            return self._link.owner
+        if self._session is None:
+            self._session = self._link.session(self._failed)
+        return self._session
+
+    def _publishing(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = self._link.publisher(self._state.number, self._failed, self._settled)
+        return self._publisher
+
+
+def _size(event: Event) -> int:
+    return _EVENT_BYTES + (len(event.body) if isinstance(event, e.Published) else 0)
+
+
+def _error(failure: pb.Failure, virtual_host: str) -> AmqpError:
+    code = _CODES.get(failure.code, grpc.StatusCode.INTERNAL)
+    error = QuorateError(code, failure.reason, failure.message, metadata=failure.metadata)
+    return from_cluster(error, virtual_host)

@@ -1,0 +1,381 @@
+"""One connection of a client: a socket, the protocol's state machine, channels.
+
+What it holds is bounded: past `MOST_HELD` bytes that are published and not durable, or wait for the
+cluster, the socket is not read; TCP then holds the client. A client that does not read holds its
+own consumers: the cluster sends no more until what is written for it is taken.
+
+The connection outlives leaders: see `cluster.stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import structlog
+
+from gateway.amqp import login
+from gateway.amqp.client_channel import ClientChannel
+from gateway.amqp.cluster.calls import Calls
+from gateway.amqp.cluster.outbox import Settled
+from gateway.amqp.cluster.publisher import Publisher
+from gateway.amqp.cluster.session import Session
+from gateway.amqp.protocol import events as e
+from gateway.amqp.protocol.connection import Connection, Phase
+from gateway.amqp.protocol.state import State
+from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
+from gateway.auth.credentials import Access
+from gateway.cluster.calls import Metadata, Upstream
+from quorate.runtime.errors import QuorateError
+from quorate.security.same_user import SameUser
+from quorate.v1 import broker_pb2 as pb
+
+log = structlog.get_logger(__name__)
+
+# Bytes that one connection holds; below half of that it is read again.
+MOST_HELD: Final = 8 << 20
+# Bytes written and not taken by the client, past which its consumers get nothing.
+MOST_UNREAD: Final = 1 << 20
+# Seconds between two looks at what is due.
+_LOOK: Final = 0.5
+# Clients that mean one limit for the channel with basic.qos, whatever `global` says
+# (rabbitmq-server #11948).
+_SHARED_PREFETCH: Final = "py-amqp"
+_NO_SPACE: Final = "the cluster has no room for more messages at the moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What all connections of a gateway share.
+
+    Attributes:
+        instance: of the gateway; `version`: of the product.
+        connections: those that are open.
+        tasks: what is still to do for those that are not.
+        most: connections that may be open.
+        owner: decides whom to serve; None: everybody who reaches the port.
+    """
+
+    upstream: Upstream
+    access: Access
+    instance: str
+    version: str
+    most: int
+    owner: SameUser | None
+    connections: dict[ClientConnection, None]
+    tasks: set[asyncio.Task[None]]
+    numbers: itertools.count[int]
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """See `tasks`."""
+        task = asyncio.create_task(work, name="amqp")
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("amqp_task_failed", exc_info=error)
+
+
+class ClientConnection(asyncio.Protocol):
+    """See above. Implements `client_channel.Link`.
+
+    Attributes:
+        gone: the socket is closed.
+    """
+
+    def __init__(self, hall: Hall) -> None:
+        self._hall = hall
+        self._loop = asyncio.get_running_loop()
+        self._machine = Connection(self._loop.time(), hall.version)
+        self._number = next(hall.numbers)
+        self._producers = itertools.count(1)
+        self._consumers = itertools.count(1)
+        self._channels: dict[int, ClientChannel] = {}
+        self._owned: set[str] = set()
+        self._owner: Session | None = None
+        self._transport: asyncio.Transport | None = None
+        self._virtual_host = "/"
+        self._token = ""
+        self._shared_prefetch = False
+        self._blocked = 0
+        self._paused = self._flushing = self._lost = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._ticking: asyncio.TimerHandle | None = None
+        self.gone = asyncio.Event()
+        self.calls = Calls(hall.upstream, self._metadata)
+
+    # -- the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's are of another class.
+        transport = cast("asyncio.Transport", transport)
+        self._transport = transport
+        if len(self._hall.connections) >= self._hall.most:
+            log.warning("amqp_too_many_connections", limit=self._hall.most)
+            transport.abort()
+            return
+        owner = self._hall.owner
+        name = transport.get_extra_info
+        if owner is not None and not owner.serves(name("peername"), name("sockname")):
+            log.warning("amqp_other_user_refused")
+            transport.abort()
+            return
+        self._hall.connections[self] = None
+        transport.set_write_buffer_limits(high=MOST_UNREAD)
+        self._tick()
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._machine.receive(data, self._loop.time()):
+            self._dispatch(event)
+        self._flush()
+        self._hold()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._writable.set()
+        self._hall.connections.pop(self, None)
+        self.gone.set()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._hall.run(self._leave())
+
+    def shut_down(self) -> None:
+        """The gateway ends."""
+        text = "broker forced connection closure with reason 'shutdown'"
+        self._close(AmqpError(Reply.CONNECTION_FORCED, text))
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- out
+
+    def send(self, data: bytes) -> None:
+        """See Link; so are the others."""
+        if data:
+            self._machine.send_raw(data)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        transport = self._transport
+        if transport is None or self._lost:
+            return
+        if data := self._machine.output(self._loop.time()):
+            transport.write(data)
+        if self._machine.phase is Phase.CLOSED:
+            transport.close()
+
+    def _tick(self) -> None:
+        self._machine.tick(self._loop.time(), reading=not self._paused)
+        self._flush()
+        if not self._lost:
+            self._ticking = self._loop.call_later(_LOOK, self._tick)
+
+    # -- what is held
+
+    def relieved(self) -> None:
+        self._hold()
+
+    def _hold(self) -> None:
+        transport = self._transport
+        if transport is None or self._lost or transport.is_closing():
+            return
+        held = sum(one.held for one in self._channels.values())
+        if not self._paused and held > MOST_HELD:
+            self._paused = True
+            transport.pause_reading()
+        elif self._paused and held <= MOST_HELD // 2:
+            self._paused = False
+            transport.resume_reading()
+
+    def _block(self, blocked: bool) -> None:
+        before = self._blocked
+        self._blocked += 1 if blocked else -1
+        if bool(before) != bool(self._blocked):
+            self._machine.block(_NO_SPACE if self._blocked else None)
+            self._flush_soon()
+
+    # -- events
+
+    def _dispatch(self, event: e.Event) -> None:
+        match event:
+            case e.Published() | e.Acked() | e.MethodCame() | e.ChannelFailed() | e.ChannelClosed():
+                channel = self._channels.get(event.channel)
+                if channel is not None:
+                    channel.handle(event)
+            case e.ChannelOpened():
+                self._channels[event.channel] = ClientChannel(self, self._state(event.channel))
+            case e.ChannelGone():
+                self._drop(event.channel)
+            case e.Login():
+                self._hall.run(self._login(event))
+            case e.HostAsked():
+                self._hall.run(self._open(event.virtual_host))
+            case e.SecretUpdated():
+                self._hall.run(self._update(event.secret))
+            case e.Closing():
+                self._hall.run(self._end())
+
+    def _state(self, number: int) -> State:
+        return State(
+            number=number,
+            virtual_host=self._virtual_host,
+            frame_max=self._machine.frame_max,
+            shared_prefetch=self._shared_prefetch,
+            cancels=self._machine.cancels,
+            numbers=self._consumers,
+            owned=self._owned,
+        )
+
+    async def _login(self, event: e.Login) -> None:
+        self._shared_prefetch = event.product == _SHARED_PREFETCH
+        try:
+            self._token = login.token_of(event, self._hall.access, self._certificate())
+            await login.check(event, self.calls)
+        except login.Refused as refused:
+            log.warning("amqp_login_refused", user=event.user[:80], mechanism=event.mechanism)
+            self._machine.refuse(str(refused), self._loop.time())
+        except QuorateError as error:
+            self._close(AmqpError(Reply.INTERNAL_ERROR, error.message))
+        else:
+            self._machine.accept()
+        self._flush()
+
+    def _certificate(self) -> Any:
+        return None if self._transport is None else self._transport.get_extra_info("peercert")
+
+    async def _open(self, virtual_host: str) -> None:
+        try:
+            if virtual_host != "/":
+                asked = pb.ListExchangesRequest(virtual_host=virtual_host, page_size=1)
+                await self.calls.ask("ListExchanges", asked)
+        except QuorateError as error:
+            self._close(from_cluster(error, virtual_host))
+        else:
+            self._virtual_host = virtual_host
+            self._machine.opened()
+        self._flush()
+
+    async def _update(self, secret: str) -> None:
+        before, self._token = self._token, secret
+        try:
+            await self.calls.caller()
+        except QuorateError:
+            self._token = before
+            text = "New secret was refused by one of the backends"
+            self._close(AmqpError(Reply.NOT_ALLOWED, text, (10, 70)))
+        else:
+            self._machine.secret_updated()
+        self._flush()
+
+    async def _end(self) -> None:
+        """The client closes: what it sent before is done first."""
+        for channel in list(self._channels.values()):
+            await channel.drained()
+        if not self._lost:
+            self._machine.closed()
+            self._flush()
+
+    def _metadata(self) -> Metadata:
+        return self._hall.access.metadata(self._token)
+
+    # -- channels
+
+    @property
+    def owner(self) -> Session:
+        if self._owner is None:
+            self._owner = self.session(self._failed)
+        return self._owner
+
+    @property
+    def owner_id(self) -> str:
+        return "" if self._owner is None else self._owner.id
+
+    def session(self, failed: Callable[[QuorateError], None]) -> Session:
+        return Session(
+            self._hall.upstream,
+            self._metadata,
+            failed,
+            virtual_host=self._virtual_host,
+            writable=self._writable,
+        )
+
+    def publisher(
+        self,
+        number: int,
+        failed: Callable[[QuorateError], None],
+        settled: Callable[[Sequence[Settled]], None],
+    ) -> Publisher:
+        # Each time a channel is opened it is another producer.
+        incarnation = next(self._producers)
+        return Publisher(
+            self._hall.upstream,
+            self._metadata,
+            failed,
+            virtual_host=self._virtual_host,
+            producer=f"amqp/{self._hall.instance}/{self._number}/{number}/{incarnation}",
+            settled=settled,
+            blocked=self._block,
+        )
+
+    def close_channel(self, number: int, error: AmqpError) -> None:
+        if error.hard:
+            self._close(error)
+            return
+        self._machine.close_channel(number, error)
+        self._flush_soon()
+        self._drop(number)
+
+    async def drained(self) -> None:
+        for channel in list(self._channels.values()):
+            if channel.publisher is not None:
+                await channel.publisher.drained()
+
+    def channel_closed(self, number: int) -> None:
+        self._channels.pop(number, None)
+        self._machine.channel_closed(number)
+        self._flush_soon()
+
+    def _drop(self, number: int) -> None:
+        channel = self._channels.pop(number, None)
+        if channel is not None:
+            self._hall.run(channel.leave(drain=True))
+
+    # -- the end
+
+    def _failed(self, error: QuorateError) -> None:
+        self._close(from_cluster(error, self._virtual_host))
+
+    def _close(self, error: AmqpError) -> None:
+        """An error ends the connection."""
+        self._machine.close(error, self._loop.time())
+        self._flush_soon()
+        for number in list(self._channels):
+            self._drop(number)
+
+    async def _leave(self) -> None:
+        """The socket is closed: what was published goes on, what was delivered comes back."""
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            self._hall.run(channel.leave(drain=True))
+        if self._owner is not None:
+            await self._owner.close()

@@ -1,0 +1,101 @@
+"""Publications of one producer until they are confirmed: kept, and sent again to the next leader.
+
+add --> waiting --batch--> sent --settle--> gone
+          ^                  |
+          '---- restart -----'
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from gateway.amqp.protocol.effects import Publication
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.v1 import broker_pb2 as pb
+
+# Of one request. The cluster takes 1,024 messages and 4 MiB.
+BATCH_MESSAGES: Final = 1_024
+BATCH_BYTES: Final = 1 << 20
+# What a message counts beside its bytes.
+MESSAGE_BYTES: Final = 256
+
+
+class Settled(NamedTuple):
+    """A publication whose end is known. `result`: None: it is durable in all its queues."""
+
+    number: int
+    publication: Publication
+    result: pb.PublicationResult | None
+
+
+class Outbox:
+    """Bounded by its connection, which does not read on while too much waits.
+
+    Attributes:
+        size: bytes of all that is not settled.
+        number: of the last one that was added.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.number = 0
+        # Oldest first.
+        self._sent: deque[tuple[int, Publication]] = deque()
+        self._unsent: deque[tuple[int, Publication]] = deque()
+        self._results: dict[int, pb.PublicationResult] = {}
+
+    def __len__(self) -> int:
+        return len(self._sent) + len(self._unsent)
+
+    def add(self, publication: Publication) -> int:
+        """The publication's number: 1, 2, 3..."""
+        self.number += 1
+        self._unsent.append((self.number, publication))
+        self.size += _size(publication)
+        return self.number
+
+    def restart(self) -> None:
+        """A new stream: nothing is sent on it yet."""
+        self._sent.extend(self._unsent)
+        self._sent, self._unsent = self._unsent, self._sent
+        self._sent.clear()
+        self._results.clear()
+
+    def batch(self) -> list[wire.PublicationEnvelope]:
+        """What is sent next; empty when all is sent."""
+        found: list[wire.PublicationEnvelope] = []
+        size = 0
+        while self._unsent and len(found) < BATCH_MESSAGES:
+            number, publication = self._unsent[0]
+            size += len(publication.message)
+            if found and size > BATCH_BYTES:
+                break
+            self._sent.append(self._unsent.popleft())
+            found.append(
+                wire.PublicationEnvelope(
+                    message=publication.message,
+                    mandatory=publication.returned is not None,
+                    number=number,
+                )
+            )
+        return found
+
+    def settle(self, answer: pb.PublishStreamResponse) -> list[Settled]:
+        """What an answer says of them, in their order."""
+        for result in answer.results:
+            self._results[result.number] = result
+        found: list[Settled] = []
+        sent, results = self._sent, self._results
+        while sent and sent[0][0] <= answer.confirmed:
+            number, publication = sent.popleft()
+            self.size -= _size(publication)
+            found.append(Settled(number, publication, results.pop(number, None)))
+        return found
+
+
+def _size(publication: Publication) -> int:
+    held = len(publication.message) + MESSAGE_BYTES
+    if publication.returned is not None:
+        held += len(publication.returned[2]) + len(publication.returned[3])
+    return held

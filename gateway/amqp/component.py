@@ -1,0 +1,80 @@
+"""The AMQP 0-9-1 door as a part of the gateway: its listener, and the end of its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import structlog
+
+import quorate
+from gateway.amqp.client_connection import ClientConnection, Hall
+from gateway.auth.credentials import Access
+from gateway.component import Context, Part
+from quorate.security.tls.server import server_ssl_context
+
+log = structlog.get_logger(__name__)
+
+# Seconds for connections to say goodbye; and for what they published to become durable.
+_GOODBYE: Final = 1.0
+_LEAVE: Final = 5.0
+# Handshakes of TLS that are not done within this are ended.
+_TLS: Final = 10.0
+
+
+def amqp_part(context: Context, listening: socket.socket | None) -> Part:
+    """See gateway.component. `listening`: None: the door is off."""
+    duties = () if listening is None else (partial(_serve, context, listening),)
+    return Part("amqp", (), duties)
+
+
+async def _serve(context: Context, listening: socket.socket) -> None:
+    """Until the gateway leaves."""
+    settings = context.settings
+    hall = Hall(
+        upstream=context.upstream,
+        access=Access.of(settings),
+        instance=context.instance,
+        version=quorate.__version__,
+        most=settings.max_connections,
+        owner=settings.owner,
+        connections={},
+        tasks=set(),
+        numbers=itertools.count(1),
+    )
+    tls = server_ssl_context(settings) if settings.tls else None
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ClientConnection(hall),
+        sock=listening,
+        ssl=tls,
+        ssl_handshake_timeout=_TLS if tls is not None else None,
+    )
+    try:
+        await context.stopping.wait()
+    finally:
+        server.close()
+        await _end(hall)
+
+
+async def _end(hall: Hall) -> None:
+    for connection in list(hall.connections):
+        connection.shut_down()
+    if hall.connections:
+        leaving = [connection.gone.wait() for connection in hall.connections]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await asyncio.gather(*leaving)
+    for connection in list(hall.connections):
+        connection.abort()
+    # Those of connections that end now begin when their sockets are closed.
+    await asyncio.sleep(0)
+    if hall.tasks:
+        await asyncio.wait(tuple(hall.tasks), timeout=_LEAVE)
+    for task in tuple(hall.tasks):
+        task.cancel()
+    if hall.tasks:
+        await asyncio.wait(tuple(hall.tasks))

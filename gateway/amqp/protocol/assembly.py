@@ -1,0 +1,86 @@
+"""Content of several frames: basic.publish, a content header, the body.
+
+idle --publish--> header expected --header--> body expected --all of it--> idle
+                                      '--too large--> ignored until the channel is closed
+"""
+
+from __future__ import annotations
+
+from gateway.amqp.protocol.limits import MOST_BODY
+from gateway.amqp.wire import frames
+from gateway.amqp.wire.frames import Publish
+from gateway.amqp.wire.replies import AmqpError, Reply
+
+
+class Assembly:
+    """Of one channel. Raises AmqpError and Malformed.
+
+    Attributes:
+        closing: the channel is being closed from this side: what its client sends is ignored.
+        held: bytes of the body so far.
+    """
+
+    __slots__ = ("_parts", "_properties", "_publish", "_size", "closing", "held")
+
+    def __init__(self) -> None:
+        self.closing = False
+        self.held = 0
+        self._publish: Publish | None = None
+        self._properties: bytes | None = None
+        self._size = 0
+        self._parts: list[bytes] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether a method may come."""
+        return self._publish is None
+
+    def begin(self, publish: Publish) -> None:
+        """basic.publish came."""
+        if publish.immediate:
+            raise AmqpError(Reply.NOT_IMPLEMENTED, "immediate=true", (60, 40))
+        self._publish = publish
+
+    def header(self, payload: bytes) -> bool:
+        """A content header; whether the content is complete."""
+        if self._publish is None or self._properties is not None:
+            raise AmqpError(Reply.UNEXPECTED_FRAME, "expected method frame, got content header")
+        self._size, self._properties = frames.read_content(payload)
+        if self._size > MOST_BODY:
+            # Before any of it is held.
+            size = self._size
+            self.reset()
+            raise AmqpError(
+                Reply.PRECONDITION_FAILED,
+                f"message size {size} is larger than configured max size {MOST_BODY}",
+                (60, 40),
+            )
+        return not self._size
+
+    def body(self, payload: bytes) -> bool:
+        """A part of the body; whether the content is complete."""
+        if self._properties is None:
+            raise AmqpError(Reply.UNEXPECTED_FRAME, "got a content body, and no header before it")
+        self.held += len(payload)
+        if self.held > self._size:
+            raise AmqpError(
+                Reply.UNEXPECTED_FRAME,
+                f"the body is longer than the {self._size} bytes that its header announced",
+            )
+        self._parts.append(payload)
+        return self.held == self._size
+
+    def take(self) -> tuple[Publish, bytes, bytes]:
+        """What is complete: the method, its properties, its body."""
+        assert self._publish is not None
+        assert self._properties is not None
+        parts = self._parts
+        found = self._publish, self._properties, parts[0] if len(parts) == 1 else b"".join(parts)
+        self.reset()
+        return found
+
+    def reset(self) -> None:
+        """Forget what came so far."""
+        self._publish = self._properties = None
+        self._parts = []
+        self._size = self.held = 0

@@ -1,0 +1,192 @@
+"""Methods of producers: publish, confirm.select, tx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from gateway.amqp.protocol.consuming import REPLY_TO
+from gateway.amqp.protocol.effects import Commit, Effect, Publication, Publish, Raw, Settle, say
+from gateway.amqp.protocol.events import Published
+from gateway.amqp.protocol.limits import MOST_TX, MOST_TX_BYTES
+from gateway.amqp.protocol.state import State
+from gateway.amqp.protocol.unsettled import settles
+from gateway.amqp.wire import frames, properties
+from gateway.amqp.wire.methods import Method
+from gateway.amqp.wire.replies import AmqpError, Reply
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1.message_pb2 import MessageProperties
+
+_REPLY_TO: Final = REPLY_TO.encode()
+_METHOD: Final = (60, 40)
+
+
+def publish(state: State, event: Published) -> list[Effect]:
+    """basic.publish. Raises AmqpError, Malformed."""
+    publication = _publication(state, event)
+    if not state.transacts:
+        state.published += 1
+        return [Publish(publication)]
+    state.publications.append(publication)
+    size = sum(len(one.message) for one in state.publications)
+    if len(state.publications) > MOST_TX or size > MOST_TX_BYTES:
+        state.publications.clear()
+        raise AmqpError(
+            Reply.PRECONDITION_FAILED,
+            f"a transaction has at most {MOST_TX} messages and {MOST_TX_BYTES} bytes",
+            _METHOD,
+        )
+    return []
+
+
+def _publication(state: State, event: Published) -> Publication:
+    asked = event.publish
+    found = properties.read(event.properties)
+    if _REPLY_TO in found:
+        found = _with_reply_queue(state, found)
+    message = wire.MessageEnvelope(
+        exchange=asked.exchange, routing_key=asked.routing_key, properties=found, body=event.body
+    ).SerializeToString()
+    returned = None
+    if asked.mandatory:
+        returned = asked.exchange, asked.routing_key, event.properties, event.body
+    return Publication(message, returned)
+
+
+def _with_reply_queue(state: State, data: bytes) -> bytes:
+    found = MessageProperties.FromString(data)
+    if found.reply_to != REPLY_TO:
+        return data
+    if not state.reply_queue:
+        text = "fast reply consumer does not exist"
+        raise AmqpError(Reply.PRECONDITION_FAILED, text, _METHOD)
+    found.reply_to = state.reply_queue
+    return found.SerializeToString(deterministic=True)
+
+
+# -- confirms
+
+
+def confirm_select(state: State, method: Method) -> list[Effect]:
+    if state.transacts:
+        text = "cannot switch from tx to confirm mode"
+        raise AmqpError(Reply.PRECONDITION_FAILED, text, method.id)
+    if not state.confirms:
+        state.confirms = True
+        state.unconfirmed_at = state.published
+    return [] if method["no_wait"] else [say("confirm.select-ok")]
+
+
+class Confirmed:
+    """What became of publications, in their order, as frames: returns before confirms, several
+    confirms as one.
+
+    Args:
+        since: the number of the last one that was confirmed before.
+    """
+
+    def __init__(self, state: State, since: int) -> None:
+        self._state = state
+        self._last = self._told = since
+        self._parts: list[bytes] = []
+
+    def durable(self, number: int) -> None:
+        self._last = number
+
+    def returned(self, number: int, publication: Publication) -> None:
+        """It reached no queue."""
+        # What was published before may be confirmed later, not what comes behind it before.
+        self._parts.append(returned(self._state, publication))
+        self._last = number
+
+    def refused(self, number: int) -> None:
+        """A queue is full."""
+        self._tell()
+        tag = number - self._state.unconfirmed_at
+        if self._state.confirms and tag > 0:
+            self._parts.append(
+                frames.method(self._state.number, "basic.nack", delivery_tag=tag, multiple=False)
+            )
+        self._last = self._told = number
+
+    def frames(self) -> bytes:
+        """What the client gets."""
+        self._tell()
+        return b"".join(self._parts)
+
+    def _tell(self) -> None:
+        state, before = self._state, self._told
+        self._told = self._last
+        tag = self._last - state.unconfirmed_at
+        if state.confirms and tag > 0 and self._last > before:
+            several = tag > max(before - state.unconfirmed_at, 0) + 1
+            self._parts.append(frames.ack(state.number, tag, multiple=several))
+
+
+def returned(state: State, publication: Publication) -> bytes:
+    """basic.return of a mandatory message."""
+    assert publication.returned is not None
+    exchange, key, written, body = publication.returned
+    method = frames.method(
+        state.number,
+        "basic.return",
+        reply_code=int(Reply.NO_ROUTE),
+        reply_text=Reply.NO_ROUTE.name,
+        exchange=exchange,
+        routing_key=key,
+    )
+    return method + frames.content(state.number, written, body, state.frame_max)
+
+
+# -- transactions
+
+
+def tx_select(state: State, method: Method) -> list[Effect]:
+    if state.confirms:
+        text = "cannot switch from confirm to tx mode"
+        raise AmqpError(Reply.PRECONDITION_FAILED, text, method.id)
+    state.transacts = True
+    return [say("tx.select-ok")]
+
+
+def tx_commit(state: State, method: Method) -> list[Effect]:
+    """Messages and acknowledgements are one commit; rejects and acknowledgements of the
+    connection's exclusive queues follow it."""
+    _transacts(state, method)
+    publications, taken = state.publications, state.settles
+    state.publications, state.settles = [], []
+    found = [one for outcome, delivered in taken for one in settles(delivered, outcome)]
+    together = [one for one in found if _together(one)]
+    return [Commit(publications, together, [one for one in found if not _together(one)])]
+
+
+def _together(settle: Settle) -> bool:
+    return settle.outcome == pb.OUTCOME_ACK and not settle.source.owned
+
+
+def tx_rollback(state: State, method: Method) -> list[Effect]:
+    """What was acknowledged is not any more; it is not delivered again
+    (https://www.rabbitmq.com/docs/semantics#tx)."""
+    _transacts(state, method)
+    state.publications = []
+    taken, state.settles = state.settles, []
+    state.unsettled.put_back(one for _, delivered in taken for one in delivered)
+    return [say("tx.rollback-ok")]
+
+
+def _transacts(state: State, method: Method) -> None:
+    if not state.transacts:
+        raise AmqpError(Reply.PRECONDITION_FAILED, "channel is not transactional", method.id)
+
+
+def committed(
+    state: State, publications: Sequence[Publication], results: Iterable[pb.PublicationResult]
+) -> list[Effect]:
+    """tx.commit is durable."""
+    parts = [
+        returned(state, publications[one.number])
+        for one in results
+        if one.kind == pb.PublicationResult.KIND_RETURNED
+    ]
+    return [Raw(b"".join(parts)), say("tx.commit-ok")]
