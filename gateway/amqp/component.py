@@ -64,10 +64,10 @@ async def _end(hall: Hall) -> None:
     for connection in list(hall.connections):
         connection.shut_down()
     if hall.connections:
-        leaving = [connection.gone.wait() for connection in hall.connections]
+        ending = [connection.gone.wait() for connection in hall.connections]
         with suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE):
-                await asyncio.gather(*leaving)
+                await asyncio.gather(*ending)
     for connection in list(hall.connections):
         connection.abort()
     # Those of connections that end now begin when their sockets are closed.

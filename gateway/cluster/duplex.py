@@ -1,7 +1,7 @@
 """Streams in both directions, opened at whichever scheduler serves.
 
 Requests and answers are bytes. The caller opens another stream when one ends, and says again what
-it has to; what failed is told to `Upstream`, so that the next one goes to another scheduler.
+it has to; `Upstream` learns what failed, so that the next one goes to another scheduler.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def test_exclusive_queues_belong_to_their_connection(port, connection, channel):
             try:
                 stranger.channel().queue_declare(queue, passive=True)
             except ChannelClosedByBroker as closed:
-                return closed.reply_code == 404
+                return bool(closed.reply_code == 404)
             return False
 
         until(gone)

@@ -1,4 +1,4 @@
-"""A cluster whose gateway serves AMQP 0-9-1, and what its clients are told."""
+"""A cluster whose gateway serves AMQP 0-9-1, and how its clients find it."""
 
 from __future__ import annotations
 

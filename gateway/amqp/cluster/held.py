@@ -1,4 +1,4 @@
-"""What a session has and has not settled, as its next leader is told.
+"""What a session has and has not settled, for its next leader.
 
 | outcome | kept until | to the next leader |
 |---|---|---|

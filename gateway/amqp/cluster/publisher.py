@@ -73,7 +73,7 @@ class Publisher(Stream):
 
     async def stop(self) -> None:
         await super().stop()
-        self._tell(self._outbox.number)
+        self._release(self._outbox.number)
 
     def _begin(self) -> None:
         self._outbox.restart()
@@ -96,9 +96,9 @@ class Publisher(Stream):
             self._blocked(answer.blocked)
         if found := self._outbox.settle(answer):
             self._settled(found)
-            self._tell(found[-1].number)
+            self._release(found[-1].number)
 
-    def _tell(self, number: int) -> None:
+    def _release(self, number: int) -> None:
         while self._waiting and self._waiting[0][0] <= number:
             done = self._waiting.popleft()[1]
             if not done.done():

@@ -54,7 +54,7 @@ class _Live:
     receiver: Receiver
     prefetch: int
     subscribed: asyncio.Future[pb.Failure | None]
-    leaving: bool = False
+    ending: bool = False
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Session(Stream):
         live = self._live.get(consumer.number)
         if live is None:
             return
-        live.leaving = True
+        live.ending = True
         self._ask(unsubscribe=pb.Unsubscribe(consumer=consumer.number))
         await self.quiet(consumer.source)
         self._forget_if_done(live)
@@ -209,7 +209,7 @@ class Session(Stream):
         for live in self._live.values():
             if not live.subscribed.done():
                 self._ask(subscribe=_subscribe(live))
-            elif live.leaving:
+            elif live.ending:
                 self._ask(unsubscribe=pb.Unsubscribe(consumer=live.consumer.number))
         for number, one in self._fetching.items():
             self._ask(fetch=_fetch(number, one.fetch))
@@ -282,7 +282,7 @@ class Session(Stream):
             live.receiver.ended(live.consumer, ended.failure)
 
     def _forget_if_done(self, live: _Live) -> None:
-        if live.leaving and not self._held.has(live.consumer.source):
+        if live.ending and not self._held.has(live.consumer.source):
             self._live.pop(live.consumer.number, None)
 
     def _ask(self, **request: Any) -> None:

@@ -3,11 +3,11 @@
 ```
  header --> start --start-ok--> login --accept--> tune --tune-ok, open--> opening --opened--> OPEN
                                   '--refuse--> closed                                          |
- OPEN --the client closes--> leaving --`closed`--> closed                                      |
+ OPEN --the client closes--> draining --`closed`--> closed                                     |
  OPEN --an error, or `close`--> closing --close-ok, or nothing for 5 s--> closed  <------------'
 ```
 
-The caller acts on the events in their order and tells what came of it; it writes what `output`
+The caller acts on the events in their order and says what came of it; it writes what `output`
 returns. Whatever comes in, nothing but events comes out: a mistake of the client ends in
 connection.close (hard) or ChannelFailed (soft).
 
@@ -40,7 +40,7 @@ class Phase(Enum):
     AGREED = auto()
     OPENING = auto()
     OPEN = auto()
-    LEAVING = auto()
+    DRAINING = auto()
     CLOSING = auto()
     CLOSED = auto()
 
@@ -134,7 +134,7 @@ class Connection:
             self._on_channel_0(frame, found, now)
         elif self.phase is Phase.OPEN:
             self._on_channel(frame, found)
-        elif self.phase not in (Phase.CLOSING, Phase.LEAVING):
+        elif self.phase not in (Phase.CLOSING, Phase.DRAINING):
             raise AmqpError(Reply.CHANNEL_ERROR, "the connection is not open yet")
 
     # -- channel 0
@@ -142,7 +142,7 @@ class Connection:
     def _on_channel_0(self, frame: Frame, found: list[e.Event], now: float) -> None:
         if frame.type != frames.METHOD:
             raise AmqpError(Reply.UNEXPECTED_FRAME, "channel 0 carries methods of a connection")
-        if self.phase in (Phase.CLOSING, Phase.LEAVING):
+        if self.phase in (Phase.CLOSING, Phase.DRAINING):
             if frame.payload[:4] == b"\x00\x0a\x00\x33":
                 self.phase = Phase.CLOSED
             elif frame.payload[:4] == b"\x00\x0a\x00\x32" and self.phase is Phase.CLOSING:
@@ -152,7 +152,7 @@ class Connection:
             return
         method = methods.decode(frame.payload)
         if method.name == "connection.close":
-            self.phase = Phase.LEAVING
+            self.phase = Phase.DRAINING
             found.append(e.Closing())
             return
         if method.name not in _EXPECTED.get(self.phase, ()):
@@ -336,7 +336,7 @@ class Connection:
         """Close the connection because of an error."""
         if self.phase in (Phase.CLOSING, Phase.CLOSED):
             return
-        if self.phase in (Phase.HEADER, Phase.LEAVING):
+        if self.phase in (Phase.HEADER, Phase.DRAINING):
             self.phase = Phase.CLOSED
             return
         self.phase = Phase.CLOSING

@@ -88,7 +88,7 @@ class Confirmed:
 
     def __init__(self, state: State, since: int) -> None:
         self._state = state
-        self._last = self._told = since
+        self._last = self._confirmed = since
         self._parts: list[bytes] = []
 
     def durable(self, number: int) -> None:
@@ -102,22 +102,22 @@ class Confirmed:
 
     def refused(self, number: int) -> None:
         """A queue is full."""
-        self._tell()
+        self._confirm()
         tag = number - self._state.unconfirmed_at
         if self._state.confirms and tag > 0:
             self._parts.append(
                 frames.method(self._state.number, "basic.nack", delivery_tag=tag, multiple=False)
             )
-        self._last = self._told = number
+        self._last = self._confirmed = number
 
     def frames(self) -> bytes:
         """What the client gets."""
-        self._tell()
+        self._confirm()
         return b"".join(self._parts)
 
-    def _tell(self) -> None:
-        state, before = self._state, self._told
-        self._told = self._last
+    def _confirm(self) -> None:
+        state, before = self._state, self._confirmed
+        self._confirmed = self._last
         tag = self._last - state.unconfirmed_at
         if state.confirms and tag > 0 and self._last > before:
             several = tag > max(before - state.unconfirmed_at, 0) + 1

@@ -35,7 +35,7 @@ class Channel:
         }
         self.state = State(**(known | more))
 
-    def do(self, name: str, **arguments: Any) -> list[fx.Effect]:
+    def do(self, name: str, **arguments: Any) -> Any:
         payload = methods.encode(name, **arguments)
         if name == "basic.ack":
             return channel.handle(self.state, e.Acked(1, *frames.read_ack(payload)))
@@ -257,7 +257,7 @@ def test_a_message_is_published_with_its_properties(one):
     assert effect.publication.returned == ("x", "k", b"\0\0", b"body")
 
 
-def confirms(one: Channel, since: int, *outcomes: str) -> list[tuple[str, int, bool]]:
+def confirms(one: Channel, since: int, *outcomes: str) -> list[tuple[str, int, bool | None]]:
     """What the client gets for publications that end so."""
     found = publishing.Confirmed(one.state, since)
     publication = fx.Publication(b"", ("x", "k", b"\0\0", b""))

@@ -248,10 +248,11 @@ def test_heartbeats_are_sent_and_missed(client):
     client.send(frames.HEARTBEAT_FRAME)
     client.now += 19
     client.connection.tick(client.now, reading=True)
-    assert client.connection.phase is Phase.OPEN
+    phases = [client.connection.phase]
     client.now += 1
     client.connection.tick(client.now, reading=True)
-    assert client.connection.phase is Phase.CLOSED
+    phases.append(client.connection.phase)
+    assert phases == [Phase.OPEN, Phase.CLOSED]
 
 
 def test_a_client_that_is_not_read_is_not_silent(client):

@@ -52,6 +52,13 @@ def test_results_wait_for_what_is_before_them():
     assert [one.result for one in found] == [None, returned, None]
 
 
+def sent(held: Held) -> pb.Settle:
+    """The next settlement, which is there."""
+    found = held.next()
+    assert found is not None
+    return found
+
+
 def ask(held: Held, outcome: int, *ids: int) -> None:
     held.ask(Settle(SOURCE, ids, outcome))
 
@@ -62,7 +69,7 @@ def test_settlements_that_follow_each_other_are_one_request():
     ask(held, pb.OUTCOME_ACK, 1)
     ask(held, pb.OUTCOME_ACK, 2)
     ask(held, pb.OUTCOME_REJECT, 3)
-    first, second = held.next(), held.next()
+    first, second = sent(held), sent(held)
     assert (list(first.ids), list(second.ids)) == ([1, 2], [3])
     assert held.next() is None
     held.settled(second.number)
@@ -74,11 +81,11 @@ def test_acknowledgements_are_repeated_until_they_are_durable():
     held = Held()
     held.put(SOURCE, [1, 2, 3])
     ask(held, pb.OUTCOME_ACK, 1)
-    number = held.next().number
+    number = sent(held).number
     ask(held, pb.OUTCOME_ACK, 2)
     (listed,) = held.restart()
     assert list(listed.ids) == [1, 2, 3]
-    again, rest = held.next(), held.next()
+    again, rest = sent(held), sent(held)
     assert (list(again.ids), list(rest.ids)) == ([1], [2])
     assert number < again.number < rest.number
     held.settled(again.number)
@@ -90,7 +97,7 @@ def test_what_was_put_back_is_not_claimed():
     held = Held()
     held.put(SOURCE, [1])
     ask(held, pb.OUTCOME_NACK, 1)
-    number = held.next().number
+    number = sent(held).number
     # It may come again before that is durable.
     held.put(SOURCE, [1])
     held.settled(number)
@@ -108,7 +115,7 @@ def test_a_barrier_outlives_a_leader():
     held.barrier(SOURCE, lambda: done.append(1))
     held.next(), held.next()
     held.restart()
-    settle = held.next()
+    settle = sent(held)
     assert not settle.ids
     assert not done
     held.settled(settle.number)
