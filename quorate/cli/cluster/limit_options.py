@@ -25,7 +25,8 @@ Burst = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Number of starts at once after a pause. \\[default: the starts in 0.1 s, at least 1]",
+        help="Maximum number of starts at once after a time without starts. \\[default: the starts "
+        "in 0.1 s, at least 1]",
     ),
 ]
 KeyMaxRunning = Annotated[
