@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from quorate.client.handle import TaskHandle
     from quorate.client.jobs.ahandle import AsyncJobHandle
     from quorate.client.jobs.handle import JobHandle
+    from quorate.client.messages.consuming.aconsumer import AsyncConsumer
+    from quorate.client.messages.consuming.consumer import Consumer
+    from quorate.client.messages.consuming.delivery import AsyncDelivery, Delivery
+    from quorate.client.messages.publishing.aproducer import AsyncProducer
+    from quorate.client.messages.publishing.producer import Producer
+    from quorate.client.messages.running import consumer
+    from quorate.client.messages.values.incoming import Received
     from quorate.client.tracking.progress import progress
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
@@ -39,13 +46,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "AsyncConsumer",
+    "AsyncDelivery",
     "AsyncJobHandle",
+    "AsyncProducer",
     "AsyncTaskHandle",
     "Cancel",
     "Client",
     "ClientTls",
+    "Consumer",
+    "Delivery",
     "Executor",
     "JobHandle",
+    "Producer",
+    "Received",
     "ScheduleArgs",
     "Snooze",
     "TaskHandle",
@@ -53,6 +67,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "async_current",
+    "consumer",
     "current",
     "errors",
     "progress",
@@ -62,6 +77,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncConsumer": "quorate.client.messages.consuming.aconsumer",
+    "AsyncDelivery": "quorate.client.messages.consuming.delivery",
+    "AsyncProducer": "quorate.client.messages.publishing.aproducer",
+    "Consumer": "quorate.client.messages.consuming.consumer",
+    "Delivery": "quorate.client.messages.consuming.delivery",
+    "Producer": "quorate.client.messages.publishing.producer",
+    "Received": "quorate.client.messages.values.incoming",
+    "consumer": "quorate.client.messages.running",
     "AsyncClient": "quorate.client.aio",
     "AsyncJobHandle": "quorate.client.jobs.ahandle",
     "AsyncTaskHandle": "quorate.client.ahandle",

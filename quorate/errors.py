@@ -2,7 +2,11 @@
 
 from quorate.client.errors import (
     ArgumentNotSerialisable,
+    ConsumerEnded,
+    DeliveryLost,
     LargeValueError,
+    MessageRejected,
+    MessageUnroutable,
     PayloadTooLarge,
     QuorateError,
     TaskCancelled,
@@ -12,7 +16,11 @@ from quorate.client.errors import (
 
 __all__ = [
     "ArgumentNotSerialisable",
+    "ConsumerEnded",
+    "DeliveryLost",
     "LargeValueError",
+    "MessageRejected",
+    "MessageUnroutable",
     "PayloadTooLarge",
     "QuorateError",
     "TaskCancelled",

@@ -60,6 +60,13 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.pauses": ("pauses",),
     "schedules.schedules": ("schedules", "schedule"),
     "cluster.quotas": ("quotas", "quota"),
+    "messages.exchanges": ("exchange",),
+    "messages.bindings": ("binding",),
+    "messages.queues": ("mq",),
+    "messages.streams": ("stream",),
+    "messages.publish": ("publish",),
+    "messages.consume": ("consume",),
+    "messages.contents": ("peek", "purge", "move"),
     "cluster.audit": ("audit",),
     "admin.certs": ("certs",),
     "admin.tokens": ("tokens",),
@@ -217,6 +224,11 @@ _WHICH_CLUSTER = (
     *("--tls-ca-file", "--tls-cert-file", "--tls-key-file"),
 )
 
+# Commands of two words.
+_GROUPS = frozenset(
+    ("queue", "job", "service", "schedule", "etcd", "exchange", "binding", "mq", "stream")
+)
+
 
 def _command_first(arguments: list[str]) -> list[str]:
     """Also take `quorate --address H:P tasks`: options of commands typed before the command."""
@@ -226,5 +238,5 @@ def _command_first(arguments: list[str]) -> list[str]:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest[:1] in (["queue"], ["job"], ["service"], ["schedule"], ["etcd"]) else 1
+    words = 2 if rest and rest[0] in _GROUPS else 1
     return [*rest[:words], *early, *rest[words:]]

@@ -74,6 +74,11 @@ def code_of(error: BaseException) -> int:
 _COMMANDS = {
     "QUEUE_NOT_FOUND": "see 'quorate queues', or create it with 'quorate queue create NAME'",
     "QUEUE_NOT_EMPTY": "delete finished tasks with 'quorate delete --queue NAME --yes'",
+    "EXCHANGE_NOT_FOUND": "see 'quorate exchange list', or create it with "
+    "'quorate exchange create NAME'",
+    "MESSAGE_QUEUE_NOT_FOUND": "see 'quorate mq list' and 'quorate stream list', or create it with "
+    "'quorate mq create NAME'",
+    "ROUTE_NOT_FOUND": "see 'quorate mq list' and 'quorate binding list'",
     "NODE_NOT_FOUND": "see 'quorate nodes'",
     "SERVICE_NOT_FOUND": "see 'quorate service list'",
     "TASK_NOT_FOUND": "see 'quorate tasks', and 'quorate jobs' for jobs",

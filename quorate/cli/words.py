@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -25,6 +26,17 @@ def pairs(option: str, words: Iterable[str] | None) -> dict[str, str]:
         if not key or not equals:
             raise typer.BadParameter(f"{option} {word!r} is not KEY=VALUE")
         found[key] = value
+    return found
+
+
+def values(option: str, words: Iterable[str] | None) -> dict[str, Any]:
+    """As `pairs`, each value read as JSON where it is JSON: `a=1` is a number, `a=x` a text."""
+    found: dict[str, Any] = {}
+    for key, text in pairs(option, words).items():
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
     return found
 
 

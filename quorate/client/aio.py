@@ -36,6 +36,8 @@ from quorate.client.mapping.mapper import CANCEL_SECONDS
 from quorate.client.mapping.plan import Chunk, MapPlan
 from quorate.client.maps.arun import AsyncArrayMap
 from quorate.client.maps.plan import ArrayPlan, serves
+from quorate.client.messages.amethods import AsyncMessageMethods
+from quorate.client.messages.streams.open_streams import OpenStreams
 from quorate.client.schedules.amethods import AsyncSchedules
 from quorate.client.tracking.atracker import AsyncTracker
 from quorate.client.tracking.ledger import Outcome
@@ -76,7 +78,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClusterMethods):
+class AsyncClient(
+    AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClusterMethods, AsyncMessageMethods
+):
     """A connection to a cluster for one event loop. Arguments and guarantees as `Client`'s."""
 
     def __init__(
@@ -95,6 +99,7 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
         access = find_access(address, data_dir, tls=tls, token=token, token_file=token_file)
         self._calls = AsyncCalls(access, retry_for=retry_for, connect_for=connect_for)
         self._trackers: dict[str, AsyncTracker] = {}
+        self._open_streams = OpenStreams()
         self._limit = payload_limit
         self._options = TaskOptions()
         self._parent: scheduler_pb2.ParentTask | None = None
@@ -104,6 +109,7 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
         other = AsyncClient.__new__(AsyncClient)
         other._calls = self._calls
         other._trackers = self._trackers
+        other._open_streams = self._open_streams
         other._limit = self._limit
         other._options = self._options.but(changes)
         other._parent = self._parent
@@ -119,6 +125,10 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
     def calls(self) -> AsyncCalls:
         """The transport, for calls that have no method here."""
         return self._calls
+
+    @property
+    def _streams(self) -> OpenStreams:
+        return self._open_streams
 
     @property
     def schedules(self) -> AsyncSchedules:
@@ -196,6 +206,8 @@ class AsyncClient(AsyncManyTasks, AsyncJobMethods, AsyncGraphMethods, AsyncClust
 
     async def close(self) -> None:
         """Close all connections, also of clients made by `options`."""
+        for stream in self._open_streams.take():
+            await stream.close()
         trackers = list(self._trackers.values())
         self._trackers.clear()
         for tracker in trackers:

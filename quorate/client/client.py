@@ -26,6 +26,8 @@ from quorate.client.jobs.methods import JobMethods
 from quorate.client.mapping.mapper import create_batch
 from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH
 from quorate.client.maps.methods import MapMethods
+from quorate.client.messages.methods import MessageMethods
+from quorate.client.messages.streams.open_streams import OpenStreams
 from quorate.client.schedules.methods import Schedules
 from quorate.client.tracking.outcome import is_pickled, state_of
 from quorate.client.tracking.tracker import Tracker
@@ -60,10 +62,12 @@ R = TypeVar("R")
 
 
 class _Shared:
-    """Connections, and one tracker for each queue that is mapped over or executed on."""
+    """Connections, one tracker for each queue that is mapped over or executed on, and the
+    producers and consumers."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
+        self.streams = OpenStreams()
         self._lock = threading.Lock()
         self._trackers: dict[str, Tracker] = {}
 
@@ -78,12 +82,14 @@ class _Shared:
         with self._lock:
             trackers = list(self._trackers.values())
             self._trackers.clear()
+        for stream in self.streams.take():
+            stream.close()
         for tracker in trackers:
             tracker.close()
         self.calls.close()
 
 
-class Client(ManyTasks, MapMethods, JobMethods, GraphMethods, ClusterMethods):
+class Client(ManyTasks, MapMethods, JobMethods, GraphMethods, ClusterMethods, MessageMethods):
     """A connection to a cluster. Thread-safe; close it, or use it in a `with` block.
 
     What `submit` and `command` return is durable: it survives any process of the cluster. Every
@@ -150,6 +156,10 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods, ClusterMethods):
     def calls(self) -> Calls:
         """The transport, for calls that have no method here."""
         return self._shared.calls
+
+    @property
+    def _streams(self) -> OpenStreams:
+        return self._shared.streams
 
     @property
     def schedules(self) -> Schedules:

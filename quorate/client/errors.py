@@ -5,6 +5,8 @@
 * `LargeValueError`: the blob store does not take an argument, or does not have a result.
 * `TaskFailed`, `TaskCancelled`: what became of the task. A Python task that failed raises its
   original exception where that could be pickled; `TaskFailed` is then its `__cause__`.
+* `MessageUnroutable`, `MessageRejected`: what became of a message that is in no queue.
+* `ConsumerEnded`, `DeliveryLost`: the leader ended a consumer, or refused a settlement.
 * `UnplaceableWarning` (a warning): no registered node is large enough for what was created.
 """
 
@@ -19,7 +21,11 @@ from quorate.runtime.errors import QuorateError
 
 __all__ = [
     "ArgumentNotSerialisable",
+    "ConsumerEnded",
+    "DeliveryLost",
     "LargeValueError",
+    "MessageRejected",
+    "MessageUnroutable",
     "PayloadTooLarge",
     "QuorateError",
     "TaskCancelled",
@@ -133,3 +139,27 @@ class PayloadTooLarge(QuorateError, ValueError):
         )
         self.size = size
         self.limit = limit
+
+
+class MessageUnroutable(QuorateError):
+    """A mandatory message reached no queue: none is bound for it, or the queue does not exist."""
+
+
+class MessageRejected(QuorateError):
+    """A message is in no queue, and its producer may send it again.
+
+    `reason`: MESSAGE_QUEUE_FULL (its queue is at its limit and rejects), MESSAGE_QUEUE_BUSY (later
+    it may have room), EXCHANGE_NOT_FOUND, or the field of the message that is wrong.
+    """
+
+
+class ConsumerEnded(QuorateError):
+    """The leader ended a consumer; messages that it had are delivered to others.
+
+    `reason`: MESSAGE_QUEUE_DELETED, CONSUMER_TIMEOUT (a delivery was not settled within the queue's
+    `consumer_timeout`), ...
+    """
+
+
+class DeliveryLost(QuorateError):
+    """A delivery was settled that was not the consumer's any more: it may be delivered again."""

@@ -166,8 +166,21 @@ class AsyncCalls:
     ) -> AsyncIterator[tuple[str, Any]]:
         """Open a server stream once: (address, call). Leaving cancels it. As `Calls.stream`."""
         address = self._endpoints.pick(time.monotonic())
-        method = self._method(address, rpc, stream=True)
+        method = self._method(address, rpc, "unary_stream")
         call = method(request, timeout=deadline, metadata=self._access.metadata)
+        try:
+            yield address, call
+        finally:
+            call.cancel()
+
+    @asynccontextmanager
+    async def duplex(
+        self, rpc: Rpc[Req, Res], requests: AsyncIterator[Req], *, deadline: float
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """As `Calls.duplex`."""
+        address = self._endpoints.pick(time.monotonic())
+        method = self._method(address, rpc, "stream_stream")
+        call = method(requests, timeout=deadline, metadata=self._access.metadata)
         try:
             yield address, call
         finally:
@@ -199,7 +212,7 @@ class AsyncCalls:
         for channel in channels:
             await channel.close(None)
 
-    def _method(self, address: str, rpc: Rpc[Req, Res], *, stream: bool = False) -> Any:
+    def _method(self, address: str, rpc: Rpc[Req, Res], kind: str = "unary_unary") -> Any:
         method = self._methods.get((address, rpc.name))
         if method is not None:
             return method
@@ -208,7 +221,7 @@ class AsyncCalls:
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = self._dialer.open(address, CHANNEL_OPTIONS)
-        make: Any = channel.unary_stream if stream else channel.unary_unary
+        make: Any = getattr(channel, kind)
         method = make(rpc.path, rpc.request.SerializeToString, rpc.parse)
         self._methods[address, rpc.name] = method
         return method

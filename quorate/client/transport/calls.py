@@ -149,8 +149,21 @@ class Calls:
         `on_failure`, since only it knows how far it got.
         """
         address = self._pick()
-        method = self._method(address, rpc, stream=True)
+        method = self._method(address, rpc, "unary_stream")
         call = method(request, timeout=deadline, metadata=self._access.metadata)
+        try:
+            yield address, call
+        finally:
+            call.cancel()
+
+    @contextmanager
+    def duplex(
+        self, rpc: Rpc[Req, Res], requests: Iterator[Req], *, deadline: float
+    ) -> Iterator[tuple[str, Any]]:
+        """As `stream`, of a method that also takes a stream: a thread of gRPC takes `requests`."""
+        address = self._pick()
+        method = self._method(address, rpc, "stream_stream")
+        call = method(requests, timeout=deadline, metadata=self._access.metadata)
         try:
             yield address, call
         finally:
@@ -189,7 +202,7 @@ class Calls:
         with self._lock:
             return self._endpoints.pick(time.monotonic())
 
-    def _method(self, address: str, rpc: Rpc[Req, Res], *, stream: bool = False) -> Any:
+    def _method(self, address: str, rpc: Rpc[Req, Res], kind: str = "unary_unary") -> Any:
         method = self._methods.get((address, rpc.name))
         if method is not None:
             return method
@@ -202,7 +215,7 @@ class Calls:
             if channel is None:
                 channel = self._dialer.open_sync(address, CHANNEL_OPTIONS)
                 self._channels[address] = channel
-            make = channel.unary_stream if stream else channel.unary_unary
+            make = getattr(channel, kind)
             method = make(rpc.path, rpc.request.SerializeToString, rpc.parse)
             self._methods[address, rpc.name] = method
             return method

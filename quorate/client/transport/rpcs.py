@@ -46,17 +46,18 @@ Res = TypeVar("Res")
 
 @dataclass(frozen=True, slots=True)
 class Rpc(Generic[Req, Res]):
-    """One method: its name, its messages and the deadline of one try in seconds."""
+    """One method: its name, its messages, the deadline of one try in seconds, and its service."""
 
     name: str
     request: type[Req]
     response: type[Res]
     deadline: float = DEADLINE
+    service: str = "Scheduler"
 
     @property
     def path(self) -> str:
         """The method as gRPC names it."""
-        return f"/quorate.v1.Scheduler/{self.name}"
+        return f"/quorate.v1.{self.service}/{self.name}"
 
     def parse(self, data: bytes) -> Res:
         """Read an answer."""

@@ -1,0 +1,189 @@
+"""What `AsyncClient` has for exchanges, message queues and bindings. The twin of `topology`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from quorate.client.messages import rpcs
+from quorate.client.messages.values import declaring, requests
+from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
+from quorate.client.messages.values.incoming import Received
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1 import message_pb2
+
+if TYPE_CHECKING:
+    from quorate.client.transport.acalls import AsyncCalls
+
+
+class AsyncTopologyMethods:
+    """A part of `AsyncClient`. Answers are messages of `quorate.v1.message_pb2`."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def calls(self) -> AsyncCalls: ...
+
+    # -- exchanges
+
+    async def declare_exchange(
+        self,
+        name: str,
+        kind: ExchangeKind = "direct",
+        *,
+        auto_delete: bool = False,
+        internal: bool = False,
+        durable: bool = True,
+        alternate: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> message_pb2.Exchange:
+        """As `Client.declare_exchange`."""
+        request = declaring.create_exchange(
+            name,
+            kind,
+            auto_delete=auto_delete,
+            internal=internal,
+            durable=durable,
+            alternate=alternate,
+            arguments=arguments,
+            virtual_host=virtual_host,
+        )
+        return (await self.calls.call(rpcs.CREATE_EXCHANGE, request)).exchange
+
+    async def exchanges(self, *, virtual_host: str = "") -> AsyncIterator[message_pb2.Exchange]:
+        """As `Client.exchanges`."""
+        request = pb.ListExchangesRequest(virtual_host=virtual_host)
+        while True:
+            answer = await self.calls.call(rpcs.LIST_EXCHANGES, request)
+            for one in answer.exchanges:
+                yield one
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return
+
+    async def delete_exchange(
+        self, name: str, *, if_unused: bool = False, virtual_host: str = ""
+    ) -> None:
+        """As `Client.delete_exchange`."""
+        request = requests.delete_exchange(name, if_unused, virtual_host)
+        await self.calls.call(rpcs.DELETE_EXCHANGE, request)
+
+    # -- message queues and streams
+
+    async def declare_queue(
+        self, name: str = "", *, virtual_host: str = "", **options: Unpack[QueueArgs]
+    ) -> message_pb2.MessageQueue:
+        """As `Client.declare_queue`."""
+        request = declaring.create_queue(name, options, virtual_host=virtual_host)
+        return (await self.calls.call(rpcs.CREATE_MESSAGE_QUEUE, request)).message_queue
+
+    async def declare_stream(
+        self, name: str, *, virtual_host: str = "", **options: Unpack[StreamArgs]
+    ) -> message_pb2.MessageQueue:
+        """As `Client.declare_stream`."""
+        request = declaring.create_stream(name, options, virtual_host=virtual_host)
+        return (await self.calls.call(rpcs.CREATE_MESSAGE_QUEUE, request)).message_queue
+
+    async def message_queue(self, name: str, *, virtual_host: str = "") -> message_pb2.MessageQueue:
+        """As `Client.message_queue`."""
+        request = requests.get_queue(name, virtual_host)
+        return (await self.calls.call(rpcs.GET_MESSAGE_QUEUE, request)).message_queue
+
+    async def message_queues(
+        self, *, virtual_host: str = ""
+    ) -> AsyncIterator[message_pb2.MessageQueue]:
+        """As `Client.message_queues`."""
+        request = pb.ListMessageQueuesRequest(virtual_host=virtual_host)
+        while True:
+            answer = await self.calls.call(rpcs.LIST_MESSAGE_QUEUES, request)
+            for one in answer.message_queues:
+                yield one
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return
+
+    async def delete_message_queue(
+        self,
+        name: str,
+        *,
+        if_unused: bool = False,
+        if_empty: bool = False,
+        virtual_host: str = "",
+    ) -> int:
+        """As `Client.delete_message_queue`."""
+        request = requests.delete_queue(name, if_unused, if_empty, virtual_host)
+        return (await self.calls.call(rpcs.DELETE_MESSAGE_QUEUE, request)).messages
+
+    # -- bindings
+
+    async def bind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        *,
+        to_exchange: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """As `Client.bind`."""
+        made = requests.bind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        await self.calls.call(rpcs.CREATE_BINDING, made)
+
+    async def unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        *,
+        to_exchange: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """As `Client.unbind`."""
+        made = requests.unbind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        await self.calls.call(rpcs.DELETE_BINDING, made)
+
+    async def bindings(
+        self, *, exchange: str = "", queue: str = "", virtual_host: str = ""
+    ) -> AsyncIterator[message_pb2.Binding]:
+        """As `Client.bindings`."""
+        request = requests.list_bindings(exchange, queue, virtual_host)
+        while True:
+            answer = await self.calls.call(rpcs.LIST_BINDINGS, request)
+            for one in answer.bindings:
+                yield one
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return
+
+    # -- messages in queues
+
+    async def peek(
+        self, queue: str, count: int = 10, *, offset: int = 0, virtual_host: str = ""
+    ) -> list[Received]:
+        """As `Client.peek`."""
+        request = requests.peek(queue, count, offset, virtual_host)
+        answer = await self.calls.call(rpcs.PEEK_MESSAGES, request)
+        return [Received(one, queue) for one in answer.messages]
+
+    async def receive(
+        self, queue: str, count: int = 1, *, virtual_host: str = ""
+    ) -> list[Received]:
+        """As `Client.receive`."""
+        request = requests.receive(queue, count, virtual_host)
+        answer = await self.calls.call(rpcs.RECEIVE_MESSAGES, request)
+        return [Received(one, queue) for one in answer.messages]
+
+    async def purge(self, queue: str, *, virtual_host: str = "") -> int:
+        """As `Client.purge`."""
+        request = requests.purge(queue, virtual_host)
+        return (await self.calls.call(rpcs.PURGE_MESSAGE_QUEUE, request)).messages
+
+    async def move(
+        self, queue: str, destination: str, count: int = 1_000, *, virtual_host: str = ""
+    ) -> int:
+        """As `Client.move`."""
+        request = requests.move(queue, destination, count, virtual_host)
+        return (await self.calls.call(rpcs.MOVE_MESSAGES, request)).moved

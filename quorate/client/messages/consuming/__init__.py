@@ -1,0 +1,1 @@
+"""Consumers. `ledger` has the rules without I/O; `consumer` and `aconsumer` are twins."""

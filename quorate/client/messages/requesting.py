@@ -1,0 +1,126 @@
+"""Request and reply: one private queue of a client, on which all its replies come."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Any, Final
+
+from quorate.client.messages.consuming.consumer import Consumer
+from quorate.client.messages.consuming.private import Private
+from quorate.client.messages.consuming.subscription import subscription
+from quorate.client.messages.publishing.window import raise_first
+from quorate.client.messages.rpcs import PUBLISH
+from quorate.client.messages.streams.open_streams import OpenStreams, closed
+from quorate.client.messages.values.incoming import Received
+from quorate.client.messages.values.outgoing import Body, MessageArgs, publication
+from quorate.client.transport.calls import Calls
+from quorate.client.transport.rpcs import new_request_id
+from quorate.runtime.errors import QuorateError, exhausted
+from quorate.v1 import broker_pb2 as pb
+
+# Requests of a client that wait for their replies.
+MOST_WAITING: Final = 10_000
+DEFAULT_TIMEOUT: Final = 30.0
+
+
+class Requester:
+    """Sends requests and finds their replies by correlation id. Thread-safe."""
+
+    def __init__(self, calls: Calls, streams: OpenStreams, virtual_host: str) -> None:
+        self._calls = calls
+        self._virtual_host = virtual_host
+        self._changed = threading.Condition()
+        # Correlation id -> the reply, once it is there.
+        self._waiting: dict[str, Received | None] = {}
+        self._error: QuorateError | None = None
+        self._consumer = Consumer(
+            calls, streams, replies(virtual_host), private=private(virtual_host)
+        )
+        self._consumer.__enter__()
+        self._thread = threading.Thread(target=self._read, name="quorate-replies", daemon=True)
+        self._thread.start()
+
+    @property
+    def failed(self) -> bool:
+        """Whether another one is needed."""
+        return self._error is not None
+
+    def request(
+        self, exchange: str, routing_key: str, body: Body, args: MessageArgs, timeout: float
+    ) -> Received:
+        """See `MessageMethods.request`."""
+        id = secrets.token_hex(16)
+        request = request_of(
+            exchange, routing_key, body, args, id, self._consumer.queue, self._virtual_host
+        )
+        end = time.monotonic() + timeout
+        with self._changed:
+            check_room(len(self._waiting))
+            self._waiting[id] = None
+        try:
+            raise_first(list(self._calls.call(PUBLISH, request).results))
+            with self._changed:
+                while (reply := self._waiting[id]) is None:
+                    if self._error is not None:
+                        raise self._error
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        raise TimeoutError(f"no reply within {timeout:g} s")
+                    self._changed.wait(left)
+            return reply
+        finally:
+            with self._changed:
+                del self._waiting[id]
+
+    def _read(self) -> None:
+        try:
+            for delivery in self._consumer:
+                with self._changed:
+                    # Others are too late: whoever asked has gone.
+                    if delivery.correlation_id in self._waiting:
+                        self._waiting[delivery.correlation_id] = delivery
+                        self._changed.notify_all()
+        except QuorateError as error:
+            self._error = error
+        with self._changed:
+            self._error = self._error or closed("client")
+            self._changed.notify_all()
+
+
+def private(virtual_host: str) -> Private:
+    """The queue of replies."""
+    return Private(virtual_host, "", (), None, {})
+
+
+def replies(virtual_host: str) -> Any:
+    """The consumer of replies: each is gone when it is sent; whoever asked asks again."""
+    return subscription("", prefetch=0, auto_ack=True, virtual_host=virtual_host)
+
+
+def check_room(waiting: int) -> None:
+    """Raises QuorateError: too many wait."""
+    if waiting >= MOST_WAITING:
+        raise exhausted(
+            "TOO_MANY_REQUESTS",
+            f"{waiting:,} requests of this client wait for replies, the most there may be",
+            limit=MOST_WAITING,
+        )
+
+
+def request_of(
+    exchange: str,
+    routing_key: str,
+    body: Body,
+    args: MessageArgs,
+    id: str,
+    reply_to: str,
+    virtual_host: str,
+) -> pb.PublishRequest:
+    """A request, which must reach a queue."""
+    args = {**args, "correlation_id": id, "reply_to": reply_to}
+    made = publication(exchange, routing_key, body, args, mandatory=True)
+    return pb.PublishRequest(
+        virtual_host=virtual_host, publications=[made], request_id=new_request_id()
+    )
