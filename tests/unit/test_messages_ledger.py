@@ -193,13 +193,13 @@ def test_it_leaves_once_all_its_settlements_are_durable_and_then_closes():
     made = ledger()
     deliver(made, 1)
     made.settle(1, ACK)
-    made.leave()
+    made.drain()
     first, second = sent(made)
     assert first.unsubscribe.consumer == 1
     assert list(second.settle.ids) == [1]
-    assert not made.is_left
+    assert not made.is_drained
     made.on_settled(1)
-    assert made.is_left
+    assert made.is_drained
     made.close()
     [last] = sent(made)
     assert last.WhichOneof("request") == "close"

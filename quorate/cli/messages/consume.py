@@ -60,7 +60,7 @@ def consume(
     ] = False,
     virtual_host: VirtualHost = "",
 ) -> None:
-    """Print messages as they come, one line each, and acknowledge each after it is printed.
+    """Print new and waiting messages, one line each. Each is acknowledged after it is printed.
 
     Ctrl-C ends it. To look at messages without taking them use quorate peek.
 

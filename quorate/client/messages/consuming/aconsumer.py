@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -13,7 +12,8 @@ import grpc
 
 from quorate.client.errors import ConsumerEnded
 from quorate.client.messages.consuming import private as p
-from quorate.client.messages.consuming.consumer import CLOSE_SECONDS, MOST_BUFFERED
+from quorate.client.messages.consuming.buffer import Buffer
+from quorate.client.messages.consuming.consumer import CLOSE_SECONDS
 from quorate.client.messages.consuming.delivery import AsyncDelivery
 from quorate.client.messages.consuming.ledger import MOST_PENDING, QUIET, SILENCE, Ledger
 from quorate.client.messages.consuming.subscription import Subscription, checked_prefetch
@@ -26,7 +26,6 @@ from quorate.client.messages.values.outgoing import Body, MessageArgs
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
 
 
 class AsyncConsumer:
@@ -53,8 +52,7 @@ class AsyncConsumer:
         self._private = private
         self.ledger = Ledger(subscription)
         self.changed = Changed()
-        self._buffer: deque[message_pb2.Delivery] = deque()
-        self._buffered = 0
+        self._buffer = Buffer()
         self._waiters = 0
         self._task: asyncio.Task[None] | None = None
         self._ready = self._stopping = self._closing = False
@@ -98,10 +96,9 @@ class AsyncConsumer:
                 return None
         if self._stopping:
             return None
-        found = self._buffer.popleft()
-        before = self._buffered
-        self._buffered -= len(found.message.body)
-        if before > MOST_BUFFERED >= self._buffered:
+        was_full = self._buffer.is_full
+        found = self._buffer.take()
+        if was_full and not self._buffer.is_full:
             self.changed.notify_all()
         return AsyncDelivery(found, self.queue, self)
 
@@ -132,10 +129,10 @@ class AsyncConsumer:
         """As `Consumer.close`."""
         self._stopping = True
         if self._task is not None and not self._closing and self._error is None:
-            self.ledger.leave()
+            self.ledger.drain()
             self._give_back()
             end = time.monotonic() + timeout
-            while self._error is None and not self.ledger.is_left:
+            while self._error is None and not self.ledger.is_drained:
                 if not await self.changed.wait(end):
                     break
         self._closing = True
@@ -204,10 +201,8 @@ class AsyncConsumer:
             self._task = asyncio.create_task(self._run(), name="quorate-consumer")
 
     def _give_back(self) -> None:
-        for one in self._buffer:
-            self.ledger.settle(one.id, pb.OUTCOME_NACK)
-        self._buffer.clear()
-        self._buffered = 0
+        for one in self._buffer.clear():
+            self.ledger.settle(one, pb.OUTCOME_NACK)
         self.changed.notify_all()
 
     async def _run(self) -> None:
@@ -231,7 +226,6 @@ class AsyncConsumer:
                 )
             except p.BeginAnew:
                 self._buffer.clear()
-                self._buffered = 0
                 self.ledger.begin_anew()
                 continue
             self.ledger.broken()
@@ -265,12 +259,7 @@ class AsyncConsumer:
         self.changed.notify_all()
 
     async def _look(self) -> None:
-        subscription = self.ledger.subscription
-        request = pb.GetMessageQueueRequest(
-            virtual_host=subscription.virtual_host,
-            name=subscription.queue,
-            session=self.ledger.session,
-        )
+        request = p.look(self.ledger.subscription, self.ledger.session)
         try:
             answer = await self._calls.call(GET_MESSAGE_QUEUE, request)
         except QuorateError as error:
@@ -300,12 +289,10 @@ class AsyncConsumer:
         self.changed.notify_all()
 
     async def _take(self, answer: pb.Deliveries) -> None:
-        deliveries = self.ledger.on_deliveries(answer)
-        self._buffer.extend(deliveries)
-        self._buffered += sum([len(one.message.body) for one in deliveries])
-        if self.ledger.is_leaving:
+        self._buffer.put(self.ledger.on_deliveries(answer))
+        if self.ledger.is_draining:
             self._give_back()
-        while self._buffered > MOST_BUFFERED and not (self._waiters or self._stopping):
+        while self._buffer.is_full and not (self._waiters or self._stopping):
             self.changed.notify_all()
             await self.changed.wait(None)
 
@@ -317,7 +304,7 @@ class AsyncConsumer:
     @property
     def is_paused(self) -> bool:
         """As `Consumer.is_paused`."""
-        return self._buffered > MOST_BUFFERED
+        return self._buffer.is_full
 
 
 class Changed:
@@ -365,7 +352,10 @@ class _Stream:
                 await self._changed.wait(None)
             if self._over:
                 return
-            for request in list(self._ledger.requests(time.monotonic())):
+            requests = list(self._ledger.requests(time.monotonic()))
+            # `close` waits for this.
+            self._changed.notify_all()
+            for request in requests:
                 yield request
 
     def over(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,8 +20,10 @@ import grpc
 
 from quorate.client.errors import ConsumerEnded
 from quorate.client.messages.consuming import private as p
+from quorate.client.messages.consuming.buffer import Buffer
 from quorate.client.messages.consuming.delivery import Delivery
 from quorate.client.messages.consuming.ledger import MOST_PENDING, QUIET, SILENCE, Ledger
+from quorate.client.messages.consuming.sending import ConsumerStream
 from quorate.client.messages.consuming.subscription import Subscription, checked_prefetch
 from quorate.client.messages.publishing.window import raise_first
 from quorate.client.messages.rpcs import CONSUME, GET_MESSAGE_QUEUE, PUBLISH
@@ -33,10 +34,7 @@ from quorate.client.messages.values.outgoing import Body, MessageArgs
 from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
 
-# Bytes of messages that the program has not taken.
-MOST_BUFFERED: Final = 64 << 20
 # Seconds in which `close` waits until settlements are durable.
 CLOSE_SECONDS: Final = 10.0
 
@@ -72,8 +70,7 @@ class Consumer:
         self._private = private
         self.ledger = Ledger(subscription)
         self.changed = threading.Condition()
-        self._buffer: deque[message_pb2.Delivery] = deque()
-        self._buffered = 0
+        self._buffer = Buffer()
         self._waiters = 0
         self._thread: threading.Thread | None = None
         self.call: Any = None
@@ -120,16 +117,13 @@ class Consumer:
             while not self._buffer:
                 if self._error is not None:
                     raise self._error
-                left = None if end is None else end - time.monotonic()
-                if self._stopping or (left is not None and left <= 0):
+                if self._stopping or not self._wait(end):
                     return None
-                self.changed.wait(left)
             if self._stopping:
                 return None
-            found = self._buffer.popleft()
-            before = self._buffered
-            self._buffered -= len(found.message.body)
-            if before > MOST_BUFFERED >= self._buffered:
+            was_full = self._buffer.is_full
+            found = self._buffer.take()
+            if was_full and not self._buffer.is_full:
                 self.changed.notify_all()
         return Delivery(found, self.queue, self)
 
@@ -151,10 +145,8 @@ class Consumer:
                 while not self.ledger.is_durable(serial):
                     if self._error is not None:
                         raise self._error
-                    left = None if end is None else end - time.monotonic()
-                    if left is not None and left <= 0:
+                    if not self._wait(end):
                         raise TimeoutError(f"settlements are not durable after {timeout:g} s")
-                    self.changed.wait(left)
             finally:
                 self._waiters -= 1
             lost = self.ledger.take_lost()
@@ -176,13 +168,12 @@ class Consumer:
         with self.changed:
             self._stopping = True
             if self._thread is not None and not self._closing and self._error is None:
-                self.ledger.leave()
+                self.ledger.drain()
                 self._give_back()
                 end = time.monotonic() + timeout
-                while self._error is None and (left := end - time.monotonic()) > 0:
-                    if self.ledger.is_left:
+                while self._error is None and not self.ledger.is_drained:
+                    if not self._wait(end):
                         break
-                    self.changed.wait(left)
             self._closing = True
             self.ledger.close()
             self.changed.notify_all()
@@ -249,6 +240,14 @@ class Consumer:
         request = p.reply(to, body, properties, host)
         raise_first(list(self._calls.call(PUBLISH, request).results))
 
+    def _wait(self, end: float | None) -> bool:
+        """Until something changes; False: `end` (monotonic) has passed. The condition is held."""
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        self.changed.wait(left)
+        return True
+
     # -- the stream
 
     def _start(self) -> None:
@@ -258,10 +257,8 @@ class Consumer:
             self._thread.start()
 
     def _give_back(self) -> None:
-        for one in self._buffer:
-            self.ledger.settle(one.id, pb.OUTCOME_NACK)
-        self._buffer.clear()
-        self._buffered = 0
+        for one in self._buffer.clear():
+            self.ledger.settle(one, pb.OUTCOME_NACK)
         self.changed.notify_all()
 
     def _run(self) -> None:
@@ -280,11 +277,12 @@ class Consumer:
         again = reopening.Reopening(self._calls)
         while not self._closing:
             try:
-                ended = stream.read(self._calls, CONSUME, _Stream(self), again, QUIET + SILENCE)
+                ended = stream.read(
+                    self._calls, CONSUME, ConsumerStream(self), again, QUIET + SILENCE
+                )
             except p.BeginAnew:
                 with self.changed:
                     self._buffer.clear()
-                    self._buffered = 0
                     self.ledger.begin_anew()
                 continue
             with self.changed:
@@ -320,12 +318,7 @@ class Consumer:
             self.changed.notify_all()
 
     def _look(self) -> None:
-        subscription = self.ledger.subscription
-        request = pb.GetMessageQueueRequest(
-            virtual_host=subscription.virtual_host,
-            name=subscription.queue,
-            session=self.ledger.session,
-        )
+        request = p.look(self.ledger.subscription, self.ledger.session)
         try:
             queue = self._calls.call(GET_MESSAGE_QUEUE, request).message_queue
         except QuorateError as error:
@@ -359,12 +352,10 @@ class Consumer:
             self.changed.notify_all()
 
     def _take(self, answer: pb.Deliveries) -> None:
-        deliveries = self.ledger.on_deliveries(answer)
-        self._buffer.extend(deliveries)
-        self._buffered += sum([len(one.message.body) for one in deliveries])
-        if self.ledger.is_leaving:
+        self._buffer.put(self.ledger.on_deliveries(answer))
+        if self.ledger.is_draining:
             self._give_back()
-        while self._buffered > MOST_BUFFERED and not (self._waiters or self._stopping):
+        while self._buffer.is_full and not (self._waiters or self._stopping):
             self.changed.notify_all()
             self.changed.wait()
 
@@ -376,45 +367,4 @@ class Consumer:
     @property
     def is_paused(self) -> bool:
         """Whether the program does not take what was read; the condition is held."""
-        return self._buffered > MOST_BUFFERED
-
-
-class _Stream:
-    """One stream; see `stream.Owner`."""
-
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
-        self._changed, self._ledger = consumer.changed, consumer.ledger
-        self._over = False
-        self.on_answer = consumer.on_answer
-
-    @property
-    def closing(self) -> bool:
-        return self._consumer.closing
-
-    def opened(self, call: Any) -> None:
-        self._consumer.call = call
-
-    def requests(self) -> Iterator[pb.ConsumeRequest]:
-        with self._changed:
-            opening = self._ledger.opening(time.monotonic())
-        yield opening
-        while True:
-            with self._changed:
-                while not (self._over or self._ledger.has_requests):
-                    self._changed.wait()
-                if self._over:
-                    return
-                requests = list(self._ledger.requests(time.monotonic()))
-            yield from requests
-
-    def over(self) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
-
-    def is_dead(self) -> bool:
-        with self._changed:
-            dead = self._ledger.is_dead(time.monotonic(), paused=self._consumer.is_paused)
-            self._changed.notify_all()
-            return dead
+        return self._buffer.is_full

@@ -71,7 +71,7 @@ class Ledger:
         self._number = self._serial = self._durable = 0
         self._credit: int | None = None
         # It takes no more deliveries.
-        self.is_leaving = False
+        self.is_draining = False
         # What the leader does not know yet.
         self._subscribes = self._unsubscribes = self._closes = False
         # By delivery, of unsent and sent settlements.
@@ -103,7 +103,7 @@ class Ledger:
             if self.is_stream:
                 self._consumer += 1
             session.consumers.append(self._subscribe())
-            self._unsubscribes = self.is_leaving
+            self._unsubscribes = self.is_draining
             if ids := self._inventory():
                 queue = self.subscription.queue
                 session.unsettled.add(queue=queue, consumer=self._consumer, ids=ids)
@@ -229,14 +229,14 @@ class Ledger:
         """Whether all settlements up to this one are."""
         return self._durable >= serial
 
-    def leave(self) -> None:
+    def drain(self) -> None:
         """Take no more deliveries: they go back, as do those that the program did not get."""
-        self.is_leaving = self._unsubscribes = True
+        self.is_draining = self._unsubscribes = True
 
     @property
-    def is_left(self) -> bool:
+    def is_drained(self) -> bool:
         """Whether it left, and all its settlements are durable."""
-        return self.is_leaving and not (self._unsubscribes or self._unsent or self._sent)
+        return self.is_draining and not (self._unsubscribes or self._unsent or self._sent)
 
     def close(self) -> None:
         """End the session."""
