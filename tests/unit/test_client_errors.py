@@ -16,7 +16,11 @@ import pytest
 
 from quorate.client.errors import (
     ArgumentNotSerialisable,
+    ConsumerEnded,
+    DeliveryLost,
     LargeValueError,
+    MessageRejected,
+    MessageUnroutable,
     PayloadTooLarge,
     QuorateError,
     TaskCancelled,
@@ -46,6 +50,10 @@ ERRORS: list[Exception] = [
     PayloadTooLarge(10, 5, store=True),
     LargeValueError("BLOB_CORRUPT", "no"),
     ArgumentNotSerialisable("argument 1", "a lock"),
+    MessageUnroutable(grpc.StatusCode.NOT_FOUND, "ROUTE_NOT_FOUND", "nowhere"),
+    MessageRejected(grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_QUEUE_FULL", "full"),
+    ConsumerEnded(grpc.StatusCode.FAILED_PRECONDITION, "MESSAGE_QUEUE_DELETED", "gone"),
+    DeliveryLost(grpc.StatusCode.FAILED_PRECONDITION, "UNKNOWN_DELIVERY", "settled"),
     TaskFailed("t", "ValueError", "no", remote_traceback="trace", code=3, attempts=2),
     TaskCancelled("t"),
 ]

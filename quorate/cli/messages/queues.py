@@ -147,7 +147,10 @@ def create(
         ),
     ] = None,
     single_active_consumer: Annotated[
-        bool, typer.Option("--single-active-consumer", help="Only one consumer at a time.")
+        bool,
+        typer.Option(
+            "--one-consumer", help="Only one consumer at a time (single active consumer)."
+        ),
     ] = False,
     auto_delete: Annotated[
         bool, typer.Option("--auto-delete", help="Delete it when its last consumer goes.")
