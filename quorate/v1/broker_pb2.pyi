@@ -139,12 +139,14 @@ class DeleteExchangeResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class CreateBindingRequest(_message.Message):
-    __slots__ = ("binding", "request_id")
+    __slots__ = ("binding", "request_id", "session")
     BINDING_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     binding: _message_pb2.Binding
     request_id: str
-    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class CreateBindingResponse(_message.Message):
     __slots__ = ("binding",)
@@ -175,12 +177,14 @@ class ListBindingsResponse(_message.Message):
     def __init__(self, bindings: _Optional[_Iterable[_Union[_message_pb2.Binding, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteBindingRequest(_message.Message):
-    __slots__ = ("binding", "request_id")
+    __slots__ = ("binding", "request_id", "session")
     BINDING_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     binding: _message_pb2.Binding
     request_id: str
-    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    session: str
+    def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ..., request_id: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class DeleteBindingResponse(_message.Message):
     __slots__ = ()

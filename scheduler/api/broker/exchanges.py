@@ -151,14 +151,14 @@ class ExchangeCalls:
 
     async def CreateBinding(self, request: pb.CreateBindingRequest, context: Context) -> Message:
         row = _binding(request.binding)
+        session = validate.session(request.session)
         before = 0
 
         def make(token: e.Token) -> object:
             nonlocal before
             before = self._next_ordinal(row.virtual_host)
-            return e.BindingAsked(
-                row.virtual_host, row.source, row.destination, row.key, row.arguments, token
-            )
+            binding = row.source, row.destination, row.key, row.arguments
+            return e.BindingAsked(row.virtual_host, *binding, token, session)
 
         await self._steps.change(
             *("CreateBinding", request, context, "exchange", named(row.virtual_host, row.source)),
@@ -191,15 +191,15 @@ class ExchangeCalls:
 
     async def DeleteBinding(self, request: pb.DeleteBindingRequest, context: Context) -> Message:
         row = _binding(request.binding)
+        session = validate.session(request.session)
         known = False
 
         def make(token: e.Token) -> object:
             nonlocal known
             host = self._broker.state.router.virtual_hosts.get(row.virtual_host)
             known = host is not None and row.id in host.bindings
-            return e.UnbindAsked(
-                row.virtual_host, row.source, row.destination, row.key, row.arguments, token
-            )
+            binding = row.source, row.destination, row.key, row.arguments
+            return e.UnbindAsked(row.virtual_host, *binding, token, session)
 
         await self._steps.change(
             *("DeleteBinding", request, context, "exchange", named(row.virtual_host, row.source)),

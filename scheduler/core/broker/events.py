@@ -55,21 +55,27 @@ class ExchangeDeleteAsked(NamedTuple):
 
 
 class BindingAsked(NamedTuple):
+    """`session`: of the caller, for exclusive queues."""
+
     virtual_host: str
     source: str
     destination: Destination
     key: bytes
     arguments: Table
     token: Token
+    session: SessionId = SessionId("")
 
 
 class UnbindAsked(NamedTuple):
+    """`session`: of the caller, for exclusive queues."""
+
     virtual_host: str
     source: str
     destination: Destination
     key: bytes
     arguments: Table
     token: Token
+    session: SessionId = SessionId("")
 
 
 class MessageQueueDeclared(NamedTuple):

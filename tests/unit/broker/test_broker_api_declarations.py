@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.core.broker.rows import Overflow, QueueType
-from tests.support.broker_calls import Broker, publication, serving
+from tests.support.broker_calls import Broker, Consumer, publication, serving
 
 C = grpc.StatusCode
 DIRECT, TOPIC = m.EXCHANGE_TYPE_DIRECT, m.EXCHANGE_TYPE_TOPIC
@@ -328,6 +328,22 @@ async def test_an_exclusive_queue_needs_a_session():
     async with serving() as broker:
         error = await broker.refused(queue(exclusive=True))
         assert (error.code, error.reason) == (C.FAILED_PRECONDITION, "SESSION_NOT_FOUND")
+
+
+async def test_an_exclusive_queue_is_bound_and_unbound_by_its_session_alone():
+    async with serving() as broker:
+        consumer = Consumer(broker)
+        session = await consumer.open()
+        declared = queue(exclusive=True)
+        declared.session = session
+        name = (await broker.call(declared)).message_queue.name
+        row = binding("amq.topic", name, "#")
+        for request in (pb.CreateBindingRequest, pb.DeleteBindingRequest):
+            for stranger in ("", "the session of another"):
+                error = await broker.refused(request(binding=row, session=stranger))
+                assert (error.code, error.reason) == (C.FAILED_PRECONDITION, "MESSAGE_QUEUE_LOCKED")
+            await broker.call(request(binding=row, session=session))
+        await consumer.close()
 
 
 async def test_lists_of_message_queues_have_pages():

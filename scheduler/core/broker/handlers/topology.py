@@ -10,6 +10,7 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues import checks
 from scheduler.core.broker.routing.rows import Binding, Destination, DestinationKind, Removed
 from scheduler.core.broker.routing.virtual_host import PREDECLARED
 from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST, BrokerState
@@ -122,6 +123,7 @@ def on_binding_asked(
     _now: float,
     out: BrokerEffects,
 ) -> None:
+    _check_owner(state, event)
     host = state.router.host(event.virtual_host)
     row = state.router.bind(
         event.virtual_host, event.source, event.destination, event.key, event.arguments
@@ -145,11 +147,23 @@ def on_unbind_asked(
     _now: float,
     out: BrokerEffects,
 ) -> None:
+    _check_owner(state, event)
     removed = state.router.unbind(
         event.virtual_host, event.source, event.destination, event.key, event.arguments
     )
     written(removed, out)
     out.after.append(fx.Reply(event.token, None))
+
+
+def _check_owner(state: BrokerState, event: e.BindingAsked | e.UnbindAsked) -> None:
+    """An exclusive queue is bound and unbound by its session alone. Raises FAILED_PRECONDITION.
+
+    https://www.rabbitmq.com/docs/queues#exclusive-queues
+    """
+    if event.destination.kind is DestinationKind.QUEUE:
+        queue = state.find_queue(event.virtual_host, event.destination.name)
+        if queue is not None:
+            checks.owner(queue.row, event.session)
 
 
 def written(removed: Removed, out: BrokerEffects) -> None:
