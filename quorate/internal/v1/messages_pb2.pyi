@@ -55,7 +55,7 @@ class FieldRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., integer: _Optional[int] = ..., number: _Optional[float] = ..., data: _Optional[bytes] = ..., natural: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ...) -> None: ...
 
 class ExchangeRecord(_message.Message):
-    __slots__ = ("virtual_host", "name", "type", "durable", "auto_delete", "internal", "arguments", "policy_alternate")
+    __slots__ = ("virtual_host", "name", "type", "durable", "auto_delete", "internal", "arguments", "policy_alternate", "create_time")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class ExchangeRecord(_message.Message):
     INTERNAL_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     POLICY_ALTERNATE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     type: str
@@ -72,7 +73,8 @@ class ExchangeRecord(_message.Message):
     internal: bool
     arguments: _containers.RepeatedCompositeFieldContainer[FieldRecord]
     policy_alternate: str
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., durable: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., policy_alternate: _Optional[str] = ...) -> None: ...
+    create_time: float
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., durable: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., policy_alternate: _Optional[str] = ..., create_time: _Optional[float] = ...) -> None: ...
 
 class BindingRecord(_message.Message):
     __slots__ = ("virtual_host", "source", "destination", "to_exchange", "key", "arguments", "ordinal")

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from quorate.runtime.errors import invalid, not_found
 from quorate.v1 import broker_pb2 as pb
+from quorate.v1 import message_pb2
 from scheduler.api.broker import validate, views
 from scheduler.api.broker.arguments import spec_of
 from scheduler.api.broker.exchanges import named
@@ -20,6 +21,7 @@ from scheduler.api.servicer import Context
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import Count, Moved, QueueAnswer
 from scheduler.core.broker.queues import checks
+from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 
 # Names that the cluster makes, as RabbitMQ does.
@@ -78,7 +80,7 @@ class MessageQueueCalls:
         view = None
         if queue is not None:
             checks.owner(queue.row, session)
-            view = views.message_queue(queue)
+            view = self._view(queue)
         await self._broker.readable()
         if view is None:
             raise not_found("message_queue", name)
@@ -95,7 +97,7 @@ class MessageQueueCalls:
         )
         # Some may have gone while the page was looked for.
         found = [state.find_queue(host.name, name) for name in names]
-        seen = [views.message_queue(queue) for queue in found if queue is not None]
+        seen = [self._view(queue) for queue in found if queue is not None]
         await self._broker.readable()
         return pb.ListMessageQueuesResponse(message_queues=seen, next_page_token=token)
 
@@ -139,6 +141,9 @@ class MessageQueueCalls:
         )
         assert isinstance(answer, Moved)
         return pb.MoveMessagesResponse(moved=answer.moved, ready=answer.ready)
+
+    def _view(self, queue: MessageQueue) -> message_pb2.MessageQueue:
+        return views.message_queue(queue, self._broker.state.consuming.served.get(queue.row.uid))
 
 
 def _generated(virtual_host: str, request_id: str) -> str:

@@ -9,6 +9,7 @@ from quorate.v1 import message_pb2 as pb
 from scheduler.api.broker.arguments import spec_view, table_view
 from scheduler.api.views import instant
 from scheduler.core.broker.answers import QueueAnswer
+from scheduler.core.broker.consuming.served import Served
 from scheduler.core.broker.effects import Delivery
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.routing.rows import Binding, DestinationKind, Exchange, ExchangeType
@@ -34,6 +35,7 @@ def exchange(row: Exchange) -> pb.Exchange:
         internal=row.internal,
         durable=row.durable,
         arguments=table_view(row.arguments),
+        create_time=instant(row.create_time) if row.create_time else None,
     )
 
 
@@ -60,9 +62,14 @@ def declared(answer: QueueAnswer) -> pb.MessageQueue:
     return view
 
 
-def message_queue(queue: MessageQueue) -> pb.MessageQueue:
-    """A message queue with all its counts."""
+def message_queue(queue: MessageQueue, served: Served | None) -> pb.MessageQueue:
+    """A message queue with all its counts. `served`: its consumers, if there are any."""
     view = _row(queue.row)
+    if queue.oldest:
+        view.oldest_time.CopyFrom(instant(queue.oldest))
+    if served is not None and served.active is not None:
+        spec = served.active.spec
+        view.active_consumer = spec.name or str(spec.consumer)
     view.ready, view.unacknowledged = queue.ready, queue.unacknowledged
     view.delayed, view.consumers = queue.waiting_for_due, queue.consumers
     view.bytes = queue.size

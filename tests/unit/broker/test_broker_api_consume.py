@@ -266,3 +266,22 @@ async def test_streams_end_with_the_term():
             await consumer.answer()
         assert (caught.value.code, caught.value.reason) == (C.UNAVAILABLE, "LEADER_LOST")
         await consumer.close()
+
+
+async def test_who_is_active_is_told_while_somebody_is():
+    async with serving() as broker:
+        await broker.queue("q", single_active_consumer=True)
+        await broker.queue("other")
+        assert (await broker.get("q")).active_consumer == ""
+        consumer = Consumer(broker)
+        await consumer.open()
+        await consumer.subscribe("q", 1, name="first")
+        await consumer.subscribe("q", 2)
+        await consumer.subscribe("other", 3)
+        assert (await broker.get("q")).active_consumer == "first"
+        assert (await broker.get("other")).active_consumer == ""
+        consumer.send(unsubscribe=pb.Unsubscribe(consumer=1))
+        # Answered behind it.
+        await consumer.subscribe("other", 4)
+        assert (await broker.get("q")).active_consumer == "2"
+        await consumer.close()

@@ -41,12 +41,14 @@ async def test_an_exchange_is_created_read_listed_and_deleted():
         made = (await broker.call(exchange("logs", durable=True, arguments=arguments))).exchange
         assert (made.virtual_host, made.name, made.type, made.durable) == ("/", "logs", TOPIC, True)
         assert dict(made.arguments) == arguments
+        assert made.create_time.seconds > 0
         assert (await broker.call(pb.GetExchangeRequest(name="logs"))).exchange == made
         assert (await broker.call(pb.CreateExchangeRequest(exchange=made))).exchange == made
         listed = (await broker.call(pb.ListExchangesRequest())).exchanges
         assert [one.name for one in listed] == sorted(
             ["amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic", "logs"]
         )
+        assert [one.name for one in listed if one.HasField("create_time")] == ["logs"]
         await broker.call(pb.DeleteExchangeRequest(name="logs"))
         gone = await broker.refused(pb.GetExchangeRequest(name="logs"))
         assert (gone.code, gone.reason) == (C.NOT_FOUND, "EXCHANGE_NOT_FOUND")

@@ -58,6 +58,10 @@ async def test_counts_say_what_is_in_a_queue():
         queue = await broker.get("q")
         assert (queue.ready, queue.delayed, queue.unacknowledged) == (2, 1, 0)
         assert queue.bytes > 0
+        (first,) = (await broker.call(pb.PeekMessagesRequest(name="q", max_messages=1))).messages
+        assert queue.oldest_time == first.publish_time
+        await broker.call(pb.ReceiveMessagesRequest(name="q", max_messages=2))
+        assert not (await broker.get("q")).HasField("oldest_time")
 
 
 async def test_messages_that_reach_no_queue_are_returned_if_that_was_asked():

@@ -17,6 +17,7 @@ from scheduler.core.broker.rows import (
 )
 from scheduler.core.broker.storage.format import chunked, pack
 from scheduler.core.broker.storage.places import of_priority
+from tests.support.broker import Broker, publication
 from tests.support.sub_logs import NOW
 
 UID = QueueUid("00000000000000a1")
@@ -178,3 +179,20 @@ def test_the_window_is_shared_fairly() -> None:
     window.drop_queue(UID)
     window.drop_queue(other)
     assert window.size == 0
+
+
+def test_the_oldest_ready_message_is_known_of_any_priority() -> None:
+    broker = Broker()
+    queue = broker.declare("jobs", max_priority=5)
+    assert queue.oldest == 0
+    began = broker.now
+    for priority in (0, 5, 0):
+        broker.publish(publication(b"a", "jobs", priority=priority))
+        broker.now += 10
+    assert queue.oldest == began
+    broker.state.window.clear()
+    assert queue.oldest == began, "as its chunk says"
+    broker.receive("jobs", 1)
+    assert queue.oldest == began, "the higher priority was published later"
+    broker.receive("jobs", 1)
+    assert queue.oldest == began + 20

@@ -59,7 +59,7 @@ TABLE = (
     # A name may stand there twice.
     ("text", text("again")),
 )
-EXCHANGE = Exchange("/", ODD, ExchangeType.TOPIC, False, True, True, TABLE, "")
+EXCHANGE = Exchange("/", ODD, ExchangeType.TOPIC, False, True, True, TABLE, "", 1.5)
 BINDING = Binding("/", ODD, Destination(DestinationKind.EXCHANGE, "x"), b"\xff#", TABLE, 2**40)
 SPEC = MessageQueueSpec(
     QueueType.STREAM,

@@ -5,6 +5,8 @@ What has many bindings is deleted in parts: bindings first.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quorate.runtime.errors import exhausted, precondition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
@@ -66,7 +68,7 @@ def on_exchange_declared(
     state: BrokerState,
     limits: BrokerLimits,
     event: e.ExchangeDeclared,
-    _now: float,
+    now: float,
     out: BrokerEffects,
 ) -> None:
     host = state.router.host(event.row.virtual_host)
@@ -78,7 +80,7 @@ def on_exchange_declared(
             f"the most is {limits.exchanges}; delete some",
             limit=limits.exchanges,
         )
-    row = state.router.declare(event.row)
+    row = state.router.declare(replace(event.row, create_time=now))
     if row is not None:
         out.writes.append(fx.PutExchange(row))
     current = host.exchanges[event.row.name].row

@@ -6,6 +6,7 @@ Lanes are by priority, and one is for what is not due yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from scheduler.core.broker.effects import ChangeSubLog
@@ -107,6 +108,23 @@ class Contents:
             if chunks.messages:
                 size += chunks.size * lane.ready // chunks.messages
         return size
+
+    @property
+    def oldest(self) -> float:
+        """When the message was published that is ready and comes first, of all priorities the
+        oldest; 0 for none. Of one whose body is not in memory, the latest of its chunk."""
+        found = inf
+        for priority, lane in self.lanes.items():
+            place = next(lane.ready_sequences(), None) if lane.ready else None
+            if place is not None:
+                first, sequence = place
+                message = self.message(of_priority(priority), first, sequence)
+                chunk = lane.log.chunks.get(first)
+                if message is not None:
+                    found = min(found, message.instant)
+                elif chunk is not None:
+                    found = min(found, chunk.latest)
+        return 0.0 if found == inf else found
 
     def sub_logs(self) -> Iterator[tuple[SubLogName, Lane]]:
         """All that there are: priorities, the highest first, then what is delayed."""

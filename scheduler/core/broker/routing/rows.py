@@ -39,7 +39,12 @@ class Destination(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A declared exchange. `arguments` are those of its declaration."""
+    """A declared exchange.
+
+    Attributes:
+        arguments: those of its declaration.
+        create_time: seconds since the epoch; 0: not known, or it was there from the beginning.
+    """
 
     virtual_host: str
     name: str
@@ -50,6 +55,7 @@ class Exchange:
     arguments: Table = ()
     # The alternate exchange that a policy names; None: no policy does. An argument overrules it.
     policy_alternate: str | None = None
+    create_time: float = 0.0
 
 
 # (source, destination, key, arguments): one binding differs from another by all of them.

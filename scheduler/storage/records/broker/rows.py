@@ -59,6 +59,7 @@ def exchange_record(row: Exchange) -> r.ExchangeRecord:
         auto_delete=row.auto_delete,
         internal=row.internal,
         policy_alternate=row.policy_alternate,
+        create_time=row.create_time,
     )
     put_table(record.arguments, row.arguments)
     return record
@@ -78,6 +79,7 @@ def exchange_of(record: r.ExchangeRecord) -> Exchange | None:
         record.internal,
         table_of(record.arguments),
         record.policy_alternate if record.HasField("policy_alternate") else None,
+        record.create_time,
     )
 
 
