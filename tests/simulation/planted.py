@@ -18,8 +18,13 @@ class Found(NamedTuple):
 
 
 def found(world: type[World], seconds: float = 15.0) -> Found | None:
-    """The first seed that finds a fault; None when none does."""
-    for seed in range(SEEDS):
+    """A seed that finds a fault; None when none of SEEDS does.
+
+    A world may name the one to `begin_with`, where it is known that the first ones see nothing: it
+    saves time, and decides nothing, as all the others follow.
+    """
+    first: int = getattr(world, "begin_with", 0)
+    for seed in sorted(range(SEEDS), key=lambda seed: (seed != first, seed)):
         try:
             play(world, seed, seconds)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is seen)

@@ -62,6 +62,8 @@ class GraphsTakeTheKeysOfOthers(Graphs):
 class MergedResultsLoseOne(Arrays):
     """When results are merged into fewer records, one is left out."""
 
+    begin_with = 32
+
     class machine_type(CheckedMachine):
         def step(self, event: e.Event, now: float) -> fx.Effects:
             if isinstance(event, e.JobResultsRead) and event.records and event.records[-1]:
@@ -121,6 +123,8 @@ class RetriesDoNotTakeTheirKey(Changing):
 class RetriesBeginAnewUnderANewLeader(Changing):
     """How far a call that retries many has come is not on record."""
 
+    begin_with = 19
+
     # Most tasks fail: one call has many to retry, and takes several parts.
     outcomes: ClassVar[dict[str, float]] = {"": 20, "ValueError": 30, "Fatal": 45, "RETURN": 5}
     weights: ClassVar[dict[str, float]] = {
@@ -142,6 +146,8 @@ class RetriesBeginAnewUnderANewLeader(Changing):
 
 class ResumedProgramsStayStopped(Changing):
     """What an agent has suspended is not compared with the log in a new session."""
+
+    begin_with = 37
 
     planted = (suspension, "settle", lambda state, instance, rows, suspended, out: None)
     # Little else happens: a program has to be resumed while its agent is out of reach.
