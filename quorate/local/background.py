@@ -36,6 +36,7 @@ def plan_argv(plan: LocalPlan) -> list[str]:
         *(("--tls",) if plan.tls else ()),
         *(("--secure",) if plan.secure else ()),
         *(("--gateway", "--gateway-port", str(plan.gateway_port)) if plan.gateway else ()),
+        *(("--amqp", "--amqp-port", str(plan.amqp_port)) if plan.amqp else ()),
     ]
 
 

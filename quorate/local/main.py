@@ -27,6 +27,8 @@ def main() -> int:
     parser.add_argument("--secure", action="store_true")
     parser.add_argument("--gateway", action="store_true")
     parser.add_argument("--gateway-port", type=int, default=0)
+    parser.add_argument("--amqp", action="store_true")
+    parser.add_argument("--amqp-port", type=int, default=0)
     parser.add_argument("--lease-ttl", type=float, default=2.0)
     try:
         asyncio.run(_run(LocalPlan(**vars(parser.parse_args()))))

@@ -26,6 +26,10 @@ MAX_TXN_OPS = 1024
 DRAIN_GRACE = 5.0
 # Where people look for the dashboard first.
 GATEWAY_PORT = 7470
+# Where clients of RabbitMQ look: plaintext, and with TLS.
+AMQP_PORT, AMQPS_PORT = 5672, 5671
+# Under what the port of the gateway's AMQP door is kept.
+AMQP = "amqp"
 # Seconds that requests may go on when the cluster is stopped.
 GATEWAY_GRACE = 2
 # Below the range from which the kernel draws ports of outgoing connections, so that nobody takes
@@ -55,6 +59,10 @@ class LocalPlan:
     """Also one gateway: dashboard and REST API."""
     gateway_port: int = 0
     """0: `GATEWAY_PORT` where it is free, else another one, kept over restarts."""
+    amqp: bool = False
+    """The gateway also serves AMQP 0-9-1."""
+    amqp_port: int = 0
+    """0: `AMQP_PORT` (`AMQPS_PORT` with TLS) where it is free, else another one."""
     tls: bool = False
     """Mutual TLS between all processes but etcd, and HTTPS at the gateway."""
     secure: bool = False
@@ -83,10 +91,15 @@ class LocalPlan:
                 raise invalid(name, f"{value} must be {least} to {most}", limit=most)
         if self.port and not 1024 <= self.port <= 65_535 - self.schedulers:
             raise invalid("port", f"{self.port} must be 1,024 to {65_535 - self.schedulers:,}")
-        if self.gateway_port and not 1024 <= self.gateway_port <= 65_535:
-            raise invalid("gateway-port", f"{self.gateway_port} must be 1,024 to 65,535")
-        if self.port and self.gateway and 0 <= self.gateway_port - self.port < self.schedulers:
-            raise invalid("gateway-port", f"{self.gateway_port} is a scheduler's by `port`")
+        for name, port in (("gateway-port", self.gateway_port), ("amqp-port", self.amqp_port)):
+            if port and not 1024 <= port <= 65_535:
+                raise invalid(name, f"{port} must be 1,024 to 65,535")
+            if self.port and self.gateway and 0 <= port - self.port < self.schedulers:
+                raise invalid(name, f"{port} is a scheduler's by `port`")
+        if self.amqp and not self.gateway:
+            raise invalid("amqp", "is served by the gateway; leave out --no-gateway")
+        if self.amqp_port and self.amqp_port == self.gateway_port:
+            raise invalid("amqp-port", f"{self.amqp_port} is the gateway's by `gateway_port`")
 
     @property
     def slots_each(self) -> int:
@@ -108,7 +121,7 @@ class LocalPlan:
         ours: `health_of(name)`. They are ours for as long as `claims` is open.
 
         Those of last time where they are free. Raises QuorateError (PORT_IN_USE) when `port` or
-        `gateway_port` was asked for and it, or one of those that follow it, is taken.
+        another one was asked for and it, or one of those that follow it, is taken.
         """
         ports: dict[str, int] = {}
         if self.port:
@@ -118,15 +131,22 @@ class LocalPlan:
         # Also of names whose turn is later, or that are not there this time: a port that is drawn
         # must not be one that another is to have again.
         kept = {*remembered.values()}
+        doors = []
         if self.gateway:
             names.append("gateway")
-            if self.gateway_port:
-                ports["gateway"] = self._wanted(self.gateway_port, "--gateway-port", claims)
-            elif "gateway" not in remembered:
+            doors.append(("gateway", self.gateway_port, "--gateway-port", GATEWAY_PORT))
+        if self.amqp:
+            usual = AMQPS_PORT if self.tls or self.secure else AMQP_PORT
+            doors.append((AMQP, self.amqp_port, "--amqp-port", usual))
+        for name, asked, flag, usual in doors:
+            if asked:
+                ports[name] = self._wanted(asked, flag, claims)
+            elif name not in remembered:
                 taken = kept.union(ports.values())
-                if GATEWAY_PORT not in taken and claims.take(GATEWAY_PORT, hold=self.same_user):
-                    ports["gateway"] = GATEWAY_PORT
-        for name in [*names, *map(health_of, names[2:])]:
+                if usual not in taken and claims.take(usual, hold=self.same_user):
+                    ports[name] = usual
+        more = [AMQP] if self.amqp else []
+        for name in [*names, *more, *map(health_of, names[2:])]:
             if name in ports:
                 continue
             port = remembered.get(name, 0)
@@ -187,12 +207,13 @@ class LocalPlan:
             *self._etcd_flags(f"node:{name}"),
         ]
 
-    def gateway_argv(self, port: int, schedulers: Sequence[str]) -> list[str]:
-        """Command line of the gateway."""
+    def gateway_argv(self, port: int, schedulers: Sequence[str], amqp: int = 0) -> list[str]:
+        """Command line of the gateway. `amqp`: the port of its AMQP door; 0: it has none."""
         return [
             *self.gateway_command,
             *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
             *("--grace", str(GATEWAY_GRACE)),
+            *(("--amqp", f"{HOST}:{amqp}") if amqp else ()),
             *self._tls_flags(GATEWAY),
             *self._tls_flags(GATEWAY, "scheduler-tls"),
             *self._same_user_flag(),

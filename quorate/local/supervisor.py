@@ -30,7 +30,7 @@ from quorate.etcd.server.users import grant
 from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
-from quorate.local.plan import MAX_TXN_OPS, LocalPlan, health_of
+from quorate.local.plan import AMQP, MAX_TXN_OPS, LocalPlan, health_of
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, precondition, unavailable
 from quorate.runtime.timing.backoff import Backoff
@@ -118,6 +118,7 @@ class Supervisor:
             tls=self.plan.client,
             token_file=str(self.plan.credentials.admin_token_file) if self.plan.credentials else "",
             etcd_tls=self.plan.etcd_client,
+            amqp_address=f"{HOST}:{self._ports[AMQP]}" if AMQP in self._ports else "",
         )
 
     async def _run(self, claims: PortClaims, stack: ExitStack) -> None:
@@ -280,7 +281,8 @@ class Supervisor:
         return self._child(name, "node", argv, port, environment)
 
     def _gateway(self, port: int) -> Child:
-        argv = self.plan.gateway_argv(port, [child.address for child in self._schedulers])
+        schedulers = [child.address for child in self._schedulers]
+        argv = self.plan.gateway_argv(port, schedulers, self._ports.get(AMQP, 0))
         return self._child("gateway", "gateway", argv, port, self._environment())
 
     @property

@@ -66,7 +66,7 @@ def start(folder, *arguments, command=quorate):
 
 
 def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
-    cluster = start(folder, "--nodes", "2", "--slots", "2", command=installed)
+    cluster = start(folder, "--nodes", "2", "--slots", "2", "--amqp", command=installed)
     assert [p.name for p in cluster.processes] == ["etcd", "s1", "s2", "n1", "n2", "gateway"]
     assert cluster.ready
     everything = [psutil.Process(cluster.supervisor), *children_of(cluster.supervisor)]
@@ -77,6 +77,7 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
         assert json.load(answer)["cluster"]["nodes"] == 2
     status = installed("status", *at)
     assert cluster.dashboard in status.out
+    assert cluster.amqp in status.out
     assert "2 of 2 ready, 0 of 4 slots busy" in status.out
     processes = json.loads(installed("status", *at, "--json").out)["processes"]
     assert [p["name"] for p in processes] == [p.name for p in cluster.processes]

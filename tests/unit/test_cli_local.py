@@ -28,6 +28,8 @@ from quorate.runtime.sizes import size_text
         ("port", 80),
         ("port", 65535),
         ("gateway-port", 80),
+        ("amqp-port", 80),
+        ("amqp", True),
         ("cluster", "A b"),
         ("cluster", ""),
     ],

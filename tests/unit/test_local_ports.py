@@ -224,3 +224,14 @@ def _unused() -> int:
     """Of those that an `up` draws: below them that the kernel gives to anybody who asks."""
     with PortClaims() as claims:
         return LocalPlan(data_dir=Path()).choose_ports({}, claims)["etcd"]
+
+
+def test_amqp_has_a_port_of_its_own(tmp_path, claims):
+    plan = LocalPlan(data_dir=tmp_path, gateway=True, amqp=True)
+    ports = plan.choose_ports({}, claims)
+    assert len(set(ports.values())) == len(ports)
+    assert "amqp-health" not in ports
+    assert plan.choose_ports(ports, claims) == ports
+    argv = plan.gateway_argv(1, ["s:1"], ports["amqp"])
+    assert argv[argv.index("--amqp") + 1] == f"{HOST}:{ports['amqp']}"
+    assert "--amqp" not in plan.gateway_argv(1, ["s:1"])

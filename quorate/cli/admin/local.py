@@ -25,7 +25,7 @@ from quorate.client.transport.discovery import LocalCluster, command_for
 from quorate.client.transport.rpcs import GET_CLUSTER
 from quorate.etcd.server.binary import provide_etcd
 from quorate.local import background
-from quorate.local.plan import GATEWAY_PORT, LocalPlan
+from quorate.local.plan import AMQP_PORT, AMQPS_PORT, GATEWAY_PORT, LocalPlan
 from quorate.local.supervisor import Supervisor
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
@@ -67,6 +67,19 @@ def up(
             show_default=False,
         ),
     ] = 0,
+    amqp: Annotated[
+        bool,
+        typer.Option(
+            "--amqp", help="AMQP 0-9-1 at the gateway, for clients of RabbitMQ. \\[default: off]"
+        ),
+    ] = False,
+    amqp_port: Annotated[
+        int,
+        typer.Option(
+            help=f"Port for AMQP. \\[default: {AMQP_PORT}, with TLS {AMQPS_PORT}, or a free one]",
+            show_default=False,
+        ),
+    ] = 0,
     tls: Annotated[
         bool,
         typer.Option(
@@ -105,6 +118,8 @@ def up(
             port=port,
             gateway=gateway,
             gateway_port=gateway_port,
+            amqp=amqp or amqp_port != 0,
+            amqp_port=amqp_port,
             tls=tls,
             secure=secure,
         )
@@ -190,6 +205,8 @@ class _Foreground:
             return
         if cluster.dashboard and not self._seen:
             sys.stdout.write(f"dashboard {cluster.dashboard}\n")
+            if cluster.amqp:
+                sys.stdout.write(f"amqp {cluster.amqp}\n")
             if cluster.token_file:
                 sys.stdout.write(f"token-file {cluster.token_file}\n")
         for process in cluster.processes:

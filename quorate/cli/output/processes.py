@@ -42,8 +42,10 @@ class Process:
 
 
 def dashboard_lines(cluster: LocalCluster) -> list[Text]:
-    """Where the dashboard is, and what a browser needs for it."""
+    """Where the dashboard and the AMQP door are, and what a browser needs."""
     lines = [Text.assemble("Dashboard: ", (cluster.dashboard, "bold cyan"))]
+    if cluster.amqp:
+        lines.insert(0, Text.assemble("AMQP: ", (cluster.amqp, "bold cyan")))
     if cluster.token_file:
         # Not the token: what is on a terminal is soon in a log.
         lines.append(Text(f"  It asks for a token. The token is in {cluster.token_file}"))

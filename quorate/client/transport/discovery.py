@@ -73,6 +73,8 @@ class LocalCluster:
     """The token that they show beside it; empty: none is needed."""
     etcd_tls: ClientTls | None = None
     """What etcd's clients on this machine need; None: plaintext."""
+    amqp_address: str = ""
+    """host:port where the gateway serves AMQP 0-9-1; empty: nowhere."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -99,9 +101,20 @@ class LocalCluster:
         scheme = "http" if self.tls is None else "https"
         return f"{scheme}://{found}/" if found else ""
 
+    @property
+    def amqp(self) -> str:
+        """The URL for clients of RabbitMQ; empty when AMQP is not served."""
+        scheme = "amqp" if self.tls is None else "amqps"
+        return f"{scheme}://{self.amqp_address}/" if self.amqp_address else ""
+
     def to_json(self) -> str:
         """The file's text."""
-        document = {**asdict(self), "addresses": self.addresses, "dashboard": self.dashboard}
+        document = {
+            **asdict(self),
+            "addresses": self.addresses,
+            "dashboard": self.dashboard,
+            "amqp": self.amqp,
+        }
         for name in ("tls", "etcd_tls"):
             if document[name] is not None:
                 del document[name]["flags"]
@@ -115,6 +128,7 @@ class LocalCluster:
             processes = tuple(LocalProcess(**process) for process in document.pop("processes"))
             document.pop("addresses", None)
             document.pop("dashboard", None)
+            document.pop("amqp", None)
             for name in ("tls", "etcd_tls"):
                 files = document.pop(name, None)
                 document[name] = ClientTls(**files) if files else None

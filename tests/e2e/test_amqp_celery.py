@@ -1,0 +1,99 @@
+"""A real Celery application, whose broker is the AMQP door: only its URL says so."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorate.local.plan import LocalPlan
+from tests.support.amqp import amqp_door
+from tests.support.local import running
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT = 30.0
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The application, with a worker of its own."""
+    folder = tmp_path_factory.mktemp("celery")
+    plan = LocalPlan(data_dir=folder / "c", schedulers=1, nodes=1)
+    with running(plan) as local, amqp_door(local.addresses) as port:
+        os.environ["CELERY_BROKER_URL"] = f"amqp://guest:guest@127.0.0.1:{port}//"
+        log = folder / "worker.log"
+        try:
+            with log.open("wb") as output:
+                worker = subprocess.Popen(
+                    (
+                        *(sys.executable, "-m", "celery", "-A", "tests.support.celery_app"),
+                        *("worker", "--pool", "threads", "--concurrency", "2", "-n", "w@test"),
+                    ),
+                    cwd=ROOT,
+                    stdout=output,
+                    stderr=output,
+                )
+            try:
+                yield importlib.import_module("tests.support.celery_app")
+            except BaseException:
+                sys.stderr.write(log.read_text()[-5_000:])
+                raise
+            finally:
+                worker.terminate()
+                worker.wait(20)
+                sys.stderr.write(log.read_text()[-5_000:])
+        finally:
+            del os.environ["CELERY_BROKER_URL"]
+            module = sys.modules.pop("tests.support.celery_app", None)
+            if module is not None:
+                module.app.close()
+
+
+def test_tasks_run_and_their_results_come_back(application):
+    results = [application.add.delay(number, 1) for number in range(20)]
+    assert [result.get(timeout=WAIT) for result in results] == list(range(1, 21))
+
+
+def test_a_task_is_tried_again(application):
+    assert application.third_time.delay().get(timeout=WAIT) == 2
+
+
+def test_an_error_comes_back(application):
+    with pytest.raises(ValueError, match="on purpose"):
+        application.fail.delay().get(timeout=WAIT)
+
+
+def test_tasks_with_an_eta_do_not_stop_the_others(application):
+    """The worker raises the prefetch of its running consumer for each of them."""
+    later = [application.add.apply_async((number, 0), countdown=2) for number in range(6)]
+    begun = time.time()
+    assert application.add.delay(1, 1).get(timeout=WAIT) == 2
+    assert [result.get(timeout=WAIT) for result in later] == list(range(6))
+    assert time.time() - begun >= 1.5
+
+
+def test_workers_answer_remote_control(application):
+    inspect = application.app.control.inspect(timeout=10, limit=1)
+    assert inspect.ping() == {"w@test": {"ok": "pong"}}
+    later = application.add.apply_async((1, 1), countdown=600)
+    until_scheduled(application, later.id)
+    application.app.control.revoke(later.id, reply=True, timeout=10, limit=1)
+    revoked = application.app.control.inspect(timeout=10, limit=1).revoked()
+    assert later.id in revoked["w@test"]
+
+
+def until_scheduled(application: Any, id: str) -> None:
+    """The worker has a task that is not due."""
+    end = time.monotonic() + WAIT
+    while True:
+        found = application.app.control.inspect(timeout=10, limit=1).scheduled() or {}
+        if any(one["request"]["id"] == id for one in found.get("w@test", ())):
+            return
+        assert time.monotonic() < end, "the worker never had it"
