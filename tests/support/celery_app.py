@@ -26,7 +26,7 @@ def add(first: int, second: int) -> int:
 
 
 @app.task(bind=True, max_retries=3)
-def third_time(self) -> int:  # type: ignore[no-untyped-def]
+def third_time(self) -> int:
     """It works when it is tried the third time."""
     if self.request.retries < 2:
         raise self.retry(countdown=0.1)
