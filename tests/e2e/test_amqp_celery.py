@@ -15,7 +15,7 @@ import kombu.pools
 import pytest
 
 from quorate.local.plan import LocalPlan
-from tests.support.amqp import amqp_door
+from tests.support.amqp import amqp_door, snippet
 from tests.support.local import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("celery")
     plan = LocalPlan(data_dir=folder / "c", schedulers=1, nodes=1)
     with running(plan) as local, amqp_door(local.addresses) as port:
-        os.environ["CELERY_BROKER_URL"] = f"amqp://guest:guest@127.0.0.1:{port}//"
+        os.environ["CELERY_BROKER_URL"] = url_of(snippet(__file__, port))
         log = folder / "worker.log"
         try:
             with log.open("wb") as output:
@@ -57,6 +57,14 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 module.app.backend.result_consumer.stop()
                 module.app.close()
                 kombu.pools.reset()
+
+
+def url_of(page: str) -> str:
+    """The broker of the application that the page for users shows."""
+    shown: dict[str, Any] = {}
+    exec(page, shown)
+    with shown["app"] as app:
+        return str(app.conf.broker_url)
 
 
 def test_tasks_run_and_their_results_come_back(application):

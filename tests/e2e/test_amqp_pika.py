@@ -18,7 +18,7 @@ from pika.exceptions import (
 )
 
 from quorate.local.plan import LocalPlan
-from tests.support.amqp import amqp_door, parameters
+from tests.support.amqp import amqp_door, parameters, snippet
 from tests.support.local import running
 
 DURABLE = pika.BasicProperties(delivery_mode=2)
@@ -356,3 +356,7 @@ def test_what_was_published_before_the_connection_closed_is_there(port, connecti
         for number in range(500):
             channel.basic_publish("", queue, str(number))
     assert count(connection, queue) == 500
+
+
+def test_the_page_for_users_does_what_it_says(port):
+    exec(snippet(__file__, port), {})

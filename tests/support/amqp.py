@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pika
 
@@ -23,3 +25,11 @@ def parameters(port: int, **more: object) -> pika.ConnectionParameters:
     """How pika finds the door. It gives up after 30 s wherever it waits."""
     usual = {"heartbeat": 0, "blocked_connection_timeout": 30, "socket_timeout": 30}
     return pika.ConnectionParameters("127.0.0.1", port, **(usual | more))
+
+
+def snippet(test: str, port: int) -> str:
+    """The Python of docs/amqp.md that says it is tested by this file, at this port."""
+    page = Path(__file__).parents[2] / "docs" / "amqp.md"
+    pattern = rf"<!-- tested by \S*{re.escape(Path(test).name)} -->\n```python\n(.*?)```"
+    (found,) = re.findall(pattern, page.read_text(), re.DOTALL)
+    return found.replace(":5672/", f":{port}/")
