@@ -32,4 +32,4 @@ def snippet(test: str, port: int) -> str:
     page = Path(__file__).parents[2] / "docs" / "amqp.md"
     pattern = rf"<!-- tested by \S*{re.escape(Path(test).name)} -->\n```python\n(.*?)```"
     (found,) = re.findall(pattern, page.read_text(), re.DOTALL)
-    return found.replace(":5672/", f":{port}/")
+    return str(found).replace(":5672/", f":{port}/")
