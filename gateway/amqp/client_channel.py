@@ -22,6 +22,7 @@ from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
+from gateway.amqp.cluster.transaction import transact
 from gateway.amqp.protocol import channel, consuming, publishing
 from gateway.amqp.protocol import effects as fx
 from gateway.amqp.protocol import events as e
@@ -287,35 +288,13 @@ class ClientChannel:
         return ()
 
     async def _commit(self, commit: fx.Commit) -> Sequence[fx.Effect]:
-        results: Sequence[pb.PublicationResult] = ()
-        if commit.publications or commit.settles:
-            request = pb.TransactRequest(
-                virtual_host=self._state.virtual_host,
-                publications=[
-                    message_pb2.Publication(
-                        message=message_pb2.Message.FromString(one.message),
-                        mandatory=one.returned is not None,
-                    )
-                    for one in commit.publications
-                ],
-            )
-            if commit.settles:
-                request.session = self._of(False).id
-                request.settles.extend(
-                    pb.Settle(
-                        consumer=one.source.consumer,
-                        queue="" if one.source.consumer else one.source.queue,
-                        ids=one.ids,
-                        outcome=pb.OUTCOME_ACK,
-                    )
-                    for one in commit.settles
-                )
-            results = (await self._link.calls.ask("Transact", request)).results
-            for one in commit.settles:
-                self._of(False).committed(one)
+        session = self._of(commit.owned)
+        unroutable = await transact(self._link.calls, self._state.virtual_host, session.id, commit)
+        for one in commit.settles:
+            session.committed(one)
         for one in commit.others:
             self._of(one.source.owned).settle(one)
-        return publishing.committed(self._state, commit.publications, results)
+        return publishing.committed(self._state, unroutable)
 
     def _limit(self, prefetch: int) -> None:
         if self._session is None and not prefetch:

@@ -269,6 +269,29 @@ def test_prefetch_bounds_what_a_consumer_has(connection, queue):
     assert [message[3] for message in have] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_a_transaction_is_done_as_a_whole_or_not_at_all(connection, channel, queue):
+    channel.queue_declare(queue)
+    channel.queue_declare(f"{queue}-out", exclusive=True)
+    channel.basic_publish("", queue, b"in")
+    channel.tx_select()
+    returned: list[Any] = []
+    channel.add_on_return_callback(lambda *message: returned.append(message))
+    ((method, _, _),) = got(channel, queue, 1)
+    channel.basic_publish("", f"{queue}-out", b"out")
+    channel.basic_ack(method.delivery_tag)
+    channel.tx_rollback()
+    assert channel.queue_declare(f"{queue}-out", passive=True).method.message_count == 0
+    channel.basic_publish("", f"{queue}-out", b"out")
+    channel.basic_publish("", "nowhere", b"back", mandatory=True)
+    channel.basic_publish("", f"{queue}-out", b"put")
+    channel.basic_ack(method.delivery_tag)
+    channel.tx_commit()
+    until(lambda: connection.process_data_events(0.02) or returned)
+    assert returned[0][3] == b"back"
+    assert channel.queue_declare(f"{queue}-out", passive=True).method.message_count == 2
+    connection.close()
+
+
 def test_bindings_of_queues_and_exchanges(channel, queue):
     channel.queue_declare(queue)
     channel.exchange_declare(f"{queue}-t", "topic", auto_delete=True)

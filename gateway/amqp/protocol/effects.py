@@ -148,11 +148,13 @@ class Commit(NamedTuple):
     Attributes:
         settles: what is acknowledged, in one commit with the messages.
         others: what is settled afterwards.
+        owned: `settles` are of the session that owns the connection's exclusive queues.
     """
 
     publications: Sequence[Publication]
     settles: Sequence[Settle]
     others: Sequence[Settle]
+    owned: bool
 
 
 Effect: TypeAlias = (

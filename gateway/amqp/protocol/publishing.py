@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.amqp.protocol.consuming import REPLY_TO
-from gateway.amqp.protocol.effects import Commit, Effect, Publication, Publish, Raw, Settle, say
+from gateway.amqp.protocol.effects import Commit, Effect, Publication, Publish, Raw, say
 from gateway.amqp.protocol.events import Published
 from gateway.amqp.protocol.limits import MOST_TX, MOST_TX_BYTES
 from gateway.amqp.protocol.state import State
@@ -15,7 +15,6 @@ from gateway.amqp.wire import frames, properties
 from gateway.amqp.wire.methods import Method
 from gateway.amqp.wire.replies import AmqpError, Reply
 from quorate.internal.v1 import broker_wire_pb2 as wire
-from quorate.v1 import broker_pb2 as pb
 from quorate.v1.message_pb2 import MessageProperties
 
 _REPLY_TO: Final = REPLY_TO.encode()
@@ -151,18 +150,16 @@ def tx_select(state: State, method: Method) -> list[Effect]:
 
 
 def tx_commit(state: State, method: Method) -> list[Effect]:
-    """Messages and acknowledgements are one commit; rejects and acknowledgements of the
-    connection's exclusive queues follow it."""
+    """Messages and settlements are one commit; settlements of another session follow it: those of
+    exclusive queues, if there are both."""
     _transacts(state, method)
     publications, taken = state.publications, state.settles
     state.publications, state.settles = [], []
     found = [one for outcome, delivered in taken for one in settles(delivered, outcome)]
-    together = [one for one in found if _together(one)]
-    return [Commit(publications, together, [one for one in found if not _together(one)])]
-
-
-def _together(settle: Settle) -> bool:
-    return settle.outcome == pb.OUTCOME_ACK and not settle.source.owned
+    owned = bool(found) and all(one.source.owned for one in found)
+    together = [one for one in found if one.source.owned == owned]
+    others = [one for one in found if one.source.owned != owned]
+    return [Commit(publications, together, others, owned)]
 
 
 def tx_rollback(state: State, method: Method) -> list[Effect]:
@@ -180,13 +177,7 @@ def _transacts(state: State, method: Method) -> None:
         raise AmqpError(Reply.PRECONDITION_FAILED, "channel is not transactional", method.id)
 
 
-def committed(
-    state: State, publications: Sequence[Publication], results: Iterable[pb.PublicationResult]
-) -> list[Effect]:
-    """tx.commit is durable."""
-    parts = [
-        returned(state, publications[one.number])
-        for one in results
-        if one.kind == pb.PublicationResult.KIND_RETURNED
-    ]
+def committed(state: State, unroutable: Iterable[Publication]) -> list[Effect]:
+    """tx.commit is durable; mandatory messages that reach no queue come back before."""
+    parts = [returned(state, one) for one in unroutable]
     return [Raw(b"".join(parts)), say("tx.commit-ok")]

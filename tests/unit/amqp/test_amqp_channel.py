@@ -314,8 +314,11 @@ def test_a_transaction_holds_messages_and_settlements():
     assert one.do("basic.reject", delivery_tag=2) == []
     (commit,) = one.do("tx.commit")
     assert len(commit.publications) == 1
-    assert commit.settles == [fx.Settle(consumer.source, [1], pb.OUTCOME_ACK)]
-    assert commit.others == [fx.Settle(consumer.source, [2], pb.OUTCOME_REJECT)]
+    assert commit.settles == [
+        fx.Settle(consumer.source, [1], pb.OUTCOME_ACK),
+        fx.Settle(consumer.source, [2], pb.OUTCOME_REJECT),
+    ]
+    assert (commit.others, commit.owned) == ([], False)
     # Rolled back: it is not acknowledged, and has its tag.
     one.publish(b"b")
     one.do("basic.ack", delivery_tag=3)
@@ -324,6 +327,24 @@ def test_a_transaction_holds_messages_and_settlements():
     (commit,) = one.do("tx.commit")
     assert commit.publications == []
     assert commit.settles == [fx.Settle(consumer.source, [3], pb.OUTCOME_ACK)]
+
+
+def test_a_transaction_is_of_one_session():
+    """Deliveries of exclusive queues belong to another one than those of the channel."""
+    one = Channel(owned={"mine"})
+    one.do("tx.select")
+    (subscribe,) = one.do("basic.consume", queue="mine")
+    mine, other = subscribe.consumer, one.consumer()
+    one.deliver(mine, 1)
+    one.deliver(other, 2)
+    one.deliver(mine, 3)
+    one.do("basic.ack", delivery_tag=2, multiple=True)
+    (commit,) = one.do("tx.commit")
+    assert commit.settles == [fx.Settle(other.source, [2], pb.OUTCOME_ACK)]
+    assert commit.others == [fx.Settle(mine.source, [1], pb.OUTCOME_ACK)]
+    one.do("basic.ack", delivery_tag=3)
+    (commit,) = one.do("tx.commit")
+    assert (len(commit.settles), commit.others, commit.owned) == (1, [], True)
 
 
 def test_a_transaction_is_bounded():
