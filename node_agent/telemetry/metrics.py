@@ -92,7 +92,7 @@ class AgentMetrics:
             not disk.error,
         )
         yield counter(
-            "quorate_agent_disk_write_failures", "Writes for attempts that failed.", disk.lost
+            "quorate_agent_disk_write_failures", "Failed writes to the disk.", disk.lost
         )
         yield counter(
             "quorate_agent_disk_freed_logs",

@@ -79,7 +79,7 @@ class CallMetrics:
         """For prometheus_client."""
         yield counters(
             f"{self._prefix}_requests",
-            f"{self._what} answered, by outcome.",
+            f"{self._what} that were answered, by outcome.",
             (self._label, "code"),
             self._counts,
         )

@@ -29,6 +29,6 @@ def lease_metrics(lease: Lease | None, now: float) -> Iterator[Metric]:
     )
     yield gauge(
         "quorate_lease_ttl_seconds",
-        "Seconds until the lease ends if it is not renewed.",
+        "Length of the lease: it ends this many seconds after the last renewal.",
         lease.ttl,
     )

@@ -48,8 +48,8 @@ def test_blackouts_and_clock_changes_are_set_and_cleared(
         expect(field.get_by_role("alert")).to_contain_text(words)
         expect(ranges).to_be_focused()
     ranges.fill("2026-12-24 18:00 to 2026-12-27\n0 9 * * 1-5/8h")
-    form.get_by_label("A tick that clocks skip").select_option("Does not run")
-    form.get_by_label("A tick that comes twice").select_option("Runs both times")
+    form.get_by_label("A tick in the hour that is skipped").select_option("Does not run")
+    form.get_by_label("A tick in the hour that comes twice").select_option("Runs both times")
     create.click()
     look.told("The schedule quiet was created.")
     spec = ask_json(cluster, "v1/schedules/quiet")["schedule"]["spec"]
@@ -67,11 +67,11 @@ def test_blackouts_and_clock_changes_are_set_and_cleared(
 
     look.button("Change when quiet fires").click()
     expect(ranges).to_have_value("2026-12-24 18:00 to 2026-12-27\n0 9 * * 1-5/8h")
-    expect(form.get_by_label("A tick that clocks skip")).to_have_value("DST_GAP_POLICY_SKIP")
+    expect(form.get_by_label("A tick in the hour that is skipped")).to_have_value("DST_GAP_POLICY_SKIP")
     form.get_by_role("button", name="Change", exact=True).click()
     expect(form.get_by_role("alert")).to_contain_text("Nothing is changed.")
     ranges.fill("")
-    form.get_by_label("A tick that comes twice").select_option("Runs the first time")
+    form.get_by_label("A tick in the hour that comes twice").select_option("Runs the first time")
     form.get_by_role("button", name="Change", exact=True).click()
     look.told("The schedule quiet was changed.")
     spec = ask_json(cluster, "v1/schedules/quiet")["schedule"]["spec"]

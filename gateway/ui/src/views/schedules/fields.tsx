@@ -84,8 +84,8 @@ export function RuleFields({ values = {} }: { values?: Texts }) {
           />
         </Field>
         <div class="fields">
-          {choice("dstGap", "A tick that clocks skip", GAPS, "schedule.spec.dst_gap", "When summer time begins.")}
-          {choice("dstFold", "A tick that comes twice", FOLDS, "schedule.spec.dst_fold", "When summer time ends.")}
+          {choice("dstGap", "A tick in the hour that is skipped", GAPS, "schedule.spec.dst_gap", "When summer time begins.")}
+          {choice("dstFold", "A tick in the hour that comes twice", FOLDS, "schedule.spec.dst_fold", "When summer time ends.")}
         </div>
         <p class="muted">Clock changes matter for fixed times only, such as 30 2 * * *.</p>
       </details>
