@@ -1,13 +1,17 @@
-"""Messages from asyncio programs and from the shell."""
+"""Messages from asyncio programs, from the shell, and in the examples."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -20,6 +24,7 @@ from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import running
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "messages"
 _numbers = count(1)
 
 
@@ -213,3 +218,74 @@ def test_the_commands_of_streams(shell: Shell):
 def test_a_mistake_is_a_sentence_that_says_what_to_do(shell: Shell, argv, code, sentence):
     done = shell(*argv)
     assert (done.code, sentence in done.err) == (code, True), done.err
+
+
+# -- the examples
+
+
+class Program:
+    """An example that runs until it is stopped."""
+
+    def __init__(self, local: LocalCluster, name: str, *argv: str) -> None:
+        environment = {**os.environ, "QUORATE_DATA_DIR": local.data_dir}
+        self._process = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / name), *argv],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        self._process.communicate(timeout=60)
+        return self._process.returncode
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            self._process.communicate(timeout=60)
+        finally:
+            self._process.kill()
+        return self._process.returncode
+
+
+def test_the_example_of_a_work_queue_does_each_job_and_keeps_those_that_fail(local, shell):
+    sender = Program(local, "work_queue.py", "send", "20")
+    assert sender.line() == "20 jobs sent"
+    assert sender.wait() == 0
+    worker = Program(local, "work_queue.py", "work")
+    done = {worker.line() for _ in range(18)}
+    assert done == {f"job {number} done" for number in range(20) if number % 10 != 9}
+    failed: list[str] = []
+    while len(failed) < 2:
+        failed += out(shell("consume", "jobs.failed", "--count", "1")).splitlines()
+    assert ['"number":9' in failed[0], '"number":19' in failed[1]] == [True, True]
+    assert worker.stop() == 0
+    assert out(shell("mq", "delete", "jobs"))
+    assert out(shell("mq", "delete", "jobs.failed"))
+
+
+def test_the_example_of_a_log_router_passes_on_what_matches(local, shell):
+    reader = Program(local, "log_router.py", "read", "web.*", "#.error")
+    assert reader.line() == "reading"
+    for key in ("web.info", "db.info", "db.error"):
+        assert Program(local, "log_router.py", "write", key, f"of {key}").wait() == 0
+    assert [reader.line() for _ in range(2)] == ["web.info: of web.info", "db.error: of db.error"]
+    assert reader.stop(signal.SIGINT) == 130
+    assert out(shell("exchange", "delete", "logs"))
+
+
+def test_the_example_of_request_and_reply_answers(local, shell):
+    server = Program(local, "request_reply.py", "serve")
+    client = Program(local, "request_reply.py", "ask", "10", "20")
+    assert [client.line() for _ in range(2)] == ["fibonacci(10) = 55", "fibonacci(20) = 6765"]
+    assert client.wait() == 0
+    assert server.stop() == 0
+    assert out(shell("mq", "delete", "fibonacci"))

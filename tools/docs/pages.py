@@ -34,7 +34,7 @@ from gateway.config import GatewaySettings
 from gateway.rest.openapi.comments import comment, first_sentence
 from node_agent.config import AgentSettings
 from quorate.cli.app import application
-from quorate.v1 import node_agent_pb2, scheduler_pb2, service_pb2
+from quorate.v1 import broker_pb2, node_agent_pb2, scheduler_pb2, service_pb2
 from scheduler.config import SchedulerSettings
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -99,7 +99,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def services() -> Sequence[Service]:
     """The public ones."""
     found = []
-    for file in (scheduler_pb2, service_pb2, node_agent_pb2):
+    for file in (scheduler_pb2, broker_pb2, service_pb2, node_agent_pb2):
         found += list(file.DESCRIPTOR.services_by_name.values())
     return found
 

@@ -1,0 +1,1 @@
+"""Messages between programs: a work queue, a log router, request and reply."""
