@@ -50,14 +50,14 @@ class Private:
     def declare_with(self, calls: Calls, session: str) -> str:
         """Declare and bind it; its name. Raises QuorateError."""
         queue = calls.call(CREATE_MESSAGE_QUEUE, self._declare(session)).message_queue.name
-        for request in self._bind(queue):
+        for request in self._bind(queue, session):
             calls.call(CREATE_BINDING, request)
         return queue
 
     async def declare_with_async(self, calls: AsyncCalls, session: str) -> str:
         """As `declare_with`."""
         answer = await calls.call(CREATE_MESSAGE_QUEUE, self._declare(session))
-        for request in self._bind(answer.message_queue.name):
+        for request in self._bind(answer.message_queue.name, session):
             await calls.call(CREATE_BINDING, request)
         return answer.message_queue.name
 
@@ -66,7 +66,7 @@ class Private:
             "", self.args, virtual_host=self.virtual_host, session=session, exclusive=True
         )
 
-    def _bind(self, queue: str) -> Iterator[pb.CreateBindingRequest]:
+    def _bind(self, queue: str, session: str) -> Iterator[pb.CreateBindingRequest]:
         for key in self.routing_keys if self.exchange else ():
             made = declaring.binding(
                 queue,
@@ -76,7 +76,9 @@ class Private:
                 arguments=self.arguments,
                 virtual_host=self.virtual_host,
             )
-            yield pb.CreateBindingRequest(binding=made, request_id=new_request_id())
+            yield pb.CreateBindingRequest(
+                binding=made, session=session, request_id=new_request_id()
+            )
 
 
 def look(asked: Subscription, session: str) -> pb.GetMessageQueueRequest:
