@@ -91,9 +91,7 @@ class AgentMetrics:
             "0 while this node takes no work because it cannot write to its disk, else 1.",
             not disk.error,
         )
-        yield counter(
-            "quorate_agent_disk_write_failures", "Failed writes to the disk.", disk.lost
-        )
+        yield counter("quorate_agent_disk_write_failures", "Failed writes to the disk.", disk.lost)
         yield counter(
             "quorate_agent_disk_freed_logs",
             "Attempts whose logs were deleted to free the disk.",
