@@ -252,6 +252,7 @@ class LeadershipTerm:
             won = ElectionWon(elected, leader_key, trusted)
             parts = TermParts(self._process, won, fold, self._recent, journal)
             self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
+            self._metrics.messages.term_began(parts.broker.state)
             parts.driver.handle((e.Elected(),))
             parts.broker.elected(fold.broker.orphans)
             took = self._clock.monotonic() - began

@@ -31,6 +31,7 @@ from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.telemetry.dead_letter_metrics import dead_letter_metrics
 from scheduler.telemetry.job_metrics import job_metrics
 from scheduler.telemetry.limit_metrics import limit_metrics
+from scheduler.telemetry.message_metrics import MessageMetrics
 from scheduler.telemetry.quota_metrics import quota_metrics
 from scheduler.telemetry.schedule_metrics import schedule_metrics
 
@@ -47,6 +48,7 @@ class SchedulerMetrics:
 
     def __init__(self, roles: Roles) -> None:
         self.tasks = TaskMetrics()
+        self.messages = MessageMetrics()
         self._roles = roles
         self._elected = 0
         self._failovers = 0
@@ -87,6 +89,7 @@ class SchedulerMetrics:
             self._unknown += counters.unknown
             self._repeats += counters.repeats
         self._driver = self._overview = self._quotas = None
+        self.messages.term_ended()
 
     def committed(self, seconds: float, records: int) -> None:
         """The journal committed a transaction of so many writes; a barrier has none."""
@@ -135,6 +138,7 @@ class SchedulerMetrics:
             self._plugins,
         )
         yield from self.tasks.collect()
+        yield from self.messages.collect_counters()
         yield histogram(
             "quorate_submit_seconds",
             "Time from a call that creates tasks to its answer.",
@@ -158,6 +162,7 @@ class SchedulerMetrics:
             yield from limit_metrics(self._driver.state)
             yield from job_metrics(self._driver.state)
             yield from dead_letter_metrics(self._driver.state, now)
+            yield from self.messages.collect_state()
             yield from schedule_metrics(self._driver.state.schedules, now)
             yield gauge(
                 "quorate_blobs",

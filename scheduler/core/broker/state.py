@@ -19,6 +19,7 @@ from scheduler.core.broker.effects import BrokerEffects, LoadChunks
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.queues.timers import Timers
+from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.queues.window import Window
 from scheduler.core.broker.routing.router import Router
 from scheduler.core.broker.rows import (
@@ -61,6 +62,7 @@ class BrokerState:
         instant: the latest one that was stepped. Time does not go back.
         touched: queues in which messages became ready in this step.
         gone: queues that went in this step.
+        totals: what became of messages of all queues.
         cycles_dropped: messages that were dead lettered in a circle without a rejection.
     """
 
@@ -73,6 +75,7 @@ class BrokerState:
         self.sessions: dict[SessionId, SessionRow] = {}
         self.producers: dict[str, ProducerRow] = {}
         self.publishing: dict[str, deque[object]] = {}
+        self.totals = Totals()
         self.window = Window(limits.window_bytes)
         self.timers = Timers()
         self.consuming = Consuming()
@@ -93,7 +96,7 @@ class BrokerState:
         if queue is not None:
             queue.row = row
             return queue
-        queue = self.queues[row.uid] = MessageQueue(row, self.window)
+        queue = self.queues[row.uid] = MessageQueue(row, self.window, self.totals)
         self.names[row.key] = row.uid
         self.router.virtual_hosts[row.virtual_host].put_queue(row.name)
         return queue

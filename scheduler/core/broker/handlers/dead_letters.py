@@ -121,10 +121,7 @@ def bury(
         by_sub_log.setdefault(sub_log, []).append(sequence)
     for sub_log, sequences in by_sub_log.items():
         out.writes += queue.remove(sub_log, sequences, now)
-    if copied:
-        queue.dead_lettered += done
-    else:
-        queue.dropped += done
+    queue.count_dead(done, reason)
     return Buried(done, missing)
 
 

@@ -74,7 +74,8 @@ class Placing:
     def add(self, queue: MessageQueue, copy: Copy, now: float, *, is_new: bool = True) -> None:
         """A message goes into a queue, or waits there until it is due. `is_new`: it was not there
         before."""
-        queue.published += is_new
+        if is_new:
+            queue.count_published()
         self._add(queue, *placed(queue, copy, now), copy)
 
     def flush(self, out: BrokerEffects) -> None:

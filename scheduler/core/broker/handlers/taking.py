@@ -66,8 +66,8 @@ def on_receive_asked(
         _wait(state, queue, taken.missing, out, event)
         return
     out.writes += queue.settle([one.id for one in taken.deliveries], now)
-    queue.delivered += len(taken.deliveries)
-    queue.acknowledged += len(taken.deliveries)
+    queue.count_delivered(len(taken.deliveries), sum([one.redelivered for one in taken.deliveries]))
+    queue.count_acknowledged(len(taken.deliveries))
     out.after.append(Reply(event.token, Received(tuple(taken.deliveries), queue.ready)))
 
 

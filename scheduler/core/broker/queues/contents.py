@@ -10,8 +10,10 @@ from math import inf
 from typing import Final, NamedTuple
 
 from scheduler.core.broker.effects import ChangeSubLog
+from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.lane import Lane
+from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.queues.window import Window
 from scheduler.core.broker.rows import MessageQueueRow, QueueType
 from scheduler.core.broker.storage.format import Message, Summary
@@ -45,11 +47,12 @@ class Contents:
         consumers: how many it has; set by who keeps them.
         last_used: when somebody last used it, as `expires` counts; since the term began.
         published, delivered, acknowledged, dead_lettered, dropped, redelivered: messages since the
-            term began.
+            term began; `totals`: those of all queues.
     """
 
-    def __init__(self, row: MessageQueueRow, window: Window) -> None:
+    def __init__(self, row: MessageQueueRow, window: Window, totals: Totals | None = None) -> None:
         self.row = row
+        self.totals = totals or Totals()
         self.lanes: dict[int, Lane] = {}
         self.delayed = Lane()
         self.consumers = 0
@@ -62,6 +65,34 @@ class Contents:
         # The rest of what is to be dropped follows.
         self.is_overflowing = False
         self._window = window
+
+    # -- counts ----------------------------------------------------------------------------------
+
+    def count_published(self) -> None:
+        """A message came that was not there before."""
+        self.published += 1
+        self.totals.published += 1
+
+    def count_delivered(self, count: int, again: int = 0) -> None:
+        """Messages go to who takes them; `again`: those that may have been delivered before."""
+        self.delivered += count
+        self.totals.delivered += count
+        self.redelivered += again
+        self.totals.redelivered += again
+
+    def count_acknowledged(self, count: int) -> None:
+        """Messages are done."""
+        self.acknowledged += count
+        self.totals.acknowledged += count
+
+    def count_dead(self, count: int, reason: Reason) -> None:
+        """Messages are gone: dead lettered if the queue has an exchange for that."""
+        if self.row.spec.dead_letter_exchange is not None:
+            self.dead_lettered += count
+            self.totals.dead_lettered[reason] += count
+        else:
+            self.dropped += count
+            self.totals.dropped[reason] += count
 
     @property
     def is_stream(self) -> bool:

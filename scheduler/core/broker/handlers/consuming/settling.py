@@ -123,7 +123,7 @@ def settle(
         remove(state, queue, consumer, known)
         gone = [*known, *repeated]
         if outcome is Outcome.ACK:
-            queue.acknowledged += len(gone)
+            queue.count_acknowledged(len(gone))
             out.writes += queue.settle(gone, now, space=state.space is not Space.NONE)
         elif gone:
             _reject(queue, session, event, gone, out)

@@ -152,11 +152,8 @@ def settle(
     if gone:
         settling.remove(state, queue, consumer, gone)
         out.writes += queue.settle(gone, now)
-        queue.acknowledged += len(one.done)
-        if one.copied:
-            queue.dead_lettered += len(one.dead)
-        else:
-            queue.dropped += len(one.dead)
+        queue.count_acknowledged(len(one.done))
+        queue.count_dead(len(one.dead), one.reason)
     back = returning.lose(state, limits, queue, consumer, one.back, now, out, counts=one.counts)
     if back:
         # They stay out until then.

@@ -91,7 +91,7 @@ def serve(
             continue
         answer = fx.SendFetched(session.id, fetch.number, batch.deliveries[0], queue.ready)
         if fetch.automatic_ack:
-            queue.delivered += 1
+            queue.count_delivered(1, batch.deliveries[0].redelivered)
             sending.acknowledge(state, queue, batch.deliveries, batch.keys, now, out)
             out.after.append(answer)
             continue

@@ -53,7 +53,7 @@ def _deliver(
             consumer.since = 0.0
     if not deliveries and not taken.skipped:
         return
-    queue.delivered += len(deliveries)
+    queue.count_delivered(len(deliveries))
     if not consumer.spec.automatic_ack:
         size = 0
         for delivery in deliveries:

@@ -64,9 +64,8 @@ def put(
 ) -> None:
     """Deliveries are the consumer's, unless it acknowledges them automatically."""
     count, size, again = len(deliveries), 0, 0
-    queue.delivered += count
     if consumer.spec.automatic_ack:
-        queue.redelivered += sum([delivery.redelivered for delivery in deliveries])
+        queue.count_delivered(count, sum([delivery.redelivered for delivery in deliveries]))
         return
     unsettled = consumer.unsettled
     # Messages of one size that were not delivered in vain look the same: most are.
@@ -84,7 +83,7 @@ def put(
             unsettled[number] = one
         if redelivered:
             again += 1
-    queue.redelivered += again
+    queue.count_delivered(count, again)
     consumer.size += size + count * MESSAGE_BYTES
     consumer.session.unsettled += count
     consumer.tally.add(count)
@@ -112,7 +111,7 @@ def acknowledge(
     """Acknowledge before delivery: it follows when that is durable (at most once)."""
     space = state.space is not Space.NONE
     out.writes += queue.settle([delivery[0] for delivery in deliveries], now, space=space)
-    queue.acknowledged += len(deliveries)
+    queue.count_acknowledged(len(deliveries))
     for delivery, key in keys.items():
         returning.free(state, queue, delivery, key)
 

@@ -1,0 +1,144 @@
+"""Messages in numbers: what became of them, and what is in message queues now.
+
+No message queue has series of its own: clients create as many as they like.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from prometheus_client.core import Metric
+
+from quorate.telemetry.families import counter, counters, gauge
+from scheduler.core.broker.queues.totals import Totals
+from scheduler.core.broker.rows import QueueUid
+from scheduler.core.broker.state import BrokerState
+
+# Queues that one scrape looks at, on the event loop. With more of them, those that are not looked
+# at count as they did the last time.
+MOST_LOOKED_AT: Final = 5_000
+
+
+class _Found(NamedTuple):
+    """Messages that are ready in one queue. `unconsumed`: if it has no consumer."""
+
+    ready: int = 0
+    unconsumed: int = 0
+
+
+class ReadyMessages:
+    """What is ready in all message queues of one leader."""
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+        self._found: dict[QueueUid, _Found] = {}
+        self._waiting: deque[QueueUid] = deque()
+        self.ready = self.unconsumed = 0
+
+    def look(self) -> None:
+        """Look at the queues, `MOST_LOOKED_AT` of them in turn."""
+        if not self._waiting:
+            # At those that are gone, too.
+            self._waiting.extend({**self._found, **self._state.queues})
+        for _ in range(min(len(self._waiting), MOST_LOOKED_AT)):
+            uid = self._waiting.popleft()
+            before = self._found.pop(uid, _Found())
+            now = _Found()
+            queue = self._state.queues.get(uid)
+            if queue is not None:
+                # A stream keeps its messages: none of them waits.
+                ready = 0 if queue.is_stream else queue.ready
+                now = self._found[uid] = _Found(ready, 0 if queue.consumers else ready)
+            self.ready += now.ready - before.ready
+            self.unconsumed += now.unconsumed - before.unconsumed
+
+
+class MessageMetrics:
+    """The broker's part of a scheduler's metrics: counts of the process, and the leader's state."""
+
+    def __init__(self) -> None:
+        # Of terms that are over.
+        self._past = Totals()
+        self._state: BrokerState | None = None
+        self._ready: ReadyMessages | None = None
+
+    def term_began(self, state: BrokerState) -> None:
+        """This process leads."""
+        self._state, self._ready = state, ReadyMessages(state)
+
+    def term_ended(self) -> None:
+        """It does not any more."""
+        if self._state is not None:
+            self._past.add(self._state.totals)
+        self._state = self._ready = None
+
+    def collect_counters(self) -> Iterator[Metric]:
+        """What became of messages while this process led."""
+        totals = Totals()
+        totals.add(self._past)
+        if self._state is not None:
+            totals.add(self._state.totals)
+        for name, words, count in (
+            (
+                "quorate_messages_published",
+                "Messages stored, once for each message queue that they reached.",
+                totals.published,
+            ),
+            (
+                "quorate_messages_delivered",
+                "Messages delivered to consumers, and messages taken without one.",
+                totals.delivered,
+            ),
+            (
+                "quorate_messages_redelivered",
+                "Messages delivered that may have been delivered before.",
+                totals.redelivered,
+            ),
+            (
+                "quorate_messages_acknowledged",
+                "Messages acknowledged by consumers, and messages taken without one.",
+                totals.acknowledged,
+            ),
+        ):
+            yield counter(name, words, count)
+        yield counters(
+            "quorate_messages_dead_lettered",
+            "Messages sent to the dead letter exchange of their queue, by reason.",
+            ("reason",),
+            {reason.value: count for reason, count in totals.dead_lettered.items()},
+        )
+        yield counters(
+            "quorate_messages_dropped",
+            "Messages rejected, expired or dropped without a dead letter exchange, by reason.",
+            ("reason",),
+            {reason.value: count for reason, count in totals.dropped.items()},
+        )
+
+    def collect_state(self) -> Iterator[Metric]:
+        """What there is now; nothing of a process that does not lead."""
+        if self._state is None or self._ready is None:
+            return
+        self._ready.look()
+        consuming = self._state.consuming
+        yield gauge(
+            "quorate_messages_ready",
+            "Messages that wait for a consumer, streams excluded.",
+            self._ready.ready,
+        )
+        yield gauge(
+            "quorate_messages_ready_unconsumed",
+            "Messages that wait in message queues without a consumer.",
+            self._ready.unconsumed,
+        )
+        yield gauge(
+            "quorate_messages_unacknowledged",
+            "Messages that consumers have and have not settled.",
+            consuming.total.unsettled,
+        )
+        yield gauge(
+            "quorate_message_queues", "Message queues and streams.", len(self._state.queues)
+        )
+        yield gauge("quorate_message_consumers", "Consumers of messages.", consuming.consumers)
+        yield gauge("quorate_message_sessions", "Sessions of consumers.", len(consuming.sessions))
