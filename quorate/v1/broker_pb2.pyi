@@ -575,14 +575,16 @@ class SessionOpened(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class Subscribed(_message.Message):
-    __slots__ = ("consumer", "failure", "ready")
+    __slots__ = ("consumer", "failure", "ready", "reply_to")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     consumer: int
     failure: Failure
     ready: int
-    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ready: _Optional[int] = ...) -> None: ...
+    reply_to: str
+    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ready: _Optional[int] = ..., reply_to: _Optional[str] = ...) -> None: ...
 
 class Deliveries(_message.Message):
     __slots__ = ("consumer", "deliveries", "skipped")

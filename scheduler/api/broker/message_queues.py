@@ -20,6 +20,8 @@ from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Context
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import Count, Moved, QueueAnswer
+from scheduler.core.broker.consuming.replies import PREFIX
+from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.queues import checks
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
@@ -74,6 +76,8 @@ class MessageQueueCalls:
         host = validate.virtual_host(request.virtual_host)
         name = validate.name("name", request.name)
         session = validate.session(request.session)
+        if name.startswith(PREFIX):
+            return await self._reply_to(host, name)
         # A virtual host that is not there is what is missing.
         self._broker.state.router.host(host)
         queue = self._broker.state.find_queue(host, name)
@@ -141,6 +145,15 @@ class MessageQueueCalls:
         )
         assert isinstance(answer, Moved)
         return pb.MoveMessagesResponse(moved=answer.moved, ready=answer.ready)
+
+    async def _reply_to(self, host: str, name: str) -> Message:
+        """Whether somebody waits for direct replies at an address."""
+        there = receiver(self._broker.state, host, "", name.encode()) is not None
+        await self._broker.readable()
+        if not there:
+            raise not_found("message_queue", name)
+        view = message_pb2.MessageQueue(virtual_host=host, name=name, consumers=1)
+        return pb.GetMessageQueueResponse(message_queue=view)
 
     def _view(self, queue: MessageQueue) -> message_pb2.MessageQueue:
         return views.message_queue(queue, self._broker.state.consuming.served.get(queue.row.uid))

@@ -30,9 +30,11 @@ class SessionAnswer(NamedTuple):
 
 
 class SubscribedAnswer(NamedTuple):
-    """`ready`: messages that wait in the queue."""
+    """`ready`: messages that wait in the queue; `reply_to`: the address of a consumer of direct
+    replies."""
 
     ready: int
+    reply_to: str = ""
 
 
 class Count(NamedTuple):

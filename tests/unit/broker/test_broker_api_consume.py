@@ -285,3 +285,22 @@ async def test_who_is_active_is_told_while_somebody_is():
         await consumer.subscribe("other", 4)
         assert (await broker.get("q")).active_consumer == "2"
         await consumer.close()
+
+
+async def test_a_direct_reply_goes_to_who_asked():
+    """https://www.rabbitmq.com/docs/direct-reply-to"""
+    async with serving() as broker:
+        consumer = Consumer(broker)
+        await consumer.open()
+        subscribed = await consumer.subscribe("amq.rabbitmq.reply-to", automatic_ack=True)
+        address = subscribed.reply_to
+        assert (await broker.get(address)).consumers == 1
+        reply = publication(b"answer", address, mandatory=True)
+        assert not (await broker.call(pb.PublishRequest(publications=[reply]))).results
+        (delivery,) = await consumer.deliveries(1)
+        assert delivery.message.body == b"answer"
+        await consumer.close()
+        error = await broker.refused(pb.GetMessageQueueRequest(name=address))
+        assert error.code is C.NOT_FOUND
+        (gone,) = (await broker.call(pb.PublishRequest(publications=[reply]))).results
+        assert gone.kind == pb.PublicationResult.KIND_RETURNED

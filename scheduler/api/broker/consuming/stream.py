@@ -238,7 +238,7 @@ class ConsumeStream:
         if error is None:
             found = token.result()
             assert isinstance(found, SubscribedAnswer)
-            answer.ready = found.ready
+            answer.ready, answer.reply_to = found.ready, found.reply_to
         elif isinstance(error, QuorateError) and error.code is not grpc.StatusCode.UNAVAILABLE:
             answer.failure.CopyFrom(failure(error))
         else:

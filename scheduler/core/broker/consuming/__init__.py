@@ -8,6 +8,7 @@
 | `turns` | whose turn it is |
 | `taking` | the next messages of a queue |
 | `ordering`, `keys` | ordering keys |
+| `replies` | addresses of direct replies |
 | `settles` | which settlements are confirmed |
 | `events` | what consuming steps itself |
 | `bounds` | numbers |

@@ -9,7 +9,13 @@ from collections.abc import Iterable
 
 from scheduler.core.broker.consuming.served import Served
 from scheduler.core.broker.consuming.sessions import Consumer, Presence, Session, Tally
-from scheduler.core.broker.rows import MessageQueueRow, QueueUid, SessionId, SessionRow
+from scheduler.core.broker.rows import (
+    ConsumerNumber,
+    MessageQueueRow,
+    QueueUid,
+    SessionId,
+    SessionRow,
+)
 
 
 class Consuming:
@@ -20,6 +26,7 @@ class Consuming:
         served: queues by uid, those that somebody consumes from, waits for, or has messages of.
         total: unsettled deliveries.
         consumers: of all sessions, those that ended with unsettled deliveries included.
+        replies: consumers of direct replies, by address.
         starved: queues that wait because there are too many unsettled deliveries in all.
     """
 
@@ -28,6 +35,7 @@ class Consuming:
         self.served: dict[QueueUid, Served] = {}
         self.total = Tally()
         self.consumers = 0
+        self.replies: dict[str, tuple[Session, ConsumerNumber]] = {}
         self.starved: dict[QueueUid, None] = {}
         self._orders = 0
 

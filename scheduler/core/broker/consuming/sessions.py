@@ -105,6 +105,7 @@ class Session:
         caller: who opened it; empty: this leader does not know yet.
         consumers: by number; those that ended with unsettled deliveries, too.
         fetching: what `Fetch` got, by queue.
+        replies: addresses of its consumers of direct replies: see `replies`.
         owned: its exclusive queues.
         prefetch: one limit for all of them; 0: none.
         unsettled: deliveries of all of them.
@@ -134,6 +135,7 @@ class Session:
         "presence",
         "present",
         "recorded",
+        "replies",
         "resumed",
         "row",
         "settles",
@@ -145,6 +147,7 @@ class Session:
         self.row = row
         self.consumers: dict[ConsumerNumber, Consumer] = {}
         self.fetching: dict[QueueUid, Consumer] = {}
+        self.replies: dict[ConsumerNumber, str] = {}
         self.owned: dict[QueueUid, None] = {}
         self.full: dict[Consumer, None] = {}
         self.deleted: dict[ConsumerNumber, None] = {}

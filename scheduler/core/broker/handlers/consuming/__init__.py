@@ -8,6 +8,7 @@
 | `deliveries` | which consumer gets which message; readers of streams; single messages |
 | `settling` | ack, nack, requeue, reject, touch |
 | `delaying` | nack with a delay |
+| `replying` | who gets direct replies |
 | `returning` | deliveries that come back |
 | `times` | consumer timeouts; deliveries that go on record |
 | `records` | who may consume; that it is on record |

@@ -7,10 +7,11 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import SubscribedAnswer
 from scheduler.core.broker.consuming import events as ce
 from scheduler.core.broker.consuming.bounds import MOST_PREFETCH
+from scheduler.core.broker.consuming.replies import REPLY_TO
 from scheduler.core.broker.consuming.sessions import FETCHING, Consumer, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers import message_queues
-from scheduler.core.broker.handlers.consuming import records, returning
+from scheduler.core.broker.handlers.consuming import records, replying, returning
 from scheduler.core.broker.handlers.consuming.deliveries import sending
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
@@ -25,6 +26,10 @@ def on_subscribed(
     state: BrokerState, _limits: BrokerLimits, event: e.Subscribed, now: float, out: BrokerEffects
 ) -> None:
     session = records.session_of(state, event.session)
+    if event.spec.queue == REPLY_TO:
+        address = replying.subscribe(state, session, event.spec)
+        out.after.append(fx.Reply(event.token, SubscribedAnswer(0, address)))
+        return
     consumer = subscribe(state, session, event.spec, now, out)
     ready = state.queues[consumer.uid].ready
     out.after.append(fx.Reply(event.token, SubscribedAnswer(ready)))
@@ -74,7 +79,9 @@ def on_unsubscribed(
 ) -> None:
     """What it has not settled stays its own: https://www.rabbitmq.com/docs/consumers#unsubscribing"""
     session = state.consuming.sessions.get(event.session)
-    consumer = None if session is None else session.consumers.get(event.consumer)
+    if session is None or replying.unsubscribe(state, session, event.consumer):
+        return
+    consumer = session.consumers.get(event.consumer)
     if consumer is not None and not consumer.ended:
         end(state, consumer, now, out)
 

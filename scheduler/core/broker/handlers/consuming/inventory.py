@@ -23,6 +23,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import SessionAnswer
 from scheduler.core.broker.consuming import events as ce
 from scheduler.core.broker.consuming.bounds import STEP_SETTLED
+from scheduler.core.broker.consuming.replies import REPLY_TO
 from scheduler.core.broker.consuming.sessions import (
     Consumer,
     Listed,
@@ -31,7 +32,7 @@ from scheduler.core.broker.consuming.sessions import (
     Unsettled,
 )
 from scheduler.core.broker.effects import BrokerEffects
-from scheduler.core.broker.handlers.consuming import consumers, records, returning
+from scheduler.core.broker.handlers.consuming import consumers, records, replying, returning
 from scheduler.core.broker.handlers.consuming.deliveries import fetching, sending
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
@@ -48,7 +49,12 @@ def begin(
         consumer = session.consumers[number]
         if not consumer.ended:
             consumers.end(state, consumer, now, out)
+    for number in [one for one in session.replies if one not in _numbers(event)]:
+        replying.unsubscribe(state, session, number)
     for spec in event.consumers:
+        if spec.queue == REPLY_TO:
+            _reply_to(state, session, spec, ended)
+            continue
         known = session.consumers.get(spec.consumer)
         if known is not None and known.spec.queue == spec.queue:
             known.prefetch = spec.prefetch
@@ -67,6 +73,17 @@ def begin(
     session.ended, session.token = ended, event.token
     session.become(Presence.AWAITED)
     _list(state, session, event)
+
+
+def _reply_to(
+    state: BrokerState, session: Session, spec: SubscribeSpec, ended: list[fx.EndConsumer]
+) -> None:
+    if spec.consumer in session.replies:
+        return
+    try:
+        replying.subscribe(state, session, spec)
+    except QuorateError as error:
+        ended.append(fx.EndConsumer(session.id, spec.consumer, error.reason, error.message))
 
 
 def go_on(

@@ -40,7 +40,7 @@ def check_spec(session: Session, spec: SubscribeSpec, total: int) -> None:
     """What a client asks for, whatever the queue. Raises INVALID_ARGUMENT, RESOURCE_EXHAUSTED."""
     if spec.consumer < 1:
         raise invalid("consumer", f"is {spec.consumer}; numbers begin with 1")
-    if spec.consumer in session.consumers:
+    if spec.consumer in session.consumers or spec.consumer in session.replies:
         raise invalid(
             "consumer",
             f"{spec.consumer} is used already; each number may be used once in a session",
@@ -56,7 +56,7 @@ def check_spec(session: Session, spec: SubscribeSpec, total: int) -> None:
             limit=MOST_PRIORITY,
         )
     _argument_timeout(spec)
-    if len(session.consumers) >= SESSION_CONSUMERS:
+    if len(session.consumers) + len(session.replies) >= SESSION_CONSUMERS:
         raise exhausted(
             "TOO_MANY_CONSUMERS",
             f"the session has {SESSION_CONSUMERS} consumers, the most there may be",

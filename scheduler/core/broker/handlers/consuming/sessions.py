@@ -22,7 +22,7 @@ from scheduler.core.broker.consuming.bounds import (
 from scheduler.core.broker.consuming.sessions import Presence, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers import message_queues
-from scheduler.core.broker.handlers.consuming import inventory, returning
+from scheduler.core.broker.handlers.consuming import inventory, replying, returning
 from scheduler.core.broker.handlers.consuming.deliveries.sending import REATTACH
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import QueueUid, SessionId, SessionRow
@@ -187,6 +187,7 @@ def _end(
             queue.consumers = len(served.consumers)
             if queue.row.uid not in session.owned:
                 message_queues.consumer_left(state, queue, now, out)
+    replying.unsubscribe_all(state, session)
     inventory.heard_of(state, session, doubt=True)
     on_session_ending(state, limits, ce.SessionEnding(session), now, out)
 

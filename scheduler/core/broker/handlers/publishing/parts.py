@@ -99,5 +99,6 @@ def on_publish_continued(
         turns.hold(state, event.turn)
         out.then.append(event)
     else:
+        out.after += plan.replies
         out.after.append(fx.Reply(event.token, PublishAnswer(tuple(plan.results))))
         turns.go_on(state, event.turn, out)

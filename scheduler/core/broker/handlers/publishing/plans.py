@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted, not_found
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishResult, ResultKind
+from scheduler.core.broker.consuming.sessions import Session
+from scheduler.core.broker.effects import Deliver, Delivery
+from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
 from scheduler.core.broker.handlers.placing import Copy, Placing
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.envelope import Parsed, parse
 from scheduler.core.broker.queues.queue import MessageQueue
-from scheduler.core.broker.rows import Overflow, QueueUid
+from scheduler.core.broker.rows import ConsumerNumber, Overflow, QueueUid
 from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import MESSAGE_BYTES
 
@@ -31,12 +35,14 @@ class Plan:
         copies: of each publication that goes into queues, in their order: its number, and which
             queues get what.
         coming: messages by queue.
+        replies: what goes straight to sessions, once all of it is durable.
         settled: the greatest number of the producer that is settled with all of them.
     """
 
     results: list[PublishResult] = field(default_factory=list)
     copies: deque[tuple[int, list[tuple[QueueUid, Copy]]]] = field(default_factory=deque)
     coming: dict[QueueUid, int] = field(default_factory=dict)
+    replies: list[Deliver] = field(default_factory=list)
     size: int = 0
     settled: int = 0
 
@@ -59,7 +65,7 @@ def plan_publications(
     """Where publications go. Changes nothing but counts. `settled`: of their producer."""
     plan = Plan(settled=settled)
     # Many of one event say the same, but for their bodies.
-    known: dict[tuple[str, bytes, bytes], tuple[Parsed, list[MessageQueue]]] = {}
+    known: dict[tuple[str, bytes, bytes], _Way] = {}
     refused = False
     for position, one in enumerate(publications):
         if one.number and one.number <= settled:
@@ -70,8 +76,12 @@ def plan_publications(
             if way not in known:
                 parsed = parse(one.routing_key, one.properties)
                 route = state.router.route(virtual_host, one.exchange, parsed.message)
-                known[way] = parsed, [state.queue(virtual_host, name) for name in route.queues]
-            parsed, queues = known[way]
+                known[way] = _Way(
+                    parsed,
+                    [state.queue(virtual_host, name) for name in route.queues],
+                    receiver(state, virtual_host, one.exchange, one.routing_key),
+                )
+            parsed, queues, asked = known[way]
             _check_room(limits, plan, queues)
         except _Full as full:
             refused = True
@@ -87,7 +97,11 @@ def plan_publications(
             refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, error))
         else:
-            if one.mandatory and not queues:
+            if asked is not None:
+                session, consumer = asked
+                reply = Delivery(state.consuming.order(), False, 0, now, one.payload)
+                plan.replies.append(Deliver(session.id, consumer, (reply,)))
+            elif one.mandatory and not queues:
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
             copies = [(queue.row.uid, Copy(one.payload, parsed, now)) for queue in queues]
@@ -96,6 +110,14 @@ def plan_publications(
         if copies:
             plan.add(one.number, copies)
     return plan
+
+
+class _Way(NamedTuple):
+    """Where publications of an exchange, key and properties go; `asked`: who gets it directly."""
+
+    parsed: Parsed
+    queues: list[MessageQueue]
+    asked: tuple[Session, ConsumerNumber] | None
 
 
 class _Full(Exception):

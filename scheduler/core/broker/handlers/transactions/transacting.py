@@ -104,6 +104,7 @@ def _transact(
     for one in settled:
         settlements.settle(state, limits, one, now, out)
     _remember(state, limits, event, now, out)
+    out.after += plan.replies
     out.after.append(fx.Reply(event.token, PublishAnswer()))
     return True
 
