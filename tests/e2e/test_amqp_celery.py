@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kombu
 import kombu.pools
 import pytest
+from kombu.transport import native_delayed_delivery
 
 from quorate.local.plan import LocalPlan
 from tests.support.amqp import amqp_door, snippet
@@ -88,6 +90,32 @@ def test_tasks_with_an_eta_do_not_stop_the_others(application):
     assert application.add.delay(1, 1).get(timeout=WAIT) == 2
     assert [result.get(timeout=WAIT) for result in later] == list(range(6))
     assert time.time() - begun >= 0.9
+
+
+def test_native_delayed_delivery_goes_through_queues_of_up_to_four_years(application):
+    """What Celery does with a countdown where queues are quorum queues: 28 queues with a TTL, each
+    the dead letter exchange of the one before it."""
+    with application.app.connection_for_write() as connection:
+        native_delayed_delivery.declare_native_delayed_delivery_exchanges_and_queues(
+            connection, "quorum"
+        )
+        channel = connection.channel()
+        exchange = kombu.Exchange("late", type="topic")
+        queue = kombu.Queue("late", exchange, "late", channel=channel)
+        queue.declare()
+        native_delayed_delivery.bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+        key = native_delayed_delivery.calculate_routing_key(1, "late")
+        begun = time.time()
+        kombu.Producer(channel).publish(
+            "m", exchange=native_delayed_delivery.level_name(27), routing_key=key
+        )
+        while (message := queue.get(no_ack=True)) is None:
+            assert time.time() < begun + WAIT, "it never came"
+            time.sleep(0.05)
+        assert time.time() - begun >= 1.0
+        assert message.payload == "m"
+        (death,) = message.headers["x-death"]
+        assert (death["queue"], death["reason"]) == ("celery_delayed_0", "expired")
 
 
 def test_workers_answer_remote_control(application):

@@ -20,7 +20,7 @@ from quorate.runtime.errors import invalid
 from quorate.v1 import message_pb2 as pb
 from scheduler.api import validate as shared
 from scheduler.api.broker import validate
-from scheduler.core.broker.queues.checks import MOST_SECONDS
+from scheduler.core.broker.queues.checks import MOST_SECONDS, MOST_TTL
 from scheduler.core.broker.routing.fields import FieldType, Table, Value
 from scheduler.core.broker.rows import (
     DEFAULT_CONSUMER_TIMEOUT,
@@ -107,7 +107,8 @@ def _fields(spec: pb.MessageQueueSpec) -> dict[str, Any]:
 
 
 def _seconds(field: str, value: Duration, zero: bool) -> float:
-    return shared.duration(field, value, MOST_SECONDS, zero=zero)
+    # Of the message TTL alone, 0 is a time.
+    return shared.duration(field, value, MOST_TTL if zero else MOST_SECONDS, zero=zero)
 
 
 # -- arguments
@@ -130,8 +131,8 @@ def _integer(least: int, most: int) -> Callable[[str, Value], int]:
     return read
 
 
-def _milliseconds(least: int) -> Callable[[str, Value], float]:
-    read = _integer(least, int(MOST_SECONDS) * 1_000)
+def _milliseconds(least: int, most: float = MOST_SECONDS) -> Callable[[str, Value], float]:
+    read = _integer(least, int(most) * 1_000)
     return lambda field, value: read(field, value) / 1_000
 
 
@@ -188,7 +189,7 @@ def _age(field: str, value: Value) -> float:
 # By argument: the field that it sets.
 _ARGUMENTS: Final[dict[str, tuple[str, Callable[[str, Value], Any]]]] = {
     "x-queue-type": ("type", _one_of(_TYPES)),
-    "x-message-ttl": ("message_ttl", _milliseconds(0)),
+    "x-message-ttl": ("message_ttl", _milliseconds(0, MOST_TTL)),
     "x-expires": ("expires", _milliseconds(1)),
     "x-max-length": ("max_length", _integer(0, _MOST)),
     "x-max-length-bytes": ("max_length_bytes", _integer(0, _MOST)),

@@ -150,6 +150,15 @@ async def test_unset_fields_mean_the_usual_values():
         assert (await broker.queue("plain", type=m.MESSAGE_QUEUE_TYPE_QUEUE)).uid == made.uid
 
 
+async def test_a_message_ttl_may_be_longer_than_other_times():
+    """Celery's delayed delivery: https://docs.celeryq.dev, 28 queues of up to 2^27 s."""
+    async with serving() as broker:
+        longest = {"x-message-ttl": number((1 << 27) * 1_000)}
+        await broker.queue("celery_delayed_27", arguments=longest)
+        row = broker.term.broker.state.queue("/", "celery_delayed_27").row.spec
+        assert row.message_ttl == 1 << 27
+
+
 async def test_arguments_of_amqp_say_what_fields_say():
     async with serving() as broker:
         arguments = {
@@ -261,7 +270,7 @@ def queue(name: str = "q", **spec: Any) -> pb.CreateMessageQueueRequest:
         (queue("n" * 256), "message_queue.name"),
         (queue("ü" * 128), "message_queue.name"),
         (queue("amq.mine"), "message_queue.name"),
-        (queue(message_ttl=Duration(seconds=366 * 86_400)), "spec.message_ttl"),
+        (queue(message_ttl=Duration(seconds=36_501 * 86_400)), "spec.message_ttl"),
         (queue(expires=Duration()), "spec.expires"),
         (queue(max_priority=32), "spec.max_priority"),
         (queue(max_length=1 << 63), "spec.max_length"),

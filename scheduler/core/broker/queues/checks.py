@@ -13,6 +13,8 @@ from scheduler.core.broker.storage.places import PRIORITIES
 
 # 365 days, as `deliver_after`.
 MOST_SECONDS: Final = 365 * 86_400.0
+# 100 years, of `message_ttl`: queues through which Celery delays messages have up to 2^27 s.
+MOST_TTL: Final = 100 * MOST_SECONDS
 MOST_ARGUMENTS: Final = 64
 
 # What a repeated declaration has to say again. Arguments are compared apart.
@@ -31,11 +33,13 @@ def spec(row: MessageQueueSpec) -> None:
     for field in ("message_ttl", "expires", "max_age", "consumer_timeout"):
         seconds = getattr(row, field)
         least_ok = seconds >= 0 if field == "message_ttl" else seconds > 0
-        if isnan(seconds) or not least_ok or MOST_SECONDS < seconds < inf:
+        most = MOST_TTL if field == "message_ttl" else MOST_SECONDS
+        if isnan(seconds) or not least_ok or most < seconds < inf:
             raise invalid(
                 f"spec.{field}",
-                f"is {seconds} s; use a time above 0 and up to {MOST_SECONDS:.0f} s (365 days)",
-                limit=int(MOST_SECONDS),
+                f"is {seconds} s; use a time above 0 and up to {most:.0f} s "
+                f"({most / 86_400:.0f} days)",
+                limit=int(most),
             )
     for field in ("max_length", "max_length_bytes", "delivery_limit"):
         number = getattr(row, field)
