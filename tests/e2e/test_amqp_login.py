@@ -1,0 +1,67 @@
+"""Who may come in over AMQP with TLS and tokens: `quorate up --secure --amqp`. docs/security.md."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import pika
+import pytest
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+
+from quorate.client.transport.discovery import LocalCluster
+from quorate.local.plan import LocalPlan
+from tests.support.amqp import parameters
+from tests.support.local import running
+from tools.gateway_http import token_of
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    folder = tmp_path_factory.mktemp("login") / "c"
+    plan = LocalPlan(data_dir=folder, schedulers=1, nodes=1, gateway=True, amqp=True, secure=True)
+    with running(plan) as local:
+        yield local
+
+
+def connect(local: LocalCluster, user: str, password: str) -> pika.BlockingConnection:
+    assert local.tls is not None
+    assert local.amqp.startswith("amqps://127.0.0.1:")
+    context = ssl.create_default_context(cafile=local.tls.ca_file)
+    port = int(local.amqp_address.rpartition(":")[2])
+    return pika.BlockingConnection(
+        parameters(
+            port,
+            ssl_options=pika.SSLOptions(context, "127.0.0.1"),
+            credentials=pika.PlainCredentials(user, password),
+        )
+    )
+
+
+def test_a_token_is_a_password(local):
+    with connect(local, "local", token_of(local)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("mine", exclusive=True)
+        channel.confirm_delivery()
+        # It is the caller who publishes.
+        properties = pika.BasicProperties(user_id="local")
+        channel.basic_publish("", "mine", b"m", properties, mandatory=True)
+        assert channel.basic_get("mine", auto_ack=True)[1].user_id == "local"
+        with pytest.raises(ChannelClosedByBroker) as closed:
+            channel.basic_publish("", "mine", b"m", pika.BasicProperties(user_id="other"))
+        assert closed.value.reply_code == 406
+
+
+@pytest.mark.parametrize("user", ["local", "somebody"])
+def test_whoever_shows_no_token_of_their_own_is_refused(local, user):
+    password = token_of(local) if user == "somebody" else "guest"
+    with pytest.raises(AMQPConnectionError) as refused:
+        connect(local, user, password)
+    assert "ACCESS_REFUSED" in repr(refused.value)
+
+
+def test_a_secret_is_replaced(local):
+    """For tokens that expire: the connection stays."""
+    with connect(local, "local", token_of(local)) as connection:
+        connection.update_secret(token_of(local), "a new one")
+        connection.channel().queue_declare("mine", exclusive=True)
