@@ -100,6 +100,8 @@ class ClientChannel:
         self._events: deque[Event] = deque()
         self._doing: asyncio.Task[None] | None = None
         self._closed = False
+        # Class and id of the one that is looked at.
+        self._method = (0, 0)
         self._session: Session | None = None
         self._publisher: Publisher | None = None
 
@@ -161,8 +163,8 @@ class ClientChannel:
                 self._doing = asyncio.create_task(self._close(event.channel), name="amqp close")
                 return
         try:
-            found = channel.handle(self._state, event)
-            self._act(found)
+            self._method = channel.method_of(event)
+            self._act(channel.handle(self._state, event))
         except AmqpError as error:
             self._fail(error)
 
@@ -193,9 +195,10 @@ class ClientChannel:
             self._doing = None
             self._act(found)
         except AmqpError as error:
+            error.method = self._method
             self._fail(error)
         except QuorateError as error:
-            self._fail(from_cluster(error, self._state.virtual_host))
+            self._failed(error, self._method)
         finally:
             if self._doing is asyncio.current_task():
                 self._doing = None
@@ -224,9 +227,11 @@ class ClientChannel:
             self._closed = True
             self._link.close_channel(self._state.number, error)
 
-    def _failed(self, error: QuorateError) -> None:
-        """The cluster refuses a stream."""
-        self._fail(from_cluster(error, self._state.virtual_host))
+    def _failed(self, error: QuorateError, method: tuple[int, int] = (0, 0)) -> None:
+        """The cluster refuses a method, or a stream."""
+        failure = from_cluster(error, self._state.virtual_host)
+        failure.method = method
+        self._fail(failure)
 
     # -- effects
 

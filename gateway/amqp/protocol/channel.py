@@ -56,21 +56,25 @@ _ANSWERS: Final = frozenset(("basic.cancel-ok", "channel.flow-ok"))
 
 def handle(state: State, event: e.MethodCame | e.Acked | e.Published) -> list[Effect]:
     """What follows from what the client sent. Raises AmqpError that names the method."""
-    match event:
-        case e.Published():
-            id = (60, 40)
-        case e.Acked():
-            id = (60, 80)
-        case _:
-            id = event.method.id
     try:
         return _handle(state, event)
     except Malformed as error:
-        raise AmqpError(Reply.SYNTAX_ERROR, str(error), id) from None
+        raise AmqpError(Reply.SYNTAX_ERROR, str(error), method_of(event)) from None
     except AmqpError as error:
         if error.method == (0, 0):
-            error.method = id
+            error.method = method_of(event)
         raise
+
+
+def method_of(event: e.MethodCame | e.Acked | e.Published) -> tuple[int, int]:
+    """Class and method id of what the client sent."""
+    match event:
+        case e.Published():
+            return 60, 40
+        case e.Acked():
+            return 60, 80
+        case _:
+            return event.method.id
 
 
 def _handle(state: State, event: e.MethodCame | e.Acked | e.Published) -> list[Effect]:

@@ -1,0 +1,219 @@
+"""A connection between its client and the cluster: what is held, what goes on, in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from gateway.amqp.client_connection import MOST_HELD, ClientConnection
+from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import not_found
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1.message_pb2 import HeaderTable
+from tests.support.amqp_cluster import Client, Stream, broken
+
+LOST = [
+    broken(grpc.StatusCode.UNAVAILABLE),
+    # What grpc.aio says when it was sending just then.
+    broken(grpc.StatusCode.INTERNAL, "Internal error from Core"),
+]
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[Client]:
+    client = Client()
+    await client.open()
+    yield client
+    await client.leave()
+
+
+async def test_a_client_that_floods_is_not_read(client):
+    body = b"x" * (1 << 20)
+    sent = 0
+    while client.reads:
+        client.publish(body)
+        sent += 1
+        assert sent <= MOST_HELD // len(body) + 1
+    stream = await client.cluster.stream()
+    numbers = 0
+    while numbers < sent:
+        numbers += len((await stream.published()).publications)
+    stream.answer(pb.PublishStreamResponse(confirmed=sent - 1))
+    async with asyncio.timeout(10):
+        while not client.reads:
+            await asyncio.sleep(0)
+
+
+async def test_what_waits_for_the_cluster_is_held_too(client):
+    """Methods behind one that is not answered."""
+    asked = asyncio.Event()
+
+    async def never(request: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    client.cluster.answers["CreateMessageQueue"] = never
+    client.method(1, "queue.declare", queue="q")
+    await asyncio.wait_for(asked.wait(), 10)
+    for _ in range(9):
+        client.publish(b"x" * (1 << 20))
+    assert not client.reads
+
+
+@pytest.mark.parametrize("how", LOST)
+async def test_a_producer_goes_on_with_the_next_leader(client, how):
+    client.method(1, "confirm.select")
+    for body in (b"1", b"2", b"3"):
+        client.publish(body)
+    first = await client.cluster.stream()
+    request = await first.published()
+    producer = request.producer
+    assert [one.number for one in request.publications] == [1, 2, 3]
+    first.answer(pb.PublishStreamResponse(confirmed=1))
+    assert (await client.get("basic.ack"))["delivery_tag"] == 1
+    first.end(how)
+    second = await client.cluster.stream()
+    request = await second.published()
+    assert (request.producer, request.virtual_host) == (producer, "/")
+    assert [one.number for one in request.publications] == [2, 3]
+    second.answer(pb.PublishStreamResponse(confirmed=3))
+    ack = await client.get("basic.ack")
+    assert (ack["delivery_tag"], ack["multiple"]) == (3, True)
+    assert not client.closed
+
+
+async def test_a_stream_that_is_refused_closes_the_channel(client):
+    client.publish()
+    stream = await client.cluster.stream()
+    stream.end(broken(grpc.StatusCode.PERMISSION_DENIED, "not yours"))
+    close = await client.get("channel.close")
+    assert close["reply_code"] == 403
+    assert not client.closed
+
+
+async def consuming(client: Client) -> Stream:
+    """basic.consume; the stream of its session."""
+    client.method(1, "basic.consume", queue="q", consumer_tag="c")
+    stream = await client.cluster.stream()
+    assert (await stream.consumed()).open.session
+    assert (await stream.consumed()).subscribe.queue == "q"
+    stream.answer(pb.ConsumeResponse(opened=pb.SessionOpened()))
+    stream.answer(pb.ConsumeResponse(subscribed=pb.Subscribed(consumer=1)))
+    await client.get("basic.consume-ok")
+    return stream
+
+
+def deliveries(*ids: int) -> pb.ConsumeResponse:
+    found = wire.DeliveriesEnvelope(consumer=1)
+    for id in ids:
+        message = wire.MessageEnvelope(routing_key="q").SerializeToString()
+        found.deliveries.add(id=id, message=message)
+    response = pb.ConsumeResponse()
+    response.deliveries.MergeFromString(found.SerializeToString())
+    return response
+
+
+@pytest.mark.parametrize("how", LOST)
+async def test_a_consumer_goes_on_with_the_next_leader(client, how):
+    stream = await consuming(client)
+    stream.answer(deliveries(7, 8))
+    assert (await client.get("basic.deliver"))["delivery_tag"] == 1
+    assert (await client.get("basic.deliver"))["delivery_tag"] == 2
+    client.method(1, "basic.ack", delivery_tag=1)
+    assert list((await stream.consumed()).settle.ids) == [7]
+    stream.end(how)
+    stream = await client.cluster.stream()
+    opening = (await stream.consumed()).open
+    assert [one.consumer for one in opening.consumers] == [1]
+    assert list(opening.unsettled[0].ids) == [7, 8]
+    again = (await stream.consumed()).settle
+    assert list(again.ids) == [7]
+    stream.answer(pb.ConsumeResponse(opened=pb.SessionOpened()))
+    # Tags stay valid.
+    client.method(1, "basic.ack", delivery_tag=2)
+    assert list((await stream.consumed()).settle.ids) == [8]
+    assert client.nothing
+
+
+async def test_a_client_that_does_not_read_gets_nothing_more(client):
+    stream = await consuming(client)
+    client.connection.pause_writing()
+    for id in range(3):
+        stream.answer(deliveries(id))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert client.nothing
+    client.connection.resume_writing()
+    for tag in (1, 2, 3):
+        assert (await client.get("basic.deliver"))["delivery_tag"] == tag
+
+
+async def test_methods_take_effect_in_their_order(client):
+    """A declaration waits until what was published before it is durable."""
+    client.publish()
+    client.method(1, "queue.declare", queue="q", passive=True)
+    client.method(1, "queue.purge", queue="q")
+    stream = await client.cluster.stream()
+    await stream.published()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(client.cluster.calls) == 1
+    stream.answer(pb.PublishStreamResponse(confirmed=1))
+    await client.get("queue.declare-ok")
+    await client.get("queue.purge-ok")
+    asked = [type(one).__name__ for one in client.cluster.calls[1:]]
+    assert asked == ["GetMessageQueueRequest", "PurgeMessageQueueRequest"]
+
+
+async def test_what_was_published_on_a_connection_that_is_lost_is_sent(client):
+    client.publish(b"m")
+    stream = await client.cluster.stream()
+    client.connection.connection_lost(None)
+    assert len((await stream.published()).publications) == 1
+    stream.answer(pb.PublishStreamResponse(confirmed=1))
+    async with asyncio.timeout(10):
+        while client.hall.tasks:
+            await asyncio.wait(tuple(client.hall.tasks))
+
+
+async def test_an_error_closes_the_channel_and_what_waits_behind_it_is_dropped(client):
+    client.cluster.answers["GetMessageQueue"] = not_found("message_queue", "q")
+    client.method(1, "queue.declare", queue="q", passive=True)
+    client.method(1, "queue.purge", queue="q")
+    close = await client.get("channel.close")
+    assert close["reply_text"] == "NOT_FOUND - no queue 'q' in vhost '/'"
+    assert (close["class_id"], close["method_id"]) == (50, 10)
+    client.method(1, "channel.close-ok")
+    client.method(1, "channel.open")
+    await client.get("channel.open-ok")
+    assert len(client.cluster.calls) == 2
+
+
+async def test_a_client_that_knows_it_is_blocked():
+    client = Client()
+    properties = HeaderTable()
+    properties.entries["capabilities"].table.entries["connection.blocked"].boolean = True
+    await client.open(client_properties=properties.entries)
+    client.publish()
+    stream = await client.cluster.stream()
+    stream.answer(pb.PublishStreamResponse(blocked=True))
+    assert "no room" in (await client.get("connection.blocked"))["reason"]
+    stream.answer(pb.PublishStreamResponse(blocked=False, confirmed=1))
+    await client.get("connection.unblocked")
+    await client.leave()
+
+
+async def test_a_gateway_has_so_many_connections_at_most():
+    first = Client()
+    hall: Any = first.hall
+    hall.connections.update(dict.fromkeys(range(10)))
+    second: Any = Client.__new__(Client)
+    second.closed = False
+    ClientConnection(hall).connection_made(second)
+    assert second.closed
+    await first.leave()
