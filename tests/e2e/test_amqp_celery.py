@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kombu
 import kombu.pools
 import pytest
+from kombu.entity import Exchange, Queue
+from kombu.messaging import Producer
 from kombu.transport import native_delayed_delivery
 
 from quorate.local.plan import LocalPlan
@@ -100,13 +101,13 @@ def test_native_delayed_delivery_goes_through_queues_of_up_to_four_years(applica
             connection, "quorum"
         )
         channel = connection.channel()
-        exchange = kombu.Exchange("late", type="topic")
-        queue = kombu.Queue("late", exchange, "late", channel=channel)
+        exchange = Exchange("late", type="topic")
+        queue = Queue("late", exchange, "late", channel=channel)
         queue.declare()
         native_delayed_delivery.bind_queue_to_native_delayed_delivery_exchange(connection, queue)
         key = native_delayed_delivery.calculate_routing_key(1, "late")
         begun = time.time()
-        kombu.Producer(channel).publish(
+        Producer(channel).publish(
             "m", exchange=native_delayed_delivery.level_name(27), routing_key=key
         )
         while (message := queue.get(no_ack=True)) is None:
