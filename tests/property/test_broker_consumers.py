@@ -15,7 +15,8 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ConsumerNumber
-from tests.support.consuming import Client, Consumers, body_of
+from tests.support.broker import HOST, Waiting, publication
+from tests.support.consuming import CALLER, Client, Consumers, body_of
 
 NAMES = ("one", "two", "three")
 PREFETCH = 3
@@ -75,6 +76,29 @@ class History(RuleBasedStateMachine):
         client = self.of(name)
         if client.ids() and self.connected[name]:
             client.settle(outcome, client.ids()[0])
+
+    @rule(
+        name=names,
+        some=st.integers(1, 3),
+        outcome=st.sampled_from([one for one in e.Outcome if one is not e.Outcome.TOUCH]),
+        key=st.sampled_from(["a", "b"]),
+    )
+    def transact(self, name: str, some: int, outcome: e.Outcome, key: str) -> None:
+        """Settle and publish in one commit."""
+        client = self.of(name)
+        ids = client.ids()[:some]
+        if not ids or not self.connected[name]:
+            return
+        bodies = [body_of(client.has[1].pop(one)) for one in ids]
+        if outcome in (e.Outcome.ACK, e.Outcome.REJECT):
+            self.confirmed.update(dict.fromkeys(bodies))
+        body = f"{key}{len(self.published):05d}"
+        self.published[body] = None
+        sent = publication(body.encode(), "q", ordering_key=key if self.keyed else "")
+        settle = e.Settled(client.id, 0, NUMBER, "", ids, outcome)
+        token = Waiting()
+        self.broker.step(e.Transacted(HOST, [sent], client.id, [settle], token, CALLER))
+        assert token.answer.results == ()
 
     @rule(name=names)
     def lose(self, name: str) -> None:
