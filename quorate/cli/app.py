@@ -19,6 +19,7 @@ import typer
 import quorate
 from quorate.cli.exits import EPILOG, INTERRUPTED, PIPE_CLOSED, USAGE, code_of, sentence_of
 from quorate.cli.help import Command, Group
+from quorate.cli.hints import GROUPS
 from quorate.cli.output.render import err
 
 # The base of what a wrong command line raises: click's class, or that of the copy of click which
@@ -34,6 +35,7 @@ _INSTEAD: Final = {
     **dict.fromkeys(("list", "ls", "ps"), "tasks"),
     **dict.fromkeys(("run", "exec"), "submit --wait -- COMMAND"),
     **dict.fromkeys(("stop", "kill"), "cancel ID"),
+    "node": "nodes",
 }
 
 # The modules of the commands, in the order of `quorate --help`. A command line loads the one that
@@ -75,6 +77,37 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# Where `quorate --help` has a command, by the folder of its module, or its module.
+_PANELS: Final = {
+    "admin.local": "Cluster",
+    "cluster.status": "Cluster",
+    "top.top": "Cluster",
+    "tasks": "Tasks",
+    "control": "Tasks",
+    "jobs": "Jobs and schedules",
+    "schedules": "Jobs and schedules",
+    "cluster.queues": "Queues and limits",
+    "cluster.limits": "Queues and limits",
+    "cluster.pauses": "Queues and limits",
+    "cluster.quotas": "Queues and limits",
+    "cluster.nodes": "Nodes and services",
+    "services": "Nodes and services",
+    "messages": "Messages",
+    "cluster.audit": "Administration",
+    "admin": "Administration",
+}
+
+# Commands that list, and those that change or show one of what they list.
+_LISTS: Final = {
+    "queues": "queue",
+    "jobs": "job",
+    "schedules": "schedule",
+    "limits": "limit",
+    "quotas": "quota",
+    "tasks": "task",
+}
+
+
 def application(command: str = "") -> typer.Typer:
     """The command line, with the commands of the module that has `command`.
 
@@ -96,7 +129,16 @@ def application(command: str = "") -> typer.Typer:
     for module in named or (() if command == "--version" else COMMANDS):
         importlib.import_module(f"quorate.cli.{module}").register(app)
     _shape_help(app)
+    for command_info in app.registered_commands:
+        command_info.rich_help_panel = _panel(command_info.name)
+    for group_info in app.registered_groups:
+        group_info.rich_help_panel = _panel(group_info.name)
     return app
+
+
+def _panel(command: str | None) -> str:
+    module = next(one for one, commands in COMMANDS.items() if command in commands)
+    return _PANELS.get(module) or _PANELS[module.partition(".")[0]]
 
 
 def _shape_help(app: typer.Typer) -> None:
@@ -187,6 +229,9 @@ def _mistake(error: Any) -> str:
     unknown = re.match(r"No such command '(.+?)'", words)
     if unknown and unknown[1] in _INSTEAD and getattr(context, "parent", None) is None:
         return f"{unknown[0]}; use 'quorate {_INSTEAD[unknown[1]]}'"
+    one = _LISTS.get(getattr(command, "name", ""))
+    if words.startswith("Got unexpected extra") and one is not None:
+        return f"{words}; for one of them see 'quorate {one} --help'"
     if words.startswith("Got unexpected extra") and getattr(command, "name", "") == "call":
         return f"{words}; give several arguments as one JSON list, such as '[2, 10]'"
     return words
@@ -224,19 +269,19 @@ _WHICH_CLUSTER = (
     *("--tls-ca-file", "--tls-cert-file", "--tls-key-file"),
 )
 
-# Commands of two words.
-_GROUPS = frozenset(
-    ("queue", "job", "service", "schedule", "etcd", "exchange", "binding", "mq", "stream")
-)
-
 
 def _command_first(arguments: list[str]) -> list[str]:
-    """Also take `quorate --address H:P tasks`: options of commands typed before the command."""
+    """Also take `quorate --address H:P tasks`: options of commands typed before the command.
+
+    And `quorate task show ID` for `quorate task ID`, as of other groups.
+    """
     early: list[str] = []
     rest = list(arguments)
     while rest and rest[0].partition("=")[0] in _WHICH_CLUSTER:
         early.append(rest.pop(0))
         if "=" not in early[-1] and rest:
             early.append(rest.pop(0))
-    words = 2 if rest and rest[0] in _GROUPS else 1
+    if rest[:2] == ["task", "show"]:
+        del rest[1]
+    words = 2 if rest and rest[0] in GROUPS else 1
     return [*rest[:words], *early, *rest[words:]]

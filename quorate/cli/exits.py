@@ -28,7 +28,7 @@ from quorate.runtime.process import exit_codes
 EPILOG = (
     "Exit codes: 0 done; 1 a task failed or was cancelled; 2 wrong command line or value; "
     "3 the task, queue or node does not exist; 4 no cluster answered; "
-    "5 refused (a state, a limit, no permission); "
+    "5 refused (wrong state, already exists, a limit, no permission); "
     "6 not finished in the time given; 130 Ctrl-C. The exit code of 'submit --wait' is that of "
     "the program."
 )

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Final
 
-# Commands that consist of two words.
-_GROUPS = frozenset({"dead", "job", "limit", "queue", "quota", "schedule", "service"})
+# Commands that consist of two words, and work with a cluster.
+GROUPS: Final = frozenset(
+    {
+        *("queue", "job", "service", "schedule", "dead", "limit", "quota", "pauses"),
+        *("exchange", "binding", "mq", "stream", "etcd"),
+    }
+)
 _options: list[str] = []
 
 
@@ -22,6 +28,6 @@ def remember(address: str | None, data_dir: Path | None) -> None:
 def command(text: str) -> str:
     """`quorate logs ID` for `logs ID`, with the noted options."""
     words = text.split(" ")
-    own = 2 if words[0] in _GROUPS else 1
+    own = 2 if words[0] in GROUPS else 1
     given = [shlex.quote(option) for option in _options]
     return " ".join(["quorate", *words[:own], *given, *words[own:]])

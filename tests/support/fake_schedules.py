@@ -35,6 +35,11 @@ class FakeSchedules(scheduler_pb2_grpc.SchedulerServicer):
         with self._serving("GetSchedule", context):
             return pb.GetScheduleResponse(schedule=self._schedule(request.name))
 
+    def ListSchedules(self, request, context):
+        with self._serving("ListSchedules", context):
+            found = sorted(self._cluster.schedules.values(), key=lambda one: one.name)
+            return pb.ListSchedulesResponse(schedules=found)
+
     def UpdateSchedule(self, request, context):
         with self._serving("UpdateSchedule", context):
             there = self._schedule(request.schedule.name)

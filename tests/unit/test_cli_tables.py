@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from quorate.cli.app import application, run
 from quorate.cli.exits import EPILOG
 from quorate.cli.output import render
 from quorate.cli.output.processes import Process, process_table
-from quorate.v1 import task_pb2
+from quorate.v1 import dead_letter_pb2, job_pb2, schedule_pb2, task_pb2
 from quorate.v1.audit_pb2 import AuditChange, AuditEntry
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 
@@ -190,3 +191,127 @@ def test_the_help_has_the_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:
     out = " ".join(capfd.readouterr().out.split())
     assert EPILOG.split(";")[0] in out
     assert "6 not finished in the time given" in out
+
+
+def _head(lines: list[str]) -> list[str]:
+    return next(line for line in lines if line.startswith(("QUEUE ", "SCHEDULE "))).split()
+
+
+def test_columns_without_any_count_are_left_out_first(
+    quorate: Quorate, cluster: FakeCluster
+) -> None:
+    counts = cluster.queues["default"].counts
+    counts.blocked, counts.paused, counts.expired, counts.failed = 3, 2, 1, 4
+    for command in ("queues", "status"):
+        _, lines, err = quorate(command)
+        head = _head(lines)
+        assert {"BLOCKED", "PAUSED", "EXPIRED", "FAILED"} < set(head)
+        assert "SCHEDULED" not in head
+        assert "Hidden columns: SCHEDULED" in err
+
+
+def test_subtasks_in_the_counts_of_queues_are_said_only_where_there_are_jobs(
+    quorate: Quorate, cluster: FakeCluster
+) -> None:
+    says = {"queues": "'quorate tasks' does not list them", "status": "The line 'Tasks' does not"}
+    for command, words in says.items():
+        assert words not in quorate(command)[2]
+    assert "not listed here" not in quorate("dead", "list")[2]
+    assert quorate("submit", "--array", "1-3", "--", "false")[0] == 0
+    for command, words in says.items():
+        assert words in quorate(command)[2]
+    [job] = cluster.jobs.values()
+    job.job.state = job_pb2.JOB_STATE_FAILED
+    words = "Failed subtasks of jobs are not listed here. See: quorate jobs --state failed"
+    assert words in quorate("dead", "list")[2]
+
+
+def test_a_time_zone_is_not_cut(quorate: Quorate, cluster: FakeCluster) -> None:
+    spec = schedule_pb2.ScheduleSpec(cron="30 2 * * *", time_zone="Europe/Berlin")
+    nightly = schedule_pb2.Schedule(name="a-nightly-report", spec=spec)
+    nightly.state = schedule_pb2.SCHEDULE_STATE_ACTIVE
+    nightly.next_ticks.add().FromSeconds(int(time.time()) + 20_000)
+    run = nightly.last_runs.add(state=task_pb2.TASK_STATE_SUCCEEDED)
+    run.tick_time.FromSeconds(int(time.time()) - 70_000)
+    cluster.schedules[nightly.name] = nightly
+    often = schedule_pb2.Schedule(name="often", state=nightly.state)
+    often.spec.interval.every.FromSeconds(2)
+    cluster.schedules[often.name] = often
+    _, lines, err = quorate("schedules")
+    assert "MISSED" not in _head(lines)
+    text = "\n".join(lines)
+    assert "Europe/Berlin" in text
+    assert "every 2 s" in text
+    assert "MISSED" in err
+    assert quorate("schedule", "list")[1] == lines
+
+
+def test_a_group_of_errors_says_that_its_numbers_differ(
+    quorate: Quorate, cluster: FakeCluster
+) -> None:
+    group = dead_letter_pb2.DeadLetterGroup(id="0a" * 8, queue="default", count=2)
+    group.error_type, group.error_message = "EXIT_CODE", "exited with code 1"
+    cluster.dead_letters.append(group)
+    error = task_pb2.TaskError(type="EXIT_CODE", message="exited with code 3")
+    task = task_pb2.Task(id=ID, queue="default", state=task_pb2.TASK_STATE_FAILED, error=error)
+    cluster.tasks[ID] = task
+    assert "(numbers may differ)" in " ".join(" ".join(quorate("dead", "list")[1]).split())
+    _, lines, _ = quorate("dead", "show", "0a0a")
+    assert lines[0] == "EXIT_CODE: exited with code 1 (numbers may differ)"
+    assert lines[-1].endswith("exited with code 3")
+    group.count = 1
+    group.first_time.FromSeconds(1_000)
+    group.last_time.FromSeconds(1_000)
+    _, lines, _ = quorate("dead", "show", "0a0a")
+    assert lines[0] == "EXIT_CODE: exited with code 1"
+    assert ", from" not in lines[1]
+    assert re.search(r"default, at 1970-01-01 .* [A-Z+\-0-9]+$", lines[1])
+
+
+def test_sentences_are_wrapped_between_words_and_commands_at_their_end_stay_whole() -> None:
+    sentence = "every node that could take the task is busy: " * 3
+    lines = render.wrapped(sentence.strip(), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines) == sentence.strip()
+    retry = f"Run the failed subtasks of this job again: quorate job retry {ID}"
+    assert render.wrapped(retry, 80) == (
+        f"Run the failed subtasks of this job again:\n  quorate job retry {ID}"
+    )
+    assert render.wrapped(f"\nOutput: quorate logs {ID}", 80) == f"\nOutput: quorate logs {ID}"
+    traceback = f"Traceback:\n  {'x y ' * 40}"
+    assert render.wrapped(traceback, 80) == traceback
+
+
+def test_a_terminal_gets_long_hints_in_lines() -> None:
+    file = io.StringIO()
+    options: dict[str, Any] = {"soft_wrap": True, "file": file, "color_system": None}
+    render.Sentences(force_terminal=True, width=80, **options).print("a word " * 30)
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+    file.truncate(0)
+    render.Sentences(force_terminal=False, width=80, **options).print("a word " * 30)
+    assert len(file.getvalue().strip("\0").splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["queue", "limit", "job", "schedule"])
+def test_list_of_a_group_is_the_command_in_the_plural(quorate: Quorate, name: str) -> None:
+    assert quorate(name, "list") == quorate(f"{name}s")
+    code, _, err = quorate(f"{name}s", "show")
+    assert code == 2
+    assert f"'quorate {name} --help'" in err
+
+
+def test_task_show_is_task(quorate: Quorate, cluster: FakeCluster) -> None:
+    cluster.tasks[ID] = task_pb2.Task(id=ID, state=task_pb2.TASK_STATE_SUCCEEDED)
+    code, lines, _ = quorate("task", "show", ID)
+    assert (code, lines[0].split()) == (0, ["Task", ID])
+    assert quorate("task", ID)[1] == lines
+
+
+def test_commands_of_the_help_are_in_panels(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out = capfd.readouterr().out
+    panels = re.findall(r"\u2500 ([A-Z][a-z ]+) \u2500", out)
+    assert panels[1:] == [
+        *("Cluster", "Tasks", "Jobs and schedules", "Queues and limits"),
+        *("Nodes and services", "Messages", "Administration"),
+    ]

@@ -27,7 +27,8 @@ from quorate.v1 import limit_pb2 as pb
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The limit's name.")]
 
 group = typer.Typer(
-    help="Create, change, show or delete a limit that queues share.", no_args_is_help=True
+    help="List the limits that queues share; create, change, show or delete one.",
+    no_args_is_help=True,
 )
 
 
@@ -47,6 +48,10 @@ def limits(client: Client, as_json: Json = False) -> None:
         render.hint("No shared limits. Create one: quorate limit create licence --max-running 5")
         return
     render.show(_table(found))
+
+
+# The command of the same name, for those who try it.
+group.command("list")(limits)
 
 
 def _table(found: Sequence[pb.Limit]) -> Table:

@@ -6,6 +6,8 @@ import enum
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from rich.text import Text
 from quorate.cli.cluster import limit_options as o
 from quorate.cli.common import Json, with_client
 from quorate.cli.output import render
+from quorate.cli.output.render import hint
 from quorate.client.client import Client
 from quorate.client.pages import list_queues
 from quorate.client.transport.rpcs import (
@@ -25,11 +28,14 @@ from quorate.client.transport.rpcs import (
     UPDATE_QUEUE,
     new_request_id,
 )
+from quorate.runtime.errors import QuorateError
 from quorate.v1 import queue_pb2, scheduler_pb2
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 
-group = typer.Typer(help="Create, change, pause, resume or delete a queue.", no_args_is_help=True)
+group = typer.Typer(
+    help="List queues; create, change, pause, resume or delete one.", no_args_is_help=True
+)
 
 
 class Placement(enum.StrEnum):
@@ -68,6 +74,12 @@ def queues(client: Client, as_json: Json = False) -> None:
         render.print_messages(found)
         return
     render.show(queue_table(found))
+    if has_subtasks(client):
+        hint("Subtasks of jobs are counted, too. 'quorate tasks' does not list them.")
+
+
+# The command of the same name, for those who try it.
+group.command("list")(queues)
 
 
 class PauseScope(enum.Enum):
@@ -78,6 +90,8 @@ class PauseScope(enum.Enum):
     BOTH = "both"
 
 
+# Jobs.
+_LOOKED_AT = 100
 _COUNTS = (
     "SCHEDULED",
     "BLOCKED",
@@ -91,20 +105,25 @@ _COUNTS = (
 )
 
 
+def has_subtasks(client: Client) -> bool:
+    """Whether counts of queues have subtasks of jobs in them; False where the caller may not know.
+
+    Among the newest jobs only: it is for a hint.
+    """
+    with suppress(QuorateError):
+        jobs = islice(client.jobs(page_size=_LOOKED_AT), _LOOKED_AT)
+        return any(not job.spec.HasField("graph") for job in jobs)
+    return False
+
+
 def queue_table(found: Sequence[queue_pb2.Queue]) -> Table:
     """Queues with their counts."""
     table = render.table(
         *("QUEUE", *_COUNTS, "LONGEST WAIT", "PLACEMENT"),
         right=_COUNTS,
         drop=(
-            "BLOCKED",
-            "PAUSED",
-            "EXPIRED",
-            "PLACEMENT",
-            "LONGEST WAIT",
-            "SCHEDULED",
-            "CANCELLED",
-            "SUCCEEDED",
+            *("PLACEMENT", "BLOCKED", "PAUSED", "EXPIRED", "LONGEST WAIT", "SCHEDULED"),
+            *("CANCELLED", "SUCCEEDED", "FAILED", "RUNNING", "PENDING"),
         ),
     )
     for queue in found:

@@ -19,7 +19,9 @@ from quorate.runtime.quotas import UNLIMITED
 from quorate.runtime.sizes import size_text
 from quorate.v1 import quota_pb2, scheduler_pb2
 
-group = typer.Typer(help="Set what one caller or queue may use.", no_args_is_help=True)
+group = typer.Typer(
+    help="List quotas, or set what one caller or queue may use.", no_args_is_help=True
+)
 
 _LIMITS: Final = {
     "live_tasks": "LIVE TASKS",
@@ -63,6 +65,10 @@ def quotas(client: Client, as_json: Json = False) -> None:
         return
     render.show(_table(found))
     render.hint(_LEGEND)
+
+
+# The command of the same name, for those who try it.
+group.command("list")(quotas)
 
 
 def _table(found: Sequence[quota_pb2.Quota]) -> Table:

@@ -8,11 +8,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from quorate.cli.cluster.queues import queue_table
+from quorate.cli.cluster.queues import has_subtasks, queue_table
 from quorate.cli.common import Json, with_client
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.processes import local_processes, process_table, remote_processes
+from quorate.cli.output.render import hint
 from quorate.client.client import Client
 from quorate.client.pages import list_nodes, list_queues
 from quorate.client.transport.discovery import LocalCluster, default_data_dir, read_local_cluster
@@ -70,6 +71,8 @@ def status(client: Client, as_json: Json = False) -> None:
         render.show(_schedulers(cluster))
     render.show("")
     render.show(queue_table(queues))
+    if has_subtasks(client):
+        hint("The table counts subtasks of jobs, too. The line 'Tasks' does not.")
 
 
 def _local(addresses: list[str], data_dir: Path | None) -> LocalCluster | None:
@@ -100,8 +103,7 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
     table.add_row(
         "Tasks",
-        f"{cluster.live_tasks:,} unfinished, "
-        f"{cluster.retained_tasks:,} finished (still stored); subtasks not counted",
+        f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished (still stored)",
     )
     etcd = cluster.etcd
     quota = f" of {size_text(etcd.db_quota)}" if etcd.db_quota else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import sys
+import re
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from quorate.cli.control.retry import Rate, print_retried
 from quorate.cli.output import render
 from quorate.cli.output.listing import one_line
 from quorate.client.client import Client
-from quorate.runtime.errors import invalid, not_found
+from quorate.runtime.errors import QuorateError, invalid, not_found
 from quorate.runtime.sizes import plural
 from quorate.v1 import dead_letter_pb2
 
@@ -28,6 +29,9 @@ DEAD = ("failed", "expired")
 # Groups that a prefix of an id is looked up among, and characters of a shown message.
 _LOOKED_UP = 11_000
 _MIXED = "(errors of many kinds)"
+# Behind the error of the newest task of a group.
+_NUMBERS = "(numbers may differ)"
+_DIGIT = re.compile(r"\d")
 
 Group = Annotated[
     str,
@@ -56,7 +60,10 @@ def list_groups(
     """List failed and expired tasks grouped by error, the largest groups first.
 
     Tasks are in one group if their errors have the same type, and if the messages are equal when
-    digits are ignored. LAST is the time since the newest of them failed.
+    digits are ignored. LAST is the time since the newest of them failed, and ERROR is its error.
+
+    Failed subtasks of jobs are not listed here. See [bold]quorate jobs --state failed[/bold] and
+    [bold]quorate job errors ID[/bold].
     """
     found = list(itertools.islice(client.dead_letters(queue=queue), limit + 1))
     if as_json:
@@ -64,9 +71,13 @@ def list_groups(
         return
     if not found:
         render.hint("No failed tasks.")
+        _say_jobs(client, queue)
         return
     table = render.table(
-        "GROUP", "QUEUE", "TASKS", "ERROR", "LAST", right=("TASKS",), elastic=("ERROR",)
+        *("GROUP", "QUEUE", "TASKS", "ERROR", "LAST"),
+        right=("TASKS",),
+        elastic=("ERROR",),
+        wrapped=("ERROR",),
     )
     for one in found[:limit]:
         table.add_row(
@@ -75,6 +86,7 @@ def list_groups(
     render.show(table)
     if len(found) > limit:
         render.hint(f"There are more groups. Show them with: --limit {limit * 10}")
+    _say_jobs(client, queue)
 
 
 @group.command("show")
@@ -104,13 +116,19 @@ def show_group(
         )
         return
     for one in found:
-        since, last = render.moment(one.first_time), render.moment(one.last_time)
-        sys.stdout.write(
-            f"{_error(one)}\n{plural(one.count, 'failed task')} of queue {one.queue}, "
-            f"from {since} to {last}\n"
+        since, last = render.moment(one.first_time), render.zoned(one.last_time)
+        render.say(_error(one))
+        render.say(
+            f"{plural(one.count, 'failed task')} of queue {one.queue}, "
+            + (f"at {last}" if last.startswith(since) else f"from {since} to {last}")
         )
     table = render.table(
-        "ID", "NAME", "QUEUE", "ATTEMPTS", "NODE", "FAILED", drop=("NODE", "QUEUE")
+        *("ID", "NAME", "QUEUE", "ATTEMPTS", "NODE", "FAILED", "ERROR"),
+        right=("ATTEMPTS",),
+        short={"ID": render.short_ids},
+        elastic=("ERROR", "NAME"),
+        wrapped=("ERROR",),
+        drop=("NODE", "QUEUE", "NAME"),
     )
     for task in tasks:
         table.add_row(
@@ -120,6 +138,7 @@ def show_group(
             str(task.attempt),
             render.task_node(task),
             render.ago(task.finish_time),
+            Text(one_line(task.error.message) or task.error.type),
         )
     render.show_tasks(table)
 
@@ -208,7 +227,19 @@ def _find(client: Client, name: str, queue: str) -> list[dead_letter_pb2.DeadLet
 def _error(one: dead_letter_pb2.DeadLetterGroup) -> str:
     if one.mixed:
         return _MIXED
-    return one_line(f"{one.error_type}: {one.error_message}".rstrip(": "))
+    words = one_line(f"{one.error_type}: {one.error_message}".rstrip(": "))
+    return f"{words} {_NUMBERS}" if one.count > 1 and _DIGIT.search(words) else words
+
+
+def _say_jobs(client: Client, queue: str) -> None:
+    """Where failed subtasks are, if there are any."""
+    with suppress(QuorateError):
+        if any(client.jobs(queue=queue, states=["failed"], page_size=1)):
+            of_queue = f" --queue {queue}" if queue else ""
+            render.hint(
+                "Failed subtasks of jobs are not listed here. See: "
+                f"quorate jobs --state failed{of_queue}"
+            )
 
 
 def register(app: typer.Typer) -> None:

@@ -69,7 +69,7 @@ def retry(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Run FAILED, CANCELLED or EXPIRED tasks again, with all of their retries anew.
+    """Run FAILED, CANCELLED or EXPIRED tasks again. Their count of retries starts from zero.
 
     What has not finished, or has SUCCEEDED, cannot be retried: submit it once more.
 

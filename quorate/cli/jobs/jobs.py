@@ -45,7 +45,7 @@ class _Group(Group):
 
 group = typer.Typer(
     cls=_Group,
-    help="Show one job, or do something with it.\n\n[dim]quorate job ID[/dim]",
+    help="Show one job, or do something with it; list jobs.\n\n[dim]quorate job ID[/dim]",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -106,6 +106,10 @@ def jobs(
         chosen_by += [f"--search {shlex.quote(search)}"] if search else []
         words = " ".join(["quorate jobs", *chosen_by, f"--limit {limit * 10}"])
         hint(f"There are more. Show them with: {words}")
+
+
+# The command of the same name, for those who try it.
+group.command("list")(jobs)
 
 
 @group.command("show")

@@ -31,7 +31,7 @@ def peek(
     virtual_host: VirtualHost = "",
     as_json: Json = False,
 ) -> None:
-    """Show the oldest messages that are ready, and leave them where they are."""
+    """Show the oldest ready messages of a message queue, and leave them there."""
     found = client.peek(queue, count, offset=offset, virtual_host=virtual_host)
     if as_json:
         render.print_messages([one.proto for one in found])
@@ -54,7 +54,7 @@ def purge(
     ] = False,
     virtual_host: VirtualHost = "",
 ) -> int:
-    """Delete the messages of a queue that are ready. Those that consumers have stay."""
+    """Delete the ready messages of a message queue. Messages that a consumer holds are kept."""
     if yes:
         count = client.purge(queue, virtual_host=virtual_host)
         sys.stdout.write(f"{plural(count, 'message')} deleted\n")

@@ -1,8 +1,9 @@
 """Tables that fit the terminal without cutting what people copy.
 
 A row is one line: line breaks in a name become a sign. Where the terminal is too narrow, first
-values that have a short form take it (ids), then the elastic columns (names, texts) are shortened,
-then whole columns are left out, the least important first; any other value is never cut.
+values that have a short form take it (ids), then columns without any value (all 0 or `-`) are left
+out, then the elastic columns (names, texts) are shortened, then whole columns are left out, the
+least important first; any other value is never cut.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _GAP = 2
 _LEAST = 8
 _LEAST_WRAPPED = 16
 _BREAKS = re.compile(r"[\r\n\v\f\t\x1c-\x1e\x85\u2028\u2029]+")
+# Values of a column that says nothing.
+_NOTHING = frozenset(("", "-", "0", "0 / -", "n/a"))
 BREAK = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 
 
@@ -35,7 +38,7 @@ class Listing(Table):
         elastic: those that may be shortened, the first one first.
         wrapped: of the elastic ones those that go on in the next line, and are not cut.
         drop: those that may be left out, the least important first; by default all but the first
-            column, the last one first.
+            column, the last one first. Of them those go first in which all values are 0 or `-`.
     """
 
     def __init__(
@@ -120,6 +123,9 @@ class Listing(Table):
                     least = min(widths[heading], max(least, cell_len(heading)))
                     widths[heading] = max(least, widths[heading] - excess())
 
+        for heading in self._drop:
+            if excess() > 0 and self._says_nothing(heading):
+                del widths[heading]
         natural = dict(widths)
         shorten()
         for heading in self._drop:
@@ -134,6 +140,10 @@ class Listing(Table):
         for heading in list(widths)[:0:-1]:
             widths[heading] = max(cell_len(heading), widths[heading] - max(0, excess()))
         return widths, rows
+
+    def _says_nothing(self, heading: str) -> bool:
+        index = self._headings.index(heading)
+        return all(row[index].plain in _NOTHING for row in self._cells)
 
     def _widths(self, rows: Sequence[Sequence[Text]]) -> dict[str, int]:
         return {

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -49,13 +50,28 @@ _SHORT_ID = 8
 # Stands before them.
 SHORTENED = "\N{HORIZONTAL ELLIPSIS}"
 
+# Before a command at the end of a sentence.
+_COMMAND = ": quorate "
 # Seconds before its start deadline from which a list says that a task is about to expire.
 _SOON = 300.0
 # Characters; tables that are not read in a terminal may be as wide as this.
 _PIPED_WIDTH = 1_000
 
+
+class Sentences(Terminal):
+    """Wraps a sentence that is longer than a line of the terminal between words, see `wrapped`."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As Console."""
+        if self.is_terminal:
+            objects = tuple(
+                wrapped(one, self.width) if isinstance(one, str) else one for one in objects
+            )
+        super().print(*objects, **options)
+
+
 out = Terminal(highlight=False, soft_wrap=True)
-err = Terminal(stderr=True, highlight=False, soft_wrap=True)
+err = Sentences(stderr=True, highlight=False, soft_wrap=True)
 
 _STATE_STYLE = {
     "SUCCEEDED": "green",
@@ -126,6 +142,32 @@ def show_tasks(listing: Listing) -> None:
     show(listing)
     if out.is_terminal and SHORTENED in listing.shortened(out.width):
         hint(f"Ids are shortened to their last {_SHORT_ID} characters. Commands accept them.")
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of `width` characters, broken between words.
+
+    A command at its end (`...: quorate logs ID`) gets a line of its own, unbroken: it is copied.
+    Text that has several lines already, such as a traceback, is left as it is.
+    """
+    start = text[: len(text) - len(text.lstrip("\n"))]
+    text = text[len(start) :]
+    if len(text) <= width or "\n" in text:
+        return start + text
+    words, colon, command = text.rpartition(_COMMAND)
+    if not colon:
+        return start + _filled(text, width)
+    return f"{start}{_filled(words + ':', width)}\n  {_COMMAND[2:]}{command}"
+
+
+def _filled(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def say(text: str) -> None:
+    """A sentence on standard output; in a terminal it is wrapped between words."""
+    text = wrapped(text, out.width) if out.is_terminal else text
+    out.print(text, markup=False)
 
 
 def hint(text: str) -> None:

@@ -1,5 +1,4 @@
-"""Commands about schedules: `schedules`, and `schedule create | show | update | delete | pause |
-resume | run`."""
+"""Commands about schedules: `schedules`, and `schedule list | create | show | update | ...`."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from quorate.cli.schedules.update import update
 from quorate.client.client import Client
 
 group = typer.Typer(
-    help="Create, show, change, pause or run a schedule: tasks at certain times.",
+    help="List schedules (tasks at certain times); create, show, change, pause or run one.",
     no_args_is_help=True,
 )
 
@@ -45,6 +44,10 @@ def schedules(
     render.show(schedule_table(found))
     if not found:
         hint("Create one: quorate schedule create hello --every 60 -- echo hello")
+
+
+# The command of the same name, for those who try it.
+group.command("list")(schedules)
 
 
 @with_client

@@ -33,7 +33,9 @@ def schedule_table(found: Sequence[pb.Schedule]) -> Table:
     table = render.table(
         *("SCHEDULE", "STATE", "WHEN", "NEXT", "LAST RUN", "RUNS", "MISSED", "QUEUE"),
         right=("RUNS", "MISSED"),
+        short={"LAST RUN": lambda text: text.removesuffix(" ago")},
         elastic=("WHEN",),
+        wrapped=("WHEN",),
         drop=("QUEUE", "RUNS", "WHEN", "MISSED"),
     )
     for schedule in found:
@@ -90,7 +92,8 @@ def timing(spec: pb.ScheduleSpec) -> str:
         case "cron":
             return f"{spec.cron} {spec.time_zone or 'UTC'}"
         case "interval":
-            return f"every {render.span(spec.interval.every)}"
+            every = render.span(spec.interval.every).replace(".0 s", " s")
+            return f"every {every}"
         case "at":
             return f"at {render.moment(spec.at)}"
         case _:
@@ -132,7 +135,7 @@ def _details(schedule: pb.Schedule) -> Table:
         details.add_row("Remaining runs", f"{schedule.remaining_runs:,} of {spec.max_runs:,}")
     if spec.pause_on_failure:
         details.add_row("Pause on failure", "yes")
-    details.add_row("Runs", f"{schedule.runs:,}, of which {schedule.live_runs:,} are not finished")
+    details.add_row("Runs", f"{schedule.runs:,} ({schedule.live_runs:,} unfinished)")
     details.add_row("Missed ticks", f"{schedule.missed_ticks:,}")
     if schedule.waiting_ticks:
         details.add_row("Waiting ticks", f"{len(schedule.waiting_ticks):,}, for a run to end")
