@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from quorate.client.messages.publishing.producer import Producer
     from quorate.client.messages.running import consumer
     from quorate.client.messages.values.incoming import Received
+    from quorate.client.messages.values.transaction import Message
     from quorate.client.tracking.progress import progress
     from quorate.client.tracking.waiting import waiting
     from quorate.client.work.options import TaskOptions
@@ -58,6 +59,7 @@ __all__ = [
     "Delivery",
     "Executor",
     "JobHandle",
+    "Message",
     "Producer",
     "Received",
     "ScheduleArgs",
@@ -77,6 +79,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Message": "quorate.client.messages.values.transaction",
     "AsyncConsumer": "quorate.client.messages.consuming.aconsumer",
     "AsyncDelivery": "quorate.client.messages.consuming.delivery",
     "AsyncProducer": "quorate.client.messages.publishing.aproducer",

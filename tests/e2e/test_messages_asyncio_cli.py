@@ -80,6 +80,14 @@ async def test_the_asyncio_client_publishes_consumes_and_settles(aclient, queue)
             if len(found) == 41:
                 break
         await consumer.flush(20)
+        await aclient.publish_to_queue(queue, "moves")
+        last = await consumer.get(20)
+        assert last is not None
+        await aclient.transact([quorate.Message("moved", queue=queue)], ack=[last])
+        again = await consumer.get(20)
+        assert again is not None
+        assert again.text == "moved"
+        await again.ack()
     assert found == ["first", *map(str, range(40))]
     assert (await aclient.message_queue(queue)).ready == 0
     with pytest.raises(QuorateError) as raised:

@@ -1,4 +1,4 @@
-"""Producers and consumers of the SDK go on by themselves while leaders are killed.
+"""Producers, consumers and transactions of the SDK go on by themselves while leaders are killed.
 
 Every confirmed message arrives, once in its queue; none comes again after its acknowledgement was
 durable; a reader of a stream misses nothing and reads nothing twice.
@@ -17,6 +17,7 @@ import pytest
 
 import quorate
 from quorate.client.transport.discovery import LocalCluster, read_local_cluster
+from quorate.errors import QuorateError
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.local import running
@@ -126,6 +127,81 @@ def test_a_program_goes_on_while_leaders_are_killed(local: LocalCluster) -> None
         client.delete_message_queue("numbers-work")
         client.delete_message_queue("numbers-log")
         client.delete_exchange("numbers")
+
+
+def test_each_message_has_its_effect_once_by_transactions(local: LocalCluster) -> None:
+    with quorate.Client(data_dir=local.data_dir) as client:
+        client.declare_queue("effects-in")
+        client.declare_queue("effects-out")
+        with client.producer(queue="effects-in") as producer:
+            for number in range(300):
+                producer.send(str(number))
+        done = 0
+        with client.consume("effects-in", prefetch=20) as consumer:
+            for delivery in consumer:
+                if done in (50, 150):
+                    kill_leader(client, local)
+                effect = quorate.Message(delivery.body, queue="effects-out")
+                client.transact([effect], ack=[delivery])
+                done += 1
+                if done == 300:
+                    break
+        effects = [one.text for one in client.receive("effects-out", 1_000)]
+        assert sorted(effects, key=int) == [str(number) for number in range(300)]
+        assert client.delete_message_queue("effects-in") == 0
+        client.delete_message_queue("effects-out")
+
+
+def test_a_transaction_publishes_and_settles_or_does_nothing(local: LocalCluster) -> None:
+    with quorate.Client(data_dir=local.data_dir) as client:
+        queue, results = "tx-in", "tx-out"
+        client.declare_queue(queue)
+        client.declare_queue(results)
+        with client.producer(queue=queue) as producer:
+            for number in range(3):
+                producer.send(str(number))
+        with client.consume(queue) as consumer:
+            first, second, third = (consumer.get(20) for _ in range(3))
+            with pytest.raises(QuorateError) as raised:
+                client.transact(
+                    [
+                        quorate.Message("a", queue=results),
+                        quorate.Message("b", queue="no-such-queue"),
+                    ],
+                    ack=[first],
+                )
+            assert raised.value.reason == "ROUTE_NOT_FOUND"
+            assert [one.text for one in client.peek(results)] == []
+            client.transact([quorate.Message("a", queue=results)], ack=[first], requeue=[third])
+            with pytest.raises(QuorateError, match="is settled already"):
+                client.transact(ack=[first])
+            second.ack()
+            again = consumer.get(20)
+            assert (again.text, again.failed_deliveries) == ("2", 1)
+            client.transact(reject=[again])
+        assert [one.text for one in client.peek(results)] == ["a"]
+        assert client.message_queue(queue).ready == 0
+        with pytest.raises(QuorateError, match="a transaction has messages or deliveries, or both"):
+            client.transact()
+        client.transact([quorate.Message("alone", queue=results)])
+        assert [one.text for one in client.peek(results)] == ["a", "alone"]
+        client.delete_message_queue(results)
+        client.delete_message_queue(queue)
+
+
+def test_a_transaction_with_a_delivery_that_the_consumer_lost_does_nothing(
+    local: LocalCluster,
+) -> None:
+    with quorate.Client(data_dir=local.data_dir) as client:
+        name = "tx-short-lived"
+        client.declare_queue(name)
+        client.publish_to_queue(name, "x")
+        with client.consume(name) as consumer:
+            delivery = consumer.get(20)
+            client.delete_message_queue(name)
+            with pytest.raises(QuorateError) as raised:
+                client.transact(ack=[delivery])
+            assert raised.value.reason in ("UNKNOWN_DELIVERY", "MESSAGE_QUEUE_DELETED")
 
 
 async def test_an_asyncio_program_goes_on_while_the_leader_is_killed(local: LocalCluster) -> None:

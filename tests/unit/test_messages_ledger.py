@@ -114,6 +114,21 @@ def test_a_delivery_is_settled_once_and_a_touch_settles_nothing():
     assert [one[2] for one in settles(made)] == [TOUCH, ACK]
 
 
+def test_a_delivery_that_comes_again_during_its_transaction_is_held():
+    made = ledger()
+    deliver(made, 1, 2)
+    made.take([1, 2])
+    # The transaction puts 2 back, and that is faster than its answer.
+    deliver(made, 2)
+    made.taken([1, 2], settled=True)
+    assert made.held == 1
+    with pytest.raises(DeliveryLost, match="delivery 1 is not this consumer's any more"):
+        made.take([1])
+    made.take([2])
+    made.taken([2], settled=False)
+    assert made.settle(2, ACK)
+
+
 def test_a_refused_settlement_is_told_once():
     made = ledger()
     made.on_refused(pb.SettleRefused(failure=pb.Failure(code=9, reason="UNKNOWN_DELIVERY")))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from quorate.client.messages.arequesting import AsyncRequester
 from quorate.client.messages.atopology import AsyncTopologyMethods
 from quorate.client.messages.consuming.aconsumer import AsyncConsumer
+from quorate.client.messages.consuming.delivery import AsyncDelivery, settled_once
 from quorate.client.messages.consuming.private import Private
 from quorate.client.messages.consuming.subscription import DEFAULT_PREFETCH, Offset, subscription
+from quorate.client.messages.consuming.transacting import transact_async
 from quorate.client.messages.publishing import window
 from quorate.client.messages.publishing.aproducer import AsyncProducer
 from quorate.client.messages.requesting import DEFAULT_TIMEOUT
-from quorate.client.messages.rpcs import PUBLISH
+from quorate.client.messages.rpcs import PUBLISH, TRANSACT
 from quorate.client.messages.values import requests
 from quorate.client.messages.values.declaring import QueueArgs
 from quorate.client.messages.values.incoming import Received
 from quorate.client.messages.values.outgoing import Body, MessageArgs
+from quorate.client.messages.values.transaction import Message, one_consumer, transaction
+from quorate.v1 import broker_pb2 as pb
 
 if TYPE_CHECKING:
     from quorate.client.messages.streams.open_streams import OpenStreams
@@ -135,6 +139,32 @@ class AsyncMessageMethods(AsyncTopologyMethods):
         made = subscription("", prefetch=prefetch, auto_ack=auto_ack, virtual_host=virtual_host)
         private = Private(virtual_host, exchange, routing_keys or ("",), binding_arguments, queue)
         return AsyncConsumer(self.calls, self._streams, made, timeout=timeout, private=private)
+
+    async def transact(
+        self,
+        messages: Iterable[Message] = (),
+        *,
+        ack: Sequence[AsyncDelivery] = (),
+        reject: Sequence[AsyncDelivery] = (),
+        requeue: Sequence[AsyncDelivery] = (),
+        virtual_host: str = "",
+        request_id: str = "",
+    ) -> None:
+        """As `Client.transact`."""
+        deliveries = [*ack, *reject, *requeue]
+        consumer: AsyncConsumer | None = one_consumer(deliveries)
+        settles = (
+            (pb.OUTCOME_ACK, ack),
+            (pb.OUTCOME_REJECT, reject),
+            (pb.OUTCOME_REQUEUE, requeue),
+        )
+        session, number, host = ("", 0, virtual_host) if consumer is None else consumer.place
+        request = transaction(messages, settles, session, number, host, request_id)
+        if consumer is None:
+            await self.calls.call(TRANSACT, request)
+            return
+        with settled_once(deliveries):
+            await transact_async(self.calls, consumer, request, [one.id for one in deliveries])
 
     async def request(
         self,

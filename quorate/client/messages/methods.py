@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from quorate.client.messages.consuming.consumer import Consumer
+from quorate.client.messages.consuming.delivery import Delivery, settled_once
 from quorate.client.messages.consuming.private import Private
 from quorate.client.messages.consuming.subscription import DEFAULT_PREFETCH, Offset, subscription
+from quorate.client.messages.consuming.transacting import transact
 from quorate.client.messages.publishing import window
 from quorate.client.messages.publishing.producer import Producer
 from quorate.client.messages.requesting import DEFAULT_TIMEOUT, Requester
-from quorate.client.messages.rpcs import PUBLISH
+from quorate.client.messages.rpcs import PUBLISH, TRANSACT
 from quorate.client.messages.topology import TopologyMethods
 from quorate.client.messages.values import requests
 from quorate.client.messages.values.declaring import QueueArgs
 from quorate.client.messages.values.incoming import Received
 from quorate.client.messages.values.outgoing import Body, MessageArgs
+from quorate.client.messages.values.transaction import Message, one_consumer, transaction
+from quorate.v1 import broker_pb2 as pb
 
 if TYPE_CHECKING:
     from quorate.client.messages.streams.open_streams import OpenStreams
@@ -201,6 +205,49 @@ class MessageMethods(TopologyMethods):
         made = subscription("", prefetch=prefetch, auto_ack=auto_ack, virtual_host=virtual_host)
         private = Private(virtual_host, exchange, routing_keys or ("",), binding_arguments, queue)
         return Consumer(self.calls, self._streams, made, timeout=timeout, private=private)
+
+    def transact(
+        self,
+        messages: Iterable[Message] = (),
+        *,
+        ack: Sequence[Delivery] = (),
+        reject: Sequence[Delivery] = (),
+        requeue: Sequence[Delivery] = (),
+        virtual_host: str = "",
+        request_id: str = "",
+    ) -> None:
+        """Publish messages and settle deliveries in one commit: all of it, or nothing.
+
+            client.transact([Message(total, queue="totals")], ack=[delivery])
+
+        So a program that consumes, transforms and produces has the effect of each message once. A
+        call that a failover interrupts is repeated, and done once.
+
+        Args:
+            messages: at most 512 of together 512 KiB, counted once for each queue that gets them.
+            ack, reject, requeue: deliveries of one consumer, which are settled by this call alone;
+                at most 5,000.
+            virtual_host: of the messages; that of the consumer where deliveries are settled.
+            request_id: a call that is repeated with the same one is done once.
+
+        Raises QuorateError, and nothing was done: ROUTE_NOT_FOUND, MESSAGE_QUEUE_FULL, ... naming
+        the message; UNKNOWN_DELIVERY: one was not the consumer's any more; TRANSACTION_TOO_LARGE.
+        UNAVAILABLE: nobody answered for `retry_for` seconds; it may be done or not.
+        """
+        deliveries = [*ack, *reject, *requeue]
+        consumer: Consumer | None = one_consumer(deliveries)
+        settles = (
+            (pb.OUTCOME_ACK, ack),
+            (pb.OUTCOME_REJECT, reject),
+            (pb.OUTCOME_REQUEUE, requeue),
+        )
+        session, number, host = ("", 0, virtual_host) if consumer is None else consumer.place
+        request = transaction(messages, settles, session, number, host, request_id)
+        if consumer is None:
+            self.calls.call(TRANSACT, request)
+            return
+        with settled_once(deliveries):
+            transact(self.calls, consumer, request, [one.id for one in deliveries])
 
     def request(
         self,

@@ -54,5 +54,6 @@ MOVE_MESSAGES = _rpc(
     "MoveMessages", pb.MoveMessagesRequest, pb.MoveMessagesResponse, BATCH_DEADLINE
 )
 PUBLISH = _rpc("Publish", pb.PublishRequest, pb.PublishResponse, BATCH_DEADLINE)
+TRANSACT = _rpc("Transact", pb.TransactRequest, pb.TransactResponse, BATCH_DEADLINE)
 PUBLISH_STREAM = _rpc("PublishStream", pb.PublishStreamRequest, pb.PublishStreamResponse)
 CONSUME = _rpc("Consume", pb.ConsumeRequest, pb.ConsumeResponse)

@@ -71,6 +71,11 @@ class AsyncConsumer:
         return self.ledger.session
 
     @property
+    def place(self) -> tuple[str, int, str]:
+        """Session, number in it, and virtual host."""
+        return self.ledger.session, self.ledger.number, self.ledger.subscription.virtual_host
+
+    @property
     def skipped(self) -> int:
         """As `Consumer.skipped`."""
         return self.ledger.skipped
@@ -193,6 +198,12 @@ class AsyncConsumer:
         request = p.reply(to, body, properties, host)
         raise_first(list((await self._calls.call(PUBLISH, request)).results))
 
+    async def until_changed(self, end: float) -> bool:
+        """As `Consumer.until_changed`."""
+        if self._error is not None:
+            raise self._error
+        return await self.changed.wait(end)
+
     # -- the stream
 
     def _start(self) -> None:
@@ -275,6 +286,7 @@ class AsyncConsumer:
         match answer.WhichOneof("response"):
             case "opened":
                 await self._on_opened()
+                self.ledger.is_open = True
             case "subscribed":
                 self.ledger.on_subscribed(answer.subscribed)
                 self._ready = True

@@ -90,6 +90,11 @@ class Consumer:
         return self.ledger.session
 
     @property
+    def place(self) -> tuple[str, int, str]:
+        """Session, number in it, and virtual host."""
+        return self.ledger.session, self.ledger.number, self.ledger.subscription.virtual_host
+
+    @property
     def skipped(self) -> int:
         """Messages of a stream that were gone (too old, too many) before they could be read."""
         return self.ledger.skipped
@@ -248,6 +253,12 @@ class Consumer:
         self.changed.wait(left)
         return True
 
+    def until_changed(self, end: float) -> bool:
+        """See `transacting`."""
+        if self._error is not None:
+            raise self._error
+        return self._wait(end)
+
     # -- the stream
 
     def _start(self) -> None:
@@ -337,6 +348,7 @@ class Consumer:
             self.ledger.on_answer(time.monotonic())
             match kind:
                 case "opened":
+                    self.ledger.is_open = True
                     self._ready = self._ready or self.ledger.is_subscribed
                 case "subscribed":
                     self.ledger.on_subscribed(answer.subscribed)

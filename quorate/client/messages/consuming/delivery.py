@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Unpack
 
 from quorate.client.messages.values.incoming import Received
@@ -37,12 +39,31 @@ class _Once(Received):
         self.settled = False
         """Whether the program settled it."""
 
-    def _settle(self) -> None:
+    def settle_once(self) -> None:
+        """Raises QuorateError: it is settled already."""
         if self.settled:
             raise precondition(
                 _SETTLED, f"delivery {self.id} of {self.queue!r} is settled already", id=self.id
             )
         self.settled = True
+
+
+@contextmanager
+def settled_once(deliveries: Sequence[Delivery | AsyncDelivery]) -> Iterator[None]:
+    """They are settled in the `with` block, unless it raises.
+
+    Raises QuorateError: one is settled already.
+    """
+    settled: list[Delivery | AsyncDelivery] = []
+    try:
+        for one in deliveries:
+            one.settle_once()
+            settled.append(one)
+        yield
+    except BaseException:
+        for one in settled:
+            one.settled = False
+        raise
 
 
 class Delivery(_Once):
@@ -56,16 +77,16 @@ class Delivery(_Once):
     Raises QuorateError: DELIVERY_SETTLED; or why the consumer ended.
     """
 
-    __slots__ = ("_consumer",)
+    __slots__ = ("consumer",)
 
     def __init__(self, delivery: message_pb2.Delivery, queue: str, consumer: Consumer) -> None:
         super().__init__(delivery, queue)
-        self._consumer = consumer
+        self.consumer = consumer
 
     def ack(self) -> None:
         """It is done: the message is gone."""
-        self._settle()
-        self._consumer.settle(self.id, pb.OUTCOME_ACK, 0)
+        self.settle_once()
+        self.consumer.settle(self.id, pb.OUTCOME_ACK, 0)
 
     def nack(self, delay: Seconds = 0.0) -> None:
         """Put it back in its place; this does not count as a delivery in vain.
@@ -74,23 +95,23 @@ class Delivery(_Once):
             delay: seconds before which it is not delivered again, at most 365 days.
         """
         millis = round(span("delay", delay) * 1e3)
-        self._settle()
-        self._consumer.settle(self.id, pb.OUTCOME_NACK, millis)
+        self.settle_once()
+        self.consumer.settle(self.id, pb.OUTCOME_NACK, millis)
 
     def requeue(self) -> None:
         """Put it back in its place; counts towards the queue's `delivery_limit` (20 by default),
         after which it is dead lettered."""
-        self._settle()
-        self._consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
+        self.settle_once()
+        self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
 
     def reject(self) -> None:
         """To the dead letter exchange of its queue, if that has one; else it is gone."""
-        self._settle()
-        self._consumer.settle(self.id, pb.OUTCOME_REJECT, 0)
+        self.settle_once()
+        self.consumer.settle(self.id, pb.OUTCOME_REJECT, 0)
 
     def touch(self) -> None:
         """It takes longer: the consumer timeout begins anew. It stays to be settled."""
-        self._consumer.settle(self.id, pb.OUTCOME_TOUCH, 0)
+        self.consumer.settle(self.id, pb.OUTCOME_TOUCH, 0)
 
     def reply(self, body: Body, **properties: Unpack[MessageArgs]) -> None:
         """Publish an answer to `reply_to`, with the request's `correlation_id`; confirmed when this
@@ -99,43 +120,43 @@ class Delivery(_Once):
         Raises QuorateError: NO_REPLY_TO: nobody waits for an answer; MessageUnroutable: whoever
         waited is gone.
         """
-        self._consumer.reply(self, body, properties)
+        self.consumer.reply(self, body, properties)
 
 
 class AsyncDelivery(_Once):
     """As `Delivery`; its methods are coroutines."""
 
-    __slots__ = ("_consumer",)
+    __slots__ = ("consumer",)
 
     def __init__(self, delivery: message_pb2.Delivery, queue: str, consumer: AsyncConsumer) -> None:
         super().__init__(delivery, queue)
-        self._consumer = consumer
+        self.consumer = consumer
 
     async def ack(self) -> None:
         """As `Delivery.ack`."""
-        self._settle()
-        await self._consumer.settle(self.id, pb.OUTCOME_ACK, 0)
+        self.settle_once()
+        await self.consumer.settle(self.id, pb.OUTCOME_ACK, 0)
 
     async def nack(self, delay: Seconds = 0.0) -> None:
         """As `Delivery.nack`."""
         millis = round(span("delay", delay) * 1e3)
-        self._settle()
-        await self._consumer.settle(self.id, pb.OUTCOME_NACK, millis)
+        self.settle_once()
+        await self.consumer.settle(self.id, pb.OUTCOME_NACK, millis)
 
     async def requeue(self) -> None:
         """As `Delivery.requeue`."""
-        self._settle()
-        await self._consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
+        self.settle_once()
+        await self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
 
     async def reject(self) -> None:
         """As `Delivery.reject`."""
-        self._settle()
-        await self._consumer.settle(self.id, pb.OUTCOME_REJECT, 0)
+        self.settle_once()
+        await self.consumer.settle(self.id, pb.OUTCOME_REJECT, 0)
 
     async def touch(self) -> None:
         """As `Delivery.touch`."""
-        await self._consumer.settle(self.id, pb.OUTCOME_TOUCH, 0)
+        await self.consumer.settle(self.id, pb.OUTCOME_TOUCH, 0)
 
     async def reply(self, body: Body, **properties: Unpack[MessageArgs]) -> None:
         """As `Delivery.reply`."""
-        await self._consumer.reply(self, body, properties)
+        await self.consumer.reply(self, body, properties)

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import grpc
 
 from quorate.client.errors import ConsumerEnded, DeliveryLost
 from quorate.client.messages.consuming.subscription import Subscription
@@ -70,12 +72,18 @@ class Ledger:
         self._sent: dict[int, _Settlement] = {}
         self._number = self._serial = self._durable = 0
         self._credit: int | None = None
+        self.is_open = False
+        """Whether the leader knows what it has."""
+        self.breaks = 0
+        """How many of its streams ended."""
         # It takes no more deliveries.
         self.is_draining = False
         # What the leader does not know yet.
         self._subscribes = self._unsubscribes = self._closes = False
         # By delivery, of unsent and sent settlements.
         self._pending: dict[int, _Settlement] = {}
+        # Those that a transaction is to settle; held, too.
+        self._taken: dict[int, None] = {}
         self._following: int | None = None
         self._lost: QuorateError | None = None
         self._heard = self._asked = 0.0
@@ -127,9 +135,11 @@ class Ledger:
     def begin_anew(self) -> None:
         """Its private queue is gone, with all that was in it: declared again, it is another one."""
         self._subscribed = False
-        for one in (self._held, self._unsent, self._sent, self._pending):
+        for one in (self._held, self._taken, self._unsent, self._sent, self._pending):
             one.clear()
         self._durable = self._serial
+        self.is_open = False
+        self.breaks += 1
         self.session = secrets.token_hex(16)
 
     def broken(self) -> None:
@@ -137,7 +147,8 @@ class Ledger:
         self._unsent.extendleft(reversed(self._sent.values()))
         self._sent.clear()
         self._credit = None
-        self._subscribes = False
+        self._subscribes = self.is_open = False
+        self.breaks += 1
 
     # -- in
 
@@ -162,6 +173,7 @@ class Ledger:
                 if settlement is not None:
                     # It comes again: what was asked for it is done.
                     settlement.ids.remove(one.id)
+                self._taken.pop(one.id, None)
                 self._held[one.id] = None
         return answer.deliveries
 
@@ -209,6 +221,40 @@ class Ledger:
             del self._held[delivery]
             self._pending[delivery] = last
         return True
+
+    def ask(self) -> int:
+        """Ask for a sign of life; it came once the number that this returns `is_durable`."""
+        self._serial += 1
+        self._unsent.append(_Settlement(pb.OUTCOME_TOUCH, 0, self._serial))
+        return self._serial
+
+    def check_held(self, ids: Iterable[int]) -> None:
+        """Raises DeliveryLost: one of them is not held any more."""
+        for one in ids:
+            if one not in self._held:
+                raise DeliveryLost(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    "UNKNOWN_DELIVERY",
+                    f"delivery {one} is not this consumer's any more",
+                )
+
+    def take(self, ids: Sequence[int]) -> None:
+        """A transaction is to settle them. Raises as `check_held`."""
+        self.check_held(ids)
+        self._taken.update(dict.fromkeys(ids))
+
+    def taken(self, ids: Sequence[int], *, settled: bool) -> None:
+        """The transaction has settled them, or not. Those that came again meanwhile are held."""
+        for one in ids:
+            if one in self._taken:
+                del self._taken[one]
+                if settled:
+                    self._held.pop(one, None)
+
+    @property
+    def number(self) -> int:
+        """Of the consumer, in its session."""
+        return self._consumer
 
     @property
     def pending(self) -> int:
