@@ -10,6 +10,8 @@ import pytest
 
 from quorate.client.aio import AsyncClient
 from quorate.client.client import Client
+from quorate.client.messages.methods import MessageMethods
+from quorate.client.messages.topology import TopologyMethods
 from quorate.runtime.errors import QuorateError
 
 Make = Callable[..., object]
@@ -50,3 +52,15 @@ async def test_a_token_file_may_be_a_path(
     closed = client.close()
     if isinstance(closed, Awaitable):
         await closed
+
+
+def test_methods_about_messages_take_the_same_arguments():
+    ours = [name for name in vars(MessageMethods) | vars(TopologyMethods) if name[0] != "_"]
+    assert len(ours) > 20
+    for name in sorted(set(ours) - {"calls"}):
+        expected = inspect.signature(getattr(Client, name)).parameters
+        found = inspect.signature(getattr(AsyncClient, name)).parameters
+        assert list(found) == list(expected), name
+        assert [one.default for one in found.values()] == [
+            one.default for one in expected.values()
+        ], name
