@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls sim clients demo bench drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -74,6 +74,9 @@ demo: ready ## Start a cluster, kill its leader and a node under work, compare t
 
 bench: setup ## Measure throughput, what TLS costs, latency and failover on this machine
 	python -m benchmarks $(ARGS)
+
+bench-broker: setup ## Measure messages beside RabbitMQ's (rabbitmq-server of the system's packages)
+	python -m benchmarks broker $(ARGS)
 
 drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.broker import routing
+from benchmarks.broker import comparing, routing
 from benchmarks.failures import failover, rates
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
@@ -54,12 +54,14 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "proxy": proxy.run,
     "live": live.run,
     "routing": routing.run,
+    "broker": comparing.run,
     "dashboard": dashboard.run,
 }
 
-# Those that need programs of the system (nginx, wrk, Chromium), flood the machine, or take
-# minutes: they are measured when they are named.
+# Those that need programs of the system (RabbitMQ, nginx, wrk, Chromium), flood the machine, or
+# take minutes: they are measured when they are named.
 ON_REQUEST = (
+    "broker",
     "proxy",
     "dashboard",
     "floods",

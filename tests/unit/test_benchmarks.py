@@ -11,6 +11,8 @@ from rich.console import Console
 
 from benchmarks import __main__ as command_line
 from benchmarks import report
+from benchmarks.broker import comparing
+from benchmarks.broker.clients.__main__ import PROGRAMS
 from benchmarks.figures import CpuCost, Figure, Findings, at_least, at_most, percentile, spread
 
 
@@ -104,3 +106,9 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsy
         command_line.main()
     assert ended.value.code == 2
     assert "nonsense" in capsys.readouterr().err
+
+
+def test_cases_of_the_broker_name_programs_that_exist():
+    for case in comparing.CASES:
+        assert {case.ours, case.theirs} <= PROGRAMS.keys()
+        assert case.theirs.startswith(("aio-", "pika-"))
