@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker amqp-oracle drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -77,6 +77,9 @@ bench: setup ## Measure throughput, what TLS costs, latency and failover on this
 
 bench-broker: setup ## Measure messages beside RabbitMQ's (rabbitmq-server of the system's packages)
 	python -m benchmarks broker $(ARGS)
+
+amqp-oracle: setup ## Compare AMQP step by step with RabbitMQ (rabbitmq-server of the system's packages)
+	python -m tests.oracle $(ARGS)
 
 drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)

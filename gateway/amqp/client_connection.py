@@ -97,6 +97,7 @@ class ClientConnection(asyncio.Protocol):
         self._consumers = itertools.count(1)
         self._channels: dict[int, ClientChannel] = {}
         self._owned: set[str] = set()
+        self._user = ""
         self._owner: Session | None = None
         self._transport: asyncio.Transport | None = None
         self._virtual_host = "/"
@@ -244,6 +245,7 @@ class ClientConnection(asyncio.Protocol):
             cancels=self._machine.cancels,
             numbers=self._consumers,
             owned=self._owned,
+            user=self._user,
         )
 
     async def _login(self, event: e.Login) -> None:
@@ -257,6 +259,7 @@ class ClientConnection(asyncio.Protocol):
         except QuorateError as error:
             self._close(AmqpError(Reply.INTERNAL_ERROR, error.message))
         else:
+            self._user = event.user
             self._machine.accept()
         self._flush()
 

@@ -42,6 +42,8 @@ def publish(state: State, event: Published) -> list[Effect]:
 def _publication(state: State, event: Published) -> Publication:
     asked = event.publish
     found = properties.read(event.properties)
+    if state.user and properties.names_user(event.properties):
+        _check_user(state.user, found)
     if _REPLY_TO in found:
         found = _with_reply_queue(state, found)
     message = wire.MessageEnvelope(
@@ -51,6 +53,14 @@ def _publication(state: State, event: Published) -> Publication:
     if asked.mandatory:
         returned = asked.exchange, asked.routing_key, event.properties, event.body
     return Publication(message, returned)
+
+
+def _check_user(user: str, data: bytes) -> None:
+    """https://www.rabbitmq.com/docs/validated-user-id"""
+    named = MessageProperties.FromString(data).user_id
+    if named != user:
+        text = f"user_id property set to '{named}' but authenticated user was '{user}'"
+        raise AmqpError(Reply.PRECONDITION_FAILED, text, _METHOD)
 
 
 def _with_reply_queue(state: State, data: bytes) -> bytes:

@@ -29,6 +29,7 @@ class State:
             before it did.
         transacts: tx.select came; `publications`, `settles` (outcome, deliveries): of the
             transaction.
+        user: who logged in, with a name; a message's user-id has to be the same.
         reply_queue: where answers go that are addressed to amq.rabbitmq.reply-to.
     """
 
@@ -52,6 +53,7 @@ class State:
     publications: list[Publication] = field(default_factory=list)
     settles: list[tuple[int, list[Delivered]]] = field(default_factory=list)
     reply_queue: str = ""
+    user: str = ""
 
     def queue_named(self, name: str) -> str:
         """A queue's name; empty means the one that was declared last. Raises AmqpError 404."""

@@ -23,6 +23,9 @@ _TYPES: Final = {
     "headers": message_pb2.EXCHANGE_TYPE_HEADERS,
     "x-consistent-hash": message_pb2.EXCHANGE_TYPE_CONSISTENT_HASH,
 }
+# Of the arguments that the cluster keeps without a meaning. See
+# https://www.rabbitmq.com/docs/queues#property-equivalence
+_COMPARED_ARGUMENTS: Final = frozenset(("x-queue-type", "x-queue-mode"))
 _MOST_COUNT: Final = (1 << 32) - 1
 
 
@@ -41,11 +44,9 @@ def _unless_gone(
 
 
 def exchange_declare(state: State, method: Method) -> list[Effect]:
-    host, name = state.virtual_host, method["exchange"]
+    host, name = state.virtual_host, _not_default(method)
     answer = _answer(method, "exchange.declare-ok")
     if method["passive"]:
-        if not name:
-            return answer
         asked = pb.GetExchangeRequest(virtual_host=host, name=name)
         return [Call("GetExchange", asked, lambda _: answer)]
     type_ = _TYPES.get(method["type"])
@@ -67,11 +68,19 @@ def exchange_declare(state: State, method: Method) -> list[Effect]:
 def exchange_delete(state: State, method: Method) -> list[Effect]:
     answer = _answer(method, "exchange.delete-ok")
     asked = pb.DeleteExchangeRequest(
-        virtual_host=state.virtual_host, name=method["exchange"], if_unused=method["if_unused"]
+        virtual_host=state.virtual_host, name=_not_default(method), if_unused=method["if_unused"]
     )
     return [
         Call("DeleteExchange", asked, lambda _: answer, _unless_gone(answer, "EXCHANGE_NOT_FOUND"))
     ]
+
+
+def _not_default(method: Method) -> str:
+    name: str = method["exchange"]
+    if not name:
+        text = "operation not permitted on the default exchange"
+        raise AmqpError(Reply.ACCESS_REFUSED, text, method.id)
+    return name
 
 
 def exchange_bind(state: State, method: Method) -> list[Effect]:
@@ -92,9 +101,7 @@ def exchange_unbind(state: State, method: Method) -> list[Effect]:
 def queue_declare(state: State, method: Method) -> list[Effect]:
     host, name = state.virtual_host, method["queue"]
     if method["passive"]:
-        name = state.queue_named(name)
-        asked = pb.GetMessageQueueRequest(virtual_host=host, name=name)
-        return [Call("GetMessageQueue", asked, lambda answer: _declared(state, method, answer))]
+        return _look(state, method, state.queue_named(name))
     queue = message_pb2.MessageQueue(
         virtual_host=host,
         name=name,
@@ -110,9 +117,26 @@ def queue_declare(state: State, method: Method) -> list[Effect]:
             "CreateMessageQueue",
             pb.CreateMessageQueueRequest(message_queue=queue),
             lambda answer: _declared(state, method, answer),
+            lambda error: _look(state, method, name) if _is_equivalent(error) else None,
             owner=method["exclusive"],
         )
     ]
+
+
+def _look(state: State, method: Method, name: str) -> list[Effect]:
+    asked = pb.GetMessageQueueRequest(virtual_host=state.virtual_host, name=name)
+    return [Call("GetMessageQueue", asked, lambda answer: _declared(state, method, answer))]
+
+
+def _is_equivalent(error: QuorateError) -> bool:
+    """Whether a queue differs in arguments alone that RabbitMQ does not compare: those that it does
+    not know. The cluster names any other difference before those."""
+    kind, _, argument = error.metadata.get("field", "").partition(".")
+    return (
+        error.reason == "MESSAGE_QUEUE_DIFFERS"
+        and kind == "arguments"
+        and argument not in _COMPARED_ARGUMENTS
+    )
 
 
 def _declared(state: State, method: Method, answer: Any) -> list[Effect]:

@@ -49,6 +49,11 @@ def read(data: bytes) -> bytes:
     return _remembered_read(data) if len(data) <= _REMEMBERED else _read(data)
 
 
+def names_user(data: bytes) -> bool:
+    """Whether the flags of a content header announce a user-id."""
+    return bool(data[1:2] and data[1] & _FLAGS["user_id"])
+
+
 def written(properties: bytes, failed: int = 0, offset: int | None = None) -> bytes:
     """Flags and values of a content header.
 

@@ -47,6 +47,7 @@ _BY_REASON: Final = {
     "VIRTUAL_HOST_NOT_FOUND": Reply.NOT_ALLOWED,
     "MESSAGE_QUEUE_LOCKED": Reply.RESOURCE_LOCKED,
     "MESSAGE_QUEUE_IN_EXCLUSIVE_USE": Reply.ACCESS_REFUSED,
+    "MESSAGE_QUEUE_HAS_CONSUMERS": Reply.ACCESS_REFUSED,
     "DEFAULT_EXCHANGE": Reply.ACCESS_REFUSED,
     "RESERVED_EXCHANGE": Reply.ACCESS_REFUSED,
     "RESERVED_NAME": Reply.ACCESS_REFUSED,
@@ -94,6 +95,8 @@ def from_cluster(error: QuorateError, virtual_host: str) -> AmqpError:
     """An error of the cluster as an AMQP client knows it."""
     reply = _BY_REASON.get(error.reason) or _BY_CODE.get(error.code, Reply.INTERNAL_ERROR)
     host, said = f"in vhost '{virtual_host}'", error.metadata
+    if error.reason == "MESSAGE_QUEUE_DIFFERS" and said.get("field") == "exclusive":
+        reply = Reply.RESOURCE_LOCKED
     match error.reason:
         case "MESSAGE_QUEUE_NOT_FOUND":
             text = f"no queue '{said.get('message_queue', '')}' {host}"
@@ -109,7 +112,7 @@ def from_cluster(error: QuorateError, virtual_host: str) -> AmqpError:
         case "MESSAGE_QUEUE_DIFFERS" | "EXCHANGE_DIFFERS":
             kind = "queue" if "message_queue" in said else "exchange"
             name = said.get("message_queue") or said.get("exchange", "")
-            field = error.field.removeprefix("arguments.")
+            field = said.get("field", "").removeprefix("arguments.")
             text = (
                 f"inequivalent arg '{field}' for {kind} '{name}' {host}: "
                 f"received '{said.get('declared', '')}' but current is '{said.get('current', '')}'"

@@ -138,7 +138,7 @@ class TopologyMethods:
         if_empty: bool = False,
         virtual_host: str = "",
     ) -> int:
-        """Delete a message queue or stream with its messages; how many were ready.
+        """Delete a message queue or stream with its messages; how many it had.
 
         Args:
             if_unused: refuse (`MESSAGE_QUEUE_IN_USE`) while it has consumers.

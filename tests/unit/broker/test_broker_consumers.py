@@ -160,7 +160,7 @@ def test_an_exclusive_consumer_is_alone(broker: Consumers) -> None:
     assert answer.error is not None
     one.unsubscribe()
     assert not isinstance(two.subscribe("q", 2).answer, QuorateError)
-    assert refused(one.subscribe("q", 2, exclusive=True)).reason == "MESSAGE_QUEUE_IN_USE"
+    assert refused(one.subscribe("q", 2, exclusive=True)).reason == "MESSAGE_QUEUE_HAS_CONSUMERS"
 
 
 def test_an_exclusive_queue_is_its_sessions_alone(broker: Consumers) -> None:

@@ -90,7 +90,7 @@ def on_message_queue_delete_asked(
             f"message queue {event.name!r} has {held} messages",
             message_queue=event.name,
         )
-    dropped = e.QueueDropped(queue.row.uid, event.token, queue.ready)
+    dropped = e.QueueDropped(queue.row.uid, event.token, held)
     on_queue_dropped(state, limits, dropped, now, out)
 
 

@@ -96,7 +96,7 @@ def check_queue(queue: MessageQueue, served: Served | None, spec: SubscribeSpec)
         raise in_exclusive_use(name)
     if spec.exclusive and served.consumers:
         raise precondition(
-            "MESSAGE_QUEUE_IN_USE",
+            "MESSAGE_QUEUE_HAS_CONSUMERS",
             f"message queue {name!r} has {len(served.consumers)} consumers; "
             "an exclusive one has to be the only one",
             message_queue=name,

@@ -1,0 +1,1 @@
+"""What is done, by subject. Each script gets a `Session` and does steps of it."""
