@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.broker import comparing, routing
+from benchmarks.broker import comparing, queued, routing, spread
 from benchmarks.failures import failover, rates
 from benchmarks.figures import Findings
 from benchmarks.gateway import dashboard, live, proxy
@@ -55,6 +55,8 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "live": live.run,
     "routing": routing.run,
     "broker": comparing.run,
+    "queued": queued.run,
+    "spread": spread.run,
     "dashboard": dashboard.run,
 }
 
@@ -62,6 +64,8 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
 # take minutes: they are measured when they are named.
 ON_REQUEST = (
     "broker",
+    "queued",
+    "spread",
     "proxy",
     "dashboard",
     "floods",

@@ -20,8 +20,9 @@ from quorate.runtime.network.free_port import free_port
 
 _START = 30.0
 _LOOK = 0.1
-# What a program may take beyond the seconds that it measures.
+# What a program may take beyond the seconds that it measures; and messages a second, at least.
 _PATIENCE = 120.0
+_SLOWEST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def process(program: str, target: str, queue: str, seconds: float, count: int) -
         [*argv, f"{seconds:g}", str(count)],
         capture_output=True,
         text=True,
-        timeout=seconds + _PATIENCE,
+        timeout=seconds + _PATIENCE + count / _SLOWEST,
     )
     if ended.returncode:
         raise RuntimeError(f"{program}:\n{ended.stderr[-3000:]}")

@@ -24,9 +24,9 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     """The leader's share of a core, without schedules and with them."""
     seconds = _SECONDS / (10 if quick else 1)
     with BenchCluster(nodes=nodes, slots=slots) as cluster, cluster.channel() as channel:
-        leader = psutil.Process(cluster.leader().pid)
+        leader = cluster.leader().pid
         time.sleep(_SETTLE)
-        without = _share(leader, seconds)
+        without = share(leader, seconds)
         stub = Stub(channel)
 
         def create(number: int) -> None:
@@ -42,7 +42,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(create, range(SCHEDULES)))
         time.sleep(_SETTLE)
-        beside = _share(leader, seconds)
+        beside = share(leader, seconds)
     findings = Findings()
     note = f"of a core; {without:.2f} % without schedules"
     findings.figures.append(
@@ -51,8 +51,9 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
     return findings
 
 
-def _share(process: psutil.Process, seconds: float) -> float:
+def share(pid: int, seconds: float) -> float:
     """Percent of a core that a process uses."""
+    process = psutil.Process(pid)
     before, began = process.cpu_times(), time.monotonic()
     time.sleep(seconds)
     after, lasted = process.cpu_times(), time.monotonic() - began

@@ -13,9 +13,9 @@ from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire import frames, methods
 from gateway.amqp.wire.frames import FrameReader
-from gateway.amqp.wire.replies import AmqpError, from_cluster
+from gateway.amqp.wire.replies import AmqpError
 from quorate.internal.v1 import broker_wire_pb2 as wire
-from quorate.runtime.errors import not_found, precondition
+from quorate.runtime.errors import not_found
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
 
@@ -126,28 +126,6 @@ def test_what_is_gone_may_be_deleted_again(one):
         (said,) = call.failed(not_found(reason, "q"))
         assert said.name == f"{method}-ok"
         assert call.failed(not_found("virtual_host", "v")) is None
-
-
-@pytest.mark.parametrize(
-    ("field", "there"),
-    [("arguments.x-mine", True), ("arguments.x-queue-type", False), ("durable", False)],
-)
-def test_arguments_without_a_meaning_may_differ_in_a_repeated_declaration(one, field, there):
-    # https://www.rabbitmq.com/docs/queues#property-equivalence
-    (call,) = one.do("queue.declare", queue="q")
-    found = call.failed(precondition("MESSAGE_QUEUE_DIFFERS", "", field=field))
-    if not there:
-        assert found is None
-        return
-    (look,) = found
-    assert (look.rpc, look.request.name) == ("GetMessageQueue", "q")
-    (said,) = look.answered(pb.GetMessageQueueResponse(message_queue={"name": "q", "ready": 3}))
-    assert said.arguments["message_count"] == 3
-
-
-def test_an_exclusive_queue_is_locked_for_other_declarations():
-    error = precondition("MESSAGE_QUEUE_DIFFERS", "", field="exclusive", message_queue="q")
-    assert from_cluster(error, "/").reply == 405
 
 
 def test_a_message_names_the_user_who_logged_in():
