@@ -18,7 +18,8 @@ from kombu.messaging import Producer
 from kombu.transport import native_delayed_delivery
 
 from quorate.local.plan import LocalPlan
-from tests.support.amqp import amqp_door, snippet
+from tests.support import tls
+from tests.support.amqp import door_of, snippet
 from tests.support.local import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,13 @@ WAIT = 30.0
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The application, with a worker of its own."""
     folder = tmp_path_factory.mktemp("celery")
-    plan = LocalPlan(data_dir=folder / "c", schedulers=1, nodes=1)
-    with running(plan) as local, amqp_door(local.addresses) as port:
-        os.environ["CELERY_BROKER_URL"] = url_of(snippet(__file__, port))
+    plan = LocalPlan(
+        data_dir=folder / "c", schedulers=1, nodes=1, gateway=True, amqp=True, secure=tls.ON
+    )
+    with running(plan) as local:
+        door = door_of(local)
+        os.environ["CELERY_BROKER_URL"] = url_of(snippet(__file__, door.url))
+        os.environ["CELERY_CA_FILE"] = door.ca_file
         log = folder / "worker.log"
         try:
             with log.open("wb") as output:
@@ -54,7 +59,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 worker.wait(20)
                 sys.stderr.write(log.read_text()[-5_000:])
         finally:
-            del os.environ["CELERY_BROKER_URL"]
+            del os.environ["CELERY_BROKER_URL"], os.environ["CELERY_CA_FILE"]
             module = sys.modules.pop("tests.support.celery_app", None)
             if module is not None:
                 module.app.backend.result_consumer.stop()

@@ -20,8 +20,8 @@ async def test_a_connection_outlives_its_leader_and_no_confirmed_message_is_lost
     async with Cluster(tmp_path, agents=0) as cluster:
         await cluster.standby()
         addresses = [server.address for server in cluster.schedulers.values()]
-        with amqp_door(addresses) as port:
-            connection = await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{port}/")
+        with amqp_door(addresses) as door:
+            connection = await aio_pika.connect(door.url, ssl_context=door.context)
             closed: list[Any] = []
             connection.close_callbacks.add(lambda *why: closed.append(why))
             async with connection:

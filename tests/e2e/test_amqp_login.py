@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 
 import pika
@@ -11,7 +10,7 @@ from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
 
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
-from tests.support.amqp import parameters
+from tests.support.amqp import door_of
 from tests.support.local import running
 from tools.gateway_http import token_of
 
@@ -25,17 +24,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 
 def connect(local: LocalCluster, user: str, password: str) -> pika.BlockingConnection:
-    assert local.tls is not None
     assert local.amqp.startswith("amqps://127.0.0.1:")
-    context = ssl.create_default_context(cafile=local.tls.ca_file)
-    port = int(local.amqp_address.rpartition(":")[2])
-    return pika.BlockingConnection(
-        parameters(
-            port,
-            ssl_options=pika.SSLOptions(context, "127.0.0.1"),
-            credentials=pika.PlainCredentials(user, password),
-        )
-    )
+    credentials = pika.PlainCredentials(user, password)
+    return pika.BlockingConnection(door_of(local).parameters(credentials=credentials))
 
 
 def test_a_token_is_a_password(local):

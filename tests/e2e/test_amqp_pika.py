@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,22 +19,24 @@ from pika.exceptions import (
 )
 
 from quorate.local.plan import LocalPlan
-from tests.support.amqp import amqp_door, parameters, snippet
+from tests.support import tls
+from tests.support.amqp import Door, door_of, snippet
 from tests.support.local import running
 
 DURABLE = pika.BasicProperties(delivery_mode=2)
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    plan = LocalPlan(data_dir=tmp_path_factory.mktemp("amqp") / "c", schedulers=1, nodes=1)
-    with running(plan) as local, amqp_door(local.addresses) as port:
-        yield port
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder = tmp_path_factory.mktemp("amqp") / "c"
+    plan = LocalPlan(data_dir=folder, schedulers=1, nodes=1, gateway=True, amqp=True, secure=tls.ON)
+    with running(plan) as local:
+        yield door_of(local)
 
 
 @pytest.fixture
-def connection(port: int) -> Iterator[pika.BlockingConnection]:
-    connection = pika.BlockingConnection(parameters(port))
+def connection(door: Door) -> Iterator[pika.BlockingConnection]:
+    connection = pika.BlockingConnection(door.parameters())
     yield connection
     if connection.is_open:
         connection.close()
@@ -45,11 +48,11 @@ def channel(connection: Any) -> Any:
 
 
 @pytest.fixture
-def queue(port: int) -> Iterator[str]:
+def queue(door: Door) -> Iterator[str]:
     """A queue of the test's own, gone behind it."""
     name = f"pika-{uuid.uuid4().hex}"
     yield name
-    with pika.BlockingConnection(parameters(port)) as connection:
+    with pika.BlockingConnection(door.parameters()) as connection:
         connection.channel().queue_delete(name)
 
 
@@ -197,8 +200,8 @@ def test_publishing_where_no_exchange_is_closes_the_channel(connection):
         (lambda c: c.basic_recover(requeue=False), 540),
     ],
 )
-def test_hard_errors(port, ask, code):
-    connection = pika.BlockingConnection(parameters(port))
+def test_hard_errors(door, ask, code):
+    connection = pika.BlockingConnection(door.parameters())
     with pytest.raises(ConnectionClosedByBroker) as closed:
         ask(connection.channel())
     assert closed.value.reply_code == code
@@ -214,7 +217,7 @@ def test_a_queue_that_differs_is_named(channel, queue):
     )
 
 
-def test_exclusive_queues_belong_to_their_connection(port, connection, channel):
+def test_exclusive_queues_belong_to_their_connection(door, connection, channel):
     queue = channel.queue_declare("", exclusive=True).method.queue
     assert queue.startswith("amq.gen-")
     channel.basic_publish("", queue, b"m")
@@ -222,7 +225,7 @@ def test_exclusive_queues_belong_to_their_connection(port, connection, channel):
     assert other.basic_get(queue, auto_ack=True)[2] == b"m"
     channel.basic_publish("", queue, b"n")
     assert got(other, queue, 1, auto_ack=True)[0][2] == b"n"
-    with pika.BlockingConnection(parameters(port)) as stranger:
+    with pika.BlockingConnection(door.parameters()) as stranger:
         for ask in (
             lambda c: c.queue_declare(queue, passive=True),
             lambda c: c.basic_consume(queue, print),
@@ -366,14 +369,26 @@ def test_a_stream_is_read_from_an_offset(connection, queue):
     assert [message[1].headers["x-stream-offset"] for message in found] == [2, 3, 4]
 
 
-def test_another_virtual_host_has_to_be_there(port):
+def test_what_is_no_amqp_ends_its_own_connection_alone(door):
+    if tls.ON:
+        return
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b"AMQP\0\0\x09\x01" + b"\xff" * 4_096, b"\0" * 64):
+        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+            client.sendall(data)
+            while client.recv(4_096):
+                pass
+    with pika.BlockingConnection(door.parameters()) as connection:
+        assert connection.channel().is_open
+
+
+def test_another_virtual_host_has_to_be_there(door):
     with pytest.raises(AMQPConnectionError) as closed:
-        pika.BlockingConnection(parameters(port, virtual_host="elsewhere"))
+        pika.BlockingConnection(door.parameters(virtual_host="elsewhere"))
     assert "vhost elsewhere not found" in repr(closed.value.args)
 
 
-def test_what_was_published_before_the_connection_closed_is_there(port, connection, queue):
-    with pika.BlockingConnection(parameters(port)) as publishing:
+def test_what_was_published_before_the_connection_closed_is_there(door, connection, queue):
+    with pika.BlockingConnection(door.parameters()) as publishing:
         channel = publishing.channel()
         channel.queue_declare(queue)
         for number in range(500):
@@ -381,5 +396,6 @@ def test_what_was_published_before_the_connection_closed_is_there(port, connecti
     assert count(connection, queue) == 500
 
 
-def test_the_page_for_users_does_what_it_says(port):
-    exec(snippet(__file__, port), {})
+def test_the_page_for_users_does_what_it_says(door):
+    if not tls.ON:
+        exec(snippet(__file__, door.url), {})

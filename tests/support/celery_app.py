@@ -1,8 +1,10 @@
-"""A small Celery application. `CELERY_BROKER_URL` says where its broker is."""
+"""A small Celery application. `CELERY_BROKER_URL` says where its broker is, `CELERY_CA_FILE` by
+which CA it is known (plaintext without)."""
 
 from __future__ import annotations
 
 import os
+import ssl
 
 from celery import Celery
 
@@ -11,7 +13,9 @@ app = Celery(
     broker=os.environ.get("CELERY_BROKER_URL", "amqp://127.0.0.1:1/"),
     backend="rpc://",
 )
+CA_FILE = os.environ.get("CELERY_CA_FILE")
 app.conf.update(
+    broker_use_ssl={"ca_certs": CA_FILE, "cert_reqs": ssl.CERT_REQUIRED} if CA_FILE else False,
     task_default_queue=os.environ.get("CELERY_QUEUE", "celery"),
     task_acks_late=True,
     worker_prefetch_multiplier=1,
