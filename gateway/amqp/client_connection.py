@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 MOST_HELD: Final = 8 << 20
 # Bytes written and not taken by the client, past which its consumers get nothing.
 MOST_UNREAD: Final = 1 << 20
+# Seconds that a client which closes its connection waits for what it sent to be durable.
+_DRAIN: Final = 15.0
 # Seconds between two looks at what is due.
 _LOOK: Final = 0.5
 # Clients that mean one limit for the channel with basic.qos, whatever `global` says
@@ -292,8 +294,13 @@ class ClientConnection(asyncio.Protocol):
 
     async def _end(self) -> None:
         """The client closes: what it sent before is done first."""
-        for channel in list(self._channels.values()):
-            await channel.drained()
+        try:
+            async with asyncio.timeout(_DRAIN):
+                for channel in list(self._channels.values()):
+                    await channel.drained()
+        except TimeoutError:
+            # It goes on without the client.
+            log.warning("amqp_closed_before_all_was_durable", connection=self._number)
         if not self._lost:
             self._machine.closed()
             self._flush()

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ from tests.support.local import running
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 30.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """What takes long on a busy machine: a worker has much to import."""
+    end = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +52,14 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                     (
                         *(sys.executable, "-m", "celery", "-A", "tests.support.celery_app"),
                         *("worker", "--pool", "threads", "--concurrency", "2", "-n", "w@test"),
+                        *("--loglevel", "info"),
                     ),
                     cwd=ROOT,
                     stdout=output,
                     stderr=output,
                 )
             try:
+                until(lambda: "w@test ready." in log.read_text())
                 yield importlib.import_module("tests.support.celery_app")
             except BaseException:
                 sys.stderr.write(log.read_text()[-5_000:])

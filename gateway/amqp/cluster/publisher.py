@@ -74,6 +74,9 @@ class Publisher(Stream):
     async def stop(self) -> None:
         await super().stop()
         self._release(self._outbox.number)
+        if self._is_blocked:
+            self._is_blocked = False
+            self._blocked(False)
 
     def _begin(self) -> None:
         self._outbox.restart()

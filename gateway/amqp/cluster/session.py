@@ -87,6 +87,9 @@ class Session(Stream):
         self._virtual_host = virtual_host
         self._writable = writable
         self._opened = asyncio.Event()
+        # A stream was begun: requests follow each other on it. The next one begins with all of
+        # what is still wanted.
+        self._begun = False
         self._held = Held()
         self._live: dict[int, _Live] = {}
         self._fetching: dict[int, _Fetching] = {}
@@ -108,9 +111,9 @@ class Session(Stream):
         """Begin a consumer; why it was refused."""
         live = _Live(consumer, receiver, prefetch, asyncio.get_running_loop().create_future())
         self._live[consumer.number] = live
-        if self._opened.is_set():
+        # Before the first stream it is part of what opens that.
+        if self._begun:
             self._ask(subscribe=_subscribe(live))
-        # Otherwise it is part of what opens the session.
         self.start()
         failure = await live.subscribed
         if failure is not None:
@@ -131,7 +134,7 @@ class Session(Stream):
         """One message of a queue."""
         self._fetches += 1
         one = self._fetching[self._fetches] = _Fetching(fetch)
-        if self._opened.is_set():
+        if self._begun:
             self._ask(fetch=_fetch(self._fetches, fetch))
         self.start()
         return await one.answer
@@ -150,7 +153,7 @@ class Session(Stream):
     def limit(self, prefetch: int, each: Callable[[Consumer], int]) -> None:
         """Change how many deliveries may be unsettled: all together, and of each consumer."""
         self._limit = prefetch
-        if self._opened.is_set():
+        if self._begun:
             self._ask(credit=pb.Credit(consumer=0, prefetch=prefetch))
         self.limit_each(self._live.keys(), each)
 
@@ -161,7 +164,7 @@ class Session(Stream):
             if live is None:
                 continue
             live.prefetch = each(live.consumer)
-            if self._opened.is_set():
+            if self._begun:
                 self._ask(credit=pb.Credit(consumer=number, prefetch=live.prefetch))
 
     async def quiet(self, source: Source | None = None) -> None:
@@ -193,8 +196,7 @@ class Session(Stream):
     # -- the stream
 
     def _begin(self) -> None:
-        again = self._opened.is_set()
-        self._opened.clear()
+        again, self._begun = self._begun, True
         self._requests.clear()
         inventory = self._held.restart()
         opening = pb.OpenSession(session=self.id, virtual_host=self._virtual_host)

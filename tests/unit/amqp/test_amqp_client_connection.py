@@ -118,6 +118,19 @@ def deliveries(*ids: int) -> pb.ConsumeResponse:
     return response
 
 
+async def test_a_consumer_that_begins_while_a_leader_changes_begins(client):
+    stream = await consuming(client)
+    stream.end(LOST[0])
+    stream = await client.cluster.stream()
+    assert (await stream.consumed()).open.session
+    # The next leader has not answered yet.
+    client.method(1, "basic.consume", queue="other", consumer_tag="d")
+    assert (await stream.consumed()).subscribe.queue == "other"
+    stream.answer(pb.ConsumeResponse(opened=pb.SessionOpened()))
+    stream.answer(pb.ConsumeResponse(subscribed=pb.Subscribed(consumer=2)))
+    assert (await client.get("basic.consume-ok"))["consumer_tag"] == "d"
+
+
 @pytest.mark.parametrize("how", LOST)
 async def test_a_consumer_goes_on_with_the_next_leader(client, how):
     stream = await consuming(client)
