@@ -23,6 +23,7 @@ from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
 from gateway.amqp.cluster.transaction import transact
+from gateway.amqp.hall import Counts
 from gateway.amqp.protocol import channel, consuming, publishing
 from gateway.amqp.protocol import effects as fx
 from gateway.amqp.protocol import events as e
@@ -47,6 +48,9 @@ _TIMED_OUT: Final = "CONSUMER_TIMEOUT"
 
 class Link(Protocol):
     """The connection of a channel."""
+
+    @property
+    def counts(self) -> Counts: ...
 
     @property
     def calls(self) -> Calls: ...
@@ -173,6 +177,7 @@ class ClientChannel:
         for effect in found:
             match effect:
                 case fx.Publish():
+                    self._link.counts.published += 1
                     self._publishing().add(effect.publication)
                 case fx.Settle():
                     self._of(effect.source.owned).settle(effect)
@@ -325,6 +330,7 @@ class ClientChannel:
 
     def deliver(self, consumer: fx.Consumer, found: wire.DeliveriesEnvelope) -> None:
         if not self._closed:
+            self._link.counts.delivered += len(found.deliveries)
             self._link.send(consuming.deliver(self._state, consumer, found))
 
     def ended(self, consumer: fx.Consumer, failure: pb.Failure) -> None:

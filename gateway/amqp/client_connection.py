@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import structlog
@@ -23,14 +22,13 @@ from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
+from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol.connection import Connection, Phase
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
-from gateway.auth.credentials import Access
-from gateway.cluster.calls import Metadata, Upstream
+from gateway.cluster.calls import Metadata
 from quorate.runtime.errors import QuorateError
-from quorate.security.same_user import SameUser
 from quorate.v1 import broker_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -47,40 +45,6 @@ _LOOK: Final = 0.5
 # (rabbitmq-server #11948).
 _SHARED_PREFETCH: Final = "py-amqp"
 _NO_SPACE: Final = "the cluster has no room for more messages at the moment"
-
-
-@dataclass(frozen=True, slots=True)
-class Hall:
-    """What all connections of a gateway share.
-
-    Attributes:
-        instance: of the gateway; `version`: of the product.
-        connections: those that are open.
-        tasks: what is still to do for those that are not.
-        most: connections that may be open.
-        owner: decides whom to serve; None: everybody who reaches the port.
-    """
-
-    upstream: Upstream
-    access: Access
-    instance: str
-    version: str
-    most: int
-    owner: SameUser | None
-    connections: dict[ClientConnection, None]
-    tasks: set[asyncio.Task[None]]
-    numbers: itertools.count[int]
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """See `tasks`."""
-        task = asyncio.create_task(work, name="amqp")
-        self.tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("amqp_task_failed", exc_info=error)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -198,11 +162,25 @@ class ClientConnection(asyncio.Protocol):
     def relieved(self) -> None:
         self._hold()
 
+    @property
+    def counts(self) -> Counts:
+        return self._hall.counts
+
+    @property
+    def channels(self) -> int:
+        """How many are open."""
+        return len(self._channels)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are published and not durable, or wait for the cluster."""
+        return sum(one.held for one in self._channels.values())
+
     def _hold(self) -> None:
         transport = self._transport
         if transport is None or self._lost or transport.is_closing():
             return
-        held = sum(one.held for one in self._channels.values())
+        held = self.held
         if not self._paused and held > MOST_HELD:
             self._paused = True
             transport.pause_reading()
@@ -256,6 +234,7 @@ class ClientConnection(asyncio.Protocol):
             self._token = login.token_of(event, self._hall.access, self._certificate())
             await login.check(event, self.calls)
         except login.Refused as refused:
+            self._hall.counts.refused += 1
             log.warning("amqp_login_refused", user=event.user[:80], mechanism=event.mechanism)
             self._machine.refuse(str(refused), self._loop.time())
         except QuorateError as error:

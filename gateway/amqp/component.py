@@ -12,7 +12,9 @@ from typing import Final
 import structlog
 
 import quorate
-from gateway.amqp.client_connection import ClientConnection, Hall
+from gateway.amqp.client_connection import ClientConnection
+from gateway.amqp.hall import Counts, Hall
+from gateway.amqp.metrics import metrics
 from gateway.auth.credentials import Access
 from gateway.component import Context, Part
 from quorate.security.tls.server import server_ssl_context
@@ -28,12 +30,6 @@ _TLS: Final = 10.0
 
 def amqp_part(context: Context, listening: socket.socket | None) -> Part:
     """See gateway.component. `listening`: None: the door is off."""
-    duties = () if listening is None else (partial(_serve, context, listening),)
-    return Part("amqp", (), duties)
-
-
-async def _serve(context: Context, listening: socket.socket) -> None:
-    """Until the gateway leaves."""
     settings = context.settings
     hall = Hall(
         upstream=context.upstream,
@@ -42,10 +38,18 @@ async def _serve(context: Context, listening: socket.socket) -> None:
         version=quorate.__version__,
         most=settings.max_connections,
         owner=settings.owner,
+        counts=Counts(),
         connections={},
         tasks=set(),
         numbers=itertools.count(1),
     )
+    duties = () if listening is None else (partial(_serve, context, hall, listening),)
+    return Part("amqp", (), duties, metrics=partial(metrics, hall))
+
+
+async def _serve(context: Context, hall: Hall, listening: socket.socket) -> None:
+    """Until the gateway leaves."""
+    settings = context.settings
     tls = server_ssl_context(settings) if settings.tls else None
     server = await asyncio.get_running_loop().create_server(
         lambda: ClientConnection(hall),

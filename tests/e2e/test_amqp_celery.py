@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,11 @@ from kombu.transport import native_delayed_delivery
 
 from quorate.local.plan import LocalPlan
 from tests.support import tls
-from tests.support.amqp import door_of, snippet
+from tests.support.amqp import door_of, snippet, until
 from tests.support.local import running
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 30.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """What takes long on a busy machine: a worker has much to import."""
-    end = time.monotonic() + 100
-    while not condition():
-        assert time.monotonic() < end, "the condition never held"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +51,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                     stderr=output,
                 )
             try:
-                until(lambda: "w@test ready." in log.read_text())
+                # It has much to import.
+                until(lambda: "w@test ready." in log.read_text(), 100)
                 yield importlib.import_module("tests.support.celery_app")
             except BaseException:
                 sys.stderr.write(log.read_text()[-5_000:])

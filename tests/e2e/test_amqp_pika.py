@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pika
@@ -20,7 +19,7 @@ from pika.exceptions import (
 
 from quorate.local.plan import LocalPlan
 from tests.support import tls
-from tests.support.amqp import Door, door_of, snippet
+from tests.support.amqp import Door, door_of, snippet, until
 from tests.support.local import running
 
 DURABLE = pika.BasicProperties(delivery_mode=2)
@@ -65,14 +64,6 @@ def got(channel: Any, queue: str, count: int, **more: Any) -> list[tuple[Any, An
         if len(found) == count:
             return found
     raise AssertionError("the consumer ended")
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "the condition never held"
-        time.sleep(0.02)
-    return found
 
 
 def count(connection: Any, queue: str) -> int:

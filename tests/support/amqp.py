@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pika
 
@@ -74,6 +76,15 @@ def amqp_door(schedulers: Sequence[str]) -> Iterator[Door]:
         else:
             # Without a user: the token alone says who it is.
             yield Door(port, "", tls.client_token() or "", client.ca_file)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Look again until the condition is true; its value."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "the condition never held"
+        time.sleep(0.02)
+    return found
 
 
 def snippet(test: str, url: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.amqp.client_connection import ClientConnection, Hall
+from gateway.amqp.client_connection import ClientConnection
+from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.wire import frames, methods
 from gateway.amqp.wire.frames import PROTOCOL_HEADER, FrameReader
 from gateway.amqp.wire.methods import Method
@@ -141,6 +142,7 @@ class Client:
             version="1",
             most=10,
             owner=None,
+            counts=Counts(),
             connections={},
             tasks=set(),
             numbers=itertools.count(1),

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.amqp.client_connection import MOST_HELD, ClientConnection
+from gateway.amqp.metrics import metrics
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import not_found
 from quorate.v1 import broker_pb2 as pb
@@ -39,6 +40,10 @@ async def test_a_client_that_floods_is_not_read(client):
         client.publish(body)
         sent += 1
         assert sent <= MOST_HELD // len(body) + 1
+    shown = {one.name: one.samples[0].value for one in metrics(client.hall)}
+    assert shown["quorate_gateway_amqp_connections"] == shown["quorate_gateway_amqp_channels"] == 1
+    assert shown["quorate_gateway_amqp_published"] == sent
+    assert shown["quorate_gateway_amqp_held_bytes"] > MOST_HELD
     stream = await client.cluster.stream()
     numbers = 0
     while numbers < sent:

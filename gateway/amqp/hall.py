@@ -1,0 +1,86 @@
+"""What all AMQP connections of a gateway share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.auth.credentials import Access
+from gateway.cluster.calls import Upstream
+from quorate.security.same_user import SameUser
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Of all connections of a gateway, since it began: messages, and logins that were refused."""
+
+    published: int = 0
+    delivered: int = 0
+    refused: int = 0
+
+
+class Open(Protocol):
+    """A connection that is open.
+
+    Attributes:
+        gone: its socket is closed.
+    """
+
+    gone: asyncio.Event
+
+    @property
+    def channels(self) -> int:
+        """How many are open."""
+
+    @property
+    def held(self) -> int:
+        """Bytes that are published and not durable, or wait for the cluster."""
+
+    def shut_down(self) -> None:
+        """The gateway ends."""
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What all connections of a gateway share.
+
+    Attributes:
+        instance: of the gateway; `version`: of the product.
+        counts: for the metrics.
+        connections: those that are open.
+        tasks: what is still to do for those that are not.
+        most: connections that may be open.
+        owner: decides whom to serve; None: everybody who reaches the port.
+    """
+
+    upstream: Upstream
+    access: Access
+    instance: str
+    version: str
+    most: int
+    owner: SameUser | None
+    counts: Counts
+    connections: dict[Open, None]
+    tasks: set[asyncio.Task[None]]
+    numbers: itertools.count[int]
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """See `tasks`."""
+        task = asyncio.create_task(work, name="amqp")
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("amqp_task_failed", exc_info=error)
