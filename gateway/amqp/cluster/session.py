@@ -89,7 +89,7 @@ class Session(Stream):
         self._opened = asyncio.Event()
         # A stream was begun: requests follow each other on it. The next one begins with all of
         # what is still wanted.
-        self._begun = False
+        self._streaming = False
         self._held = Held()
         self._live: dict[int, _Live] = {}
         self._fetching: dict[int, _Fetching] = {}
@@ -112,7 +112,7 @@ class Session(Stream):
         live = _Live(consumer, receiver, prefetch, asyncio.get_running_loop().create_future())
         self._live[consumer.number] = live
         # Before the first stream it is part of what opens that.
-        if self._begun:
+        if self._streaming:
             self._ask(subscribe=_subscribe(live))
         self.start()
         failure = await live.subscribed
@@ -134,7 +134,7 @@ class Session(Stream):
         """One message of a queue."""
         self._fetches += 1
         one = self._fetching[self._fetches] = _Fetching(fetch)
-        if self._begun:
+        if self._streaming:
             self._ask(fetch=_fetch(self._fetches, fetch))
         self.start()
         return await one.answer
@@ -153,7 +153,7 @@ class Session(Stream):
     def limit(self, prefetch: int, each: Callable[[Consumer], int]) -> None:
         """Change how many deliveries may be unsettled: all together, and of each consumer."""
         self._limit = prefetch
-        if self._begun:
+        if self._streaming:
             self._ask(credit=pb.Credit(consumer=0, prefetch=prefetch))
         self.limit_each(self._live.keys(), each)
 
@@ -164,7 +164,7 @@ class Session(Stream):
             if live is None:
                 continue
             live.prefetch = each(live.consumer)
-            if self._begun:
+            if self._streaming:
                 self._ask(credit=pb.Credit(consumer=number, prefetch=live.prefetch))
 
     async def quiet(self, source: Source | None = None) -> None:
@@ -196,7 +196,7 @@ class Session(Stream):
     # -- the stream
 
     def _begin(self) -> None:
-        again, self._begun = self._begun, True
+        again, self._streaming = self._streaming, True
         self._requests.clear()
         inventory = self._held.restart()
         opening = pb.OpenSession(session=self.id, virtual_host=self._virtual_host)
