@@ -284,7 +284,8 @@ class BrokerServicer:
     def Publish(self, request, context):
         """Publishes up to 1,024 messages of together 4 MiB, and answers when they are durable. A message that is
         malformed is INVALID_ARGUMENT, and nothing is published. Repeated with its `request_id` within 10 minutes,
-        it publishes nothing a second time; `results` are those of the first call alone.
+        it publishes nothing a second time; `results` are those of the first call alone. With the `request_id` of
+        another call it is INVALID_ARGUMENT (`REQUEST_ID_REUSED`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

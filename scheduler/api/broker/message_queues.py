@@ -101,7 +101,7 @@ class MessageQueueCalls:
         )
         # Some may have gone while the page was looked for.
         found = [state.find_queue(host.name, name) for name in names]
-        seen = [self._view(queue) for queue in found if queue is not None]
+        seen = [self._listed(queue) for queue in found if queue is not None]
         await self._broker.readable()
         return pb.ListMessageQueuesResponse(message_queues=seen, next_page_token=token)
 
@@ -154,6 +154,14 @@ class MessageQueueCalls:
             raise not_found("message_queue", name)
         view = message_pb2.MessageQueue(virtual_host=host, name=name, consumers=1)
         return pb.GetMessageQueueResponse(message_queue=view)
+
+    def _listed(self, queue: MessageQueue) -> message_pb2.MessageQueue:
+        """A queue for anybody: whoever knows the session of an exclusive one could use it."""
+        view = self._view(queue)
+        session = self._broker.state.sessions.get(queue.row.owner)
+        if session is None or session.caller != caller_name():
+            view.ClearField("owner_session")
+        return view
 
     def _view(self, queue: MessageQueue) -> message_pb2.MessageQueue:
         return views.message_queue(queue, self._broker.state.consuming.served.get(queue.row.uid))

@@ -168,6 +168,8 @@ class MessagesPublished(NamedTuple):
         producer: caller and name; empty: numbers say nothing.
         stream: names the stream of publishes that it is one of, if that has no producer: they are
             queued in their order.
+        digest: of a call that is known by its request id, which stands for the producer: of what it
+            asks for.
     """
 
     virtual_host: str
@@ -175,6 +177,7 @@ class MessagesPublished(NamedTuple):
     publications: Sequence[Publication]
     token: Token
     stream: str = ""
+    digest: bytes = b""
 
     @property
     def turn(self) -> str:

@@ -147,7 +147,7 @@ class ProducerRow(NamedTuple):
 
     Attributes:
         key: caller and name; of a call, caller and request id.
-        digest: of a transaction that is known by its request id: what it asked for.
+        digest: of a call that is known by its request id: what it asked for.
     """
 
     key: str

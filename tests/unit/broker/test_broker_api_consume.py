@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from quorate.runtime.errors import QuorateError
+from quorate.security.identity import Caller, How, Role, set_caller
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.consuming import stream as consume_stream
@@ -116,6 +117,27 @@ async def test_an_exclusive_queue_belongs_to_its_session():
         async with asyncio.timeout(10):
             while broker.term.broker.state.names:
                 await asyncio.sleep(0.01)
+        await consumer.close()
+
+
+async def test_a_list_shows_sessions_of_the_caller_alone():
+    """Whoever knows the session of an exclusive queue could use that."""
+    async with serving() as broker:
+        set_caller(Caller("ann", Role.SUBMITTER, How.TOKEN))
+        consumer = Consumer(broker)
+        session = await consumer.open()
+        queue = m.MessageQueue(name="mine", spec=m.MessageQueueSpec(exclusive=True))
+        await broker.call(pb.CreateMessageQueueRequest(message_queue=queue, session=session))
+        (mine,) = (await broker.call(pb.ListMessageQueuesRequest())).message_queues
+        assert mine.owner_session == session
+        set_caller(Caller("bob", Role.SUBMITTER, How.TOKEN))
+        (anns,) = (await broker.call(pb.ListMessageQueuesRequest())).message_queues
+        assert (anns.name, anns.owner_session) == ("mine", "")
+        request = pb.TransactRequest(
+            session=session, settles=[pb.Settle(consumer=1, ids=[1], outcome=pb.OUTCOME_ACK)]
+        )
+        foreign = await broker.refused(request)
+        assert (foreign.reason, foreign.field) == ("SESSION_OF_ANOTHER", "session")
         await consumer.close()
 
 

@@ -93,6 +93,10 @@ async def test_a_repeated_publish_is_queued_once():
         for _ in range(2):
             await broker.call(numbered)
         assert (await broker.get("q")).ready == 4
+        request.publications[0].message.body = b"another"
+        error = await broker.refused(request)
+        assert (error.code, error.reason) == (C.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
+        assert (await broker.get("q")).ready == 4
 
 
 @pytest.mark.parametrize(

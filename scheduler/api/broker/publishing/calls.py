@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from quorate.runtime.errors import invalid
 from quorate.v1 import broker_pb2 as pb
+from scheduler.api.asking import identified
 from scheduler.api.broker import validate
 from scheduler.api.broker.publishing.publications import (
     MOST_MESSAGES,
@@ -18,7 +19,7 @@ from scheduler.api.broker.publishing.publications import (
 from scheduler.api.broker.publishing.results import producer_key, result
 from scheduler.api.broker.publishing.stream import PublishStream
 from scheduler.api.servicer import Context
-from scheduler.api.validate import at_most, request_id
+from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer
 from scheduler.engine.broker.driver import BrokerDriver
@@ -37,13 +38,14 @@ class PublishCalls:
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
         producer = producer_key(host, validate.short("producer", request.producer))
         publications = Reader().read_all(enveloped(request.publications))
+        digest = b""
         if request.request_id and not producer:
             # Repeated, its messages are those of a producer that are settled.
-            request_id(request.request_id)
             producer = producer_key(host, "", request.request_id)
             publications = [one._replace(number=place) for place, one in enumerate(publications, 1)]
+            digest = identified("Publish", request).digest
         answer = await self._broker.call(
-            lambda token: e.MessagesPublished(host, producer, publications, token),
+            lambda token: e.MessagesPublished(host, producer, publications, token, digest=digest),
             weight_of(publications),
             publishes=True,
         )

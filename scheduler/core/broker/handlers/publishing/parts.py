@@ -36,6 +36,7 @@ class PublishContinued(NamedTuple):
     turn: str
     settled: int
     token: e.Token
+    digest: bytes = b""
 
 
 class PublishResumed(NamedTuple):
@@ -73,11 +74,15 @@ def _publish(
     out: BrokerEffects,
 ) -> None:
     state.router.host(event.virtual_host)
+    if event.digest:
+        producers.check_same(state.producers.get(event.producer), event.digest)
     settled = producers.settled(state, event.producer)
     plan = plan_publications(
         state, limits, event.virtual_host, event.publications, now, settled=settled
     )
-    continued = PublishContinued(plan, event.producer, event.turn, settled, event.token)
+    continued = PublishContinued(
+        plan, event.producer, event.turn, settled, event.token, event.digest
+    )
     on_publish_continued(state, limits, continued, now, out)
 
 
@@ -93,7 +98,8 @@ def on_publish_continued(
     placing.flush(out)
     settled = min(placed, plan.settled) if plan.copies else plan.settled
     if event.producer and settled > event.settled:
-        producers.remember(state, limits, ProducerRow(event.producer, settled, now), now, out)
+        row = ProducerRow(event.producer, settled, now, event.digest)
+        producers.remember(state, limits, row, now, out)
         event = event._replace(settled=settled)
     if plan.copies:
         turns.hold(state, event.turn)

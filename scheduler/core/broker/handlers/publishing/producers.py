@@ -6,6 +6,7 @@ of it is number 1.
 
 from __future__ import annotations
 
+from quorate.runtime.errors import invalid
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.limits import BrokerLimits
@@ -22,6 +23,17 @@ def settled(state: BrokerState, producer: str) -> int:
     """The greatest number of a producer that is settled; 0: none, or it has no name."""
     known = state.producers.get(producer) if producer else None
     return 0 if known is None else known.number
+
+
+def check_same(known: ProducerRow | None, digest: bytes) -> None:
+    """Raise INVALID_ARGUMENT if a request id was used for a call that asked for something else."""
+    # Earlier versions noted none.
+    if known is not None and known.digest and known.digest != digest:
+        raise invalid(
+            "request_id",
+            "was used for a different request; choose a new one",
+            reason="REQUEST_ID_REUSED",
+        )
 
 
 def remember(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, invalid, precondition
+from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, precondition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer
@@ -114,12 +114,7 @@ def _is_repeated(state: BrokerState, event: e.Transacted) -> bool:
     FAILED_PRECONDITION if only some of its numbers are settled."""
     known = state.producers.get(event.request) if event.request else None
     if known is not None:
-        if known.digest != event.digest:
-            raise invalid(
-                "request_id",
-                "was used for a different request; choose a new one",
-                reason="REQUEST_ID_REUSED",
-            )
+        producers.check_same(known, event.digest)
         return True
     settled = producers.settled(state, event.producer)
     numbers = [one.number for one in event.publications if one.number]
