@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import typer
 
 from quorate.cli.hints import remember
+from quorate.cli.misnamed import misnamed
 from quorate.cli.provided import provided
 from quorate.client.client import Client
 from quorate.client.transport.discovery import default_data_dir
+from quorate.runtime.errors import QuorateError
 from quorate.security.tls.dialer import ClientTls
 
 P = ParamSpec("P")
@@ -123,6 +126,7 @@ _WHICH_CLUSTER: Final = (
 )
 
 
+@contextmanager
 def _client(
     address: str | None,
     *,
@@ -132,10 +136,10 @@ def _client(
     tls_key_file: str | None,
     retry_for: float | None,
     **others: Any,
-) -> Client:
+) -> Iterator[Client]:
     remember(address, data_dir)
     files = (tls_ca_file or "", tls_cert_file or "", tls_key_file or "")
-    return Client(
+    made = Client(
         address,
         data_dir=data_dir,
         tls=ClientTls(*files) if any(files) else None,
@@ -143,3 +147,8 @@ def _client(
         connect_for=_CONNECT_PATIENCE if retry_for is None else retry_for,
         **others,
     )
+    with made as client:
+        try:
+            yield client
+        except QuorateError as error:
+            raise misnamed(client, error) from error

@@ -60,6 +60,9 @@ _BY_CODE = {
 
 def code_of(error: BaseException) -> int:
     """The exit code that stands for an error."""
+    if isinstance(error, QuorateError) and error.reason == "LIMIT_NOT_FOUND":
+        # Also of a task that names it, where the code is FAILED_PRECONDITION.
+        return NOT_FOUND
     if isinstance(error, QuorateError):
         return _BY_CODE.get(error.code, FAILED)
     if isinstance(error, TaskFailed | TaskCancelled):

@@ -34,6 +34,9 @@ def _flags_without_type(params: list[Any]) -> list[Any]:
     for one in params:
         if getattr(one, "is_flag", False):
             one.metavar = ""
+        # Not two of them: the help says what the value in the source stands for.
+        if "[default:" in (getattr(one, "help", None) or ""):
+            one.show_default = False
     return params
 
 

@@ -124,24 +124,26 @@ def test_attempts_that_were_returned_are_not_shown_as_failures(quorate, cluster)
     assert listed[1].split()[:5] == [id, "-", "ASSIGNED", "1", "-"]
     rows = [line.split() for line in quorate("task", id)[1].splitlines() if line.startswith(" ")]
     assert [(row[0], row[-1]) for row in rows] == [
-        ("1", "stored"),
+        ("1", "returned"),
         ("2", "EXIT_CODE"),
-        ("3-5", "started"),
+        ("3-5", "returned"),
         ("6", "assigned"),
     ]
+    assert "Returned: the node returned the task without starting it." in quorate("task", id)[2]
 
 
 def test_attempts_that_are_not_stored_any_more_are_not_called_returned(quorate, cluster):
     id = "01a22851d09c7000893655b6968f0722"
-    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_FAILED, attempt=4, failures=2)
-    for number in (3, 4):
+    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_FAILED, attempt=12, failures=10)
+    for number in range(3, 13):
         task.attempts.add(number=number, node="n2").error.type = "EXIT_CODE"
     cluster.tasks[id] = task
     _, out, err = quorate("task", id)
     assert "returned" not in out
+    assert "Returned:" not in err
     assert [line.split()[0] for line in out.splitlines() if "not stored" in line] == ["1-2"]
     assert "Not stored: attempts older than the last 10" in err
-    assert "2 failed attempts" in out
+    assert "10 failed attempts" in out
     assert "since" not in out
     assert "lost node" not in out
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from quorate.cli.jobs import show, waiting
 from quorate.client.client import Client
-from quorate.v1 import job_pb2
+from quorate.v1 import job_pb2, task_pb2
 from tests.support.command_line import Quorate, fake_client, fake_cluster, fake_quorate
 from tests.support.fake_scheduler import FakeCluster, only
 
@@ -226,6 +226,20 @@ def test_tables_fit_into_80_columns() -> None:
     assert all(len(line) <= 80 for line in plain.splitlines())
     assert "…00000000" in plain
     assert "9,999,999" in plain
+
+
+def test_a_group_of_errors_has_a_real_message():
+    group = job_pb2.JobErrorGroup(type="EXIT_CODE", message="exited with code #", count=7)
+    group.example.MergeFrom(task_pb2.TaskError(type="EXIT_CODE", message="exited with code 3"))
+    console = Console(width=80, color_system=None)
+    texts = []
+    for group.count in (7, 1):
+        with console.capture() as capture:
+            console.print(show.errors_table([group]))
+        texts.append(capture.get())
+    assert "exited with code 3 (numbers may differ)" in texts[0]
+    assert "exited with code 3" in texts[1]
+    assert "differ" not in texts[1]
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,10 @@ def test_the_first_line_is_the_answer(quorate):
     assert lines[1] == "Also: 2 older tasks go first"
     assert lines[2] == f"Held by: {'a' * 32}"
     place, others = lines[3].split(". ")
-    assert place == "Place: 3 among tasks with the same needs and limits"
-    assert others == "Also waiting: 1,000 tasks with a higher priority"
-    assert ["n1", "SLOTS"] in [line.split()[:2] for line in lines]
+    assert place == "Position in line: 3rd of the tasks with the same needs and limits"
+    assert others == "1,000 tasks with a higher priority also wait."
+    assert lines[5] == "Apart from that, could a node take it?"
+    assert ["n1", "no", "is", "full"] in [line.split() for line in lines]
     assert ["1", "n1"] in [line.split()[:2] for line in lines]
     assert "2 more nodes" in err
 
@@ -71,7 +72,26 @@ def test_the_only_node_does_not_repeat_the_reason(quorate, cluster, sentence, sh
     cluster.explanation.nodes_total = 1
     cluster.explanation.sentence = sentence
     _, out, _ = quorate("explain", TASK)
-    assert (["n1", "SLOTS"] in [line.split()[:2] for line in out.splitlines()]) is shown
+    assert (["n1", "no"] in [line.split()[:2] for line in out.splitlines()]) is shown
+    assert "could a node" not in out or shown
+
+
+def test_where_nodes_are_the_reason_the_question_is_about_them(quorate, cluster):
+    cluster.explanation.reasons[0].reason = explain_pb2.EXPLAIN_REASON_NODES_BUSY
+    cluster.explanation.nodes.add(node="n2", filter=explain_pb2.NODE_FILTER_NONE)
+    cluster.explanation.nodes[1].sentence = "node n2 has room"
+    _, out, _ = quorate("explain", TASK)
+    assert "Could a node take it?" in out.splitlines()
+    assert ["n2", "yes", "has", "room"] in [line.split() for line in out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [(0, "1st"), (1, "2nd"), (10, "11th"), (11, "12th"), (20, "21st"), (1_110, "1,111th")],
+)
+def test_the_position_is_an_ordinal(quorate, cluster, ahead, words):
+    cluster.explanation.place.ahead = ahead
+    assert f"Position in line: {words} of the tasks" in quorate("explain", TASK)[1]
 
 
 def test_json_is_the_whole_answer(quorate):

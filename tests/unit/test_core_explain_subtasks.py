@@ -94,11 +94,11 @@ def unreachable(c: Cluster, jobs: Jobs) -> Made:
 
 REASONS: dict[Why, list[tuple[Callable[[Cluster, Jobs], Made], str]]] = {
     Why.JOB_PAUSED: [(paused, "job ")],
-    Why.MAX_PARALLEL: [(at_most_one, "max_parallel of the job: 1 subtask at a time run")],
+    Why.MAX_PARALLEL: [(at_most_one, "max_parallel of the job: 1 subtask runs at a time")],
     Why.JOB_LOADING: [(loading, "the items of the job are still being written")],
     Why.BACKOFF: [(failed_once, "attempt 1 failed; the next one may start at ")],
     Why.NO_NODE: [(nowhere, "no node is registered")],
-    Why.LIMIT: [(limited, "queue default: 1 tasks run, and the limit is 1")],
+    Why.LIMIT: [(limited, "queue default: 1 task runs, and the limit is 1")],
     Why.TURN: [(behind, "7 earlier subtasks of the job go before it")],
     Why.ASSIGNED: [
         (assigned, "attempt 1 on node n1 was assigned at "),

@@ -61,7 +61,7 @@ def delete(
     if [bool(ids), bool(queue), everything].count(True) != 1:
         raise invalid("ID", "give either ids or --queue, or choose all finished tasks by --all")
     if ids:
-        return each(ids, lambda id: _delete(client, task_id(client, id)))
+        return each(client, ids, lambda id: _delete(client, task_id(client, id)))
     chosen = states(state) or FINISHED
     for one in chosen:
         if one not in FINISHED:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -15,6 +14,17 @@ from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.client.client import Client
 from quorate.runtime.sizes import plural
 from quorate.v1 import explain_pb2, task_pb2
+
+# Reasons that are about nodes.
+_OF_NODES: Final = frozenset(
+    (
+        explain_pb2.EXPLAIN_REASON_NO_NODE,
+        explain_pb2.EXPLAIN_REASON_NO_NODE_FITS,
+        explain_pb2.EXPLAIN_REASON_NODES_BUSY,
+        explain_pb2.EXPLAIN_REASON_RESERVED,
+    )
+)
+_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
 @with_client
@@ -39,16 +49,18 @@ def explain(
             lines.append(f"Held by: {', '.join(reason.holders)}")
     if found.HasField("place"):
         lines.append(_place(found.place))
-    sys.stdout.write("\n".join(lines) + "\n")
+    for line in lines:
+        render.say(line)
     if _tells_more(found):
-        table = render.table("NODE", "RULE", "WHY", elastic=("WHY",))
-        for node in found.nodes:
-            word = explain_pb2.NodeFilter.Name(node.filter).removeprefix("NODE_FILTER_")
-            table.add_row(node.node, word, Text(node.sentence))
-        render.show(table)
+        render.show("")
+        of_nodes = any(reason.reason in _OF_NODES for reason in found.reasons)
+        question = "could a node take it?"
+        render.say(question.capitalize() if of_nodes else f"Apart from that, {question}")
+        render.show(_nodes(found))
         if found.nodes_total > len(found.nodes):
             render.hint(f"and {plural(found.nodes_total - len(found.nodes), 'more node')}")
     if found.task.attempts:
+        render.show("")
         render.show(_attempts(found.task))
 
 
@@ -66,23 +78,50 @@ def _sentence(text: str) -> str:
 
 def _place(place: explain_pb2.ExplanationPlace) -> str:
     about = "" if place.exact else "about "
-    words = f"Place: {about}{place.ahead + 1:,} among tasks with the same needs and limits"
-    others = []
-    if place.higher_priority:
-        others.append(f"{plural(place.higher_priority, 'task')} with a higher priority")
-    if place.other_lanes:
-        others.append(f"{plural(place.other_lanes, 'task')} with other needs or limits")
-    return f"{words}. Also waiting: {', '.join(others)}" if others else words
+    words = (
+        f"Position in line: {about}{_ordinal(place.ahead + 1)} of the tasks with the same needs "
+    )
+    words += "and limits."
+    for count, which in (
+        (place.higher_priority, "with a higher priority"),
+        (place.other_lanes, "with other needs or limits"),
+    ):
+        if count:
+            wait = "waits" if count == 1 else "wait"
+            words += f" {plural(count, 'task')} {which} also {wait}."
+    return words
+
+
+def _ordinal(number: int) -> str:
+    teen = number % 100 in (11, 12, 13)
+    return f"{number:,}{'th' if teen else _ENDINGS.get(number % 10, 'th')}"
+
+
+def _nodes(found: explain_pb2.Explanation) -> object:
+    """What each node says; its name is in the first column only."""
+    table = render.table("NODE", "ANSWER", "REASON", elastic=("REASON",), wrapped=("REASON",))
+    for node in found.nodes:
+        answer = "yes" if node.filter == explain_pb2.NODE_FILTER_NONE else "no"
+        table.add_row(node.node, answer, Text(node.sentence.removeprefix(f"node {node.node} ")))
+    return table
 
 
 def _attempts(task: task_pb2.Task) -> object:
-    table = render.table("ATTEMPT", "NODE", "STARTED", "ENDED", "ERROR", elastic=("ERROR",))
+    table = render.table(
+        *("ATTEMPT", "NODE", "STARTED", "ENDED", "ERROR"),
+        right=("ATTEMPT",),
+        # Without the year.
+        short=dict.fromkeys(("STARTED", "ENDED"), lambda text: text[5:] or text),
+        elastic=("ERROR",),
+        wrapped=("ERROR",),
+        drop=("STARTED", "NODE", "ENDED"),
+    )
     for attempt in task.attempts:
         error = attempt.error
         table.add_row(
             str(attempt.number),
             attempt.node or "-",
-            render.moment(attempt.start_time),
+            render.moment(attempt.start_time) if render.began(attempt) else "-",
             render.moment(attempt.finish_time),
             Text(one_line(f"{error.type}: {error.message}".rstrip(": ")) or "-"),
         )

@@ -32,7 +32,7 @@ def pause(
         client.get(task_id(client, id)).pause(reason)
         return "paused"
 
-    return each(ids, act)
+    return each(client, ids, act)
 
 
 @with_client
@@ -43,7 +43,7 @@ def resume(client: Client, ids: Ids) -> int:
         client.get(task_id(client, id)).resume()
         return "resumed"
 
-    return each(ids, act)
+    return each(client, ids, act)
 
 
 @with_client
@@ -67,7 +67,7 @@ def signal(
         client.get(task_id(client, id)).signal(name)
         return "signalled"
 
-    return each(ids, act)
+    return each(client, ids, act)
 
 
 def register(app: typer.Typer) -> None:

@@ -80,12 +80,12 @@ def retry(
     if spec is not None:
         if not ids or len(ids) != 1:
             raise invalid("--spec", "needs exactly one ID")
-        return each(ids, lambda id: _again(client, id, _spec(spec)))
+        return each(client, ids, lambda id: _again(client, id, _spec(spec)))
     filters = {"--queue": queue, "--state": state, "--search": search}
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
         if not rate and len(ids) <= _ONE_BY_ONE and not as_json:
-            return each(ids, lambda id: _again(client, id))
+            return each(client, ids, lambda id: _again(client, id))
         counts = client.retry_tasks([task_id(client, id) for id in ids], rate=rate)
         print_retried(counts, "will run again", as_json=as_json)
         if counts.not_found:

@@ -178,7 +178,7 @@ def update(
     if chosen(ids, filters, all_of_them=everything):
         assert ids is not None
         if len(ids) <= _ONE_BY_ONE and not as_json:
-            return each(ids, lambda id: _one(client, id, changes))
+            return each(client, ids, lambda id: _one(client, id, changes))
         counts = client.update_tasks([task_id(client, id) for id in ids], **changes)
     else:
         wanted = states(state) or _STATES

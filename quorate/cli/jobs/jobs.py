@@ -21,6 +21,7 @@ from quorate.cli.jobs import inside, show
 from quorate.cli.jobs.appending import append
 from quorate.cli.jobs.ids import WHICH, Id, job_id
 from quorate.cli.jobs.waiting import SHOWN_ERRORS, finish
+from quorate.cli.misnamed import misnamed
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.words import pairs
@@ -126,7 +127,7 @@ def show_job(client: Client, id: Id, as_json: Json = False) -> None:
     if graph_show.is_graph(job):
         graphs.show_graph(client.calls, job)
         if is_finished(job) and job.counts.failed + job.counts.cancelled:
-            hint(f"Run again what did not succeed: {command(f'job retry {job.id}')}")
+            hint(f"Run the rest again: {command(f'job retry {job.id}')}")
         return
     if not job.counts.failed and failed_part(job) == job.id:
         return
@@ -321,7 +322,7 @@ def _each(client: Client, ids: list[str], act: Callable[[JobHandle[Any]], str]) 
             handle = _handle(client, id)
             sys.stdout.write(f"{handle.id} {act(handle)}\n")
         except QuorateError as error:
-            err.print(f"quorate: {sentence_of(error)}", markup=False)
+            err.print(f"quorate: {sentence_of(misnamed(client, error))}", markup=False)
             worst = max(worst, code_of(error))
     return worst
 

@@ -19,6 +19,8 @@ from quorate.runtime.visible import visible_json
 from quorate.v1 import job_pb2
 
 _BAR = 24
+# Characters of an error in a table.
+_MESSAGE = 200
 _COUNTS = ("blocked", "pending", "running", "succeeded", "failed", "cancelled", "skipped")
 
 
@@ -199,8 +201,16 @@ def errors_table(groups: Sequence[job_pb2.JobErrorGroup]) -> Listing:
         if group.last_index != group.first_index:
             # Between them there may be others.
             indexes += f" .. {group.last_index}"
-        listing.add_row(f"{group.count:,}", group.type, indexes, group.message)
+        listing.add_row(f"{group.count:,}", group.type, indexes, _message(group))
     return listing
+
+
+def _message(group: job_pb2.JobErrorGroup) -> str:
+    """A real message of the group: that of the group has `#` for digits."""
+    message = one_line(group.example.message[:_MESSAGE]) or group.message
+    return (
+        f"{message} (numbers may differ)" if group.count > 1 and "#" in group.message else message
+    )
 
 
 def ranges_text(ranges: Iterable[job_pb2.SubtaskRange], step: int) -> dict[str, str]:

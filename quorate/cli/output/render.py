@@ -9,7 +9,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -268,15 +268,18 @@ def span(value: Duration) -> str:
     return seconds(total) if total else "-"
 
 
+def began(attempt: task_pb2.Attempt) -> float:
+    """When its work started, in seconds since the epoch; 0 when it has not, or could not."""
+    return 0.0 if attempt.error.type == "NOT_STARTED" else stamp(attempt.start_time)
+
+
 def run_time(task: task_pb2.Task) -> str:
     """How long its latest attempt ran, or has been running."""
     if not task.attempts:
         return "-"
     attempt = task.attempts[-1]
-    began, ended = stamp(attempt.start_time), stamp(attempt.finish_time)
-    if not began:
-        return "-"
-    return seconds(max(0.0, (ended or time.time()) - began))
+    start, end = began(attempt), stamp(attempt.finish_time)
+    return seconds(max(0.0, (end or time.time()) - start)) if start else "-"
 
 
 def task_node(task: task_pb2.Task) -> str:
@@ -293,10 +296,13 @@ def expires_soon(task: task_pb2.Task) -> bool:
     return task.HasField("expire_time") and _until_expiry(task) < _SOON
 
 
-def _state_cell(task: task_pb2.Task) -> Text:
+def _state_cell(task: task_pb2.Task, paused: Container[str]) -> Text:
     """The state; and why a task waits, that it is suspended, or that a graph left it out."""
     words = state_text(shown_state(task))
-    if task.pending_reason:
+    if task.state == task_pb2.TASK_STATE_PENDING and task.queue in paused:
+        words = words.copy()
+        words.append(" (queue paused)", style="yellow")
+    elif task.pending_reason:
         words = words.copy()
         words.append(" (fits no node)", style="yellow")
     elif task.limited_by:
@@ -317,13 +323,13 @@ def _state_cell(task: task_pb2.Task) -> Text:
     return words
 
 
-def task_row(task: task_pb2.Task) -> list[Any]:
-    """A task in `tasks`."""
+def task_row(task: task_pb2.Task, paused: Container[str] = ()) -> list[Any]:
+    """A task in `tasks`. `paused`: the queues of which no task starts."""
     return [
         task.id,
         task.spec.name or "-",
         task.queue,
-        _state_cell(task),
+        _state_cell(task, paused),
         str(task.failures + task.crashes),
         ago(task.create_time),
         run_time(task),

@@ -11,6 +11,7 @@ import typer
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import FAILED, NOT_FOUND, OK, REFUSED, code_of, sentence_of
+from quorate.cli.misnamed import misnamed
 from quorate.cli.output import render
 from quorate.cli.output.render import err
 from quorate.cli.tasks.ids import WHICH, task_id
@@ -80,7 +81,7 @@ def cancel(
             "give ids, or choose tasks by --queue, --state or --search, or all of them by --all",
         )
     if ids and len(ids) <= _ONE_BY_ONE and not as_json:
-        return each(ids, lambda id: _cancel(client.get(task_id(client, id))))
+        return each(client, ids, lambda id: _cancel(client.get(task_id(client, id))))
     if ids:
         counts = client.cancel_tasks([task_id(client, id) for id in ids])
         _show(counts, as_json, "cancelled")
@@ -111,14 +112,14 @@ def _cancellable(words: list[str] | None) -> tuple[str, ...]:
     return wanted
 
 
-def each(ids: list[str], act: Callable[[str], str]) -> int:
+def each(client: Client, ids: list[str], act: Callable[[str], str]) -> int:
     """Do something to each; go on after a failure, and report the gravest code."""
     worst = OK
     for id in ids:
         try:
             sys.stdout.write(f"{id} {act(id)}\n")
         except QuorateError as error:
-            err.print(f"quorate: {sentence_of(error)}", markup=False)
+            err.print(f"quorate: {sentence_of(misnamed(client, error))}", markup=False)
             worst = max(worst, code_of(error))
     return worst
 

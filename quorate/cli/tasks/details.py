@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
@@ -18,7 +19,9 @@ from quorate.runtime.sizes import plural, size_text
 from quorate.v1 import task_pb2
 
 _MOST_SHOWN = 4_000
-_RETURNED = "returned before it started"
+_RETURNED = "returned"
+# Attempts of a task that stay stored.
+STORED: Final = 10
 _UNKNOWN = "not stored"
 _HOOKS = (("setup", "set-up"), ("cleanup", "clean-up"))
 
@@ -55,7 +58,7 @@ def details_of(found: task_pb2.Task) -> Table:
         ago = render.seconds(max(0.0, time.time() - render.stamp(found.progress.update_time)))
         table.add_row("Progress", f"{progress_text(found.progress)} ({ago} ago)")
     first = found.attempts[0] if found.attempts else task_pb2.Attempt()
-    if first.number == 1 and first.HasField("start_time"):
+    if first.number == 1 and render.began(first):
         # Of what is shown, so that the difference is that of the two lines.
         after = _shown(first.start_time) - _shown(found.create_time)
         waited = render.seconds(max(0, after) / 1000)
@@ -128,16 +131,14 @@ def attempts_of(found: task_pb2.Task) -> Table:
         drop=("STARTUP", "ASSIGNED", "RAN", "NODE"),
     )
     first = found.attempts[0].number
-    _add_missing(table, 1, first - 1, _UNKNOWN)
+    _add_missing(table, 1, first - 1, _UNKNOWN if has_unstored(found) else _RETURNED)
     known = first
     for attempt in found.attempts:
         # A node returned the attempts whose numbers are missing: that is no failure.
         _add_missing(table, known, attempt.number - 1, _RETURNED)
         known = attempt.number + 1
-        assigned, began, ended = (
-            render.stamp(value)
-            for value in (attempt.assign_time, attempt.start_time, attempt.finish_time)
-        )
+        began = render.began(attempt)
+        assigned, ended = render.stamp(attempt.assign_time), render.stamp(attempt.finish_time)
         table.add_row(
             str(attempt.number),
             attempt.node,
@@ -149,6 +150,18 @@ def attempts_of(found: task_pb2.Task) -> Table:
         )
     _add_missing(table, known, found.attempt, _RETURNED)
     return table
+
+
+def has_unstored(found: task_pb2.Task) -> bool:
+    """Whether it had attempts that are not stored any longer."""
+    return found.attempts[0].number > 1 and found.attempt > STORED
+
+
+def has_returned(found: task_pb2.Task) -> bool:
+    """Whether a node returned attempts, as far as that can be seen."""
+    numbers = [attempt.number for attempt in found.attempts]
+    first = numbers[0] if has_unstored(found) else 1
+    return found.attempt - first + 1 > len(numbers)
 
 
 def _ended(attempt: task_pb2.Attempt) -> str:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -18,17 +19,28 @@ from quorate.cli.jobs.ids import job_id
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.tasks.cancel import cancel
-from quorate.cli.tasks.details import attempts_of, details_of, hook_errors, traceback_of
+from quorate.cli.tasks.details import (
+    STORED,
+    attempts_of,
+    details_of,
+    has_returned,
+    has_unstored,
+    hook_errors,
+    traceback_of,
+)
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.progress import showing_progress
 from quorate.cli.tasks.states import asked, picked, states
 from quorate.cli.tasks.waits import MAY_WAIT, say_no_attempt, saying_why, stored_attempts, waits_for
 from quorate.client.client import Client
 from quorate.client.handle import TaskHandle
+from quorate.client.pages import list_queues
 from quorate.client.tracking.outcome import state_name
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
 from quorate.v1 import scheduler_pb2, task_pb2
+
+_PENDING = task_pb2.TASK_STATE_PENDING
 
 Id = Annotated[str, typer.Argument(metavar="ID", help=f"Id of the task: {WHICH}.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help=f"Ids of tasks. Of each: {WHICH}.")]
@@ -45,8 +57,8 @@ def tasks(
         typer.Option(
             "--state",
             "-s",
-            help="State of the tasks: blocked, scheduled, pending, assigned, running (includes "
-            "assigned ones), succeeded, failed or cancelled; may be repeated. "
+            help="State of the tasks: blocked, scheduled, pending, paused, assigned, running "
+            "(includes assigned ones), succeeded, failed, cancelled or expired; may be repeated. "
             "\\[default: all states]",
         ),
     ] = None,
@@ -105,8 +117,9 @@ def tasks(
         elastic=("NAME",),
         drop=("FAILURES", "NODE", "QUEUE", "NAME", "RAN", "AGE"),
     )
+    paused = _paused_queues(client) if any(task.state == _PENDING for task in shown) else ()
     for task in shown:
-        table.add_row(*render.task_row(task))
+        table.add_row(*render.task_row(task, paused))
     render.show_tasks(table)
     if more:
         chosen_by = [f"--queue {queue}"] if queue else []
@@ -115,6 +128,13 @@ def tasks(
         chosen_by += [f"--job {job}"] if job else []
         words = " ".join(["quorate tasks", *chosen_by, f"--limit {limit * 10}"])
         hint(f"There are more. Show them with: {words}")
+
+
+def _paused_queues(client: Client) -> list[str]:
+    """Queues of which no task starts; none where the caller may not know."""
+    with suppress(QuorateError):
+        return [queue.name for queue in list_queues(client.calls) if queue.paused]
+    return []
 
 
 @with_client
@@ -137,8 +157,10 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
         render.show(attempts_of(found))
         for line in hook_errors(found):
             render.out.print(line, markup=False, style="yellow")
-        if found.attempts[0].number > 1:
-            hint("Not stored: attempts older than the last 10, and attempts that a node returned.")
+        if has_unstored(found):
+            hint(f"Not stored: attempts older than the last {STORED}, and some returned ones.")
+        if has_returned(found):
+            hint("Returned: the node returned the task without starting it. This is not a failure.")
     if traceback := traceback_of(found.error):
         render.show("")
         render.out.print(traceback, markup=False, style="dim")

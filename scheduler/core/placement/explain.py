@@ -164,7 +164,8 @@ def _running(state: State, row: TaskRow) -> Reason:
 
 def _held(row: TaskRow) -> Reason:
     by, reason, since = row.pause or TaskPause()
-    sentence = f"the task is paused{by and f' by {by}'}{(since and f' since {at(since)}') or ''}"
+    sentence = "the task has been paused"
+    sentence += (f" by {by}" if by else "") + (f" since {at(since)}" if since else "")
     return Reason(Why.TASK_PAUSED, f"{sentence}{reason and f' ({reason})'}", paused_by=by)
 
 
@@ -262,7 +263,7 @@ def _same_key(one: TaskRow, other: TaskRow) -> bool:
 def _reserved(state: State, row: TaskRow) -> Iterator[Reason]:
     held = state.reservation
     if held is not None and held.row is row:
-        sentence = f"node {held.node} keeps its room for the task since {at(held.since)}"
+        sentence = f"node {held.node} has kept its room for the task since {at(held.since)}"
         yield Reason(Why.RESERVED, f"{sentence}: it starts when enough of it is free")
 
 

@@ -83,8 +83,8 @@ def _held(job: JobRow) -> Iterator[Reason]:
     limit = job.spec.max_parallel
     if limit and len(job.chunks) >= limit:
         sentence = (
-            f"max_parallel of the job: {plural(len(job.chunks), 'subtask')} at a time run, and "
-            f"the limit is {limit}"
+            f"max_parallel of the job: {plural(len(job.chunks), 'subtask')} "
+            f"{'runs' if len(job.chunks) == 1 else 'run'} at a time, and the limit is {limit}"
         )
         yield Reason(Why.MAX_PARALLEL, sentence)
 

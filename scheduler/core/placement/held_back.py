@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quorate.runtime.ids import TaskId
+from quorate.runtime.sizes import plural
 from scheduler.core.model.limits.permits import of_key, of_queue, of_shared
 from scheduler.core.model.rows import TaskRow
 from scheduler.core.model.state import State
@@ -81,7 +82,8 @@ def another_first(row: TaskRow) -> Another | None:
 
 
 def _running(what: str, running: int, most: int) -> str:
-    return f"{what}: {running} tasks run, and the limit is {most}"
+    verb = "runs" if running == 1 else "run"
+    return f"{what}: {plural(running, 'task')} {verb}, and the limit is {most}"
 
 
 def _rate(what: str, rate: Rate) -> str:
