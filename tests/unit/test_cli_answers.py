@@ -57,9 +57,9 @@ def test_the_id_of_a_job_is_not_taken_for_that_of_a_task_and_vice_versa(quorate,
             code, _, err = quorate(command, id)
             assert code == 3
             assert f"{job} is a job, not a task; see: quorate job {job}" in err
-    for command in (("job",), ("job", "cancel"), ("job", "errors")):
+    for words in (("job",), ("job", "cancel"), ("job", "errors")):
         for id in (task, task[-8:]):
-            code, _, err = quorate(*command, id)
+            code, _, err = quorate(*words, id)
             assert code == 3
             assert f"{task} is a task, not a job; see: quorate task {task}" in err
 
