@@ -175,9 +175,15 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
             split_address(address.strip())
         return value
 
-    @field_validator("listen", "amqp")
+    @field_validator("listen")
     @classmethod
     def _check_listen(cls, value: str) -> str:
+        split_address(value, least_port=0)
+        return value
+
+    @field_validator("amqp")
+    @classmethod
+    def _check_amqp(cls, value: str) -> str:
         if value:
             split_address(value, least_port=0)
         return value

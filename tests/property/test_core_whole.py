@@ -78,6 +78,6 @@ class WholeCore(RuleBasedStateMachine):
 
 
 WholeCore.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=50, deadline=None, print_blob=True
+    max_examples=20, stateful_step_count=50, deadline=None, print_blob=True
 )
 TestWholeCore = WholeCore.TestCase

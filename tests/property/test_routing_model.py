@@ -290,7 +290,7 @@ class World:
             assert host.is_source(name) or not host.exchanges[name].row.auto_delete
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.sampled_from([False, False, True]))
 def test_random_topologies_route_as_the_model_does(rng: random.Random, hashing: bool) -> None:
     world = World(rng, hashing=hashing)

@@ -148,4 +148,5 @@ def test_leaving_an_executor_map_cancels_the_rest(pool: Executor, cluster: FakeC
     cluster.hold.clear()
     with pytest.raises(TimeoutError):
         next(pool.map(abs, range(20), timeout=0.05))
-    wait_until(lambda: only(cluster).cancel_requested)
+    # On a busy machine it is created only now.
+    wait_until(lambda: bool(cluster.jobs) and only(cluster).cancel_requested)

@@ -114,7 +114,7 @@ def test_steps_accept_what_a_whole_parse_accepts_of_broken_texts(pieces: list[st
     assert in_steps(text) == by_python(text), text
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(DOCUMENTS), st.dictionaries(st.text(), DOCUMENTS), st.sampled_from((None, 1)))
 def test_steps_accept_every_good_document(args: list, kwargs: dict, indent: int | None):
     assert in_steps(json.dumps(args, indent=indent))

@@ -45,7 +45,7 @@ def busy(after: float = AFTER, nodes: int = 2) -> Cluster:
 
 def test_without_a_reservation_small_tasks_starve_a_large_one():
     c = busy(after=0.0)
-    assert flood(c, c.submit(spec(cpu=4.0)), 200) == -1
+    assert flood(c, c.submit(spec(cpu=4.0)), 60) == -1
 
 
 def test_an_endless_stream_of_small_tasks_does_not_starve_a_large_one():
