@@ -217,10 +217,32 @@ class GetMessageQueueRequest(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
 
 class GetMessageQueueResponse(_message.Message):
-    __slots__ = ("message_queue",)
+    __slots__ = ("message_queue", "consumers")
     MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    CONSUMERS_FIELD_NUMBER: _ClassVar[int]
     message_queue: _message_pb2.MessageQueue
-    def __init__(self, message_queue: _Optional[_Union[_message_pb2.MessageQueue, _Mapping]] = ...) -> None: ...
+    consumers: _containers.RepeatedCompositeFieldContainer[MessageQueueConsumer]
+    def __init__(self, message_queue: _Optional[_Union[_message_pb2.MessageQueue, _Mapping]] = ..., consumers: _Optional[_Iterable[_Union[MessageQueueConsumer, _Mapping]]] = ...) -> None: ...
+
+class MessageQueueConsumer(_message.Message):
+    __slots__ = ("consumer", "name", "prefetch", "automatic_ack", "exclusive", "priority", "active", "unacknowledged")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    AUTOMATIC_ACK_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    UNACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    consumer: int
+    name: str
+    prefetch: int
+    automatic_ack: bool
+    exclusive: bool
+    priority: int
+    active: bool
+    unacknowledged: int
+    def __init__(self, consumer: _Optional[int] = ..., name: _Optional[str] = ..., prefetch: _Optional[int] = ..., automatic_ack: _Optional[bool] = ..., exclusive: _Optional[bool] = ..., priority: _Optional[int] = ..., active: _Optional[bool] = ..., unacknowledged: _Optional[int] = ...) -> None: ...
 
 class ListMessageQueuesRequest(_message.Message):
     __slots__ = ("virtual_host", "page_size", "page_token")
@@ -347,22 +369,28 @@ class MoveMessagesResponse(_message.Message):
     def __init__(self, moved: _Optional[int] = ..., ready: _Optional[int] = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("virtual_host", "publications", "producer", "request_id")
+    __slots__ = ("virtual_host", "publications", "producer", "request_id", "report_queues")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REPORT_QUEUES_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     publications: _containers.RepeatedCompositeFieldContainer[_message_pb2.Publication]
     producer: str
     request_id: str
-    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., producer: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    report_queues: bool
+    def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., producer: _Optional[str] = ..., request_id: _Optional[str] = ..., report_queues: _Optional[bool] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
-    __slots__ = ("results",)
+    __slots__ = ("results", "queues", "queue_count")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_COUNT_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
-    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ...) -> None: ...
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    queue_count: int
+    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., queue_count: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")

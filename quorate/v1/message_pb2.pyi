@@ -165,7 +165,7 @@ class Publication(_message.Message):
     def __init__(self, message: _Optional[_Union[Message, _Mapping]] = ..., mandatory: _Optional[bool] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Exchange(_message.Message):
-    __slots__ = ("virtual_host", "name", "type", "auto_delete", "internal", "arguments", "create_time", "durable")
+    __slots__ = ("virtual_host", "name", "type", "auto_delete", "internal", "arguments", "create_time", "durable", "bindings")
     class ArgumentsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +181,7 @@ class Exchange(_message.Message):
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DURABLE_FIELD_NUMBER: _ClassVar[int]
+    BINDINGS_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     type: ExchangeType
@@ -189,7 +190,8 @@ class Exchange(_message.Message):
     arguments: _containers.MessageMap[str, HeaderValue]
     create_time: _timestamp_pb2.Timestamp
     durable: bool
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[_Union[ExchangeType, str]] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., durable: _Optional[bool] = ...) -> None: ...
+    bindings: int
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[_Union[ExchangeType, str]] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., durable: _Optional[bool] = ..., bindings: _Optional[int] = ...) -> None: ...
 
 class Binding(_message.Message):
     __slots__ = ("virtual_host", "source", "message_queue", "exchange", "routing_key", "arguments")

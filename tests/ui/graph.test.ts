@@ -2,6 +2,7 @@ import type { GraphNode, Job } from "@ui/api/jobs";
 import {
   afterText,
   canDraw,
+  cleanups,
   countedAs,
   drawn,
   edgesOf,
@@ -101,7 +102,7 @@ test("boxes are drawn in the order of the dependencies, and do not overlap", () 
   expect(boxes.every(({ y }) => y + 46 <= height)).toBe(true);
   expect(lines).toHaveLength(5);
   expect(lines.map(({ label }) => label)).toEqual(["", "", "", "", "on failure"]);
-  expect(lines.map(({ cleanup }) => cleanup)).toEqual([false, false, false, false, true]);
+  expect(cleanups(nodes)).toEqual([false, false, false, false, true]);
   expect(lines.every(({ path }) => /^M[\d. ]+([QL][\d. ]+)+$/.test(path))).toBe(true);
   const down = drawn(nodes, true);
   expect(down.boxes[3]!.y).toBeLessThan(down.boxes[1]!.y);

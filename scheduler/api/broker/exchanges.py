@@ -115,12 +115,15 @@ class ExchangeCalls:
             lambda answer: not known,
         )
         assert isinstance(answer, Exchange)
-        return pb.CreateExchangeResponse(exchange=views.exchange(answer))
+        there = self._broker.state.router.virtual_hosts.get(host)
+        bindings = 0 if there is None else there.count_from(name)
+        return pb.CreateExchangeResponse(exchange=views.exchange(answer, bindings))
 
     async def GetExchange(self, request: pb.GetExchangeRequest, context: Context) -> Message:
         name = validate.name("name", request.name)
-        found = self._host(request.virtual_host).exchanges.get(name)
-        view = None if found is None else views.exchange(found.row)
+        host = self._host(request.virtual_host)
+        found = host.exchanges.get(name)
+        view = None if found is None else views.exchange(found.row, host.count_from(name))
         await self._broker.readable()
         if view is None:
             raise not_found("exchange", name)
@@ -134,8 +137,9 @@ class ExchangeCalls:
             *("exchanges", (host.name,), known, lambda row: row.name),
             *(request.page_size, request.page_token),
         )
+        seen = [views.exchange(row, host.count_from(row.name)) for row in rows]
         await self._broker.readable()
-        return pb.ListExchangesResponse(exchanges=map(views.exchange, rows), next_page_token=token)
+        return pb.ListExchangesResponse(exchanges=seen, next_page_token=token)
 
     async def DeleteExchange(self, request: pb.DeleteExchangeRequest, context: Context) -> Message:
         host = validate.virtual_host(request.virtual_host)

@@ -82,13 +82,15 @@ class MessageQueueCalls:
         self._broker.state.router.host(host)
         queue = self._broker.state.find_queue(host, name)
         view = None
+        consumers: list[pb.MessageQueueConsumer] = []
         if queue is not None:
             checks.owner(queue.row, session)
             view = self._view(queue)
+            consumers = views.consumers(self._broker.state.consuming.served.get(queue.row.uid))
         await self._broker.readable()
         if view is None:
             raise not_found("message_queue", name)
-        return pb.GetMessageQueueResponse(message_queue=view)
+        return pb.GetMessageQueueResponse(message_queue=view, consumers=consumers)
 
     async def ListMessageQueues(
         self, request: pb.ListMessageQueuesRequest, context: Context

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
+from quorate.v1 import broker_pb2
 from quorate.v1 import message_pb2 as pb
 from scheduler.api.broker.arguments import spec_view, table_view
 from scheduler.api.views import instant
@@ -22,11 +24,13 @@ EXCHANGE_TYPES: Final = {
     pb.EXCHANGE_TYPE_HEADERS: ExchangeType.HEADERS,
     pb.EXCHANGE_TYPE_CONSISTENT_HASH: ExchangeType.CONSISTENT_HASH,
 }
+# Of one message queue, that are listed.
+MOST_CONSUMERS: Final = 100
 _TYPES: Final = {kind: number for number, kind in EXCHANGE_TYPES.items()}
 
 
-def exchange(row: Exchange) -> pb.Exchange:
-    """An exchange as it was declared."""
+def exchange(row: Exchange, bindings: int = 0) -> pb.Exchange:
+    """An exchange as it was declared. `bindings`: of which it is the source."""
     return pb.Exchange(
         virtual_host=row.virtual_host,
         name=row.name,
@@ -36,6 +40,7 @@ def exchange(row: Exchange) -> pb.Exchange:
         durable=row.durable,
         arguments=table_view(row.arguments),
         create_time=instant(row.create_time) if row.create_time else None,
+        bindings=bindings,
     )
 
 
@@ -80,6 +85,25 @@ def message_queue(queue: MessageQueue, served: Served | None) -> pb.MessageQueue
     if queue.is_stream:
         view.first_offset, view.next_offset = queue.first_offset, queue.next_offset
     return view
+
+
+def consumers(served: Served | None) -> list[broker_pb2.MessageQueueConsumer]:
+    """The first `MOST_CONSUMERS` consumers of a message queue, in the order of subscription."""
+    if served is None:
+        return []
+    return [
+        broker_pb2.MessageQueueConsumer(
+            consumer=one.spec.consumer,
+            name=one.spec.name,
+            prefetch=one.prefetch,
+            automatic_ack=one.spec.automatic_ack,
+            exclusive=one.spec.exclusive,
+            priority=one.spec.priority,
+            active=not served.single or one is served.active,
+            unacknowledged=len(one.unsettled),
+        )
+        for one in islice(served.consumers, MOST_CONSUMERS)
+    ]
 
 
 def _row(row: MessageQueueRow) -> pb.MessageQueue:

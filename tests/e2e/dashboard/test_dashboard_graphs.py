@@ -75,7 +75,7 @@ def test_a_graph_is_drawn_and_follows_its_tasks(
     expect(drawing.get_by_role("link", name="press, running, after pick")).to_be_visible()
     expect(drawing.get_by_role("link", name="bottle, blocked, waits for press")).to_be_visible()
     expect(drawing.locator("text", has_text="on failure")).to_be_visible()
-    expect(drawing.locator("path.line.cleanup")).to_have_count(1)
+    expect(drawing.locator("path.line.dashed")).to_have_count(1)
     expect(look.page.locator(".legend")).to_contain_text("blocked 3")
     expect(look.page.get_by_role("img", name="Subtasks by index")).to_have_count(0)
     look.page.evaluate(AXE.read_text())

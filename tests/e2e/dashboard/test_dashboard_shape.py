@@ -16,7 +16,8 @@ from tools.gateway_http import ask_json
 
 VIEWS = (
     *("overview", "queues", "tasks", "dead", "jobs", "schedules/shaped", "nodes/n1"),
-    *("services", "limits", "quotas", "audit"),
+    *("services", "limits", "quotas", "audit", "messages", "messages?show=exchanges"),
+    *("messages/queues%2Fshaped", "messages/exchanges%2Fshaped"),
 )
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
@@ -35,6 +36,14 @@ def failed(cluster):
     spec = {"cron": "@yearly", "task": {"command": {"argv": ["true"]}}}
     ask_json(cluster, "v1/schedules", {"schedule": {"name": "shaped", "spec": spec}})
     ask_json(cluster, "v1/schedules/shaped:run", {})
+    queue = {"name": "shaped", "spec": {"type": "MESSAGE_QUEUE_TYPE_QUEUE"}}
+    ask_json(cluster, "v1/messageQueues", {"messageQueue": queue})
+    exchange = {"name": "shaped", "type": "EXCHANGE_TYPE_TOPIC"}
+    ask_json(cluster, "v1/exchanges", {"exchange": exchange})
+    binding = {"source": "shaped", "messageQueue": "shaped", "routingKey": "order.*"}
+    ask_json(cluster, "v1/bindings", {"binding": binding})
+    message = {"exchange": "shaped", "routingKey": "order.new", "body": "aGVsbG8="}
+    ask_json(cluster, "v1/messages:publish", {"publications": [{"message": message}]})
     submit(cluster, "sh", "-c", "printf '\\033[33myellow\\033[0m\\n'; exit 3", name="exits")
     return python(cluster, "json:loads", ["{bad"], name="raises")
 
@@ -64,6 +73,8 @@ def test_every_view_is_accessible(open_page, failed, scheme):
         (f"tasks/{failed}", "Retry with changes", "Function"),
         ("schedules", "Run past ticks of shaped", "of the past would run"),
         ("schedules", "Change when shaped fires", "Blackouts and clock changes"),
+        ("messages", "Create message queue", "Highest priority"),
+        ("messages/exchanges%2Fshaped", "Publish message", "Content type"),
     ):
         look.go(view)
         look.button(button).click()
@@ -152,11 +163,15 @@ TABLES = {
     "jobs": ["Jobs"],
     "nodes": ["Nodes"],
     "quotas": ["Quotas"],
+    "messages": ["Message queues"],
+    "messages?show=exchanges": ["Exchanges"],
+    "messages/exchanges%2Fshaped": ["Bindings"],
+    "messages/queues%2Fshaped": ["Bindings"],
     "audit": ["Audit log"],
 }
 
 
-@pytest.mark.parametrize("width", [1280, 1024, 800])
+@pytest.mark.parametrize("width", [1440, 1280, 1024, 800])
 def test_tables_fit_and_their_buttons_are_in_sight(open_page, failed, width):
     look = open_page(viewport={"width": width, "height": 800})
     ask_json(look.cluster, "v1/queues/audited:pause", {})

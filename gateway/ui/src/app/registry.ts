@@ -7,6 +7,7 @@ import { AuditView } from "@ui/views/audit";
 import { DeadView } from "@ui/views/dead";
 import { JobsView } from "@ui/views/jobs";
 import { LimitsView } from "@ui/views/limits";
+import { MessagesView } from "@ui/views/messages";
 import { NodesView } from "@ui/views/nodes";
 import { OverviewView } from "@ui/views/overview";
 import { QueuesView } from "@ui/views/queues";
@@ -33,6 +34,7 @@ export const VIEWS: readonly View[] = [
   { id: "dead", title: "Dead letters", icon: "dead", key: "d", component: DeadView },
   { id: "jobs", title: "Jobs", icon: "jobs", key: "b", component: JobsView },
   { id: "schedules", title: "Schedules", icon: "schedules", key: "c", component: SchedulesView },
+  { id: "messages", title: "Messages", icon: "messages", key: "m", component: MessagesView },
   { id: "nodes", title: "Nodes", icon: "nodes", key: "n", component: NodesView },
   { id: "services", title: "Services", icon: "services", key: "s", component: ServicesView },
   { id: "limits", title: "Limits", icon: "limits", key: "l", component: LimitsView },

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from google.protobuf.message import Message
 
-from quorate.runtime.errors import invalid
+from quorate.runtime.errors import QuorateError, invalid
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.asking import identified
 from scheduler.api.broker import validate
@@ -22,7 +23,11 @@ from scheduler.api.servicer import Context
 from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer
+from scheduler.core.broker.queues.envelope import parse
 from scheduler.engine.broker.driver import BrokerDriver
+
+# Of one message, that are named in the answer.
+MOST_QUEUES: Final = 100
 
 
 class PublishCalls:
@@ -36,6 +41,9 @@ class PublishCalls:
         if not request.publications:
             raise invalid("publications", "at least one is required")
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
+        if request.report_queues and len(request.publications) > 1:
+            count = len(request.publications)
+            raise invalid("report_queues", f"is for one publication; there are {count}")
         producer = producer_key(host, validate.short("producer", request.producer))
         publications = Reader().read_all(enveloped(request.publications))
         digest = b""
@@ -44,15 +52,31 @@ class PublishCalls:
             producer = producer_key(host, "", request.request_id)
             publications = [one._replace(number=place) for place, one in enumerate(publications, 1)]
             digest = identified("Publish", request).digest
-        answer = await self._broker.call(
-            lambda token: e.MessagesPublished(host, producer, publications, token, digest=digest),
-            weight_of(publications),
-            publishes=True,
-        )
+        queues: tuple[str, ...] = ()
+
+        def make(token: e.Token) -> object:
+            nonlocal queues
+            if request.report_queues:
+                queues = self._reached(host, publications[0])
+            return e.MessagesPublished(host, producer, publications, token, digest=digest)
+
+        answer = await self._broker.call(make, weight_of(publications), publishes=True)
         assert isinstance(answer, PublishAnswer)
+        if answer.results:
+            queues = ()
         return pb.PublishResponse(
-            results=[result(one.position, one.kind, one.error) for one in answer.results]
+            results=[result(one.position, one.kind, one.error) for one in answer.results],
+            queues=queues[:MOST_QUEUES],
+            queue_count=len(queues),
         )
+
+    def _reached(self, host: str, publication: e.Publication) -> tuple[str, ...]:
+        """The queues that a message goes to as things are; none if it will be rejected."""
+        try:
+            message = parse(publication.routing_key, publication.properties).message
+            return self._broker.state.router.route(host, publication.exchange, message).queues
+        except QuorateError:
+            return ()
 
     async def PublishStream(
         self, requests: AsyncGenerator[bytes, None], context: Context

@@ -139,6 +139,10 @@ class VirtualHost:
         """Those that lead there, oldest first."""
         return _oldest_first(self._to.get(destination))
 
+    def count_from(self, exchange: str) -> int:
+        """How many bindings the exchange is the source of."""
+        return len(self._from.get(exchange, ()))
+
     def is_source(self, exchange: str) -> bool:
         """Whether anything is bound to the exchange."""
         return exchange in self._from

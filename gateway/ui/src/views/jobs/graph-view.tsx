@@ -6,12 +6,13 @@ import { count, num } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { href } from "@ui/lib/router";
 import { Badge, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { GraphCanvas, place } from "@ui/parts/graph";
 import { Segments } from "@ui/parts/segments";
 import { Table, type Column } from "@ui/parts/table";
 import {
   afterText,
-  BOX_HEIGHT,
   canDraw,
+  cleanups,
   drawn,
   edgesOf,
   idOf,
@@ -21,7 +22,6 @@ import {
   rowsOf,
   stateOf,
   waitsFor,
-  type Drawing,
 } from "@ui/views/jobs/graph";
 import { GRAPH_STATES, isFinal } from "@ui/views/jobs/names";
 
@@ -90,70 +90,35 @@ function spoken(node: GraphNode, nodes: readonly GraphNode[]): string {
 function GraphDrawing({ nodes, of }: { nodes: readonly GraphNode[]; of: string }) {
   const down = window.innerWidth < NARROW;
   // What it looks like changes with the tasks that there are, not with their states.
-  const { boxes, lines, width, height }: Drawing = useMemo(
+  const drawing = useMemo(
     () => drawn(nodes, down),
     [of, nodes.length, edgesOf(nodes), down],
   );
+  const dashed = cleanups(nodes);
   return (
-    <div class="graph" role="group" aria-label="Graph of tasks" tabIndex={0}>
-      <div class="canvas" style={{ width: `${width}px`, height: `${height}px` }}>
-        <svg width={width} height={height} aria-hidden="true">
-          <defs>
-            <marker
-              id="graph-arrow"
-              viewBox="0 0 8 8"
-              refX="7.5"
-              refY="4"
-              markerWidth="7"
-              markerHeight="7"
-              orient="auto"
+    <GraphCanvas label="Graph of tasks" drawing={drawing} dashed={(at) => dashed[at] ?? false}>
+      {nodes.map((node, at) => {
+        const state = stateOf(node);
+        const text = spoken(node, nodes);
+        return (
+          <li key={idOf(node)}>
+            <a
+              class={`box tone-${state} ${node.cleanup ? "cleanup" : ""}`}
+              style={place(drawing.boxes[at]!)}
+              href={linkTo(node)}
+              aria-label={text}
+              title={text}
             >
-              <path d="M0 0.5L8 4L0 7.5Z" />
-            </marker>
-          </defs>
-          {lines.map(({ path, cleanup }, at) => (
-            <path key={at} class={cleanup ? "line cleanup" : "line"} d={path} />
-          ))}
-          {lines.map(
-            ({ label, x, y }, at) =>
-              label && (
-                <text key={at} x={x} y={y + 4}>
-                  {label}
-                </text>
-              ),
-          )}
-        </svg>
-        <ul>
-          {nodes.map((node, at) => {
-            const { x, y, width: wide } = boxes[at]!;
-            const state = stateOf(node);
-            const text = spoken(node, nodes);
-            return (
-              <li key={idOf(node)}>
-                <a
-                  class={`box tone-${state} ${node.cleanup ? "cleanup" : ""}`}
-                  style={{
-                    left: `${x}px`,
-                    top: `${y}px`,
-                    width: `${wide}px`,
-                    height: `${BOX_HEIGHT}px`,
-                  }}
-                  href={linkTo(node)}
-                  aria-label={text}
-                  title={text}
-                >
-                  <b>{node.name}</b>
-                  <span>
-                    <i class="dot" />
-                    {farText(node)}
-                  </span>
-                </a>
-              </li>
-            );
-          })}
-        </ul>
-      </div>
-    </div>
+              <b>{node.name}</b>
+              <span>
+                <i class="dot" />
+                {farText(node)}
+              </span>
+            </a>
+          </li>
+        );
+      })}
+    </GraphCanvas>
   );
 }
 

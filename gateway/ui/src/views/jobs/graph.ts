@@ -1,8 +1,8 @@
 // A graph of tasks: what each waits for, and where it is drawn. Pure.
 
-import { Graph, layout } from "@dagrejs/dagre";
 import type { GraphEdge, GraphNode } from "@ui/api/jobs";
 import { count, num, plain } from "@ui/lib/format";
+import { arranged, type Drawing, type Edge } from "@ui/lib/layout";
 import { GRAPH_STATES, type GraphState } from "@ui/views/jobs/names";
 
 /** What is drawn. The layout of more would hold the page up for seconds, and nobody could read it. */
@@ -91,32 +91,6 @@ export const edgesOf = (nodes: readonly GraphNode[]): number =>
 export const canDraw = (nodes: readonly GraphNode[]): boolean =>
   nodes.length <= MOST_NODES && edgesOf(nodes) <= MOST_EDGES;
 
-export interface Box {
-  /** Of its upper left corner. */
-  x: number;
-  y: number;
-  width: number;
-}
-
-export interface Line {
-  /** Of an SVG path. */
-  path: string;
-  label: string;
-  /** Of the label's middle. */
-  x: number;
-  y: number;
-  cleanup: boolean;
-}
-
-export interface Drawing {
-  boxes: Box[];
-  lines: Line[];
-  width: number;
-  height: number;
-}
-
-export const BOX_HEIGHT = 46;
-const MARGIN = 8;
 const WIDEST = 220;
 const NARROWEST = 96;
 const PIXELS_A_LETTER = 8;
@@ -128,62 +102,19 @@ function widthOf(node: GraphNode): number {
   return Math.round(Math.min(WIDEST, Math.max(NARROWEST, 28 + PIXELS_A_LETTER * letters)));
 }
 
+const allEdges = (nodes: readonly GraphNode[]): GraphEdge[] => nodes.flatMap(({ dependsOn }) => dependsOn ?? []);
+
 /** From left to right, or `down`: where the page is narrow. */
 export function drawn(nodes: readonly GraphNode[], down: boolean): Drawing {
-  const graph = new Graph({ multigraph: true });
-  graph.setGraph({
-    rankdir: down ? "TB" : "LR",
-    nodesep: 18,
-    edgesep: 10,
-    ranksep: down ? 36 : 54,
-    marginx: MARGIN,
-    marginy: MARGIN,
-  });
-  nodes.forEach((node, at) => {
-    graph.setNode(String(at), { width: widthOf(node), height: BOX_HEIGHT });
-  });
-  const found: { from: string; to: string; name: string; edge: GraphEdge }[] = [];
-  nodes.forEach((node, at) => {
-    node.dependsOn?.forEach((edge, number) => {
-      const label = conditionText(edge);
-      const size = label ? { width: 10 + 6.5 * label.length, height: 18, labelpos: "c" } : {};
-      const one = { from: String(edge.node ?? 0), to: String(at), name: String(number), edge };
-      graph.setEdge(one.from, one.to, { ...size }, one.name);
-      found.push(one);
-    });
-  });
-  layout(graph);
-  const boxes = nodes.map((_, at): Box => {
-    const { x, y, width } = graph.node(String(at)) as { x: number; y: number; width: number };
-    return { x: x - width / 2, y: y - BOX_HEIGHT / 2, width };
-  });
-  const lines = found.map(({ from, to, name, edge }): Line => {
-    const { points, x = 0, y = 0 } = graph.edge(from, to, name) as {
-      points: { x: number; y: number }[];
-      x?: number;
-      y?: number;
-    };
-    return { path: smooth(points), label: conditionText(edge), x, y, cleanup: edge.cleanup ?? false };
-  });
-  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
-  return { boxes, lines, width: Math.ceil(width), height: Math.ceil(height) };
+  const edges = nodes.flatMap(({ dependsOn }, to): Edge[] =>
+    (dependsOn ?? []).map((edge) => ({ from: edge.node ?? 0, to, label: conditionText(edge) })),
+  );
+  return arranged(nodes.map(widthOf), edges, down);
 }
 
-/** A curve that begins and ends where the points do. */
-function smooth(points: readonly { x: number; y: number }[]): string {
-  const at = ({ x, y }: { x: number; y: number }) => `${x.toFixed(1)} ${y.toFixed(1)}`;
-  const [first, ...rest] = points;
-  const last = rest.at(-1);
-  if (!first || !last) return "";
-  let path = `M${at(first)}`;
-  rest.slice(0, -1).forEach((point, number) => {
-    const next = rest[number + 1]!;
-    const end =
-      number === rest.length - 2 ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 };
-    path += `Q${at(point)} ${at(end)}`;
-  });
-  return rest.length === 1 ? `${path}L${at(last)}` : path;
-}
+/** Of each line of the drawing: whether it leads to a task that cleans up. */
+export const cleanups = (nodes: readonly GraphNode[]): boolean[] =>
+  allEdges(nodes).map(({ cleanup }) => cleanup ?? false);
 
 /** Those that need attention first. */
 const FIRST: readonly string[] = [

@@ -1,0 +1,89 @@
+// Bindings as a table: of an exchange what it leads to, of a message queue where it comes from.
+
+import type { May } from "@ui/api/caller";
+import { deleteBinding, type Binding } from "@ui/api/messages";
+import { Button } from "@ui/parts/basics";
+import { confirm } from "@ui/parts/dialog";
+import { Table, type Column } from "@ui/parts/table";
+import { tell } from "@ui/parts/toasts";
+import { addressOf, keyOf } from "@ui/views/messages/names";
+import { tableText } from "@ui/views/messages/values";
+
+interface Props {
+  host: string;
+  bindings: readonly Binding[];
+  may: May;
+  of: "exchange" | "queue";
+  onDone: () => void;
+}
+
+export function BindingTable({ host, bindings, may, of, onDone }: Props) {
+  const remove = (binding: Binding) => {
+    const to = binding.exchange || binding.messageQueue;
+    confirm({
+      title: `Unbind ${to} from ${binding.source}?`,
+      text: `Messages of ${binding.source}${
+        binding.routingKey ? ` with the routing key ${binding.routingKey}` : ""
+      } do not go to ${to} by this binding any more.`,
+      submit: "Unbind",
+      act: async () => {
+        await deleteBinding(binding);
+        tell(`${to} was unbound from ${binding.source}.`);
+        onDone();
+      },
+    });
+  };
+  const other: Column<Binding> =
+    of === "exchange"
+      ? { name: "To", wide: true, cell: (binding) => <Destination host={host} binding={binding} /> }
+      : {
+          name: "From exchange",
+          wide: true,
+          cell: ({ source }) => (
+            <a href={addressOf(host, "exchanges", source)}>
+              <strong>{source}</strong>
+            </a>
+          ),
+        };
+  const columns: Column<Binding>[] = [
+    other,
+    {
+      name: "Routing key",
+      cell: ({ routingKey }) =>
+        routingKey ? <span class="mono">{routingKey}</span> : <span class="zero">–</span>,
+    },
+    {
+      name: "Arguments",
+      cell: ({ arguments: given }) => tableText(given) || <span class="zero">–</span>,
+    },
+  ];
+  if (may("exchanges.write")) {
+    columns.push({
+      name: "Actions",
+      right: true,
+      cell: (binding) => (
+        <span class="actions">
+          <Button
+            kind="quiet"
+            icon="trash"
+            title={`Unbind ${of === "exchange" ? binding.exchange || binding.messageQueue : binding.source}`}
+            onClick={() => remove(binding)}
+          />
+        </span>
+      ),
+    });
+  }
+  return <Table label="Bindings" columns={columns} items={bindings} keyOf={keyOf} />;
+}
+
+function Destination({ host, binding }: { host: string; binding: Binding }) {
+  const name = binding.exchange || binding.messageQueue || "";
+  return (
+    <div class="row">
+      <a href={addressOf(host, binding.exchange ? "exchanges" : "queues", name)}>
+        <strong>{name}</strong>
+      </a>
+      {binding.exchange && <small class="muted">exchange</small>}
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+// The bindings of an exchange, drawn from left to right.
+
+import { useMemo } from "preact/hooks";
+import type { Exchange } from "@ui/api/messages";
+import { GraphCanvas, place } from "@ui/parts/graph";
+import { drawnRoutes, type Routes } from "@ui/views/messages/exchanges/routes";
+import { addressOf } from "@ui/views/messages/names";
+
+export function RouteDrawing({ host, exchange, routes }: { host: string; exchange: Exchange; routes: Routes }) {
+  // Each answer is another object: what is drawn changes with what it says.
+  const drawn = useMemo(
+    () => drawnRoutes(exchange, routes),
+    [JSON.stringify([exchange, routes])],
+  );
+  if (!drawn) return null;
+  const { spots, drawing, dashed } = drawn;
+  return (
+    <GraphCanvas label={`Where messages of ${exchange.name} go`} drawing={drawing} dashed={(at) => dashed[at] ?? false}>
+      {spots.map(({ kind, name, after }, at) => {
+        const words = kind === "queue" ? "message queue" : "exchange";
+        const text = [name, words, ...after].join(", ");
+        return (
+          <li key={`${kind} ${name}`}>
+            <a
+              class={`box tone-${kind === "queue" ? "succeeded" : "running"}`}
+              style={place(drawing.boxes[at]!)}
+              href={addressOf(host, kind === "queue" ? "queues" : "exchanges", name)}
+              aria-label={text}
+              title={text}
+            >
+              <b>{name}</b>
+              <span>
+                <i class="dot" />
+                {words}
+              </span>
+            </a>
+          </li>
+        );
+      })}
+    </GraphCanvas>
+  );
+}
