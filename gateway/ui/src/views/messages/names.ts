@@ -84,7 +84,7 @@ export function settingsOf(spec: MessageQueueSpec): [string, string][] {
     ["Consumer timeout", time(spec.consumerTimeout)],
     ["Deleted", time(spec.expires) && `when it was not used for ${time(spec.expires)}`],
     ["Deleted", spec.autoDelete && "when its last consumer goes"],
-    ["Exclusive", spec.exclusive && "it belongs to one session"],
+    ["Private", spec.exclusive && "it belongs to one session, and goes with it"],
     ...Object.entries(spec.arguments ?? {}).map(([name, value]): [string, string] => [name, valueText(value)]),
   ];
   return rows.filter((row): row is [string, string] => Boolean(row[1]));

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { useMay, type May } from "@ui/api/caller";
 import { listExchanges, type Exchange } from "@ui/api/messages";
 import { count } from "@ui/lib/format";
-import { Ago, Badge, Button, Count, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Count, Failure, Loading, Panel } from "@ui/parts/basics";
 import { Table, type Column } from "@ui/parts/table";
 import { CreateExchange, DeleteExchange } from "@ui/views/messages/exchanges/dialogs";
 import { Choices, More, useFilter, useListed } from "@ui/views/messages/frame";
@@ -76,7 +76,7 @@ const columns = (host: string, may: May, refresh: () => void): Column<Exchange>[
           <a href={addressOf(host, "exchanges", exchange.name)}>
             <strong>{exchange.name}</strong>
           </a>
-          {isPredeclared(exchange) && <Badge tone="cancelled">predeclared</Badge>}
+          {isPredeclared(exchange) && <small class="muted">predeclared</small>}
         </div>
       ),
     },

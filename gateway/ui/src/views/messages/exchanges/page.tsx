@@ -7,7 +7,7 @@ import { token } from "@ui/api/token";
 import { count, num } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go } from "@ui/lib/router";
-import { Ago, Badge, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
 import { BackLink, EVERY_MS } from "@ui/views/messages/frame";
 import { addressOf, isPredeclared, optionsOf, typeOf } from "@ui/views/messages/names";
 import { BindingTable } from "@ui/views/messages/exchanges/bindings";
@@ -60,7 +60,7 @@ export function ExchangePage({ host, name }: { host: string; name: string }) {
       <BackLink kind="exchanges" host={host} />
       <div class="title">
         <h1 class="long">{name}</h1>
-        <Badge tone="cancelled">{typeOf(exchange)}</Badge>
+        <span class="muted">{`${typeOf(exchange)} exchange`}</span>
         <span class="push row">
           {may("messages.publish") && !exchange.internal && (
             <Button icon="send" onClick={() => setOpened("publish")}>

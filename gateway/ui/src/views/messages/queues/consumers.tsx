@@ -31,7 +31,7 @@ const COLUMNS: readonly Column<Consumer>[] = [
       <div class="row">
         <strong>{one.name || `number ${one.consumer}`}</strong>
         {!one.active && <Badge tone="scheduled">waits</Badge>}
-        {one.exclusive && <Badge tone="cancelled">exclusive</Badge>}
+        {one.exclusive && <small class="muted">exclusive</small>}
       </div>
     ),
   },

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { useMay, type May } from "@ui/api/caller";
 import { listMessageQueues, type MessageQueue } from "@ui/api/messages";
 import { count, num, rate } from "@ui/lib/format";
-import { Ago, Badge, Button, Count, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Count, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
 import { Table, type Column } from "@ui/parts/table";
 import { Choices, More, useBefore, useFilter, useListed } from "@ui/views/messages/frame";
 import { addressOf, isStream, kindOf, ratesOf, totalsOf, type Rates } from "@ui/views/messages/names";
@@ -99,7 +99,7 @@ const columns = (
           <a href={addressOf(host, "queues", queue.name)}>
             <strong>{queue.name}</strong>
           </a>
-          {queue.spec?.exclusive && <Badge tone="cancelled">exclusive</Badge>}
+          {queue.spec?.exclusive && <small class="muted">private</small>}
         </div>
       ),
     },

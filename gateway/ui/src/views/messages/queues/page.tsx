@@ -7,7 +7,7 @@ import { token } from "@ui/api/token";
 import { bytes, count, num, rate } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go } from "@ui/lib/router";
-import { Ago, Badge, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
 import { BackLink, EVERY_MS, Pairs, useBefore } from "@ui/views/messages/frame";
 import { addressOf, isStream, kindOf, ratesOf, settingsOf, totalsOf } from "@ui/views/messages/names";
 import { BindingTable } from "@ui/views/messages/exchanges/bindings";
@@ -72,7 +72,7 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
       <BackLink kind="queues" host={host} />
       <div class="title">
         <h1 class="long">{name}</h1>
-        <Badge tone="cancelled">{kindOf(queue)}</Badge>
+        <span class="muted">{kindOf(queue)}</span>
         <span class="push row">
           {may("messages.publish") && (
             <Button icon="send" onClick={() => setPublishing(true)}>
