@@ -58,12 +58,14 @@ _Show = Callable[[str, float, str, str], None]
 def _fanout(client: Client, figure: _Show) -> None:
     client.declare_exchange("everybody", "fanout")
     for number in range(FANOUT):
-        client.declare_queue(f"copy-{number}", max_length=1_000)
+        client.declare_queue(f"copy-{number}")
         client.bind(f"copy-{number}", "everybody")
     rate = _streamed(client, "everybody", lambda number: "")
     note = f"{rate * FANOUT:,.0f} copies/s, confirmed"
     figure(f"fanout to {FANOUT} queues", rate, "messages/s", note)
     client.delete_exchange("everybody")
+    for number in range(FANOUT):
+        client.delete_message_queue(f"copy-{number}")
 
 
 def _topic(client: Client, bindings: int, figure: _Show) -> None:
