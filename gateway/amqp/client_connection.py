@@ -24,6 +24,7 @@ from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
 from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.protocol import events as e
+from gateway.amqp.protocol import limits
 from gateway.amqp.protocol.connection import Connection, Phase
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
@@ -33,7 +34,8 @@ from quorate.v1 import broker_pb2 as pb
 
 log = structlog.get_logger(__name__)
 
-# Bytes that one connection holds; below half of that it is read again.
+# Bytes that one connection holds, unless there are many (`Hall.share`); below half of that it is
+# read again.
 MOST_HELD: Final = 8 << 20
 # Bytes written and not taken by the client, past which its consumers get nothing.
 MOST_UNREAD: Final = 1 << 20
@@ -94,10 +96,11 @@ class ClientConnection(asyncio.Protocol):
             transport.abort()
             return
         self._hall.connections[self] = None
-        transport.set_write_buffer_limits(high=MOST_UNREAD)
+        transport.set_write_buffer_limits(high=self._hall.share(MOST_UNREAD))
         self._tick()
 
     def data_received(self, data: bytes) -> None:
+        self._machine.most_assembling = self._hall.share(limits.MOST_ASSEMBLING)
         for event in self._machine.receive(data, self._loop.time()):
             self._dispatch(event)
         self._flush()
@@ -180,11 +183,11 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._lost or transport.is_closing():
             return
-        held = self.held
-        if not self._paused and held > MOST_HELD:
+        held, most = self.held, self._hall.share(MOST_HELD)
+        if not self._paused and held > most:
             self._paused = True
             transport.pause_reading()
-        elif self._paused and held <= MOST_HELD // 2:
+        elif self._paused and held <= most // 2:
             self._paused = False
             transport.resume_reading()
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -15,6 +15,11 @@ from gateway.cluster.calls import Upstream
 from quorate.security.same_user import SameUser
 
 log = structlog.get_logger(__name__)
+
+# Bytes that all connections together hold of one kind: published and not durable, or bodies that
+# are not complete, or not read by clients. Of a connection at least that of one message.
+MOST_TOGETHER: Final = 512 << 20
+LEAST_SHARE: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -73,6 +78,10 @@ class Hall:
     connections: dict[Open, None]
     tasks: set[asyncio.Task[None]]
     numbers: itertools.count[int]
+
+    def share(self, most: int) -> int:
+        """What one connection may hold: `most`, or its share of what all may."""
+        return min(most, max(LEAST_SHARE, MOST_TOGETHER // max(1, len(self.connections))))
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """See `tasks`."""

@@ -61,6 +61,7 @@ class Connection:
         phase: CLOSED: write the output, then close the socket.
         cancels, blocks: the client knows basic.cancel and connection.blocked from the broker.
         frame_max: agreed with the client.
+        most_assembling: bytes of bodies that are not complete, of all channels.
 
     Args:
         now: monotonic seconds, as everywhere here.
@@ -71,6 +72,7 @@ class Connection:
         self.phase = Phase.HEADER
         self.cancels = self.blocks = False
         self.frame_max = limits.FRAME_MAX
+        self.most_assembling = limits.MOST_ASSEMBLING
         self._version = version
         self._closes = False
         self._channel_max = limits.CHANNEL_MAX
@@ -240,8 +242,8 @@ class Connection:
         else:
             complete = assembly.body(payload)
             self._assembling += len(payload)
-            if self._assembling > limits.MOST_ASSEMBLING:
-                text = f"more than {limits.MOST_ASSEMBLING} bytes of bodies are not complete"
+            if self._assembling > self.most_assembling:
+                text = f"more than {self.most_assembling} bytes of bodies are not complete"
                 raise AmqpError(Reply.RESOURCE_ERROR, text)
         if complete:
             self._assembling -= assembly.held

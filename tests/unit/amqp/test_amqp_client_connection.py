@@ -54,6 +54,16 @@ async def test_a_client_that_floods_is_not_read(client):
             await asyncio.sleep(0)
 
 
+async def test_many_connections_share_what_a_gateway_holds(client):
+    hall: Any = client.hall
+    hall.connections.update(dict.fromkeys(range(255)))
+    client.publish(b"x" * (1 << 20))
+    assert client.reads
+    for _ in range(2):
+        client.publish(b"x" * (1 << 20))
+    assert not client.reads
+
+
 async def test_what_waits_for_the_cluster_is_held_too(client):
     """Methods behind one that is not answered."""
     asked = asyncio.Event()
