@@ -8,6 +8,7 @@ for looking at; git ignores all but those that the documentation shows.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import itertools
 import json
@@ -91,6 +92,7 @@ def work(cluster: LocalCluster) -> Iterator[None]:
     ask_json(cluster, "v1/queues", {"queue": {"name": "thumbnails", "placement": 3}})
     ask_json(cluster, "v1/queues", {"queue": {"name": "video"}})
     ask_json(cluster, "v1/queues/video:pause", {})
+    declare_messages(cluster)
     argv = [sys.executable, "-m", "tools.dashboard.showcase"]
     spec = {
         "command": {"argv": argv, "cwd": str(CHECKOUT)},
@@ -116,6 +118,33 @@ def work(cluster: LocalCluster) -> Iterator[None]:
         over.set()
         for thread in threads:
             thread.join()
+
+
+def declare_messages(cluster: LocalCluster) -> None:
+    """A topic exchange with a fanout exchange behind it, message queues, a stream, and messages."""
+    for name, kind in (("orders", "TOPIC"), ("notifications", "FANOUT")):
+        exchange = {"name": name, "type": f"EXCHANGE_TYPE_{kind}"}
+        ask_json(cluster, "v1/exchanges", {"exchange": exchange})
+    for name, kind, key in (
+        ("invoices", "QUEUE", "order.*.paid"),
+        ("order-log", "STREAM", "order.#"),
+        ("letters", "QUEUE", ""),
+        ("texts", "QUEUE", ""),
+    ):
+        queue = {"name": name, "spec": {"type": f"MESSAGE_QUEUE_TYPE_{kind}"}}
+        ask_json(cluster, "v1/messageQueues", {"messageQueue": queue})
+        source = "orders" if key else "notifications"
+        binding = {"source": source, "messageQueue": name, "routingKey": key}
+        ask_json(cluster, "v1/bindings", {"binding": binding})
+    behind = {"source": "orders", "exchange": "notifications", "routingKey": "order.*.shipped"}
+    ask_json(cluster, "v1/bindings", {"binding": behind})
+    body = base64.b64encode(b'{"order": 4711, "customer": "Ada Lovelace"}').decode()
+    publications = [
+        {"message": {"exchange": "orders", "routingKey": f"order.{number}.{what}", "body": body}}
+        for number in range(20)
+        for what in ("paid", "shipped")
+    ]
+    ask_json(cluster, "v1/messages:publish", {"publications": publications})
 
 
 def _submit(cluster: LocalCluster, over: threading.Event) -> None:
@@ -258,6 +287,9 @@ def take_all(page: Page, cluster: LocalCluster, folder: Path) -> None:
         "task-failed": f"tasks/{failed}",
         "jobs": "jobs",
         "job": f"jobs/{newest_job(cluster)}",
+        "messages": "messages",
+        "message-queue": "messages/queues%2Finvoices",
+        "exchange": "messages/exchanges%2Forders",
         "nodes": "nodes/n1",
         "services": "services",
         "quotas": "quotas",

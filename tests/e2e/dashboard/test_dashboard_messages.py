@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Locator, expect
 
+import quorate
 from quorate.client.transport.discovery import LocalCluster
 from tests.support.auth import Locked
 from tests.support.dashboard import Look
@@ -17,7 +18,7 @@ from tools.gateway_http import ask_json
 
 OpenPage = Callable[..., Look]
 QUEUE, STREAM = "MESSAGE_QUEUE_TYPE_QUEUE", "MESSAGE_QUEUE_TYPE_STREAM"
-MADE = ("peeked", "peeked-dead", "letters", "spare", "log/book", "made", "made-log")
+MADE = ("peeked", "peeked-dead", "letters", "spare", "log/book", "made", "made-log", "made-served")
 
 
 def declare(cluster: LocalCluster, name: str, kind: str = QUEUE, **spec: Any) -> None:
@@ -211,6 +212,27 @@ def test_a_stream_is_created_and_what_differs_is_refused(open_page: OpenPage, qu
         else:
             expect(look.page.get_by_role("heading", name="made-log")).to_be_visible()
             expect(look.page.get_by_text("for 12 h")).to_be_visible()
+
+
+def test_consumers_are_listed_with_what_they_have(
+    open_page: OpenPage, cluster: LocalCluster, queues: None
+) -> None:
+    declare(cluster, "made-served")
+    publish(cluster, "made-served", b"one", b"two")
+    look = open_page(address("made-served"))
+    expect(look.page.get_by_text("quorate consume made-served")).to_be_visible()
+    with (
+        quorate.Client(data_dir=cluster.data_dir) as client,
+        client.consume("made-served", prefetch=5, name="worker-1") as consumer,
+    ):
+        delivery = next(iter(consumer))
+        row = look.page.get_by_role("table", name="Consumers").locator("tbody")
+        expect(row).to_contain_text("worker-1")
+        expect(row.locator('[data-label="Unacknowledged"]')).to_have_text("2")
+        expect(row.locator('[data-label="Prefetch"]')).to_have_text("5")
+        expect(number(look, "Consumers")).to_have_text("1")
+        delivery.ack()
+    expect(number(look, "Consumers")).to_have_text("0")
 
 
 def test_a_queue_that_is_gone_says_so(open_page: OpenPage) -> None:

@@ -35,7 +35,7 @@ const COLUMNS: readonly Column<Consumer>[] = [
       </div>
     ),
   },
-  { name: "Acknowledges", cell: ({ automaticAck }) => (automaticAck ? "automatically" : "itself") },
+  { name: "Acknowledges", minor: true, cell: ({ automaticAck }) => (automaticAck ? "automatically" : "itself") },
   { name: "Unacknowledged", right: true, cell: ({ unacknowledged }) => <Count value={unacknowledged} /> },
   {
     name: "Prefetch",

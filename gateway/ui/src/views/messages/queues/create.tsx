@@ -95,15 +95,6 @@ function QueueFields() {
         <Field label="Bytes" of="message_queue.spec.max_length_bytes" hint="Such as 512M or 2G.">
           <input name="maxLengthBytes" placeholder="no limit" autocomplete="off" />
         </Field>
-        <Field label="When it is full" of="message_queue.spec.overflow">
-          <select name="overflow">
-            {OVERFLOWS.map(({ value, label }) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </Field>
       </div>
       <div class="fields">
         <Field label="Dead letters" of="message_queue.spec.dead_letter_exchange" hint="Messages that were rejected, expired or dropped.">
@@ -139,6 +130,15 @@ function QueueFields() {
         )}
       </div>
       <div class="fields">
+        <Field label="When it is full" of="message_queue.spec.overflow">
+          <select name="overflow">
+            {OVERFLOWS.map(({ value, label }) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </Field>
         <Field label="Highest priority" of="message_queue.spec.max_priority" hint={`1 to ${MOST_PRIORITY}. Empty: no priorities.`}>
           <input name="maxPriority" inputMode="numeric" placeholder="none" autocomplete="off" />
         </Field>
