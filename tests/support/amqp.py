@@ -74,8 +74,7 @@ def amqp_door(schedulers: Sequence[str]) -> Iterator[Door]:
         if client is None:
             yield Door(port)
         else:
-            # Without a user: the token alone says who it is.
-            yield Door(port, "", tls.client_token() or "", client.ca_file)
+            yield Door(port, tls.CALLER, tls.client_token() or "", client.ca_file)
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -37,6 +37,8 @@ from tools.gateway_http import https_context
 ON = os.environ.get("QUORATE_TEST_TLS") == "1"
 """Whether clusters of tests have TLS and tokens."""
 CLIENT = "client:test"
+CALLER = "tests"
+"""Whose token the tests' clients show."""
 ETCD = "etcd:test"
 
 
@@ -111,7 +113,7 @@ class Locks:
     def make(cls, folder: Path) -> Locks:
         authority = TestAuthority(folder)
         tokens = folder / "tokens"
-        token = create_token(tokens, "tests", Role.ADMIN, now=_now(), lasts=None)
+        token = create_token(tokens, CALLER, Role.ADMIN, now=_now(), lasts=None)
         (folder / "token").write_text(token)
         return cls(authority, tokens, token)
 
