@@ -122,7 +122,10 @@ class MoveAsked(NamedTuple):
 
 
 class PeekAsked(NamedTuple):
-    """Read ready messages; of a stream from `offset` on. Answer: `answers.Received`."""
+    """Read ready messages; of a stream from `offset` on. Answer: `answers.Received`.
+
+    `found`: how many there were when it was stepped last, if it waited for bodies since.
+    """
 
     virtual_host: str
     name: str
@@ -130,6 +133,7 @@ class PeekAsked(NamedTuple):
     offset: int
     token: Token
     session: SessionId = SessionId("")
+    found: int = -1
 
 
 class ReceiveAsked(NamedTuple):

@@ -52,6 +52,27 @@ def test_peek_leaves_messages_where_they_are() -> None:
     assert answer.ready == 3
 
 
+@pytest.mark.parametrize("type", [QueueType.QUEUE, QueueType.STREAM])
+def test_peek_reads_every_message_also_those_that_are_not_in_memory(type: QueueType) -> None:
+    broker = Broker()
+    broker.declare("jobs", type=type)
+    for n in range(5):
+        broker.publish(publication(b"%d" % n, "jobs"))
+    # As under a new leader: each message is in a chunk of its own, and none is loaded.
+    broker.state.window.clear()
+    answer = broker.ask(e.PeekAsked, HOST, "jobs", 4, 0)
+    assert [one.id for one in answer.deliveries] == [0, 1, 2, 3]
+
+
+def test_peek_ends_where_bodies_do_not_stay_in_memory() -> None:
+    broker = Broker(BrokerLimits(window_bytes=0))
+    broker.declare("jobs")
+    for n in range(5):
+        broker.publish(publication(b"%d" % n, "jobs"))
+    answer = broker.ask(e.PeekAsked, HOST, "jobs", 4, 0)
+    assert [one.id for one in answer.deliveries][:1] == [0]
+
+
 def test_purge_deletes_what_is_ready() -> None:
     """https://www.rabbitmq.com/amqp-0-9-1-reference#queue.purge"""
     broker = Broker(BrokerLimits(step_chunks=2))

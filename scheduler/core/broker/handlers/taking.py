@@ -74,15 +74,20 @@ def on_receive_asked(
 def on_peek_asked(
     state: BrokerState, _limits: BrokerLimits, event: e.PeekAsked, now: float, out: BrokerEffects
 ) -> None:
-    """Messages stay where they are; those that have expired are passed over."""
+    """Messages stay where they are; those that have expired are passed over.
+
+    Bodies that are not in memory are waited for, as long as each wait brings more: where they are
+    pushed out by others meanwhile, the answer is what there is.
+    """
     queue = used_by(state, event.virtual_host, event.name, event.session)
     if queue.is_stream:
         taken = queue.read(event.offset, event.most, MOST_ANSWERED)
         found, missing = taken.deliveries, taken.missing
     else:
         found, missing = queue.peek(event.most, now, MOST_ANSWERED)
-    if missing is not None and not found:
-        _wait(state, queue, missing, out, event)
+    if missing is not None and (not found or len(found) > event.found):
+        again = event._replace(found=max(event.found, len(found)))
+        _wait(state, queue, missing, out, again)
         return
     out.after.append(Reply(event.token, Received(tuple(found), queue.ready)))
 
