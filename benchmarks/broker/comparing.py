@@ -59,7 +59,7 @@ CASES: Final = (
         "aio-pika, consume, ack each", _AMQP, "aio-consume", "aio-consume", 0.7, (10_000, 10_000)
     ),
     _Case(
-        "pika, consume, ack per 100", _AMQP, "pika-consume", "pika-consume", 0.0, (40_000, 60_000)
+        "pika, consume, ack per 100", _AMQP, "pika-consume", "pika-consume", 0.0, (40_000, 30_000)
     ),
     _Case("aio-pika, 16 one by one", _AMQP, "aio-concurrent", "aio-concurrent", 0.8),
     _Case("pika, 1 one by one", _AMQP, "pika-single", "pika-single", 0.0),
