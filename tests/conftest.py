@@ -18,6 +18,7 @@ import contextlib
 import gc
 import itertools
 import resource
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
@@ -54,6 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if sys.version_info < (3, 11, 5) and config.option.tbstyle == "auto":
         config.option.tbstyle = "native"
+    # A shell starts what runs in its background with SIGINT ignored, and every program that a test
+    # starts would inherit that: those that are to end by Ctrl-C would go on.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Some tests hold more than the 1,024 descriptors that a login gives by default.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)

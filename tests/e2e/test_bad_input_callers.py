@@ -221,7 +221,7 @@ USAGE, MISSING, NO_CLUSTER, REFUSED, TASK_FAILED = 2, 3, 4, 5, 1
         (("submit", "--array", "1-10000001", "--", "true"), USAGE, "10,000,000"),
         (("submit", "--array", "1-1000000000", "--", "true"), USAGE, "10,000,000"),
         (("submit", "--array", "1-3", "--", "echo", "{}"), USAGE, "{}"),
-        (("submit", "--limit", "nowhere", "--", "true"), REFUSED, "nowhere"),
+        (("submit", "--limit", "nowhere", "--", "true"), MISSING, "nowhere"),
         (("submit", "--unique-key", "k" * 10_240, "--", "true"), USAGE, "256"),
         (("schedule", "create", "x", "--cron", "61 * * * *", "--", "true"), USAGE, "cron"),
         (("schedule", "create", "x", "--cron", "0 0 30 2 *", "--", "true"), USAGE, "cron"),

@@ -86,7 +86,13 @@ def _grow_message(message: DescriptorProto) -> None:
     message.field.add(
         name=FIELD,
         json_name="nextReleaseNote",
-        number=max((field.number for field in message.field), default=0) + 1,
+        # The ends of what is reserved are exclusive.
+        number=max(
+            *(field.number + 1 for field in message.field),
+            *(reserved.end for reserved in message.reserved_range),
+            1,
+            1,
+        ),
         type=FieldDescriptorProto.TYPE_STRING,
         label=FieldDescriptorProto.LABEL_OPTIONAL,
     )

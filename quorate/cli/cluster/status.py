@@ -59,10 +59,10 @@ def status(client: Client, as_json: Json = False) -> None:
         summary.add_row("You", f"{caller.name}{bound}{off}")
     if local is not None and local.dashboard:
         summary.add_row("Dashboard", local.dashboard)
-    if local is not None and local.amqp:
-        summary.add_row("AMQP", local.amqp)
         if local.token_file:
             summary.add_row("", f"It asks for a token. The token is in {local.token_file}")
+    if local is not None and local.amqp:
+        summary.add_row("AMQP", local.amqp)
     render.show(summary)
     render.show("")
     if local is not None:
