@@ -2,7 +2,8 @@
 
 What it holds is bounded: past `MOST_HELD` bytes that are published and not durable, or wait for the
 cluster, the socket is not read; TCP then holds the client. A client that does not read holds its
-own consumers: the cluster sends no more until what is written for it is taken.
+own consumers: the cluster sends no more until what is written for it is taken. If it sends on and
+`MOST_ANSWERS` bytes of answers wait too, it is not read either.
 
 The connection outlives leaders: see `cluster.stream`.
 """
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 MOST_HELD: Final = 8 << 20
 # Bytes written and not taken by the client, past which its consumers get nothing.
 MOST_UNREAD: Final = 1 << 20
+# Bytes of answers written while its consumers get nothing, past which it is not read. Not at once:
+# a client may have to send before it reads again.
+MOST_ANSWERS: Final = 64 << 10
 # Seconds that a client which closes its connection waits for what it sent to be durable.
 _DRAIN: Final = 15.0
 # Seconds between two looks at what is due.
@@ -71,10 +75,12 @@ class ClientConnection(asyncio.Protocol):
         self._virtual_host = "/"
         self._token = ""
         self._shared_prefetch = False
-        self._blocked = 0
+        self._blocked = self._answers = 0
         self._paused = self._flushing = self._lost = False
         self._writable = asyncio.Event()
         self._writable.set()
+        # Bytes that the client has not taken, at the last tick.
+        self._unread = 0
         self._ticking: asyncio.TimerHandle | None = None
         self.gone = asyncio.Event()
         self.calls = Calls(hall.upstream, self._metadata)
@@ -110,7 +116,9 @@ class ClientConnection(asyncio.Protocol):
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        self._answers = 0
         self._writable.set()
+        self._hold()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -142,7 +150,11 @@ class ClientConnection(asyncio.Protocol):
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush()
+        self._hold()
 
     def _flush(self) -> None:
         self._flushing = False
@@ -150,12 +162,20 @@ class ClientConnection(asyncio.Protocol):
         if transport is None or self._lost:
             return
         if data := self._machine.output(self._loop.time()):
+            if not self._writable.is_set():
+                self._answers += len(data)
             transport.write(data)
         if self._machine.phase is Phase.CLOSED:
             transport.close()
 
     def _tick(self) -> None:
-        self._machine.tick(self._loop.time(), reading=not self._paused)
+        transport = self._transport
+        assert transport is not None
+        unread, before = transport.get_write_buffer_size(), self._unread
+        self._unread = unread
+        # If it is not read because it does not read, silence is the client's all the same.
+        silent = not self._paused or (self._answers > MOST_ANSWERS and unread >= before)
+        self._machine.tick(self._loop.time(), reading=silent)
         self._flush()
         if not self._lost:
             self._ticking = self._loop.call_later(_LOOK, self._tick)
@@ -184,10 +204,11 @@ class ClientConnection(asyncio.Protocol):
         if transport is None or self._lost or transport.is_closing():
             return
         held, most = self.held, self._hall.share(MOST_HELD)
-        if not self._paused and held > most:
+        unread = self._answers > MOST_ANSWERS
+        if not self._paused and (unread or held > most):
             self._paused = True
             transport.pause_reading()
-        elif self._paused and held <= most // 2:
+        elif self._paused and not unread and held <= most // 2:
             self._paused = False
             transport.resume_reading()
 

@@ -126,12 +126,15 @@ class Client:
     """A client, and the transport between it and the gateway.
 
     Attributes:
-        reads: the gateway reads from it; `closed`: it closed the socket.
+        reads: the gateway reads from it; `closed`: it closed the socket; `aborted`: without
+            waiting for what is written.
+        unread: bytes that are written and not taken, as the transport has it.
     """
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.reads, self.closed = True, False
+        self.reads, self.closed, self.aborted = True, False, False
+        self.unread = 0
         self._got: asyncio.Queue[tuple[int, Method]] = asyncio.Queue()
         self._reader = FrameReader(1 << 20)
         cluster: Any = self.cluster
@@ -209,7 +212,10 @@ class Client:
         self.closed = True
 
     def abort(self) -> None:
-        self.closed = True
+        self.closed = self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def is_closing(self) -> bool:
         return self.closed

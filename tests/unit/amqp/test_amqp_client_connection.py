@@ -10,7 +10,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from gateway.amqp.client_connection import MOST_HELD, ClientConnection
+from gateway.amqp.client_connection import MOST_ANSWERS, MOST_HELD, ClientConnection
 from gateway.amqp.metrics import metrics
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import not_found
@@ -179,6 +179,25 @@ async def test_a_client_that_does_not_read_gets_nothing_more(client):
     client.connection.resume_writing()
     for tag in (1, 2, 3):
         assert (await client.get("basic.deliver"))["delivery_tag"] == tag
+
+
+async def test_a_client_that_does_not_read_its_answers_is_not_read(client):
+    client.connection.pause_writing()
+    sent = 0
+    while client.reads:
+        client.method(1, "basic.cancel", consumer_tag="unknown")
+        sent += 1
+        assert sent <= MOST_ANSWERS
+    client.connection.resume_writing()
+    assert client.reads
+
+
+async def test_a_client_that_sends_before_it_reads_again_is_read(client):
+    """A few answers do not hold it: it may wait until it has sent."""
+    client.connection.pause_writing()
+    client.method(1, "basic.cancel", consumer_tag="unknown")
+    client.publish(b"x" * 1_000)
+    assert client.reads
 
 
 async def test_methods_take_effect_in_their_order(client):
