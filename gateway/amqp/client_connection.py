@@ -82,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
         # Bytes that the client has not taken, at the last tick.
         self._unread = 0
         self._ticking: asyncio.TimerHandle | None = None
+        self._ending: asyncio.TimerHandle | None = None
         self.gone = asyncio.Event()
         self.calls = Calls(hall.upstream, self._metadata)
 
@@ -125,8 +126,9 @@ class ClientConnection(asyncio.Protocol):
         self._writable.set()
         self._hall.connections.pop(self, None)
         self.gone.set()
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for timer in (self._ticking, self._ending):
+            if timer is not None:
+                timer.cancel()
         self._hall.run(self._leave())
 
     def shut_down(self) -> None:
@@ -167,6 +169,9 @@ class ClientConnection(asyncio.Protocol):
             transport.write(data)
         if self._machine.phase is Phase.CLOSED:
             transport.close()
+            if self._ending is None:
+                # What is written may never be taken.
+                self._ending = self._loop.call_later(limits.CLOSE, transport.abort)
 
     def _tick(self) -> None:
         transport = self._transport

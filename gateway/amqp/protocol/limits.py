@@ -10,7 +10,7 @@ FRAME_MAX: Final = 131_072
 HEARTBEAT: Final = 60
 # Seconds until connection.open-ok, from the first byte on.
 HANDSHAKE: Final = 10.0
-# Seconds that the client has to answer connection.close.
+# Seconds that the client has to answer connection.close, and then to take what is written.
 CLOSE: Final = 5.0
 # Bytes of one body, as the cluster takes them.
 MOST_BODY: Final = 1 << 20

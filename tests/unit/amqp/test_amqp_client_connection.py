@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from gateway.amqp.client_connection import MOST_ANSWERS, MOST_HELD, ClientConnection
 from gateway.amqp.metrics import metrics
+from gateway.amqp.protocol import limits
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import not_found
 from quorate.v1 import broker_pb2 as pb
@@ -198,6 +199,17 @@ async def test_a_client_that_sends_before_it_reads_again_is_read(client):
     client.method(1, "basic.cancel", consumer_tag="unknown")
     client.publish(b"x" * 1_000)
     assert client.reads
+
+
+async def test_a_client_that_reads_nothing_at_the_end_is_dropped(client, monkeypatch):
+    """The socket does not wait for it: what was delivered comes back."""
+    monkeypatch.setattr(limits, "CLOSE", 0.01)
+    client.unread = 1 << 20
+    client.connection.pause_writing()
+    client.connection.shut_down()
+    async with asyncio.timeout(10):
+        while not client.aborted:
+            await asyncio.sleep(0.01)
 
 
 async def test_methods_take_effect_in_their_order(client):
