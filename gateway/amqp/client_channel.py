@@ -83,7 +83,7 @@ class Link(Protocol):
     async def drained(self) -> None:
         """Wait until what was published so far on any channel is settled."""
 
-    def channel_closed(self, number: int) -> None:
+    def channel_closed(self, number: int, channel: ClientChannel) -> None:
         """The client closed the channel, and all is done."""
 
     def relieved(self) -> None:
@@ -225,7 +225,7 @@ class ClientChannel:
     async def _close(self, number: int) -> None:
         await self._quiet()
         await self.leave(drain=False)
-        self._link.channel_closed(number)
+        self._link.channel_closed(number, self)
 
     def _fail(self, error: AmqpError) -> None:
         if not self._closed:

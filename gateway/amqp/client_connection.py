@@ -26,7 +26,8 @@ from gateway.amqp.cluster.session import Session
 from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
-from gateway.amqp.protocol.connection import Connection, Phase
+from gateway.amqp.protocol.connection import Connection
+from gateway.amqp.protocol.handshake import Phase
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
 from gateway.cluster.calls import Metadata
@@ -145,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """See Link; so are the others."""
-        if data:
+        if data and not self._lost:
             self._machine.send_raw(data)
             self._flush_soon()
 
@@ -368,10 +369,12 @@ class ClientConnection(asyncio.Protocol):
             if channel.publisher is not None:
                 await channel.publisher.drained()
 
-    def channel_closed(self, number: int) -> None:
-        self._channels.pop(number, None)
-        self._machine.channel_closed(number)
-        self._flush_soon()
+    def channel_closed(self, number: int, channel: ClientChannel) -> None:
+        # The number may be another channel's by now.
+        if self._channels.get(number) is channel:
+            del self._channels[number]
+            self._machine.channel_closed(number)
+            self._flush_soon()
 
     def _drop(self, number: int) -> None:
         channel = self._channels.pop(number, None)

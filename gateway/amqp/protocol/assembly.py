@@ -16,14 +16,19 @@ class Assembly:
     """Of one channel. Raises AmqpError and Malformed.
 
     Attributes:
-        closing: the channel is being closed from this side: what its client sends is ignored.
+        closing: the channel is being closed: what its client sends is ignored.
+        close_sent: the gateway sent channel.close and waits for channel.close-ok.
+        close_came: the client sent channel.close and waits for channel.close-ok.
         held: bytes of the body so far.
     """
 
-    __slots__ = ("_parts", "_properties", "_publish", "_size", "closing", "held")
+    __slots__ = (
+        *("_parts", "_properties", "_publish", "_size"),
+        *("close_came", "close_sent", "closing", "held"),
+    )
 
     def __init__(self) -> None:
-        self.closing = False
+        self.closing = self.close_sent = self.close_came = False
         self.held = 0
         self._publish: Publish | None = None
         self._properties: bytes | None = None

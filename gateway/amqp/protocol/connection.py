@@ -17,41 +17,22 @@ after twice the agreed time of silence (section 4.2.7).
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from math import inf
+from typing import Final
 
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import handshake, limits
 from gateway.amqp.protocol.assembly import Assembly
+from gateway.amqp.protocol.handshake import EXPECTED, Phase
 from gateway.amqp.wire import frames, methods
 from gateway.amqp.wire.buffers import Malformed
 from gateway.amqp.wire.frames import Frame, FrameReader
 from gateway.amqp.wire.methods import Method
 from gateway.amqp.wire.replies import AmqpError, Reply
 
-
-class Phase(Enum):
-    """How far a connection is."""
-
-    HEADER = auto()
-    START = auto()
-    LOGIN = auto()
-    TUNE = auto()
-    AGREED = auto()
-    OPENING = auto()
-    OPEN = auto()
-    DRAINING = auto()
-    CLOSING = auto()
-    CLOSED = auto()
-
-
-# What the client may send on channel 0, by phase.
-_EXPECTED = {
-    Phase.START: ("connection.start-ok",),
-    Phase.TUNE: ("connection.tune-ok",),
-    Phase.AGREED: ("connection.open",),
-    Phase.OPEN: ("connection.update-secret",),
-}
+_CHANNEL_OPEN: Final = b"\x00\x14\x00\x0a"
+_CHANNEL_CLOSE: Final = b"\x00\x14\x00\x28"
+_CHANNEL_CLOSE_OK: Final = b"\x00\x14\x00\x29"
 
 
 class Connection:
@@ -157,7 +138,7 @@ class Connection:
             self.phase = Phase.DRAINING
             found.append(e.Closing())
             return
-        if method.name not in _EXPECTED.get(self.phase, ()):
+        if method.name not in EXPECTED.get(self.phase, ()):
             text = f"{method.name} is not expected on channel 0 now"
             raise AmqpError(Reply.COMMAND_INVALID, text, method.id)
         match method.name:
@@ -188,7 +169,7 @@ class Connection:
             self._open_channel(frame, found)
             return
         if assembly.closing:
-            self._ignore(frame, found)
+            self._ignore(assembly, frame, found)
             return
         try:
             self._use_channel(number, assembly, frame, found)
@@ -200,7 +181,7 @@ class Connection:
             found.append(e.ChannelFailed(number, error))
 
     def _open_channel(self, frame: Frame, found: list[e.Event]) -> None:
-        if frame.type != frames.METHOD or frame.payload[:4] != b"\x00\x14\x00\x0a":
+        if frame.type != frames.METHOD or frame.payload[:4] != _CHANNEL_OPEN:
             raise AmqpError(Reply.CHANNEL_ERROR, f"channel {frame.channel} is not open")
         methods.decode(frame.payload)
         if frame.channel > self._channel_max:
@@ -210,16 +191,25 @@ class Connection:
         self.send(frame.channel, "channel.open-ok")
         found.append(e.ChannelOpened(frame.channel))
 
-    def _ignore(self, frame: Frame, found: list[e.Event]) -> None:
-        """The channel is being closed: only how that ends is of interest."""
-        if frame.type != frames.METHOD:
-            return
-        if frame.payload[:4] == b"\x00\x14\x00\x28":
-            self.send(frame.channel, "channel.close-ok")
-        elif frame.payload[:4] != b"\x00\x14\x00\x29":
-            return
-        del self._channels[frame.channel]
-        found.append(e.ChannelGone(frame.channel))
+    def _ignore(self, assembly: Assembly, frame: Frame, found: list[e.Event]) -> None:
+        """The channel is being closed: only how that ends is of interest. If both sides close it,
+        each answers the other, and the number is free when the client has answered."""
+        head = frame.payload[:4] if frame.type == frames.METHOD else b""
+        if head == _CHANNEL_CLOSE:
+            if assembly.close_sent:
+                self.send(frame.channel, "channel.close-ok")
+            # Otherwise the answer is `channel_closed`, or `close_channel`.
+            assembly.close_came = True
+        elif assembly.close_sent and head == _CHANNEL_CLOSE_OK:
+            self._gone(frame.channel, found)
+        elif assembly.close_sent and assembly.close_came and head == _CHANNEL_OPEN:
+            # A client for which the channel ended with its own close.
+            self._gone(frame.channel, found)
+            self._open_channel(frame, found)
+
+    def _gone(self, number: int, found: list[e.Event]) -> None:
+        del self._channels[number]
+        found.append(e.ChannelGone(number))
 
     def _use_channel(
         self, number: int, assembly: Assembly, frame: Frame, found: list[e.Event]
@@ -259,7 +249,7 @@ class Connection:
             text = "second 'channel.open' seen"
             raise AmqpError(Reply.CHANNEL_ERROR, text, method.id)
         if method.name == "channel.close":
-            assembly.closing = True
+            assembly.closing = assembly.close_came = True
             found.append(e.ChannelClosed(number))
         else:
             found.append(e.MethodCame(number, method))
@@ -309,11 +299,14 @@ class Connection:
                 self.send(0, "connection.blocked", reason=reason)
 
     def close_channel(self, number: int, error: AmqpError) -> None:
-        """Close a channel because of an error."""
+        """Close a channel because of an error. If the client closes it already, that is answered."""
         assembly = self._channels.get(number)
         if assembly is None or self.phase is not Phase.OPEN:
             return
-        assembly.closing = True
+        if assembly.close_came:
+            self.channel_closed(number)
+            return
+        assembly.closing = assembly.close_sent = True
         self._forget(assembly)
         self.send(
             number,

@@ -1,7 +1,8 @@
-"""What both sides say of themselves before a connection is open."""
+"""How far a connection is, and what both sides say of themselves before it is open."""
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Any, Final
 
 from gateway.amqp.protocol import limits
@@ -20,6 +21,30 @@ _CAPABILITIES: Final = (
     *("connection.blocked", "consumer_priorities", "authentication_failure_close"),
     *("per_consumer_qos", "direct_reply_to"),
 )
+
+
+class Phase(Enum):
+    """How far a connection is."""
+
+    HEADER = auto()
+    START = auto()
+    LOGIN = auto()
+    TUNE = auto()
+    AGREED = auto()
+    OPENING = auto()
+    OPEN = auto()
+    DRAINING = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+# What the client may send on channel 0, by phase.
+EXPECTED: Final = {
+    Phase.START: ("connection.start-ok",),
+    Phase.TUNE: ("connection.tune-ok",),
+    Phase.AGREED: ("connection.open",),
+    Phase.OPEN: ("connection.update-secret",),
+}
 
 
 def server_properties(version: str) -> dict[str, HeaderValue]:

@@ -253,6 +253,33 @@ async def test_an_error_closes_the_channel_and_what_waits_behind_it_is_dropped(c
     assert len(client.cluster.calls) == 2
 
 
+async def test_a_channel_that_its_client_closes_is_closed_when_a_publication_fails(client):
+    client.publish()
+    client.method(1, "channel.close")
+    stream = await client.cluster.stream()
+    await stream.published()
+    answer = pb.PublishStreamResponse(confirmed=1)
+    failed = answer.results.add(number=1, kind=pb.PublicationResult.KIND_FAILED)
+    failed.failure.code = grpc.StatusCode.NOT_FOUND.value[0]
+    stream.answer(answer)
+    await client.get("channel.close-ok")
+    assert client.nothing
+    client.method(1, "channel.open")
+    await client.get("channel.open-ok")
+
+
+async def test_a_channel_that_ends_does_not_end_the_next_one_of_its_number(client):
+    await consuming(client)
+    client.method(1, "channel.close")
+    # Nobody asked for it.
+    client.method(1, "channel.close-ok")
+    client.method(1, "channel.open")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert client.nothing
+    assert client.connection.channels == 1
+
+
 async def test_a_client_that_knows_it_is_blocked():
     client = Client()
     properties = HeaderTable()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
-from gateway.amqp.protocol.connection import Phase
+from gateway.amqp.protocol.handshake import Phase
 from gateway.amqp.wire import frames
 from gateway.amqp.wire.frames import PROTOCOL_HEADER
 from gateway.amqp.wire.replies import AmqpError, Reply
@@ -202,9 +202,48 @@ def test_a_channel_that_is_being_closed_is_not_heard(client):
     assert client.last()["reply_text"] == "NOT_FOUND - no queue 'q'"
     assert client.publish(b"late") == []
     assert client.method(1, "queue.declare") == []
-    # The client closes at the same time.
-    assert client.method(1, "channel.close") == [e.ChannelGone(1)]
-    assert client.last().name == "channel.close-ok"
+    assert client.method(1, "channel.close-ok") == [e.ChannelGone(1)]
+
+
+def closed_by_both(client: Client) -> None:
+    """The gateway was first."""
+    client.open()
+    client.connection.close_channel(1, AmqpError(Reply.NOT_FOUND, "no queue 'q'", (50, 10)))
+    assert client.method(1, "channel.close") == []
+    assert client.names()[-2:] == ["channel.close", "channel.close-ok"]
+
+
+def test_both_close_a_channel_and_answer_each_other(client):
+    closed_by_both(client)
+    assert client.method(1, "channel.close-ok") == [e.ChannelGone(1)]
+    assert client.method(1, "channel.open") == [e.ChannelOpened(1)]
+    assert client.connection.phase is Phase.OPEN
+
+
+def test_a_channel_that_both_closed_may_be_opened_without_an_answer(client):
+    closed_by_both(client)
+    assert client.method(1, "channel.open") == [e.ChannelGone(1), e.ChannelOpened(1)]
+
+
+def test_an_error_of_a_channel_that_its_client_closes_is_the_answer(client):
+    """There is one channel.close, so one channel.close-ok."""
+    client.open()
+    assert client.method(1, "channel.close") == [e.ChannelClosed(1)]
+    client.connection.close_channel(1, AmqpError(Reply.NOT_FOUND, "no exchange 'x'", (60, 40)))
+    client.read()
+    assert client.names()[-2:] == ["channel.open-ok", "channel.close-ok"]
+    assert client.method(1, "channel.open") == [e.ChannelOpened(1)]
+
+
+def test_an_answer_that_nothing_asked_for_does_not_free_a_channel(client):
+    client.open()
+    client.method(1, "channel.close")
+    assert client.method(1, "channel.close-ok") == []
+    assert client.method(1, "channel.open") == []
+    client.connection.channel_closed(1)
+    client.read()
+    assert client.names()[-1] == "channel.close-ok"
+    assert client.method(1, "channel.open") == [e.ChannelOpened(1)]
 
 
 def test_a_client_closes_a_channel_and_the_connection(client):
