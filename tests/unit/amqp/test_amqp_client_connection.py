@@ -259,7 +259,7 @@ async def test_a_channel_that_its_client_closes_is_closed_when_a_publication_fai
     stream = await client.cluster.stream()
     await stream.published()
     answer = pb.PublishStreamResponse(confirmed=1)
-    failed = answer.results.add(number=1, kind=pb.PublicationResult.KIND_FAILED)
+    failed = answer.results.add(number=1, kind=pb.PublicationResult.KIND_REJECTED)
     failed.failure.code = grpc.StatusCode.NOT_FOUND.value[0]
     stream.answer(answer)
     await client.get("channel.close-ok")
