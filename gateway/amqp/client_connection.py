@@ -51,6 +51,7 @@ _LOOK: Final = 0.5
 # Clients that mean one limit for the channel with basic.qos, whatever `global` says
 # (rabbitmq-server #11948).
 _SHARED_PREFETCH: Final = "py-amqp"
+_UPDATE_SECRET: Final = (10, 70)
 _NO_SPACE: Final = "the cluster has no room for more messages at the moment"
 
 
@@ -70,14 +71,14 @@ class ClientConnection(asyncio.Protocol):
         self._consumers = itertools.count(1)
         self._channels: dict[int, ClientChannel] = {}
         self._owned: set[str] = set()
-        self._user = ""
+        self._login_event: e.Login | None = None
         self._owner: Session | None = None
         self._transport: asyncio.Transport | None = None
         self._virtual_host = "/"
         self._token = ""
         self._shared_prefetch = False
         self._blocked = self._answers = 0
-        self._paused = self._flushing = self._lost = False
+        self._paused = self._flushing = self._lost = self._updating = False
         self._writable = asyncio.Event()
         self._writable.set()
         # Bytes that the client has not taken, at the last tick.
@@ -242,7 +243,7 @@ class ClientConnection(asyncio.Protocol):
             case e.HostAsked():
                 self._hall.run(self._open(event.virtual_host))
             case e.SecretUpdated():
-                self._hall.run(self._update(event.secret))
+                self._begin_update(event.secret)
             case e.Closing():
                 self._hall.run(self._end())
 
@@ -255,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
             cancels=self._machine.cancels,
             numbers=self._consumers,
             owned=self._owned,
-            user=self._user,
+            user=self._login_event.user if self._login_event is not None else "",
         )
 
     async def _login(self, event: e.Login) -> None:
@@ -270,7 +271,7 @@ class ClientConnection(asyncio.Protocol):
         except QuorateError as error:
             self._close(AmqpError(Reply.INTERNAL_ERROR, error.message))
         else:
-            self._user = event.user
+            self._login_event = event._replace(password="")
             self._machine.accept()
         self._flush()
 
@@ -289,15 +290,23 @@ class ClientConnection(asyncio.Protocol):
             self._machine.opened()
         self._flush()
 
-    async def _update(self, secret: str) -> None:
-        before, self._token = self._token, secret
-        try:
-            await self.calls.caller()
-        except QuorateError:
-            self._token = before
+    def _begin_update(self, secret: str) -> None:
+        if self._updating:
+            text = "the update-secret before this one is not answered yet"
+            self._close(AmqpError(Reply.COMMAND_INVALID, text, _UPDATE_SECRET))
+        elif self._login_event is not None:
+            self._updating = True
+            self._hall.run(self._update(self._login_event._replace(password=secret)))
+
+    async def _update(self, event: e.Login) -> None:
+        hall = self._hall
+        token = await login.renew(event, hall.upstream, hall.access, self._certificate())
+        self._updating = False
+        if token is None:
             text = "New secret was refused by one of the backends"
-            self._close(AmqpError(Reply.NOT_ALLOWED, text, (10, 70)))
+            self._close(AmqpError(Reply.NOT_ALLOWED, text, _UPDATE_SECRET))
         else:
+            self._token = token
             self._machine.secret_updated()
         self._flush()
 

@@ -17,6 +17,7 @@ from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.protocol.events import Login
 from gateway.amqp.protocol.handshake import EXTERNAL
 from gateway.auth.credentials import MOST_TOKEN, Access
+from gateway.cluster.calls import Upstream
 from quorate.runtime.errors import QuorateError
 
 _token = re.compile(rf"[A-Za-z0-9._~+/-]{{1,{MOST_TOKEN}}}=*")
@@ -56,6 +57,25 @@ async def check(login: Login, calls: Calls) -> None:
     name = caller.partition(":")[2] or caller
     if login.user and name != _ANONYMOUS and login.user not in (name, caller):
         raise _refused(login.mechanism)
+
+
+async def renew(
+    login: Login, upstream: Upstream, access: Access, certificate: Any
+) -> str | None:
+    """The token of connection.update-secret, when the cluster knows its owner, who is the one of
+    the login; None: it is refused, or the cluster does not answer.
+
+    Args:
+        login: with the new token as its password.
+        certificate: that the client has shown.
+    """
+    try:
+        token = token_of(login, access, certificate)
+        # The calls of the connection go on with its old token.
+        await check(login, Calls(upstream, lambda: access.metadata(token)))
+    except (Refused, QuorateError):
+        return None
+    return token
 
 
 def _refused(mechanism: str) -> Refused:

@@ -288,7 +288,9 @@ class Connection:
         self.send(0, "connection.open-ok")
 
     def secret_updated(self) -> None:
-        self.send(0, "connection.update-secret-ok")
+        """The new secret holds."""
+        if self.phase is Phase.OPEN:
+            self.send(0, "connection.update-secret-ok")
 
     def block(self, reason: str | None) -> None:
         """Publishing waits for this reason; None: it goes on."""
