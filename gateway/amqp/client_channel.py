@@ -11,6 +11,7 @@ channel's methods take effect in their order, though they go to the cluster on d
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -144,6 +145,9 @@ class ClientChannel:
         if doing is not None and doing is not asyncio.current_task():
             doing.cancel()
             await asyncio.wait((doing,))
+        # First: its consumers would get messages that nobody reads.
+        if self._session is not None:
+            await self._session.close()
         publisher = self._publisher
         if publisher is not None and drain:
             try:
@@ -151,8 +155,6 @@ class ClientChannel:
                     await publisher.drained()
             except TimeoutError:
                 log.warning("amqp_publications_lost", bytes=publisher.size)
-        if self._session is not None:
-            await self._session.close()
         if publisher is not None:
             await publisher.stop()
 
@@ -204,6 +206,11 @@ class ClientChannel:
             self._fail(error)
         except QuorateError as error:
             self._failed(error, self._method)
+        except Exception:
+            # A defect of the gateway: the client learns of it, and does not wait for ever.
+            log.exception("amqp_method_failed", method=self._method)
+            text = "the gateway failed at this method; its log says why"
+            self._fail(AmqpError(Reply.INTERNAL_ERROR, text, self._method))
         finally:
             if self._doing is asyncio.current_task():
                 self._doing = None
@@ -287,6 +294,9 @@ class ClientChannel:
             spec = (await self._link.calls.ask("GetMessageQueue", asked)).message_queue.spec
             consumer.stream = spec.type == message_pb2.MESSAGE_QUEUE_TYPE_STREAM
             consumer.single_active = spec.single_active_consumer
+            if consumer.stream:
+                # Here, not in the stream of the session: it is this channel's mistake.
+                consuming.position(consumer.arguments, time.time())
             failure = await self._of(consumer.owned).subscribe(
                 consumer, self, self._prefetch(consumer)
             )

@@ -78,6 +78,16 @@ class Stream(ABC):
         """An answer came."""
 
     async def _run(self) -> None:
+        try:
+            await self._go_on()
+        except Exception:
+            # A defect of the gateway: the client learns of it, and does not wait for ever.
+            log.exception("amqp_stream_failed")
+            self._ended = True
+            text = "a stream of the gateway failed; its log says why"
+            self._failed(QuorateError(grpc.StatusCode.INTERNAL, "STREAM_FAILED", text))
+
+    async def _go_on(self) -> None:
         pauses = Pauses(len(self._upstream.addresses))
         while not self._ended:
             call = self._duplex.open(self._metadata())

@@ -19,7 +19,7 @@ from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import not_found
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import scheduler_pb2
-from quorate.v1.message_pb2 import HeaderTable
+from quorate.v1.message_pb2 import MESSAGE_QUEUE_TYPE_STREAM, HeaderTable, HeaderValue
 from tests.support.amqp_cluster import Client, Stream, broken
 
 LOST = [
@@ -213,6 +213,43 @@ async def test_a_client_that_reads_nothing_at_the_end_is_dropped(client, monkeyp
     async with asyncio.timeout(10):
         while not client.aborted:
             await asyncio.sleep(0.01)
+
+
+async def test_a_place_in_a_stream_that_is_none_closes_the_channel(client):
+    queue = pb.GetMessageQueueResponse()
+    queue.message_queue.spec.type = MESSAGE_QUEUE_TYPE_STREAM
+    client.cluster.answers["GetMessageQueue"] = queue
+    for arguments in ({"text": "soon"}, {"integer": -1}):
+        offset = {"x-stream-offset": HeaderValue(**arguments)}
+        client.method(1, "basic.consume", queue="q", arguments=offset)
+        close = await client.get("channel.close")
+        assert (close["reply_code"], close["class_id"], close["method_id"]) == (406, 60, 20)
+        client.method(1, "channel.close-ok")
+        client.method(1, "channel.open")
+        await client.get("channel.open-ok")
+
+
+async def test_a_defect_of_the_gateway_is_reported_to_the_client(client):
+    async def defect(request: object) -> None:
+        raise ZeroDivisionError
+
+    client.cluster.answers["PurgeMessageQueue"] = defect
+    client.method(1, "queue.purge", queue="q")
+    assert (await client.get("connection.close"))["reply_code"] == 541
+
+
+async def test_a_stream_that_fails_in_the_gateway_closes_the_connection(client):
+    stream = await consuming(client)
+    stream.end(ZeroDivisionError())
+    assert (await client.get("connection.close"))["reply_code"] == 541
+
+
+async def test_a_channel_that_is_gone_consumes_no_more_while_its_publications_wait(client):
+    stream = await consuming(client)
+    client.publish()
+    await (await client.cluster.stream()).published()
+    client.connection.connection_lost(None)
+    assert (await stream.consumed()).HasField("close")
 
 
 async def test_methods_take_effect_in_their_order(client):
