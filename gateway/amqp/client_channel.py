@@ -87,7 +87,7 @@ class Link(Protocol):
     def channel_closed(self, number: int, channel: ClientChannel) -> None:
         """The client closed the channel, and all is done."""
 
-    def relieved(self) -> None:
+    def relieved(self, channel: ClientChannel) -> None:
         """There may be less to hold than before."""
 
 
@@ -218,7 +218,7 @@ class ClientChannel:
             event = self._events.popleft()
             self.waiting -= _size(event)
             self._do(event)
-        self._link.relieved()
+        self._link.relieved(self)
 
     async def _quiet(self) -> None:
         """What was published and settled before is durable; so is what was published on other
@@ -372,7 +372,7 @@ class ClientChannel:
             self._link.send(confirmed.frames())
             if failure is not None:
                 self._fail(failure)
-        self._link.relieved()
+        self._link.relieved(self)
 
     # -- streams
 

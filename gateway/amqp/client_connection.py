@@ -1,9 +1,6 @@
 """One connection of a client: a socket, the protocol's state machine, channels.
 
-What it holds is bounded: past `MOST_HELD` bytes that are published and not durable, or wait for the
-cluster, the socket is not read; TCP then holds the client. A client that does not read holds its
-own consumers: the cluster sends no more until what is written for it is taken. If it sends on and
-`MOST_ANSWERS` bytes of answers wait too, it is not read either.
+What it holds is bounded: see `flow`.
 
 The connection outlives leaders: see `cluster.stream`.
 """
@@ -23,6 +20,7 @@ from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
+from gateway.amqp.flow import MOST_UNREAD, Flow
 from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
@@ -36,14 +34,6 @@ from quorate.v1 import broker_pb2 as pb
 
 log = structlog.get_logger(__name__)
 
-# Bytes that one connection holds, unless there are many (`Hall.share`); below half of that it is
-# read again.
-MOST_HELD: Final = 8 << 20
-# Bytes written and not taken by the client, past which its consumers get nothing.
-MOST_UNREAD: Final = 1 << 20
-# Bytes of answers written while its consumers get nothing, past which it is not read. Not at once:
-# a client may have to send before it reads again.
-MOST_ANSWERS: Final = 64 << 10
 # Seconds that a client which closes its connection waits for what it sent to be durable.
 _DRAIN: Final = 15.0
 # Seconds between two looks at what is due.
@@ -77,12 +67,9 @@ class ClientConnection(asyncio.Protocol):
         self._virtual_host = "/"
         self._token = ""
         self._shared_prefetch = False
-        self._blocked = self._answers = 0
-        self._paused = self._flushing = self._lost = self._updating = False
-        self._writable = asyncio.Event()
-        self._writable.set()
-        # Bytes that the client has not taken, at the last tick.
-        self._unread = 0
+        self._blocked = 0
+        self._flushing = self._lost = self._updating = False
+        self._flow = Flow(hall)
         self._ticking: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
         self.gone = asyncio.Event()
@@ -116,16 +103,15 @@ class ClientConnection(asyncio.Protocol):
         self._hold()
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._flow.writable.clear()
 
     def resume_writing(self) -> None:
-        self._answers = 0
-        self._writable.set()
+        self._flow.taken()
         self._hold()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        self._writable.set()
+        self._flow.writable.set()
         self._hall.connections.pop(self, None)
         self.gone.set()
         for timer in (self._ticking, self._ending):
@@ -166,8 +152,7 @@ class ClientConnection(asyncio.Protocol):
         if transport is None or self._lost:
             return
         if data := self._machine.output(self._loop.time()):
-            if not self._writable.is_set():
-                self._answers += len(data)
+            self._flow.writes(len(data))
             transport.write(data)
         if self._machine.phase is Phase.CLOSED:
             transport.close()
@@ -178,18 +163,15 @@ class ClientConnection(asyncio.Protocol):
     def _tick(self) -> None:
         transport = self._transport
         assert transport is not None
-        unread, before = transport.get_write_buffer_size(), self._unread
-        self._unread = unread
-        # If it is not read because it does not read, silence is the client's all the same.
-        silent = not self._paused or (self._answers > MOST_ANSWERS and unread >= before)
-        self._machine.tick(self._loop.time(), reading=silent)
+        self._machine.tick(self._loop.time(), reading=self._flow.silence_counts(transport))
         self._flush()
         if not self._lost:
             self._ticking = self._loop.call_later(_LOOK, self._tick)
 
     # -- what is held
 
-    def relieved(self) -> None:
+    def relieved(self, channel: ClientChannel) -> None:
+        self._flow.count(channel)
         self._hold()
 
     @property
@@ -204,20 +186,12 @@ class ClientConnection(asyncio.Protocol):
     @property
     def held(self) -> int:
         """Bytes that are published and not durable, or wait for the cluster."""
-        return sum(one.held for one in self._channels.values())
+        return self._flow.held
 
     def _hold(self) -> None:
         transport = self._transport
-        if transport is None or self._lost or transport.is_closing():
-            return
-        held, most = self.held, self._hall.share(MOST_HELD)
-        unread = self._answers > MOST_ANSWERS
-        if not self._paused and (unread or held > most):
-            self._paused = True
-            transport.pause_reading()
-        elif self._paused and not unread and held <= most // 2:
-            self._paused = False
-            transport.resume_reading()
+        if not (transport is None or self._lost or transport.is_closing()):
+            self._flow.hold(transport)
 
     def _block(self, blocked: bool) -> None:
         before = self._blocked
@@ -234,6 +208,7 @@ class ClientConnection(asyncio.Protocol):
                 channel = self._channels.get(event.channel)
                 if channel is not None:
                     channel.handle(event)
+                    self._flow.count(channel)
             case e.ChannelOpened():
                 self._channels[event.channel] = ClientChannel(self, self._state(event.channel))
             case e.ChannelGone():
@@ -344,7 +319,7 @@ class ClientConnection(asyncio.Protocol):
             self._metadata,
             failed,
             virtual_host=self._virtual_host,
-            writable=self._writable,
+            writable=self._flow.writable,
         )
 
     def publisher(
@@ -379,6 +354,7 @@ class ClientConnection(asyncio.Protocol):
                 await channel.publisher.drained()
 
     def channel_closed(self, number: int, channel: ClientChannel) -> None:
+        self._flow.forget(channel)
         # The number may be another channel's by now.
         if self._channels.get(number) is channel:
             del self._channels[number]
@@ -388,7 +364,15 @@ class ClientConnection(asyncio.Protocol):
     def _drop(self, number: int) -> None:
         channel = self._channels.pop(number, None)
         if channel is not None:
-            self._hall.run(channel.leave(drain=True))
+            self._hall.run(self._leave_channel(channel))
+
+    async def _leave_channel(self, channel: ClientChannel) -> None:
+        """It counts until what was published is durable."""
+        try:
+            await channel.leave(drain=True)
+        finally:
+            self._flow.forget(channel)
+            self._hold()
 
     # -- the end
 
@@ -406,6 +390,6 @@ class ClientConnection(asyncio.Protocol):
         """The socket is closed: what was published goes on, what was delivered comes back."""
         channels, self._channels = self._channels, {}
         for channel in channels.values():
-            self._hall.run(channel.leave(drain=True))
+            self._hall.run(self._leave_channel(channel))
         if self._owner is not None:
             await self._owner.close()

@@ -10,7 +10,8 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from gateway.amqp.client_connection import MOST_ANSWERS, MOST_HELD, ClientConnection
+from gateway.amqp.client_connection import ClientConnection
+from gateway.amqp.flow import MOST_ANSWERS, MOST_HELD
 from gateway.amqp.metrics import metrics
 from gateway.amqp.protocol import limits
 from gateway.amqp.wire import frames
@@ -56,6 +57,28 @@ async def test_a_client_that_floods_is_not_read(client):
     async with asyncio.timeout(10):
         while not client.reads:
             await asyncio.sleep(0)
+    stream.answer(pb.PublishStreamResponse(confirmed=sent))
+    async with asyncio.timeout(10):
+        while client.connection.held:
+            await asyncio.sleep(0)
+
+
+async def test_what_closed_channels_published_is_held_until_it_is_durable(client):
+    for channel in range(2, 11):
+        client.method(channel, "channel.open")
+        client.publish(b"x" * (1 << 20), channel)
+        # An error: the client need not wait for anything.
+        client.method(channel, "basic.ack", delivery_tag=9)
+        client.method(channel, "channel.close-ok")
+    assert not client.reads
+    for _ in range(9):
+        stream = await client.cluster.stream()
+        await stream.published()
+        stream.answer(pb.PublishStreamResponse(confirmed=1))
+    async with asyncio.timeout(10):
+        while client.connection.held:
+            await asyncio.sleep(0)
+    assert client.reads
 
 
 async def test_many_connections_share_what_a_gateway_holds(client):
