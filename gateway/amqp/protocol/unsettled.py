@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from gateway.amqp.protocol.effects import Settle, Source
@@ -24,15 +25,19 @@ class Unsettled:
     Bounded by the prefetch of the consumers; without one the cluster holds 64 MiB at most.
     """
 
-    __slots__ = ("_known", "_tag")
+    __slots__ = ("_again", "_known", "_order", "_tag")
 
     def __init__(self) -> None:
         # Ordered: the oldest ones are taken first, in constant time each.
         self._known: OrderedDict[int, tuple[Source, int]] = OrderedDict()
         self._tag = 0
+        # Those that were put back, and a heap of their tags, perhaps with some that are taken:
+        # neither putting them back nor taking them looks at all others.
+        self._again: dict[int, tuple[Source, int]] = {}
+        self._order: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + len(self._again)
 
     def next_tag(self) -> int:
         """The tag of a delivery that is settled already."""
@@ -51,25 +56,38 @@ class Unsettled:
         Raises AmqpError 406 for a tag that is none, or is settled.
         """
         if multiple and not tag:
-            return list(self._up_to(self._tag))
-        found = self._known.get(tag)
+            return self._up_to(self._tag)
+        found = self._known.get(tag) or self._again.get(tag)
         if found is None:
             raise AmqpError(Reply.PRECONDITION_FAILED, f"unknown delivery tag {tag}")
         if multiple:
-            return list(self._up_to(tag))
-        del self._known[tag]
+            return self._up_to(tag)
+        if self._known.pop(tag, None) is None:
+            del self._again[tag]
         return [Delivered(tag, *found)]
 
     def put_back(self, delivered: Iterable[Delivered]) -> None:
         """They are not settled after all."""
         for one in delivered:
-            self._known[one.tag] = one.source, one.id
-        self._known = OrderedDict(sorted(self._known.items()))
+            self._again[one.tag] = one.source, one.id
+            heappush(self._order, one.tag)
+        if len(self._order) > 2 * len(self._again) + 64:
+            self._order = sorted(self._again)
 
-    def _up_to(self, tag: int) -> Iterator[Delivered]:
+    def _up_to(self, tag: int) -> list[Delivered]:
+        found: list[Delivered] = []
         while self._known and next(iter(self._known)) <= tag:
             known, (source, id) = self._known.popitem(last=False)
-            yield Delivered(known, source, id)
+            found.append(Delivered(known, source, id))
+        if self._again:
+            before = len(found)
+            while self._order and self._order[0] <= tag:
+                known = heappop(self._order)
+                if (one := self._again.pop(known, None)) is not None:
+                    found.append(Delivered(known, *one))
+            if len(found) > before:
+                found.sort()
+        return found
 
 
 def settles(delivered: Iterable[Delivered], outcome: int) -> list[Settle]:

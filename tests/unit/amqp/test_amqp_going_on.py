@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.amqp.cluster.held import Held
 from gateway.amqp.cluster.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
 from gateway.amqp.protocol.effects import Publication, Settle, Source
+from gateway.amqp.protocol.unsettled import Unsettled
+from gateway.amqp.wire.replies import AmqpError
 from quorate.v1 import broker_pb2 as pb
 
 SOURCE = Source(False, 1, "q")
+
+
+def test_deliveries_that_are_put_back_are_taken_in_their_order():
+    known = Unsettled()
+    for id in range(10, 16):
+        known.put(SOURCE, id)
+    for _ in range(500):
+        taken = known.take(3, multiple=False)
+        known.put_back(taken)
+    assert len(known._order) < 100
+    known.put_back(known.take(5, multiple=False))
+    assert len(known) == 6
+    assert [one.tag for one in known.take(4, multiple=True)] == [1, 2, 3, 4]
+    with pytest.raises(AmqpError):
+        known.take(3, multiple=False)
+    known.put_back(known.take(6, multiple=False))
+    assert [one.id for one in known.take(0, multiple=True)] == [14, 15]
+    assert len(known) == 0
+    assert known.take(0, multiple=True) == []
 
 
 def outbox(count: int) -> Outbox:
