@@ -56,6 +56,10 @@ class Held:
         """Whether anything of a source is not settled."""
         return bool(self._deliveries.get(source))
 
+    def count(self, source: Source) -> int:
+        """How many of a source are not settled."""
+        return len(self._deliveries.get(source, ()))
+
     def forget(self, source: Source) -> None:
         """Its queue is gone."""
         self._deliveries.pop(source, None)

@@ -96,6 +96,8 @@ class Session(Stream):
         self._fetches = 0
         self._limit = 0
         self._requests: deque[pb.ConsumeRequest] = deque()
+        # Those of `_requests` that change a limit, by consumer: the latest limit is sent.
+        self._credits: dict[int, pb.ConsumeRequest] = {}
         self._closing = False
 
     # -- what the channel asks
@@ -154,7 +156,7 @@ class Session(Stream):
         """Change how many deliveries may be unsettled: all together, and of each consumer."""
         self._limit = prefetch
         if self._streaming:
-            self._ask(credit=pb.Credit(consumer=0, prefetch=prefetch))
+            self._credit(0, prefetch)
         self.limit_each(self._live.keys(), each)
 
     def limit_each(self, numbers: Collection[int], each: Callable[[Consumer], int]) -> None:
@@ -163,9 +165,9 @@ class Session(Stream):
             live = self._live.get(number)
             if live is None:
                 continue
-            live.prefetch = each(live.consumer)
-            if self._streaming:
-                self._ask(credit=pb.Credit(consumer=number, prefetch=live.prefetch))
+            before, live.prefetch = live.prefetch, each(live.consumer)
+            if self._streaming and live.prefetch != before:
+                self._credit(number, live.prefetch)
 
     async def quiet(self, source: Source | None = None) -> None:
         """Wait until all that was settled so far is durable. `source`: even if nothing was."""
@@ -195,14 +197,23 @@ class Session(Stream):
 
     # -- the stream
 
+    def _listed(self, live: _Live) -> pb.Subscribe:
+        """A consumer for the next leader. One that ends gets nothing more: its limit is what it
+        has."""
+        found = _subscribe(live)
+        if live.ending:
+            found.prefetch = max(1, self._held.count(live.consumer.source))
+        return found
+
     def _begin(self) -> None:
         again, self._streaming = self._streaming, True
         self._requests.clear()
+        self._credits.clear()
         inventory = self._held.restart()
         opening = pb.OpenSession(session=self.id, virtual_host=self._virtual_host)
         # Those that end and have deliveries are listed too, or these would be delivered again.
         opening.consumers.extend(
-            _subscribe(live) for live in self._live.values() if live.subscribed.done()
+            self._listed(live) for live in self._live.values() if live.subscribed.done()
         )
         opening.unsettled.extend(inventory)
         self._ask(open=opening)
@@ -220,7 +231,10 @@ class Session(Stream):
 
     def _outgoing(self) -> bytes | None:
         if self._requests:
-            return self._requests.popleft().SerializeToString()
+            request = self._requests.popleft()
+            if request.HasField("credit"):
+                self._credits.pop(request.credit.consumer, None)
+            return request.SerializeToString()
         if (settle := self._held.next()) is not None:
             return pb.ConsumeRequest(settle=settle).SerializeToString()
         if self._closing:
@@ -286,6 +300,14 @@ class Session(Stream):
     def _forget_if_done(self, live: _Live) -> None:
         if live.ending and not self._held.has(live.consumer.source):
             self._live.pop(live.consumer.number, None)
+
+    def _credit(self, number: int, prefetch: int) -> None:
+        waiting = self._credits.get(number)
+        if waiting is None:
+            self._ask(credit=pb.Credit(consumer=number, prefetch=prefetch))
+            self._credits[number] = self._requests[-1]
+        else:
+            waiting.credit.prefetch = prefetch
 
     def _ask(self, **request: Any) -> None:
         self._requests.append(pb.ConsumeRequest(**request))

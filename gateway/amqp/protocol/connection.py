@@ -58,7 +58,7 @@ class Connection:
         self._closes = False
         self._channel_max = limits.CHANNEL_MAX
         self._heartbeat = 0.0
-        self._reader = FrameReader(limits.FRAME_MAX)
+        self._reader = FrameReader(limits.FIRST_FRAMES)
         self._begin = b""
         self._channels: dict[int, Assembly] = {}
         self._assembling = 0
@@ -262,6 +262,9 @@ class Connection:
 
     def accept(self) -> None:
         """The client is who it says."""
+        if self.phase is not Phase.LOGIN:
+            # It closes already, or is closed.
+            return
         self.phase = Phase.TUNE
         self.send(
             0,
@@ -283,6 +286,8 @@ class Connection:
 
     def opened(self) -> None:
         """The virtual host is there."""
+        if self.phase is not Phase.OPENING:
+            return
         self.phase = Phase.OPEN
         self._deadline = inf
         self.send(0, "connection.open-ok")

@@ -7,6 +7,8 @@ from typing import Final
 # What the gateway offers in connection.tune. A channel costs about 2 KiB while it is idle.
 CHANNEL_MAX: Final = 2_047
 FRAME_MAX: Final = 131_072
+# Bytes of a frame before connection.tune-ok: a login with the longest token has 8 KiB of it.
+FIRST_FRAMES: Final = 16_384
 HEARTBEAT: Final = 60
 # Seconds until connection.open-ok, from the first byte on.
 HANDSHAKE: Final = 10.0

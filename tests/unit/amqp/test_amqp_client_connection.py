@@ -272,6 +272,28 @@ async def test_a_channel_that_is_gone_consumes_no_more_while_its_publications_wa
     assert (await stream.consumed()).HasField("close")
 
 
+async def test_only_the_latest_limit_is_sent(client):
+    stream = await consuming(client)
+    for prefetch in (*range(1, 2_000), 7):
+        client.method(1, "basic.qos", prefetch_count=prefetch, **{"global": True})
+    credits = [(await stream.consumed()).credit for _ in range(2)]
+    assert [(one.consumer, one.prefetch) for one in credits] == [(0, 7), (1, 7)]
+    client.method(1, "basic.qos", prefetch_count=8, **{"global": True})
+    assert (await stream.consumed()).credit.prefetch == 8
+
+
+async def test_a_cancelled_consumer_gets_nothing_from_the_next_leader(client):
+    stream = await consuming(client)
+    stream.answer(deliveries(7, 8))
+    await client.get("basic.deliver")
+    client.method(1, "basic.cancel", consumer_tag="c")
+    assert (await stream.consumed()).unsubscribe.consumer == 1
+    stream.end(LOST[0])
+    stream = await client.cluster.stream()
+    (again,) = (await stream.consumed()).open.consumers
+    assert (again.consumer, again.prefetch) == (1, 2)
+
+
 async def test_methods_take_effect_in_their_order(client):
     """A declaration waits until what was published before it is durable."""
     client.publish()

@@ -70,6 +70,23 @@ def test_a_client_agrees_to_no_more_than_was_offered(client, agreed, code):
     assert client.last()["reply_code"] == code
 
 
+def test_frames_are_small_before_the_client_has_agreed(client):
+    client.send(PROTOCOL_HEADER)
+    client.send(frames.frame(1, 0, b"x" * limits.FIRST_FRAMES))
+    assert client.last()["reply_code"] == 501
+
+
+def test_a_client_that_closes_while_its_login_is_checked_stays_closed(client):
+    client.start()
+    assert client.method(0, "connection.close")[-1] == e.Closing()
+    client.connection.closed()
+    client.connection.accept()
+    client.connection.opened()
+    client.read()
+    assert client.names()[-1] == "connection.close-ok"
+    assert client.connection.phase is Phase.CLOSED
+
+
 def test_frames_are_as_large_as_the_client_agreed_to(client):
     client.open(frame_max=4_096)
     client.send(frames.frame(frames.BODY, 1, b"x" * 4_096))
