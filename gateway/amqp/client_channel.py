@@ -30,7 +30,7 @@ from gateway.amqp.protocol import effects as fx
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire import frames
-from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
+from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster, from_failure
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
@@ -39,11 +39,11 @@ from quorate.v1 import message_pb2
 log = structlog.get_logger(__name__)
 
 Event = e.MethodCame | e.Acked | e.Published | e.ChannelFailed | e.ChannelClosed
-# What an event counts beside its body.
+# What an event counts beside its bytes; and what a byte of a method counts: tables grow.
 _EVENT_BYTES: Final = 512
+_DECODED: Final = 4
 # Seconds for what was published on a channel that is gone to become durable.
 _DRAIN: Final = 30.0
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _TIMED_OUT: Final = "CONSUMER_TIMEOUT"
 
 
@@ -88,7 +88,7 @@ class Link(Protocol):
         """The client closed the channel, and all is done."""
 
     def relieved(self, channel: ClientChannel) -> None:
-        """There may be less to hold than before."""
+        """It may hold less than before."""
 
 
 class ClientChannel:
@@ -263,7 +263,7 @@ class ClientChannel:
             case fx.Fetch():
                 answer = await self._of(effect.owned).fetch(effect)
                 if answer.HasField("failure"):
-                    raise _error(answer.failure, self._state.virtual_host)
+                    raise from_failure(answer.failure, self._state.virtual_host)
                 return (fx.Raw(consuming.fetched(self._state, effect, answer)),)
             case fx.Commit():
                 return await self._commit(effect)
@@ -301,7 +301,7 @@ class ClientChannel:
                 consumer, self, self._prefetch(consumer)
             )
             if failure is not None:
-                raise _error(failure, self._state.virtual_host)
+                raise from_failure(failure, self._state.virtual_host)
         except BaseException:
             consuming.forget(self._state, consumer)
             raise
@@ -365,7 +365,7 @@ class ClientChannel:
             elif result.failure.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]:
                 confirmed.refused(number)
             else:
-                failure = _error(result.failure, state.virtual_host)
+                failure = from_failure(result.failure, state.virtual_host)
                 failure.method = 60, 40
                 break
         if not self._closed:
@@ -390,10 +390,9 @@ class ClientChannel:
 
 
 def _size(event: Event) -> int:
-    return _EVENT_BYTES + (len(event.body) if isinstance(event, e.Published) else 0)
-
-
-def _error(failure: pb.Failure, virtual_host: str) -> AmqpError:
-    code = _CODES.get(failure.code, grpc.StatusCode.INTERNAL)
-    error = QuorateError(code, failure.reason, failure.message, metadata=failure.metadata)
-    return from_cluster(error, virtual_host)
+    match event:
+        case e.Published():
+            return _EVENT_BYTES + len(event.body) + len(event.properties)
+        case e.MethodCame():
+            return _EVENT_BYTES + _DECODED * event.size
+    return _EVENT_BYTES

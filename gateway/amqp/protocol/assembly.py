@@ -23,7 +23,7 @@ class Assembly:
     """
 
     __slots__ = (
-        *("_parts", "_properties", "_publish", "_size"),
+        *("_body", "_properties", "_publish", "_size"),
         *("close_came", "close_sent", "closing", "held"),
     )
 
@@ -33,7 +33,8 @@ class Assembly:
         self._publish: Publish | None = None
         self._properties: bytes | None = None
         self._size = 0
-        self._parts: list[bytes] = []
+        # The body so far. Not a list of parts: many small ones would be much larger than the body.
+        self._body: bytes | bytearray = b""
 
     @property
     def idle(self) -> bool:
@@ -72,20 +73,24 @@ class Assembly:
                 Reply.UNEXPECTED_FRAME,
                 f"the body is longer than the {self._size} bytes that its header announced",
             )
-        self._parts.append(payload)
+        if not self._body:
+            self._body = payload
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body) + payload
+        else:
+            self._body += payload
         return self.held == self._size
 
     def take(self) -> tuple[Publish, bytes, bytes]:
         """What is complete: the method, its properties, its body."""
         assert self._publish is not None
         assert self._properties is not None
-        parts = self._parts
-        found = self._publish, self._properties, parts[0] if len(parts) == 1 else b"".join(parts)
+        found = self._publish, self._properties, bytes(self._body)
         self.reset()
         return found
 
     def reset(self) -> None:
         """Forget what came so far."""
         self._publish = self._properties = None
-        self._parts = []
+        self._body = b""
         self._size = self.held = 0

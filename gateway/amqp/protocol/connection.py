@@ -27,7 +27,6 @@ from gateway.amqp.protocol.handshake import EXPECTED, Phase
 from gateway.amqp.wire import frames, methods
 from gateway.amqp.wire.buffers import Malformed
 from gateway.amqp.wire.frames import Frame, FrameReader
-from gateway.amqp.wire.methods import Method
 from gateway.amqp.wire.replies import AmqpError, Reply
 
 _CHANNEL_OPEN: Final = b"\x00\x14\x00\x0a"
@@ -225,7 +224,7 @@ class Connection:
             elif head == frames.BASIC_ACK:
                 found.append(e.Acked(number, *frames.read_ack(payload)))
             else:
-                self._method(number, assembly, methods.decode(payload), found)
+                self._method(number, assembly, payload, found)
             return
         if frame.type == frames.HEADER:
             complete = assembly.header(payload)
@@ -240,8 +239,9 @@ class Connection:
             found.append(e.Published(number, *assembly.take()))
 
     def _method(
-        self, number: int, assembly: Assembly, method: Method, found: list[e.Event]
+        self, number: int, assembly: Assembly, payload: bytes, found: list[e.Event]
     ) -> None:
+        method = methods.decode(payload)
         if method.id[0] == 10:
             text = f"{method.name} belongs to channel 0"
             raise AmqpError(Reply.COMMAND_INVALID, text, method.id)
@@ -252,7 +252,7 @@ class Connection:
             assembly.closing = assembly.close_came = True
             found.append(e.ChannelClosed(number))
         else:
-            found.append(e.MethodCame(number, method))
+            found.append(e.MethodCame(number, method, len(payload)))
 
     def _forget(self, assembly: Assembly) -> None:
         self._assembling -= assembly.held

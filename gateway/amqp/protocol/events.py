@@ -34,10 +34,11 @@ class ChannelOpened(NamedTuple):
 
 
 class MethodCame(NamedTuple):
-    """A method of an open channel, without content."""
+    """A method of an open channel, without content. `size`: bytes of its frame."""
 
     channel: int
     method: Method
+    size: int = 0
 
 
 class Acked(NamedTuple):

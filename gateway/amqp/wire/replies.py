@@ -11,6 +11,7 @@ from typing import Final
 import grpc
 
 from quorate.runtime.errors import QuorateError
+from quorate.v1.broker_pb2 import Failure
 
 
 class Reply(IntEnum):
@@ -43,6 +44,7 @@ _HARD: Final = frozenset(
     )
 )
 C = grpc.StatusCode
+_CODES: Final = {code.value[0]: code for code in C}
 _BY_REASON: Final = {
     "VIRTUAL_HOST_NOT_FOUND": Reply.NOT_ALLOWED,
     "MESSAGE_QUEUE_LOCKED": Reply.RESOURCE_LOCKED,
@@ -122,3 +124,10 @@ def from_cluster(error: QuorateError, virtual_host: str) -> AmqpError:
         case _:
             text = error.message
     return AmqpError(reply, text)
+
+
+def from_failure(failure: Failure, virtual_host: str) -> AmqpError:
+    """An error that the cluster reports within an answer, as an AMQP client knows it."""
+    code = _CODES.get(failure.code, C.INTERNAL)
+    error = QuorateError(code, failure.reason, failure.message, metadata=failure.metadata)
+    return from_cluster(error, virtual_host)

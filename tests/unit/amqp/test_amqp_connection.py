@@ -212,6 +212,16 @@ def test_bodies_that_are_not_complete_are_bounded(client):
     assert client.last()["reply_code"] == 506
 
 
+def test_empty_parts_of_a_body_cost_nothing(client):
+    client.open()
+    header = b"\0\x3c\0\0" + (4).to_bytes(8) + b"\0\0"
+    client.send(frames.method(1, "basic.publish") + frames.frame(2, 1, header))
+    empty = frames.frame(3, 1, b"")
+    parts = (b"", b"a", b"", b"bc", b"", b"d")
+    (found,) = client.send(empty * 1_000 + b"".join(frames.frame(3, 1, one) for one in parts))
+    assert (found.body, type(found.body)) == (b"abcd", bytes)
+
+
 def test_a_channel_that_is_being_closed_is_not_heard(client):
     client.open()
     client.connection.close_channel(1, AmqpError(Reply.NOT_FOUND, "no queue 'q'", (50, 10)))
