@@ -24,6 +24,7 @@ class Duplex:
 
     Attributes:
         heard: the present stream has answered.
+        limited: why the last one ended, if a quota is used up for the moment.
 
     Args:
         path: of the method.
@@ -31,6 +32,7 @@ class Duplex:
 
     def __init__(self, upstream: Upstream, path: str) -> None:
         self.heard = False
+        self.limited: QuorateError | None = None
         self._upstream = upstream
         self._path = path
         self._address = ""
@@ -59,6 +61,9 @@ class Duplex:
         if failure is Failure.FINAL and _BROKE_SENDING in (error.details() or ""):
             failure = Failure.LOST
         self._upstream.on_failure(self._address, failure)
+        self.limited = None
+        if failure is Failure.LIMITED:
+            self.limited = typed(error, None, self._upstream.addresses)
         if failure is not Failure.FINAL:
             return None
         return typed(error, None, self._upstream.addresses)

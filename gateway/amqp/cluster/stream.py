@@ -4,8 +4,8 @@
                           '--the cluster refuses--> failed        '--close--> ended
 
 Subclasses say what goes out first on each new stream; what the former one left open is theirs to
-repeat. Nothing is given up while the connection stands: a cluster that is away for a minute is
-waited for.
+repeat. A cluster that is away for a minute is waited for; a quota of the caller that is used up, for
+`MOST_LIMITED`: it may never be free again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import structlog
@@ -27,6 +27,9 @@ from quorate.runtime.errors import QuorateError
 _EOF: Any = getattr(grpc.aio, "EOF")  # noqa: B009
 
 log = structlog.get_logger(__name__)
+
+# Seconds in which every stream is refused because of a quota, such as that of streams of a caller.
+MOST_LIMITED: Final = 10.0
 
 
 class Stream(ABC):
@@ -52,6 +55,8 @@ class Stream(ABC):
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        # Since when each stream was refused because of a quota; monotonic seconds.
+        self._limited_since: float | None = None
 
     def start(self) -> None:
         """Begin, if it has not."""
@@ -102,12 +107,22 @@ class Stream(ABC):
             except grpc.aio.AioRpcError as error:
                 if self._duplex.heard:
                     pauses = Pauses(len(self._upstream.addresses))
-                final = self._duplex.on_error(error)
+                final = self._duplex.on_error(error) or self._limited_too_long()
                 if final is not None:
                     self._ended = True
                     self._failed(final)
                     return
             await asyncio.sleep(pauses.next())
+
+    def _limited_too_long(self) -> QuorateError | None:
+        limited = self._duplex.limited
+        if limited is None or self._duplex.heard:
+            self._limited_since = None
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._limited_since is None:
+            self._limited_since = now
+        return limited if now - self._limited_since >= MOST_LIMITED else None
 
     def _is_ended(self) -> bool:
         return self._ended

@@ -104,19 +104,6 @@ async def test_what_waits_for_the_cluster_is_held_too(client):
     assert not client.reads
 
 
-async def test_large_methods_that_wait_count_with_their_size(client):
-    async def never(request: object) -> None:
-        await asyncio.Event().wait()
-
-    client.cluster.answers["CreateMessageQueue"] = never
-    client.method(1, "queue.declare", queue="q")
-    arguments = {"x": HeaderValue(text="x" * 100_000)}
-    for _ in range(30):
-        client.method(1, "queue.declare", queue="q", arguments=arguments)
-    assert client.connection.held > 30 * 100_000
-    assert not client.reads
-
-
 @pytest.mark.parametrize("how", LOST)
 async def test_a_producer_goes_on_with_the_next_leader(client, how):
     client.method(1, "confirm.select")

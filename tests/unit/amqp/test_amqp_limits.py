@@ -1,0 +1,60 @@
+"""What a client may not have for ever, or without bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from quorate.client.transport.policy import Failure
+from quorate.v1.message_pb2 import HeaderValue
+from tests.support.amqp_cluster import Client, broken
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[Client]:
+    client = Client()
+    await client.open()
+    yield client
+    await client.leave()
+
+
+@pytest.mark.parametrize("consumes", [False, True])
+async def test_a_quota_that_stays_used_up_closes_the_channel(client, monkeypatch, consumes):
+    monkeypatch.setattr("gateway.amqp.cluster.stream.MOST_LIMITED", 0.0)
+    monkeypatch.setattr("gateway.cluster.duplex.failure_of", lambda *_: Failure.LIMITED)
+    if consumes:
+        client.method(1, "basic.consume", queue="q")
+    else:
+        client.publish()
+    stream = await client.cluster.stream()
+    stream.end(broken(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams"))
+    assert (await client.get("channel.close"))["reply_code"] == 406
+    assert not client.closed
+
+
+async def test_a_quota_that_is_free_again_in_a_moment_is_waited_for(client, monkeypatch):
+    monkeypatch.setattr("gateway.cluster.duplex.failure_of", lambda *_: Failure.LIMITED)
+    client.publish()
+    for _ in range(2):
+        stream = await client.cluster.stream()
+        stream.end(broken(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams"))
+    stream = await client.cluster.stream()
+    assert len((await stream.published()).publications) == 1
+    assert client.nothing
+
+
+async def test_large_methods_that_wait_count_with_their_size(client):
+    async def never(request: object) -> None:
+        await asyncio.Event().wait()
+
+    client.cluster.answers["CreateMessageQueue"] = never
+    client.method(1, "queue.declare", queue="q")
+    arguments = {"x": HeaderValue(text="x" * 100_000)}
+    for _ in range(30):
+        client.method(1, "queue.declare", queue="q", arguments=arguments)
+    assert client.connection.held > 30 * 100_000
+    assert not client.reads
