@@ -19,17 +19,19 @@ class Assembly:
         closing: the channel is being closed: what its client sends is ignored.
         close_sent: the gateway sent channel.close and waits for channel.close-ok.
         close_came: the client sent channel.close and waits for channel.close-ok.
-        held: bytes of the body so far.
+        held: bytes of the header and of the body so far.
     """
 
     __slots__ = (
-        *("_body", "_properties", "_publish", "_size"),
+        *("_body", "_came", "_properties", "_publish", "_size"),
         *("close_came", "close_sent", "closing", "held"),
     )
 
     def __init__(self) -> None:
         self.closing = self.close_sent = self.close_came = False
         self.held = 0
+        # Bytes of the body.
+        self._came = 0
         self._publish: Publish | None = None
         self._properties: bytes | None = None
         self._size = 0
@@ -52,6 +54,7 @@ class Assembly:
         if self._publish is None or self._properties is not None:
             raise AmqpError(Reply.UNEXPECTED_FRAME, "expected method frame, got content header")
         self._size, self._properties = frames.read_content(payload)
+        self.held = len(payload)
         if self._size > MOST_BODY:
             # Before any of it is held.
             size = self._size
@@ -68,7 +71,8 @@ class Assembly:
         if self._properties is None:
             raise AmqpError(Reply.UNEXPECTED_FRAME, "got a content body, and no header before it")
         self.held += len(payload)
-        if self.held > self._size:
+        self._came += len(payload)
+        if self._came > self._size:
             raise AmqpError(
                 Reply.UNEXPECTED_FRAME,
                 f"the body is longer than the {self._size} bytes that its header announced",
@@ -79,7 +83,7 @@ class Assembly:
             self._body = bytearray(self._body) + payload
         else:
             self._body += payload
-        return self.held == self._size
+        return self._came == self._size
 
     def take(self) -> tuple[Publish, bytes, bytes]:
         """What is complete: the method, its properties, its body."""
@@ -93,4 +97,4 @@ class Assembly:
         """Forget what came so far."""
         self._publish = self._properties = None
         self._body = b""
-        self._size = self.held = 0
+        self._size = self._came = self.held = 0

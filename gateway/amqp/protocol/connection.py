@@ -226,14 +226,14 @@ class Connection:
             else:
                 self._method(number, assembly, payload, found)
             return
-        if frame.type == frames.HEADER:
-            complete = assembly.header(payload)
-        else:
-            complete = assembly.body(payload)
-            self._assembling += len(payload)
-            if self._assembling > self.most_assembling:
-                text = f"more than {self.most_assembling} bytes of bodies are not complete"
-                raise AmqpError(Reply.RESOURCE_ERROR, text)
+        before = assembly.held
+        header = frame.type == frames.HEADER
+        complete = assembly.header(payload) if header else assembly.body(payload)
+        self._assembling += assembly.held - before
+        # One header more: a body of the largest size always has room.
+        if self._assembling > self.most_assembling + limits.FRAME_MAX:
+            text = f"more than {self.most_assembling} bytes of messages are not complete"
+            raise AmqpError(Reply.RESOURCE_ERROR, text)
         if complete:
             self._assembling -= assembly.held
             found.append(e.Published(number, *assembly.take()))

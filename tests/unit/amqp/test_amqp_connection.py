@@ -212,6 +212,19 @@ def test_bodies_that_are_not_complete_are_bounded(client):
     assert client.last()["reply_code"] == 506
 
 
+def test_headers_without_bodies_are_bounded(client):
+    client.open()
+    header = b"\0\x3c\0\0" + (1).to_bytes(8) + b"\0\0" + b"x" * 100_000
+    sent = 0
+    while client.last().name != "connection.close":
+        channel = sent + 2
+        client.method(channel, "channel.open")
+        client.send(frames.method(channel, "basic.publish") + frames.frame(2, channel, header))
+        sent += 1
+        assert sent < 300
+    assert client.last()["reply_code"] == 506
+
+
 def test_empty_parts_of_a_body_cost_nothing(client):
     client.open()
     header = b"\0\x3c\0\0" + (4).to_bytes(8) + b"\0\0"
