@@ -58,3 +58,22 @@ async def test_large_methods_that_wait_count_with_their_size(client):
         client.method(1, "queue.declare", queue="q", arguments=arguments)
     assert client.connection.held > 30 * 100_000
     assert not client.reads
+
+
+async def test_a_client_that_is_not_read_is_silent_if_it_takes_nothing(client):
+    """Its heartbeats are not read: what it takes shows that it is there."""
+    flow, transport = client.connection._flow, client
+    assert flow.silence_counts(transport)
+    client.connection.pause_writing()
+    while client.reads:
+        client.method(1, "basic.cancel", consumer_tag="unknown")
+    found = []
+    for client.unread in (100, 100, 50, 50, 60):
+        found.append(flow.silence_counts(transport))
+    assert found == [True, True, False, True, True]
+
+
+async def test_the_silence_of_a_client_that_is_held_is_not_its_own(client):
+    while client.reads:
+        client.publish(b"x" * (1 << 20))
+    assert not client.connection._flow.silence_counts(client)
