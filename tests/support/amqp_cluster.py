@@ -131,7 +131,7 @@ class Client:
         unread: bytes that are written and not taken, as the transport has it.
     """
 
-    def __init__(self, access: Access = Access()) -> None:  # noqa: B008
+    def __init__(self, access: Access | None = None) -> None:
         self.cluster = FakeCluster()
         self.reads, self.closed, self.aborted = True, False, False
         self.unread = 0
@@ -140,7 +140,7 @@ class Client:
         cluster: Any = self.cluster
         self.hall = Hall(
             upstream=cluster,
-            access=access,
+            access=access or Access(),
             instance="gateway",
             version="1",
             most=10,
