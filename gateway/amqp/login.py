@@ -59,9 +59,7 @@ async def check(login: Login, calls: Calls) -> None:
         raise _refused(login.mechanism)
 
 
-async def renew(
-    login: Login, upstream: Upstream, access: Access, certificate: Any
-) -> str | None:
+async def renew(login: Login, upstream: Upstream, access: Access, certificate: Any) -> str | None:
     """The token of connection.update-secret, when the cluster knows its owner, who is the one of
     the login; None: it is refused, or the cluster does not answer.
 

@@ -4,7 +4,7 @@
                           '--the cluster refuses--> failed        '--close--> ended
 
 Subclasses say what goes out first on each new stream; what the former one left open is theirs to
-repeat. A cluster that is away for a minute is waited for; a quota of the caller that is used up, for
+repeat. A cluster that is away for a minute is waited for; a used-up quota of the caller, for
 `MOST_LIMITED`: it may never be free again.
 """
 

@@ -306,7 +306,7 @@ class Connection:
                 self.send(0, "connection.blocked", reason=reason)
 
     def close_channel(self, number: int, error: AmqpError) -> None:
-        """Close a channel because of an error. If the client closes it already, that is answered."""
+        """Close a channel because of an error, or answer the client that closes it already."""
         assembly = self._channels.get(number)
         if assembly is None or self.phase is not Phase.OPEN:
             return
