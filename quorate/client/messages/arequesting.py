@@ -40,7 +40,8 @@ class AsyncRequester:
         """As `Requester.request`."""
         try:
             async with asyncio.timeout(timeout):
-                await self._consumer.__aenter__()
+                # Others wait for the same consumer: a timeout must not close it.
+                await self._consumer.until_ready()
                 id = secrets.token_hex(16)
                 request = request_of(
                     exchange, routing_key, body, args, id, self._consumer.queue, self._virtual_host

@@ -13,6 +13,7 @@ import grpc
 from quorate.client.errors import ConsumerEnded
 from quorate.client.messages.consuming import private as p
 from quorate.client.messages.consuming.buffer import Buffer
+from quorate.client.messages.consuming.changed import Changed
 from quorate.client.messages.consuming.consumer import CLOSE_SECONDS
 from quorate.client.messages.consuming.delivery import AsyncDelivery
 from quorate.client.messages.consuming.ledger import MOST_PENDING, QUIET, SILENCE, Ledger
@@ -131,25 +132,25 @@ class AsyncConsumer:
         self.changed.notify_all()
 
     async def close(self, timeout: float = CLOSE_SECONDS) -> None:
-        """As `Consumer.close`."""
+        """As `Consumer.close`. Cancelled, it ends the consumer without waiting."""
         self._stopping = True
-        if self._task is not None and not self._closing and self._error is None:
-            self.ledger.drain()
-            self._give_back()
-            end = time.monotonic() + timeout
-            while self._error is None and not self.ledger.is_drained:
-                if not await self.changed.wait(end):
-                    break
-        self._closing = True
-        self.ledger.close()
-        if self._error is None:
-            self._error = closed("consumer")
-        self.changed.notify_all()
+        try:
+            if self._task is not None and not self._closing and self._error is None:
+                self.ledger.drain()
+                self._give_back()
+                end = time.monotonic() + timeout
+                while self._error is None and not self.ledger.is_drained:
+                    if not await self.changed.wait(end):
+                        break
+            self._closing = True
+            self.ledger.close()
+            self._fail(closed("consumer"))
+            if self._task is not None:
+                await asyncio.wait((self._task,), timeout=1.0)
+        finally:
+            self._abandon()
         if self._task is not None:
-            await asyncio.wait((self._task,), timeout=1.0)
-            self._task.cancel()
             await asyncio.wait((self._task,))
-        self._streams.discard(self)
 
     async def __aiter__(self) -> AsyncIterator[AsyncDelivery]:
         while (delivery := await self.get(self._timeout)) is not None:
@@ -157,13 +158,12 @@ class AsyncConsumer:
 
     async def __aenter__(self) -> Self:
         """As `Consumer.__enter__`."""
-        self._start()
-        while not self._ready and self._error is None:
-            await self.changed.wait(None)
-        if self._error is not None:
-            error = self._error
-            await self.close()
-            raise error
+        try:
+            await self.until_ready()
+        except BaseException:
+            # Nobody calls `__aexit__` then.
+            self._abandon()
+            raise
         return self
 
     async def __aexit__(
@@ -198,6 +198,16 @@ class AsyncConsumer:
         request = p.reply(to, body, properties, host)
         raise_first(list((await self._calls.call(PUBLISH, request)).results))
 
+    async def until_ready(self) -> None:
+        """Start, and wait until it is subscribed. Raises QuorateError: it is refused."""
+        self._start()
+        while not self._ready and self._error is None:
+            await self.changed.wait(None)
+        if self._error is not None:
+            error = self._error
+            await self.close()
+            raise error
+
     async def until_changed(self, end: float) -> bool:
         """As `Consumer.until_changed`."""
         if self._error is not None:
@@ -210,6 +220,14 @@ class AsyncConsumer:
         if self._task is None and self._error is None:
             self._streams.add(self)
             self._task = asyncio.create_task(self._run(), name="quorate-consumer")
+
+    def _abandon(self) -> None:
+        """End without waiting: whoever waited is cancelled."""
+        self._stopping = self._closing = True
+        self._fail(closed("consumer"))
+        if self._task is not None:
+            self._task.cancel()
+        self._streams.discard(self)
 
     def _give_back(self) -> None:
         for one in self._buffer.clear():
@@ -317,35 +335,6 @@ class AsyncConsumer:
     def is_paused(self) -> bool:
         """As `Consumer.is_paused`."""
         return self._buffer.is_full
-
-
-class Changed:
-    """What coroutines of one event loop wait for: something changed; look again."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def notify_all(self) -> None:
-        """Wake all that wait."""
-        for one in self._waiting:
-            if not one.done():
-                one.set_result(None)
-        self._waiting.clear()
-
-    async def wait(self, end: float | None) -> bool:
-        """Until the next change; False: `end` (monotonic) has passed."""
-        left = None if end is None else end - time.monotonic()
-        if left is not None and left <= 0:
-            return False
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await asyncio.wait_for(future, left)
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting.discard(future)
-        return True
 
 
 class _Stream:
