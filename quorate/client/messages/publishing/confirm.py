@@ -55,7 +55,9 @@ class Confirm:
     def add_done_callback(self, callback: Callable[[Confirm], Any]) -> None:
         """Call `callback(self)` once it is done: at once if it is, else in the producer's thread.
 
-        It must be short, and must not wait for another confirm of the producer.
+        It must be short, and must not wait for another confirm of the producer. It may call `send`,
+        which does not wait for room there. An exception that it raises in the producer's thread is
+        logged.
         """
         with self._changed:
             if not self._done:

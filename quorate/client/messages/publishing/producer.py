@@ -9,12 +9,13 @@ not from a timer.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 import grpc
 
@@ -27,6 +28,8 @@ from quorate.client.messages.values.outgoing import Body, MessageArgs, publicati
 from quorate.client.transport.calls import Calls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
+
+_LOG: Final = logging.getLogger("quorate.messages")
 
 
 class Producer:
@@ -71,7 +74,8 @@ class Producer:
     ) -> Confirm:
         """Publish a message; returns before it is confirmed.
 
-        Waits while `max_messages` or `max_bytes` of the producer are under way.
+        Waits while `max_messages` or `max_bytes` of the producer are under way, except in a callback
+        of a confirm: the thread that calls it is the one that makes room.
 
         Args:
             body: bytes as they are, text as UTF-8, any other value as JSON.
@@ -90,7 +94,8 @@ class Producer:
         )
         confirm = Confirm(self._changed)
         with self._changed:
-            while self._error is None and not self._window.has_room:
+            own = self._thread is threading.current_thread()
+            while self._error is None and not (own or self._window.has_room):
                 self._changed.wait()
             self._check()
             self._window.add(made, confirm)
@@ -267,5 +272,9 @@ class _Stream:
 
 
 def run_all(callbacks: list[Callable[[], Any]]) -> None:
+    """Call them. What one raises is logged: the confirms of other messages go on."""
     for callback in callbacks:
-        callback()
+        try:
+            callback()
+        except Exception:  # noqa: BLE001 (the program's own error; it is logged)
+            _LOG.exception("a callback of a confirm failed")
