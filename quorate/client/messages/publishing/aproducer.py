@@ -148,6 +148,9 @@ class AsyncProducer:
         while True:
             await self.until_unsent()
             ended = await astream.read(self._calls, PUBLISH_STREAM, _Stream(self), again, SILENCE)
+            if self._error is not None:
+                # It was closed meanwhile.
+                return
             self.window.broken()
             if not self.window.outstanding:
                 # Nobody waits: the next message has all the patience.

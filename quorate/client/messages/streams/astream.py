@@ -60,8 +60,9 @@ async def read(
             if not watchdog.done():
                 error = reopening.why(broken, address)
         except asyncio.CancelledError:
-            # Of the call, when the watchdog ended it; else of this task.
-            if not watchdog.done():
+            # Of the call, when the watchdog ended it; else of this task, or of both.
+            task = asyncio.current_task()
+            if not watchdog.done() or (task is not None and task.cancelling()):
                 raise
         finally:
             silent = watchdog.done()
