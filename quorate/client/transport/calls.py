@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import tenacity
@@ -38,6 +39,9 @@ from quorate.security.tls.diagnosis import why_none
 from quorate.security.tls.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
 
+# No stream of a client is older: the longest deadline is that of messages, an hour.
+RETIRED_SECONDS: Final = 3_660.0
+
 
 class Calls:
     """RPCs to whichever scheduler answers."""
@@ -58,6 +62,9 @@ class Calls:
         self._lock = threading.Lock()
         self._endpoints = Endpoints(access.addresses)
         self._channels: dict[str, grpc.Channel] = {}
+        # Channels with former certificates, and when they retired (monotonic): streams on them go
+        # on. Closed with the rest, or after `RETIRED_SECONDS` when the next one retires.
+        self._retired: deque[tuple[float, grpc.Channel]] = deque()
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = threading.Lock()
         self._closed = False
@@ -180,7 +187,17 @@ class Calls:
             # Its certificates were replaced: it would only fail again.
             del self._channels[address]
             self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
-        channel.close()
+            unused = self._retire(channel, time.monotonic())
+        for one in unused:
+            one.close()
+
+    def _retire(self, channel: grpc.Channel, now: float) -> list[grpc.Channel]:
+        """Those that no stream uses any more; the lock is held."""
+        unused = []
+        while self._retired and now - self._retired[0][0] > RETIRED_SECONDS:
+            unused.append(self._retired.popleft()[1])
+        self._retired.append((now, channel))
+        return unused
 
     @property
     def addresses(self) -> list[str]:
@@ -192,8 +209,9 @@ class Calls:
         """Close all channels; calls under way fail. Idempotent."""
         with self._lock:
             self._closed = True
-            channels = list(self._channels.values())
+            channels = [*self._channels.values(), *(one for _, one in self._retired)]
             self._channels.clear()
+            self._retired.clear()
             self._methods.clear()
         for channel in channels:
             channel.close()
