@@ -276,8 +276,13 @@ class Ledger:
         return self._durable >= serial
 
     def drain(self) -> None:
-        """Take no more deliveries: they go back, as do those that the program did not get."""
+        """Take no more deliveries: they go back, as do those that the program did not get.
+
+        Deliveries may be on their way: all of them came before the answer to the sign of life that
+        is asked for behind it.
+        """
         self.is_draining = self._unsubscribes = True
+        self.ask()
 
     @property
     def is_drained(self) -> bool:

@@ -1,0 +1,98 @@
+"""Consumers and their threads and tasks, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from quorate.client.messages.arequesting import AsyncRequester
+from quorate.client.messages.consuming.aconsumer import AsyncConsumer
+from quorate.client.messages.consuming.consumer import Consumer
+from quorate.client.messages.consuming.subscription import subscription
+from quorate.client.messages.streams.open_streams import OpenStreams
+from quorate.v1 import broker_pb2 as pb
+from tests.support.message_streams import Consuming, FakeAsyncCalls, FakeCalls
+
+WAIT = 10.0
+
+
+def consumer_of(calls: Any, **options: Any) -> Consumer:
+    return Consumer(calls, OpenStreams(), subscription("q", **options))
+
+
+def test_what_was_on_its_way_when_a_consumer_leaves_goes_back_as_not_delivered():
+    served = Consuming(7, 8)
+    with consumer_of(FakeCalls(served)):
+        pass
+    nacks = [one for one in served.settles if one.outcome == pb.OUTCOME_NACK]
+    assert [list(one.ids) for one in nacks] == [[7, 8]]
+    # Before the session ends: then they would count as delivered in vain.
+    assert served.kinds[-1] == "close"
+
+
+async def test_what_was_on_its_way_when_an_asyncio_consumer_leaves_goes_back():
+    served = Consuming(7, 8)
+    calls = FakeAsyncCalls(served)
+    async with AsyncConsumer(calls, OpenStreams(), subscription("q")):  # type: ignore[arg-type]
+        pass
+    nacks = [one for one in served.settles if one.outcome == pb.OUTCOME_NACK]
+    assert [list(one.ids) for one in nacks] == [[7, 8]]
+    assert served.kinds[-1] == "close"
+
+
+# -- cancelled
+
+
+def tasks() -> list[asyncio.Task[Any]]:
+    return [one for one in asyncio.all_tasks() if one.get_name() == "quorate-consumer"]
+
+
+async def until_no_task() -> None:
+    if found := tasks():
+        await asyncio.wait(found, timeout=WAIT)
+    assert not tasks()
+
+
+async def test_a_consumer_that_is_cancelled_while_it_is_entered_ends():
+    calls, streams = FakeAsyncCalls(), OpenStreams()
+    consumer = AsyncConsumer(calls, streams, subscription("q"))  # type: ignore[arg-type]
+    entering = asyncio.create_task(consumer.__aenter__())
+    call = await calls.opened.get()
+    assert tasks()
+    entering.cancel()
+    await asyncio.wait((entering,), timeout=WAIT)
+    assert entering.cancelled()
+    await until_no_task()
+    assert not streams.take()
+    await call.ended()
+
+
+async def test_a_consumer_that_is_cancelled_while_it_is_closed_ends():
+    calls, streams = FakeAsyncCalls(Consuming(durable=False)), OpenStreams()
+    consumer = AsyncConsumer(calls, streams, subscription("q"))  # type: ignore[arg-type]
+    await asyncio.wait_for(consumer.__aenter__(), WAIT)
+    call = await calls.opened.get()
+    closing = asyncio.create_task(consumer.close(timeout=1_000))
+    while not consumer.ledger.is_draining:
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait((closing,), timeout=WAIT)
+    assert closing.cancelled()
+    await until_no_task()
+    assert not streams.take()
+    await call.ended()
+
+
+async def test_a_request_that_times_out_leaves_the_consumer_of_replies_to_the_others():
+    calls, streams = FakeAsyncCalls(), OpenStreams()
+    requester = AsyncRequester(calls, streams, "")  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError, match=r"no reply within 0\.01 s"):
+        await requester.request("", "q", b"x", {}, 0.01)
+    assert not requester.failed
+    assert tasks()
+    [consumer] = streams.take()
+    await consumer.close(timeout=0)
+    await asyncio.wait((requester._task,), timeout=WAIT)
+    await until_no_task()
