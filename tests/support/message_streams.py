@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -17,6 +17,7 @@ from quorate.v1 import message_pb2
 
 Serve = Callable[[Any, Any], None]
 """Takes a stream and one request of it."""
+_END: Final = object()
 
 
 class Cancelled(grpc.RpcError):
@@ -40,11 +41,13 @@ class Consuming:
         settles: those that came.
         late: deliveries that are on their way when the consumer unsubscribes.
         durable: settlements are confirmed.
+        opens: sessions are opened.
     """
 
-    def __init__(self, *late: int, durable: bool = True) -> None:
+    def __init__(self, *late: int, durable: bool = True, opens: bool = True) -> None:
         self.late = late
         self.durable = durable
+        self.opens = opens
         self.kinds: list[str] = []
         self.settles: list[pb.Settle] = []
 
@@ -53,7 +56,7 @@ class Consuming:
         assert kind is not None
         self.kinds.append(kind)
         match kind:
-            case "open":
+            case "open" if self.opens:
                 call.answer(pb.ConsumeResponse(opened=pb.SessionOpened()))
             case "subscribe":
                 call.answer(pb.ConsumeResponse(subscribed=pb.Subscribed(consumer=1)))
@@ -66,7 +69,7 @@ class Consuming:
                 if self.durable:
                     call.answer(pb.ConsumeResponse(settled=request.settle.number))
             case "close":
-                call.cancel()
+                call.end()
 
 
 class _Transport:
@@ -111,10 +114,15 @@ class Call:
     def cancel(self) -> None:
         self._answers.put(None)
 
+    def end(self) -> None:
+        """As a scheduler does, without an error."""
+        self._answers.put(_END)
+
     def __iter__(self) -> Iterator[Any]:
-        while (answer := self._answers.get()) is not None:
+        while (answer := self._answers.get()) is not _END:
+            if answer is None:
+                raise Cancelled
             yield answer
-        raise Cancelled
 
 
 class FakeCalls(_Transport):
@@ -166,16 +174,24 @@ class AsyncCall:
         if not self.is_deaf:
             self._answers.put_nowait(None)
 
+    def end(self) -> None:
+        """As a scheduler does, without an error."""
+        self._answers.put_nowait(_END)
+
     async def __aiter__(self) -> AsyncIterator[Any]:
+        while (answer := await self._next()) is not _END:
+            if answer is None:
+                # As gRPC does: the error is the call's, nobody cancelled the task.
+                raise asyncio.CancelledError
+            yield answer
+
+    async def _next(self) -> Any:
         try:
-            while (answer := await self._answers.get()) is not None:
-                yield answer
+            return await self._answers.get()
         except asyncio.CancelledError:
             if self.swallows:
-                return
+                return _END
             raise
-        # As gRPC does: the error is the call's, nobody cancelled the task.
-        raise asyncio.CancelledError
 
     async def ended(self) -> None:
         """Nobody sends any more."""

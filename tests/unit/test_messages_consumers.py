@@ -11,7 +11,10 @@ from quorate.client.messages.arequesting import AsyncRequester
 from quorate.client.messages.consuming.aconsumer import AsyncConsumer
 from quorate.client.messages.consuming.consumer import Consumer
 from quorate.client.messages.consuming.subscription import subscription
+from quorate.client.messages.requesting import Requester
+from quorate.client.messages.rpcs import PUBLISH
 from quorate.client.messages.streams.open_streams import OpenStreams
+from quorate.runtime.errors import QuorateError, unavailable
 from quorate.v1 import broker_pb2 as pb
 from tests.support.message_streams import Consuming, FakeAsyncCalls, FakeCalls
 
@@ -40,6 +43,44 @@ async def test_what_was_on_its_way_when_an_asyncio_consumer_leaves_goes_back():
     nacks = [one for one in served.settles if one.outcome == pb.OUTCOME_NACK]
     assert [list(one.ids) for one in nacks] == [[7, 8]]
     assert served.kinds[-1] == "close"
+
+
+# -- request and reply
+
+
+def test_a_request_waits_for_its_timeout_alone_although_nobody_answers():
+    calls, streams = FakeCalls(Consuming(opens=False)), OpenStreams()
+    requester = Requester(calls, streams, "")  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError, match=r"no reply within 0\.01 s"):
+        requester.request("", "q", b"x", {}, 0.01)
+    assert not requester.failed
+    close(streams)
+
+
+@pytest.mark.parametrize("timeout", [2.0, 600.0])
+def test_a_request_publishes_within_its_timeout(timeout: float):
+    calls, streams = FakeCalls(Consuming()), OpenStreams()
+    published: list[dict[str, float]] = []
+
+    def call(rpc: Any, _request: Any, **options: float) -> Any:
+        if rpc is PUBLISH:
+            published.append(options)
+            raise unavailable("NOBODY", "nobody answers")
+        return rpc.response()
+
+    calls.call = call  # type: ignore[method-assign]
+    requester = Requester(calls, streams, "")  # type: ignore[arg-type]
+    with pytest.raises(QuorateError, match="nobody answers"):
+        requester.request("", "q", b"x", {}, timeout)
+    [one] = published
+    assert 0 < one["deadline"] <= PUBLISH.deadline
+    assert 0 < one["retry_for"] <= timeout - 2 * one["deadline"]
+    close(streams)
+
+
+def close(streams: OpenStreams) -> None:
+    [consumer] = streams.take()
+    consumer.close(timeout=0)
 
 
 # -- cancelled
@@ -86,7 +127,7 @@ async def test_a_consumer_that_is_cancelled_while_it_is_closed_ends():
 
 
 async def test_a_request_that_times_out_leaves_the_consumer_of_replies_to_the_others():
-    calls, streams = FakeAsyncCalls(), OpenStreams()
+    calls, streams = FakeAsyncCalls(Consuming(opens=False)), OpenStreams()
     requester = AsyncRequester(calls, streams, "")  # type: ignore[arg-type]
     with pytest.raises(TimeoutError, match=r"no reply within 0\.01 s"):
         await requester.request("", "q", b"x", {}, 0.01)

@@ -38,7 +38,6 @@ class Requester:
         self._consumer = Consumer(
             calls, streams, replies(virtual_host), private=private(virtual_host)
         )
-        self._consumer.__enter__()
         self._thread = threading.Thread(target=self._read, name="quorate-replies", daemon=True)
         self._thread.start()
 
@@ -51,28 +50,46 @@ class Requester:
         self, exchange: str, routing_key: str, body: Body, args: MessageArgs, timeout: float
     ) -> Received:
         """See `MessageMethods.request`."""
+        end = time.monotonic() + timeout
+        self._connect(end, timeout)
         id = secrets.token_hex(16)
         request = request_of(
             exchange, routing_key, body, args, id, self._consumer.queue, self._virtual_host
         )
-        end = time.monotonic() + timeout
         with self._changed:
             check_room(len(self._waiting))
             self._waiting[id] = None
         try:
-            raise_first(list(self._calls.call(PUBLISH, request).results))
+            raise_first(self._publish(request, end))
             with self._changed:
                 while (reply := self._waiting[id]) is None:
                     if self._error is not None:
                         raise self._error
                     left = end - time.monotonic()
                     if left <= 0:
-                        raise TimeoutError(f"no reply within {timeout:g} s")
+                        raise _late(timeout)
                     self._changed.wait(left)
             return reply
         finally:
             with self._changed:
                 del self._waiting[id]
+
+    def _connect(self, end: float, timeout: float) -> None:
+        try:
+            # Others wait for the same consumer: a timeout does not close it.
+            if not self._consumer.until_ready(end):
+                raise _late(timeout)
+        except QuorateError as error:
+            self._error = error
+            raise
+
+    def _publish(self, request: pb.PublishRequest, end: float) -> list[pb.PublicationResult]:
+        left = max(end - time.monotonic(), 0.0)
+        # The first try and the last one may each take a deadline, beside the time for retries.
+        deadline = min(PUBLISH.deadline, left / 4)
+        patience = min(self._calls.retry_for, left - 2 * deadline)
+        answer = self._calls.call(PUBLISH, request, deadline=deadline, retry_for=patience)
+        return list(answer.results)
 
     def _read(self) -> None:
         try:
@@ -87,6 +104,10 @@ class Requester:
         with self._changed:
             self._error = self._error or closed("client")
             self._changed.notify_all()
+
+
+def _late(timeout: float) -> TimeoutError:
+    return TimeoutError(f"no reply within {timeout:g} s")
 
 
 def private(virtual_host: str) -> Private:

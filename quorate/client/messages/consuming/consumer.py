@@ -202,14 +202,7 @@ class Consumer:
 
     def __enter__(self) -> Self:
         """Returns when the consumer is there. Raises QuorateError: it is refused."""
-        with self.changed:
-            self._start()
-            while not self._ready and self._error is None:
-                self.changed.wait()
-            error = self._error
-        if error is not None:
-            self.close()
-            raise error
+        self.until_ready()
         return self
 
     def __exit__(
@@ -251,6 +244,22 @@ class Consumer:
         if left is not None and left <= 0:
             return False
         self.changed.wait(left)
+        return True
+
+    def until_ready(self, end: float | None = None) -> bool:
+        """Start, and wait until it is subscribed; False: `end` (monotonic) has passed.
+
+        Raises QuorateError: it is refused.
+        """
+        with self.changed:
+            self._start()
+            while not self._ready and self._error is None:
+                if not self._wait(end):
+                    return False
+            error = self._error
+        if error is not None:
+            self.close()
+            raise error
         return True
 
     def until_changed(self, end: float) -> bool:
