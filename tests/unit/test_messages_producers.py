@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
+from quorate.client.messages.consuming.consumer import Consumer
+from quorate.client.messages.consuming.subscription import subscription
 from quorate.client.messages.publishing.aproducer import AsyncProducer
 from quorate.client.messages.publishing.confirm import Confirm
 from quorate.client.messages.publishing.producer import Producer
@@ -20,7 +22,7 @@ from quorate.client.messages.streams import astream, reopening
 from quorate.client.messages.streams.open_streams import OpenStreams
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
-from tests.support.message_streams import FakeAsyncCalls, FakeCalls
+from tests.support.message_streams import Consuming, FakeAsyncCalls, FakeCalls
 
 WAIT = 10.0
 
@@ -79,6 +81,44 @@ def test_send_in_a_callback_does_not_wait_for_room(calls: FakeCalls, producer: P
     call.answer(confirmed(4))
     for one in more:
         one.result(WAIT)
+
+
+def reason_in_a_child(use: Callable[[], object]) -> str:
+    """Why `use` raises QuorateError in a child process; empty: it does not."""
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        # Python warns of forking a process with threads: that is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            # It may wait for ever.
+            signal.alarm(20)
+            use()
+        except QuorateError as error:
+            os.write(write, error.reason.encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with open(read, "rb") as pipe:
+        return pipe.read().decode()
+
+
+def test_a_producer_that_is_used_in_a_child_process_raises(calls: FakeCalls, producer: Producer):
+    confirm = producer.send("a")
+    assert reason_in_a_child(lambda: producer.send("b")) == "FORKED"
+    assert reason_in_a_child(lambda: producer.flush()) == "FORKED"
+    assert reason_in_a_child(lambda: confirm.result()) == "FORKED"
+    assert reason_in_a_child(producer.close) == ""
+    calls.opened.get(timeout=WAIT).answer(confirmed(1))
+    producer.flush(WAIT)
+
+
+def test_a_consumer_that_is_used_in_a_child_process_raises():
+    with Consumer(FakeCalls(Consuming()), OpenStreams(), subscription("q")) as consumer:  # type: ignore[arg-type]
+        assert reason_in_a_child(lambda: consumer.get()) == "FORKED"
+        assert reason_in_a_child(lambda: consumer.settle(1, pb.OUTCOME_ACK, 0)) == "FORKED"
 
 
 # -- asyncio

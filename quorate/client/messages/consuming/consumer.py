@@ -28,6 +28,7 @@ from quorate.client.messages.consuming.subscription import Subscription, checked
 from quorate.client.messages.publishing.window import raise_first
 from quorate.client.messages.rpcs import CONSUME, GET_MESSAGE_QUEUE, PUBLISH
 from quorate.client.messages.streams import reopening, stream
+from quorate.client.messages.streams.condition import ProcessCondition
 from quorate.client.messages.streams.open_streams import OpenStreams, closed
 from quorate.client.messages.values.incoming import Received
 from quorate.client.messages.values.outgoing import Body, MessageArgs
@@ -52,7 +53,8 @@ class Consumer:
 
     Iterating ends after `stop`, or when nothing came for `timeout` seconds, if that was given.
     It raises ConsumerEnded when the leader ended the consumer (its queue was deleted, a delivery
-    was not settled in time), and QuorateError when nobody answered for `retry_for` seconds.
+    was not settled in time), and QuorateError when nobody answered for `retry_for` seconds. In a
+    child process (`os.fork`) all methods raise QuorateError, FORKED; make a client in each process.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Consumer:
         self._timeout = timeout
         self._private = private
         self.ledger = Ledger(subscription)
-        self.changed = threading.Condition()
+        self.changed = ProcessCondition("consumer")
         self._buffer = Buffer()
         self._waiters = 0
         self._thread: threading.Thread | None = None
@@ -170,6 +172,8 @@ class Consumer:
         What the program took and did not settle is delivered again, and counts as a delivery in
         vain. Waits for at most `timeout` seconds. Idempotent.
         """
+        if self.changed.is_forked:
+            return
         with self.changed:
             self._stopping = True
             if self._thread is not None and not self._closing and self._error is None:
@@ -275,6 +279,7 @@ class Consumer:
             self._streams.add(self)
             self._thread = threading.Thread(target=self._run, name="quorate-consumer", daemon=True)
             self._thread.start()
+            self.changed.started()
 
     def _give_back(self) -> None:
         for one in self._buffer.clear():

@@ -23,6 +23,7 @@ from quorate.client.messages.publishing.confirm import Confirm
 from quorate.client.messages.publishing.window import SILENCE, Settled, Window
 from quorate.client.messages.rpcs import PUBLISH_STREAM
 from quorate.client.messages.streams import reopening, stream
+from quorate.client.messages.streams.condition import ProcessCondition
 from quorate.client.messages.streams.open_streams import OpenStreams, closed
 from quorate.client.messages.values.outgoing import Body, MessageArgs, publication
 from quorate.client.transport.calls import Calls
@@ -55,7 +56,7 @@ class Producer:
         self._exchange = exchange
         self._routing_key = routing_key
         self._mandatory = mandatory
-        self._changed = threading.Condition()
+        self._changed = ProcessCondition("producer")
         self._thread: threading.Thread | None = None
         self.call: Any = None
         self.closing = False
@@ -82,8 +83,8 @@ class Producer:
             routing_key, mandatory: the producer's own by default.
             properties: see `MessageArgs`.
 
-        Raises QuorateError: INVALID_ARGUMENT naming the argument and its limit; or why the producer
-        gave up.
+        Raises QuorateError: INVALID_ARGUMENT naming the argument and its limit; FORKED: the producer
+        is used in a child process, as everywhere in it; or why the producer gave up.
         """
         made = publication(
             self._exchange,
@@ -136,6 +137,9 @@ class Producer:
 
     def close(self) -> None:
         """End the stream. What is not confirmed yet fails with CANCELLED; see `flush`."""
+        if self._changed.is_forked:
+            # Nothing runs in a child process.
+            return
         with self._changed:
             self.closing = True
             if self._error is None:
@@ -178,6 +182,7 @@ class Producer:
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="quorate-producer", daemon=True)
         self._thread.start()
+        self._changed.started()
 
     def _run(self) -> None:
         try:
