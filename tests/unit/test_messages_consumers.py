@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from quorate.client.messages.consuming.consumer import Consumer
 from quorate.client.messages.consuming.subscription import subscription
 from quorate.client.messages.requesting import Requester
 from quorate.client.messages.rpcs import PUBLISH
+from quorate.client.messages.running import QueueConsumer
 from quorate.client.messages.streams.open_streams import OpenStreams
 from quorate.runtime.errors import QuorateError, unavailable
 from quorate.v1 import broker_pb2 as pb
@@ -43,6 +46,64 @@ async def test_what_was_on_its_way_when_an_asyncio_consumer_leaves_goes_back():
     nacks = [one for one in served.settles if one.outcome == pb.OUTCOME_NACK]
     assert [list(one.ids) for one in nacks] == [[7, 8]]
     assert served.kinds[-1] == "close"
+
+
+def test_a_consumer_that_closes_before_settlements_are_durable_says_so(
+    caplog: pytest.LogCaptureFixture,
+):
+    consumer = consumer_of(FakeCalls(Consuming(7, durable=False)))
+    consumer.__enter__()
+    consumer.close(timeout=0.2)
+    assert "the consumer of 'q' closes: 1 settlements are not durable" in caplog.text
+
+
+def test_a_consumer_whose_settlements_are_durable_closes_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+):
+    with consumer_of(FakeCalls(Consuming(7))):
+        pass
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), ZeroDivisionError()])
+def test_what_ends_one_thread_of_a_function_ends_its_run(error: BaseException):
+    handlers = threading.Barrier(2)
+    main = threading.current_thread()
+
+    class Deliveries:
+        """In place of a consumer: a message for each thread, then none until it is stopped."""
+
+        def __init__(self) -> None:
+            self.stopped = threading.Event()
+
+        def stop(self) -> None:
+            self.stopped.set()
+
+        def __enter__(self) -> Deliveries:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[str]:
+            yield "delivery"
+            assert self.stopped.wait(WAIT)
+
+    class OneConsumer(QueueConsumer[Any]):
+        def _handle(self, delivery: Any) -> None:
+            handlers.wait(WAIT)
+            if threading.current_thread() is not main:
+                raise error
+
+    class Client:
+        def consume(self, *_args: Any, **_options: Any) -> Deliveries:
+            return Deliveries()
+
+    run = OneConsumer(
+        print, "q", prefetch=1, concurrency=2, on_error="requeue", virtual_host=""
+    ).run
+    with pytest.raises(type(error)):
+        run(Client())  # type: ignore[arg-type]
 
 
 # -- request and reply

@@ -87,7 +87,8 @@ class QueueConsumer(Generic[F]):
         Args:
             client: the process's own by default.
 
-        Raises as iterating over a `Consumer` does.
+        Raises as iterating over a `Consumer` does, and what is no `Exception` (`SystemExit` by
+        `sys.exit`) of the function, in whichever thread.
         """
         client = client or process_client()
         made = client.consume(self.queue, prefetch=self._prefetch, virtual_host=self._virtual_host)
@@ -131,7 +132,7 @@ class QueueConsumer(Generic[F]):
     def _work(self, consumer: Consumer, errors: list[BaseException]) -> None:
         try:
             self._handle_all(consumer)
-        except Exception as error:  # noqa: BLE001 (raised by `run`)
+        except BaseException as error:  # noqa: BLE001 (raised by `run`; SystemExit would be lost)
             errors.append(error)
             consumer.stop()
 

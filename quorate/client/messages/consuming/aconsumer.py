@@ -18,6 +18,7 @@ from quorate.client.messages.consuming.consumer import CLOSE_SECONDS
 from quorate.client.messages.consuming.delivery import AsyncDelivery
 from quorate.client.messages.consuming.ledger import MOST_PENDING, QUIET, SILENCE, Ledger
 from quorate.client.messages.consuming.subscription import Subscription, checked_prefetch
+from quorate.client.messages.consuming.unsettled import warn_of_unsettled
 from quorate.client.messages.publishing.window import raise_first
 from quorate.client.messages.rpcs import CONSUME, GET_MESSAGE_QUEUE, PUBLISH
 from quorate.client.messages.streams import astream, reopening
@@ -142,6 +143,7 @@ class AsyncConsumer:
                 while self._error is None and not self.ledger.is_drained:
                     if not await self.changed.wait(end):
                         break
+                warn_of_unsettled(self.ledger)
             self._closing = True
             self.ledger.close()
             self._fail(closed("consumer"))

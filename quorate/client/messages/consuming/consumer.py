@@ -25,6 +25,7 @@ from quorate.client.messages.consuming.delivery import Delivery
 from quorate.client.messages.consuming.ledger import MOST_PENDING, QUIET, SILENCE, Ledger
 from quorate.client.messages.consuming.sending import ConsumerStream
 from quorate.client.messages.consuming.subscription import Subscription, checked_prefetch
+from quorate.client.messages.consuming.unsettled import warn_of_unsettled
 from quorate.client.messages.publishing.window import raise_first
 from quorate.client.messages.rpcs import CONSUME, GET_MESSAGE_QUEUE, PUBLISH
 from quorate.client.messages.streams import reopening, stream
@@ -183,6 +184,7 @@ class Consumer:
                 while self._error is None and not self.ledger.is_drained:
                     if not self._wait(end):
                         break
+                warn_of_unsettled(self.ledger)
             self._closing = True
             self.ledger.close()
             self.changed.notify_all()

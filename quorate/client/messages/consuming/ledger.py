@@ -289,6 +289,12 @@ class Ledger:
         """Whether it left, and all its settlements are durable."""
         return self.is_draining and not (self._unsubscribes or self._unsent or self._sent)
 
+    def why_not_settled(self) -> str:
+        """Why messages that the program settled may come again; empty: none of them does."""
+        if self._pending:
+            return f"{len(self._pending)} settlements are not durable"
+        return "" if self._lost is None else str(self._lost)
+
     def close(self) -> None:
         """End the session."""
         self._closes = True
