@@ -96,7 +96,7 @@ def test_there_is_room_for_so_many_messages_and_bytes_and_again_once_they_are_co
     assert not small.has_room
 
 
-def test_a_scheduler_that_says_nothing_to_what_was_sent_is_frozen_unless_it_said_to_wait():
+def test_a_scheduler_that_says_nothing_to_what_was_sent_is_frozen_also_if_it_had_no_room_before():
     made = window()
     assert not made.is_silent(1_000.0)
     add(made, "a")
@@ -106,7 +106,9 @@ def test_a_scheduler_that_says_nothing_to_what_was_sent_is_frozen_unless_it_said
     assert made.is_silent(1_000.1 + SILENCE)
     made.on_answer(pb.PublishStreamResponse(blocked=True), 1_001.0)
     assert made.blocked
-    assert not made.is_silent(2_000.0)
+    made.on_answer(pb.PublishStreamResponse(blocked=True), 1_004.0)
+    assert not made.is_silent(1_004.0 + SILENCE)
+    assert made.is_silent(1_004.1 + SILENCE)
 
 
 def test_when_it_gives_up_everybody_learns_why():

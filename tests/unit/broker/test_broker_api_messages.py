@@ -301,6 +301,25 @@ async def test_a_stream_says_that_the_cluster_has_no_room(monkeypatch):
         await stream.close()
 
 
+async def test_a_stream_says_again_that_the_cluster_has_no_room(monkeypatch):
+    monkeypatch.setattr(publish_stream, "_LOOK", 0.01)
+    monkeypatch.setattr(publish_stream, "_REPEAT", 0.01)
+    async with serving() as broker:
+        await broker.queue("q")
+        stream = broker.stream()
+        stream.send([publication(number=1)])
+        await stream.until(1)
+        broker.term.full = "etcd is nearly full"
+        stream.send([publication(number=2)])
+        for _ in range(3):
+            answer = await stream.answer()
+            assert (answer.blocked, answer.confirmed) == (True, 1)
+        broker.term.full = None
+        answers = await stream.until(2)
+        assert not answers[-1].blocked
+        await stream.close()
+
+
 async def test_a_stream_ends_with_the_term():
     async with serving() as broker:
         await broker.queue("q")

@@ -140,8 +140,11 @@ class Window(Generic[W]):
         self.blocked = False
 
     def is_silent(self, now: float) -> bool:
-        """Whether something was sent and nothing came for too long."""
-        return bool(self._sent) and not self.blocked and now - self._heard > SILENCE
+        """Whether something was sent and nothing came for too long.
+
+        A scheduler that has no room says so every 3 s.
+        """
+        return bool(self._sent) and now - self._heard > SILENCE
 
     def give_up(self, error: QuorateError) -> Settled[W]:
         """None of them will be confirmed; whether they are durable is not known."""

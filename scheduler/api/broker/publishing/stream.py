@@ -44,6 +44,8 @@ _BESIDE: Final = 64 << 10
 _LARGE: Final = 256 << 10
 # Seconds between two looks while the cluster has no room.
 _LOOK: Final = 0.25
+# Seconds after which it is said again that there is no room: a client gives up who says nothing.
+_REPEAT: Final = 3.0
 # Of the streams of this process. A producer's key has other characters: see `producer_key`.
 _NUMBERS: Final = itertools.count(1)
 
@@ -107,7 +109,20 @@ class PublishStream:
             if self._reading.done() and not self._waiting:
                 self._reading.result()
                 return None
+            if not await self._until_changed():
+                return pb.PublishStreamResponse(confirmed=self._confirmed, blocked=True)
+
+    async def _until_changed(self) -> bool:
+        """False: nothing changed for a while, and it is to be said again that there is no room."""
+        if not self._blocked:
             await self._changed.wait()
+            return True
+        try:
+            async with asyncio.timeout(_REPEAT):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self) -> None:
         """The call is over. What was stepped goes on; nobody waits for it."""
