@@ -40,8 +40,8 @@ def test_what_was_on_its_way_when_a_consumer_leaves_goes_back_as_not_delivered()
 
 async def test_what_was_on_its_way_when_an_asyncio_consumer_leaves_goes_back():
     served = Consuming(7, 8)
-    calls = FakeAsyncCalls(served)
-    async with AsyncConsumer(calls, OpenStreams(), subscription("q")):  # type: ignore[arg-type]
+    calls: Any = FakeAsyncCalls(served)
+    async with AsyncConsumer(calls, OpenStreams(), subscription("q")):
         pass
     nacks = [one for one in served.settles if one.outcome == pb.OUTCOME_NACK]
     assert [list(one.ids) for one in nacks] == [[7, 8]]
@@ -102,16 +102,18 @@ def test_what_ends_one_thread_of_a_function_ends_its_run(error: BaseException):
     run = OneConsumer(
         print, "q", prefetch=1, concurrency=2, on_error="requeue", virtual_host=""
     ).run
+    client: Any = Client()
     with pytest.raises(type(error)):
-        run(Client())  # type: ignore[arg-type]
+        run(client)
 
 
 # -- request and reply
 
 
 def test_a_request_waits_for_its_timeout_alone_although_nobody_answers():
-    calls, streams = FakeCalls(Consuming(opens=False)), OpenStreams()
-    requester = Requester(calls, streams, "")  # type: ignore[arg-type]
+    calls: Any = FakeCalls(Consuming(opens=False))
+    streams = OpenStreams()
+    requester = Requester(calls, streams, "")
     with pytest.raises(TimeoutError, match=r"no reply within 0\.01 s"):
         requester.request("", "q", b"x", {}, 0.01)
     assert not requester.failed
@@ -120,7 +122,8 @@ def test_a_request_waits_for_its_timeout_alone_although_nobody_answers():
 
 @pytest.mark.parametrize("timeout", [2.0, 600.0])
 def test_a_request_publishes_within_its_timeout(timeout: float):
-    calls, streams = FakeCalls(Consuming()), OpenStreams()
+    calls: Any = FakeCalls(Consuming())
+    streams = OpenStreams()
     published: list[dict[str, float]] = []
 
     def call(rpc: Any, _request: Any, **options: float) -> Any:
@@ -129,8 +132,8 @@ def test_a_request_publishes_within_its_timeout(timeout: float):
             raise unavailable("NOBODY", "nobody answers")
         return rpc.response()
 
-    calls.call = call  # type: ignore[method-assign]
-    requester = Requester(calls, streams, "")  # type: ignore[arg-type]
+    calls.call = call
+    requester = Requester(calls, streams, "")
     with pytest.raises(QuorateError, match="nobody answers"):
         requester.request("", "q", b"x", {}, timeout)
     [one] = published
@@ -158,8 +161,9 @@ async def until_no_task() -> None:
 
 
 async def test_a_consumer_that_is_cancelled_while_it_is_entered_ends():
-    calls, streams = FakeAsyncCalls(), OpenStreams()
-    consumer = AsyncConsumer(calls, streams, subscription("q"))  # type: ignore[arg-type]
+    calls: Any = FakeAsyncCalls()
+    streams = OpenStreams()
+    consumer = AsyncConsumer(calls, streams, subscription("q"))
     entering = asyncio.create_task(consumer.__aenter__())
     call = await calls.opened.get()
     assert tasks()
@@ -172,8 +176,9 @@ async def test_a_consumer_that_is_cancelled_while_it_is_entered_ends():
 
 
 async def test_a_consumer_that_is_cancelled_while_it_is_closed_ends():
-    calls, streams = FakeAsyncCalls(Consuming(durable=False)), OpenStreams()
-    consumer = AsyncConsumer(calls, streams, subscription("q"))  # type: ignore[arg-type]
+    calls: Any = FakeAsyncCalls(Consuming(durable=False))
+    streams = OpenStreams()
+    consumer = AsyncConsumer(calls, streams, subscription("q"))
     await asyncio.wait_for(consumer.__aenter__(), WAIT)
     call = await calls.opened.get()
     closing = asyncio.create_task(consumer.close(timeout=1_000))
@@ -188,8 +193,9 @@ async def test_a_consumer_that_is_cancelled_while_it_is_closed_ends():
 
 
 async def test_a_request_that_times_out_leaves_the_consumer_of_replies_to_the_others():
-    calls, streams = FakeAsyncCalls(Consuming(opens=False)), OpenStreams()
-    requester = AsyncRequester(calls, streams, "")  # type: ignore[arg-type]
+    calls: Any = FakeAsyncCalls(Consuming(opens=False))
+    streams = OpenStreams()
+    requester = AsyncRequester(calls, streams, "")
     with pytest.raises(TimeoutError, match=r"no reply within 0\.01 s"):
         await requester.request("", "q", b"x", {}, 0.01)
     assert not requester.failed

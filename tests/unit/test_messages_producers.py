@@ -116,7 +116,8 @@ def test_a_producer_that_is_used_in_a_child_process_raises(calls: FakeCalls, pro
 
 
 def test_a_consumer_that_is_used_in_a_child_process_raises():
-    with Consumer(FakeCalls(Consuming()), OpenStreams(), subscription("q")) as consumer:  # type: ignore[arg-type]
+    calls: Any = FakeCalls(Consuming())
+    with Consumer(calls, OpenStreams(), subscription("q")) as consumer:
         assert reason_in_a_child(lambda: consumer.get()) == "FORKED"
         assert reason_in_a_child(lambda: consumer.settle(1, pb.OUTCOME_ACK, 0)) == "FORKED"
 
@@ -171,10 +172,10 @@ async def test_a_task_that_is_cancelled_just_after_the_watchdog_ended_its_stream
 
 
 async def test_closing_ends_although_its_stream_ended_at_the_same_time():
-    calls = FakeAsyncCalls()
+    calls: Any = FakeAsyncCalls()
     calls.swallows = True
     window: Window[asyncio.Future[None]] = Window("", 10, 1 << 20)
-    producer = AsyncProducer(calls, OpenStreams(), window, "", "q", True)  # type: ignore[arg-type]
+    producer = AsyncProducer(calls, OpenStreams(), window, "", "q", True)
     confirm = await producer.send("a")
     call = await calls.opened.get()
     await asyncio.sleep(0)

@@ -75,16 +75,16 @@ class Producer:
     ) -> Confirm:
         """Publish a message; returns before it is confirmed.
 
-        Waits while `max_messages` or `max_bytes` of the producer are under way, except in a callback
-        of a confirm: the thread that calls it is the one that makes room.
+        Waits while `max_messages` or `max_bytes` of the producer are under way; not in a callback
+        of a confirm, since the thread that calls it is the one that makes room.
 
         Args:
             body: bytes as they are, text as UTF-8, any other value as JSON.
             routing_key, mandatory: the producer's own by default.
             properties: see `MessageArgs`.
 
-        Raises QuorateError: INVALID_ARGUMENT naming the argument and its limit; FORKED: the producer
-        is used in a child process, as everywhere in it; or why the producer gave up.
+        Raises QuorateError: INVALID_ARGUMENT naming the argument and its limit; FORKED: it is
+        used in a child process; or why the producer gave up.
         """
         made = publication(
             self._exchange,

@@ -1,7 +1,7 @@
 """The condition of a producer or a consumer, which belongs to the process of its thread.
 
-`os.fork` copies neither the thread nor gRPC's: in the child nobody would send what is added, or wake
-who waits. So there each use raises.
+`os.fork` copies neither the thread nor gRPC's: in the child nobody would send what is added, or
+wake who waits. So there each use raises.
 """
 
 from __future__ import annotations
