@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -39,13 +39,19 @@ class Consuming:
 
     Attributes:
         settles: those that came.
-        late: deliveries that are on their way when the consumer unsubscribes.
+        ready: deliveries at once; `late`: those that are on their way when the consumer unsubscribes.
         durable: settlements are confirmed.
         opens: sessions are opened.
     """
 
-    def __init__(self, *late: int, durable: bool = True, opens: bool = True) -> None:
-        self.late = late
+    def __init__(
+        self,
+        *late: int,
+        ready: Sequence[int] = (),
+        durable: bool = True,
+        opens: bool = True,
+    ) -> None:
+        self.ready, self.late = ready, late
         self.durable = durable
         self.opens = opens
         self.kinds: list[str] = []
@@ -60,16 +66,21 @@ class Consuming:
                 call.answer(pb.ConsumeResponse(opened=pb.SessionOpened()))
             case "subscribe":
                 call.answer(pb.ConsumeResponse(subscribed=pb.Subscribed(consumer=1)))
-            case "unsubscribe" if self.late:
-                deliveries = [message_pb2.Delivery(id=one) for one in self.late]
-                answer = pb.Deliveries(consumer=1, deliveries=deliveries)
-                call.answer(pb.ConsumeResponse(deliveries=answer))
+                self._deliver(call, self.ready)
+            case "unsubscribe":
+                self._deliver(call, self.late)
             case "settle":
                 self.settles.append(request.settle)
                 if self.durable:
                     call.answer(pb.ConsumeResponse(settled=request.settle.number))
             case "close":
                 call.end()
+
+    def _deliver(self, call: Any, ids: Sequence[int]) -> None:
+        if ids:
+            deliveries = [message_pb2.Delivery(id=one) for one in ids]
+            answer = pb.Deliveries(consumer=1, deliveries=deliveries)
+            call.answer(pb.ConsumeResponse(deliveries=answer))
 
 
 class _Transport:

@@ -51,17 +51,21 @@ async def test_what_was_on_its_way_when_an_asyncio_consumer_leaves_goes_back():
 def test_a_consumer_that_closes_before_settlements_are_durable_says_so(
     caplog: pytest.LogCaptureFixture,
 ):
-    consumer = consumer_of(FakeCalls(Consuming(7, durable=False)))
-    consumer.__enter__()
-    consumer.close(timeout=0.2)
-    assert "the consumer of 'q' closes: 1 settlements are not durable" in caplog.text
+    consumer = consumer_of(FakeCalls(Consuming(ready=(7,), durable=False)))
+    delivery = consumer.get(WAIT)
+    assert delivery is not None
+    delivery.ack()
+    consumer.close(timeout=0)
+    assert "'q' closes: settlements of 1 messages are not durable" in caplog.text
 
 
 def test_a_consumer_whose_settlements_are_durable_closes_without_a_warning(
     caplog: pytest.LogCaptureFixture,
 ):
-    with consumer_of(FakeCalls(Consuming(7))):
-        pass
+    with consumer_of(FakeCalls(Consuming(ready=(7,)))) as consumer:
+        delivery = consumer.get(WAIT)
+        assert delivery is not None
+        delivery.ack()
     assert not caplog.records
 
 

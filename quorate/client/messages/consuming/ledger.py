@@ -292,7 +292,7 @@ class Ledger:
     def why_not_settled(self) -> str:
         """Why messages that the program settled may come again; empty: none of them does."""
         if self._pending:
-            return f"{len(self._pending)} settlements are not durable"
+            return f"settlements of {len(self._pending)} messages are not durable"
         return "" if self._lost is None else str(self._lost)
 
     def close(self) -> None:

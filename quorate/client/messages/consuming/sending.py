@@ -14,11 +14,12 @@ from quorate.v1 import broker_pb2 as pb
 class Streamed(Protocol):
     """What a stream needs of its consumer."""
 
-    changed: threading.Condition
     ledger: Ledger
     closing: bool
     call: Any
 
+    @property
+    def changed(self) -> threading.Condition: ...
     @property
     def is_paused(self) -> bool: ...
     def on_answer(self, answer: pb.ConsumeResponse) -> None: ...

@@ -27,8 +27,11 @@ _PAUSE: Final = 0.05
 class Settling(Protocol):
     """What is needed of a `Consumer`."""
 
-    changed: threading.Condition
     ledger: Ledger
+
+    @property
+    def changed(self) -> threading.Condition:
+        """Held while the ledger is used."""
 
     def until_changed(self, end: float) -> bool:
         """Wait, the condition being held; False: it is too late. Raises why it ended."""
