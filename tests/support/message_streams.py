@@ -39,7 +39,8 @@ class Consuming:
 
     Attributes:
         settles: those that came.
-        ready: deliveries at once; `late`: those that are on their way when the consumer unsubscribes.
+        ready: deliveries at once.
+        late: deliveries that are on their way when the consumer unsubscribes.
         durable: settlements are confirmed.
         opens: sessions are opened.
     """
