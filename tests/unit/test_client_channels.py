@@ -92,7 +92,8 @@ def test_a_retired_channel_is_closed_once_no_stream_can_use_it(monkeypatch: Any)
     now += 1.0
     third = rotate(calls, dialer)
     assert first.closed
-    assert not (second.closed or third.closed)
+    assert not second.closed
+    assert not third.closed
     calls.close()
     assert second.closed
     assert third.closed

@@ -27,7 +27,9 @@ class Changed:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
-            await asyncio.wait_for(future, left)
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the result.
+            async with asyncio.timeout(left):
+                await future
         except TimeoutError:
             return False
         finally:
