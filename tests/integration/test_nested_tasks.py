@@ -201,21 +201,24 @@ def or_refused(address: str, number: int) -> Any:
 
 
 def test_one_more_than_may_wait_is_refused_at_once(
-    etcd_server: EtcdProcess, monkeypatch: pytest.MonkeyPatch
+    etcd_server: EtcdProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     flags = ("--task-env", "*", "--max-yielded", "1")
-    with serve(etcd_server.endpoint, nodes=1, slots=1, agent_flags=flags) as served:
+    with serve(etcd_server.endpoint, nodes=1, slots=2, agent_flags=flags) as served:
         environment(served, monkeypatch)
         with quorate.Client() as client:
-            # The second one runs when the first one waits, before the child of either.
-            one, two = client.submit_many(or_refused, [(served.address, 2), (served.address, 3)])
-            assert two.result(PATIENCE) == ("RESOURCE_EXHAUSTED", "TOO_MANY_WAITING_TASKS", "1")
-            assert one.result(PATIENCE) == 4
-            one, two = client.submit_many(by_handle, [(served.address, 2), (served.address, 3)])
+            # It waits for a child that has the first slot; the others have the second one.
+            parent, _, child = _held(client, served.address, tmp_path)
+            refused = client.submit(or_refused, served.address, 3).result(PATIENCE)
+            assert refused == ("RESOURCE_EXHAUSTED", "TOO_MANY_WAITING_TASKS", "1")
             with pytest.raises(QuorateError, match="wait for other tasks already") as caught:
-                two.result(PATIENCE)
+                client.submit(by_handle, served.address, 3).result(PATIENCE)
             assert caught.value.reason == "TOO_MANY_WAITING_TASKS"
-            assert one.result(PATIENCE) == 4
+            (tmp_path / "go").touch()
+            parent.result(PATIENCE)
+            client.get(child).result(PATIENCE)
+            # Now one may wait again.
+            assert client.submit(or_refused, served.address, 3).result(PATIENCE) == 9
 
 
 def test_children_of_a_higher_priority_keep_few_waiting(
