@@ -159,10 +159,11 @@ class ProgramChunks:
         running = self._lanes.get(attempt.lane)
         if running is None:
             return
+        running.recalled = True
+        # First: else the spawner may begin the next program when the one that runs has ended.
+        self._link.unqueue(attempt.lane)
         if running.programs:
             self._kills.begin(running.programs[0].key, now)
-        running.recalled = True
-        self._link.unqueue(attempt.lane)
 
     def end_subtasks(self, attempt: Attempt, offsets: Sequence[int], now: float) -> None:
         """End subtasks: what has not begun is returned, the one that runs is ended; all others go
