@@ -37,16 +37,13 @@ class ProgressSaid:
     def note(self, task: task_pb2.Task, *, listed: bool = False) -> None:
         """A task has this progress; `listed`: it was read, and stands in what is sent anyway."""
         when = task.progress.update_time
-        said = _Said(
-            task.attempt,
-            (when.seconds, when.nanos),
-            dump({"id": task.id, "attempt": task.attempt, "progress": to_json(task.progress)}),
-        )
+        instant = (when.seconds, when.nanos)
         before = self._newest.get(task.id)
-        if before is not None and (before.attempt, before.instant) > (said.attempt, said.instant):
+        if before is not None and (before.attempt, before.instant) > (task.attempt, instant):
             return
         self._newest.pop(task.id, None)
-        self._newest[task.id] = said
+        item = {"id": task.id, "attempt": task.attempt, "progress": to_json(task.progress)}
+        self._newest[task.id] = _Said(task.attempt, instant, dump(item))
         if not listed:
             self._unsent[task.id] = None
         if len(self._newest) > self._most:

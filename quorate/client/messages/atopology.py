@@ -9,6 +9,7 @@ from quorate.client.messages import rpcs
 from quorate.client.messages.values import declaring, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
 from quorate.client.messages.values.incoming import Received
+from quorate.client.pages import apages
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
 
@@ -54,13 +55,9 @@ class AsyncTopologyMethods:
     async def exchanges(self, *, virtual_host: str = "") -> AsyncIterator[message_pb2.Exchange]:
         """As `Client.exchanges`."""
         request = pb.ListExchangesRequest(virtual_host=virtual_host)
-        while True:
-            answer = await self.calls.call(rpcs.LIST_EXCHANGES, request)
+        async for answer in apages(self.calls, rpcs.LIST_EXCHANGES, request):
             for one in answer.exchanges:
                 yield one
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     async def delete_exchange(
         self, name: str, *, if_unused: bool = False, virtual_host: str = ""
@@ -95,13 +92,9 @@ class AsyncTopologyMethods:
     ) -> AsyncIterator[message_pb2.MessageQueue]:
         """As `Client.message_queues`."""
         request = pb.ListMessageQueuesRequest(virtual_host=virtual_host)
-        while True:
-            answer = await self.calls.call(rpcs.LIST_MESSAGE_QUEUES, request)
+        async for answer in apages(self.calls, rpcs.LIST_MESSAGE_QUEUES, request):
             for one in answer.message_queues:
                 yield one
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     async def delete_message_queue(
         self,
@@ -150,13 +143,9 @@ class AsyncTopologyMethods:
     ) -> AsyncIterator[message_pb2.Binding]:
         """As `Client.bindings`."""
         request = requests.list_bindings(exchange, queue, virtual_host)
-        while True:
-            answer = await self.calls.call(rpcs.LIST_BINDINGS, request)
+        async for answer in apages(self.calls, rpcs.LIST_BINDINGS, request):
             for one in answer.bindings:
                 yield one
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     # -- messages in queues
 

@@ -9,6 +9,7 @@ from quorate.client.messages import rpcs
 from quorate.client.messages.values import declaring, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
 from quorate.client.messages.values.incoming import Received
+from quorate.client.pages import pages
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
 
@@ -67,12 +68,8 @@ class TopologyMethods:
     def exchanges(self, *, virtual_host: str = "") -> Iterator[message_pb2.Exchange]:
         """The exchanges by name, the predeclared ones too."""
         request = pb.ListExchangesRequest(virtual_host=virtual_host)
-        while True:
-            answer = self.calls.call(rpcs.LIST_EXCHANGES, request)
+        for answer in pages(self.calls, rpcs.LIST_EXCHANGES, request):
             yield from answer.exchanges
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     def delete_exchange(
         self, name: str, *, if_unused: bool = False, virtual_host: str = ""
@@ -123,12 +120,8 @@ class TopologyMethods:
     def message_queues(self, *, virtual_host: str = "") -> Iterator[message_pb2.MessageQueue]:
         """Message queues and streams by name, with their counts."""
         request = pb.ListMessageQueuesRequest(virtual_host=virtual_host)
-        while True:
-            answer = self.calls.call(rpcs.LIST_MESSAGE_QUEUES, request)
+        for answer in pages(self.calls, rpcs.LIST_MESSAGE_QUEUES, request):
             yield from answer.message_queues
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     def delete_message_queue(
         self,
@@ -193,12 +186,8 @@ class TopologyMethods:
     ) -> Iterator[message_pb2.Binding]:
         """The bindings of an exchange, to a message queue, or all."""
         request = requests.list_bindings(exchange, queue, virtual_host)
-        while True:
-            answer = self.calls.call(rpcs.LIST_BINDINGS, request)
+        for answer in pages(self.calls, rpcs.LIST_BINDINGS, request):
             yield from answer.bindings
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     # -- messages in queues
 
