@@ -32,7 +32,7 @@ async def test_a_connection_outlives_its_leader_and_no_confirmed_message_is_lost
                 assert not closed
                 await work.check()
                 await work.publish(b"late", private.name)
-                message = await private.get(timeout=20)
+                message = await private.get(timeout=60)
                 assert message.body == b"late"
                 await message.ack()
 

@@ -364,7 +364,7 @@ def test_what_is_no_amqp_ends_its_own_connection_alone(door):
     if tls.ON:
         return
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"AMQP\0\0\x09\x01" + b"\xff" * 4_096, b"\0" * 64):
-        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=60) as client:
             client.sendall(data)
             while client.recv(4_096):
                 pass

@@ -103,7 +103,7 @@ def test_what_the_node_cannot_call_fails_typed(
     client: quorate.Client, work: str, kind: str
 ) -> None:
     with pytest.raises(TaskFailed) as failure:
-        client.submit(work).result(timeout=20)
+        client.submit(work).result(timeout=60)
     assert failure.value.type == kind
 
 

@@ -195,7 +195,7 @@ class Worker(StreamClient):
                     settles=[pb.Settle(consumer=1, ids=[delivery], outcome=pb.OUTCOME_ACK)],
                     request_id=f"work-{delivery}",
                 ),
-                timeout=20,
+                timeout=60,
             )
             del self._pending[delivery]
             self.done.add(delivery)
@@ -223,7 +223,7 @@ class Producer(StreamClient):
         return self.confirmed
 
     async def _stream(self, stub: Any) -> None:
-        call = stub.PublishStream(requests(self.confirmed + 1), timeout=20)
+        call = stub.PublishStream(requests(self.confirmed + 1), timeout=60)
         async for answer in call:
             assert not answer.results
             self.confirmed = answer.confirmed

@@ -58,7 +58,7 @@ def test_results_are_whole_and_in_order_while_processes_are_killed(cluster: Loca
             if len(results) == ITEMS // 2:
                 os.kill(process(cluster, "n2").pid, signal.SIGKILL)
         assert results == [hex(number) for number in range(ITEMS)]
-        assert job.wait(10).counts.succeeded == ITEMS
+        assert job.wait(60).counts.succeeded == ITEMS
 
 
 def test_maps_go_on_while_leaders_are_killed(cluster: LocalCluster) -> None:

@@ -97,7 +97,7 @@ def web(cluster: LocalCluster) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_a_report_is_started_followed_and_read(web: httpx.Client) -> None:

@@ -91,7 +91,7 @@ async def test_a_task_appears_progresses_ends_and_its_log_is_followed(tmp_path, 
             go.touch()
             view = View()
             view.states[task] = told["changed"][0]["state"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 ended = False
                 while view.states[task] not in ENDED or not ended:
                     told = await one.hear(20)
@@ -129,7 +129,7 @@ async def test_the_leader_is_killed_and_nothing_is_missed(tmp_path, gateways):
             await view.follow(one, tasks)
             assert view.snapshots == 1
             assert set(view.states) == set(tasks)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while True not in view.statuses:
                     view.take(await one.hear())
             assert view.statuses[:2] == [False, True]

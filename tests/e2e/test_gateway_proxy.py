@@ -116,7 +116,7 @@ def ask_at(
 
 def held_by(replica: str) -> int:
     """Requests that a replica has in hand, which it tells without a gateway."""
-    with closing(http.client.HTTPConnection(replica, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(replica, timeout=60)) as connection:
         return int(ask(connection, "/held")[1])
 
 

@@ -74,7 +74,7 @@ def ready(client: quorate.Client, queue: str, count: int) -> None:
 def test_a_published_message_is_consumed_with_its_properties(client, queue, exchange):
     client.bind(queue, exchange, "orders.#")
     client.publish(exchange, {"id": 7}, routing_key="orders.new", headers={"n": 1}, message_id="m")
-    with client.consume(queue, timeout=20) as consumer:
+    with client.consume(queue, timeout=60) as consumer:
         delivery = consumer.get(20)
         assert delivery is not None
         assert (delivery.json(), delivery.headers, delivery.message_id) == (
@@ -152,7 +152,7 @@ def test_the_outcomes_of_a_delivery(client):
     for body in ("reject", "nack", "requeue"):
         client.publish_to_queue(queue, body)
     seen: list[tuple[str, int]] = []
-    with client.consume(queue, prefetch=1, timeout=20) as consumer:
+    with client.consume(queue, prefetch=1, timeout=60) as consumer:
         for delivery in consumer:
             seen.append((delivery.text, delivery.failed_deliveries))
             if delivery.text == "reject":
@@ -179,7 +179,7 @@ def test_the_outcomes_of_a_delivery(client):
 
 def test_a_delayed_nack_comes_again_later(client, queue):
     client.publish_to_queue(queue, "x")
-    with client.consume(queue, timeout=20) as consumer:
+    with client.consume(queue, timeout=60) as consumer:
         delivery = consumer.get(20)
         assert delivery is not None
         delivery.nack(delay=0.2)

@@ -72,7 +72,7 @@ async def test_the_asyncio_client_publishes_consumes_and_settles(aclient, queue)
         with pytest.raises(MessageUnroutable):
             await producer.flush()
     found = []
-    async with aclient.consume(queue, prefetch=5, timeout=20) as consumer:
+    async with aclient.consume(queue, prefetch=5, timeout=60) as consumer:
         consumer.prefetch = 10
         async for delivery in consumer:
             found.append(delivery.text)
@@ -106,7 +106,7 @@ async def test_the_asyncio_client_requests_replies_and_subscribes(aclient, queue
     reply = await aclient.request("", 21, routing_key=queue, timeout=20)
     assert reply.json() == 42
     double.stop()
-    await asyncio.wait_for(running_double, 20)
+    await asyncio.wait_for(running_double, 60)
     async with aclient.subscribe(exchange, "a") as events:
         await aclient.publish(exchange, "x", routing_key="a")
         delivery = await events.get(20)

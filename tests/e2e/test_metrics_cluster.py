@@ -52,7 +52,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> 
 def get(address: str, path: str, *, accept: str = "") -> tuple[int, str]:
     request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
     try:
-        with closing(urllib.request.urlopen(request, timeout=10)) as answer:
+        with closing(urllib.request.urlopen(request, timeout=60)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -77,7 +77,7 @@ class StubCaller:
         """Let it finish its task and go, and see that all it was told is right."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        assert await asyncio.wait_for(self._process.wait(), 20) == 0
+        assert await asyncio.wait_for(self._process.wait(), 60) == 0
         await self._reader
         for line in self.said:
             assert json.loads(line["json"]) == line["n"] * 7, line

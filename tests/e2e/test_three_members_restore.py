@@ -24,7 +24,7 @@ async def watch_token(cluster, token: str = "") -> str:
     server = next(iter(cluster.schedulers.values()))
     request = scheduler_pb2.WatchTasksRequest(resume_token=token)
     # Its process has been another one meanwhile.
-    call = cluster.stub(server).WatchTasks(request, wait_for_ready=True, timeout=10)
+    call = cluster.stub(server).WatchTasks(request, wait_for_ready=True, timeout=60)
     try:
         return str((await call.read()).resume_token)
     finally:

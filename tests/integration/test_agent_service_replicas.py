@@ -305,7 +305,7 @@ async def test_a_leaving_agent_drains_its_replicas(
                 assert report.handed_back
                 await session.acknowledge(task)
                 assert await _next_state(events) == 0
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -314,7 +314,7 @@ async def test_a_leaving_agent_drains_its_replicas(
 
 
 async def _next_state(events: AsyncIterator[WatchEvent]) -> int:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         event = await anext(events)
     if event.deleted:
         return 0

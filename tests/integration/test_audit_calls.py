@@ -40,7 +40,7 @@ class Desk:
     def ask(self, request: Any) -> Any:
         name = type(request).__name__.removesuffix("Request")
         stub = getattr(self._scheduler, name, None) or getattr(self._registry, name)
-        return stub(request, metadata=self._metadata, timeout=20)
+        return stub(request, metadata=self._metadata, timeout=60)
 
     def entries(self, **filters: Any) -> list[AuditEntry]:
         return list(self.ask(pb.ListAuditEntriesRequest(**filters)).entries)

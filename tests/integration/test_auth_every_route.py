@@ -75,7 +75,7 @@ def trusting(cluster: Locked, *, leaf: Any = None) -> ssl.SSLContext:
 @pytest.fixture(scope="module")
 def client(cluster: Locked) -> Iterator[httpx.Client]:
     base = f"https://{cluster.gateway}"
-    with httpx.Client(base_url=base, verify=trusting(cluster), timeout=20) as made:
+    with httpx.Client(base_url=base, verify=trusting(cluster), timeout=60) as made:
         yield made
 
 
@@ -266,7 +266,7 @@ class Socket:
 
     async def said(self, **wanted: str) -> dict[str, Any]:
         """The next message that has all of this."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 message: dict[str, Any] = json.loads(await self.raw.recv())
                 if message.items() >= wanted.items():

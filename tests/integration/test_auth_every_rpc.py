@@ -92,7 +92,7 @@ def call(
     stub = getattr(channel, kind)(path)
     sent = iter((body,)) if method.client_streaming else body
     try:
-        answer = stub(sent, metadata=metadata, timeout=20)
+        answer = stub(sent, metadata=metadata, timeout=60)
         if method.server_streaming:
             next(answer, None)
             answer.cancel()

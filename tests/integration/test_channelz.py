@@ -36,7 +36,7 @@ async def test_connections_and_calls_are_shown(tmp_path):
                 (server,) = (await stub.GetServers(cz.GetServersRequest(), timeout=10)).server
                 assert server.data.calls_started > 0
                 request = cz.GetServerSocketsRequest(server_id=server.ref.server_id)
-                assert (await stub.GetServerSockets(request, timeout=10)).socket_ref
+                assert (await stub.GetServerSockets(request, timeout=60)).socket_ref
                 await _shows(stub, cluster.etcd.endpoint.rpartition(":")[2])
         async with open_aio(scheduler.address) as channel:
             # The scheduler's own calls to the agent.

@@ -40,7 +40,7 @@ async def test_an_endpoint_that_accepts_and_says_nothing_is_passed_over(
     mute = await asyncio.start_server(lambda r, w: connections.append(w), "127.0.0.1", 0)
     address = f"127.0.0.1:{mute.sockets[0].getsockname()[1]}"
     async with EtcdClient([address, etcd_server.endpoint]) as client:
-        assert (await client.range(Range(key_prefix), timeout=5)).count == 0
+        assert (await client.range(Range(key_prefix), timeout=60)).count == 0
         async with client.watch(key_prefix) as batches:
             await client.put(key_prefix, b"v")
             assert keys_of(await asyncio.wait_for(anext(batches), 10)) == [(False, key_prefix)]
@@ -114,7 +114,7 @@ async def test_a_write_waits_for_an_etcd_that_is_starting(own_etcd) -> None:
     server = await own_etcd()
     await server.kill()
     async with EtcdClient([server.endpoint]) as client:
-        writing = asyncio.create_task(client.put(b"k", b"v", timeout=20))
+        writing = asyncio.create_task(client.put(b"k", b"v", timeout=60))
         await server.start()
         await writing
         (kv,) = (await client.range(Range(b"k"))).kvs

@@ -67,6 +67,6 @@ async def test_an_etcd_with_sockets_that_was_killed_starts_again(tmp_path: Path)
                 await client.put(b"k", b"v")
                 await process.kill()
                 await process.start()
-                assert (await client.range(Range(b"k"), timeout=20)).kvs[0].value == b"v"
+                assert (await client.range(Range(b"k"), timeout=60)).kvs[0].value == b"v"
         finally:
             await process.kill()

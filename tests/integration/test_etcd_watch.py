@@ -22,7 +22,7 @@ async def test_a_watch_outlives_etcd_without_gaps_or_repeats(own_etcd) -> None:
         while not stopping.is_set():
             number += 1
             try:
-                revision = await client.put(b"/w/%08d" % number, b"", timeout=20)
+                revision = await client.put(b"/w/%08d" % number, b"", timeout=60)
             except EtcdUnavailable:
                 continue
             acknowledged.append(revision)
@@ -65,7 +65,7 @@ async def test_a_watch_resumed_behind_a_compaction_is_told(own_etcd) -> None:
         await server.start()
         last = 0
         for _ in range(5):
-            last = await other.put(b"k", b"2", timeout=20)
+            last = await other.put(b"k", b"2", timeout=60)
         await other.compact(last)
         with pytest.raises(Compacted) as gone:
             await asyncio.wait_for(anext(batches), 20)
@@ -118,7 +118,7 @@ async def test_a_watch_far_behind_is_given_revisions_before_the_last_fragment(ow
         first = 0
         for number in range(30):
             puts = [Put(b"/w/%d/%d" % (number, place), bytes(2_000)) for place in range(100)]
-            done = await client.txn((), puts, timeout=20)
+            done = await client.txn((), puts, timeout=60)
             first = first or done.revision
         sizes, revisions = list[int](), list[int]()
         async with client.watch(b"/w/", prefix_end(b"/w/"), start_revision=first) as batches:

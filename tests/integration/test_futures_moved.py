@@ -64,4 +64,4 @@ async def test_an_async_map_follows_its_tasks(client: quorate.Client) -> None:
         await asyncio.sleep(0.01)
     assert client.update_tasks(ids, to_queue="there").updated == len(ids)
     start(client, "here", "there")
-    assert await asyncio.wait_for(values, 20) == list(range(20))
+    assert await asyncio.wait_for(values, 60) == list(range(20))

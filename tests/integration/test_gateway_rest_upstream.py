@@ -60,7 +60,7 @@ async def test_another_scheduler_is_asked_when_one_is_gone(cluster, upstream):
 async def test_a_change_is_repeated_with_the_same_id_and_happens_once(cluster, upstream):
     cluster.refuse("CreateTask", UNAVAILABLE, UNAVAILABLE, UNAVAILABLE)
     request = pb.CreateTaskRequest(spec=COMMAND)
-    answer = await upstream.unary(METHODS["CreateTask"], request, timeout=5)
+    answer = await upstream.unary(METHODS["CreateTask"], request, timeout=60)
     assert len(called(cluster, "CreateTask")) == 4
     assert list(cluster.tasks) == [answer.task.id]
     # It had no id of its own, and got one.
@@ -120,7 +120,7 @@ async def test_reachable_when_any_scheduler_is(cluster, upstream):
 async def test_a_watch_goes_on_at_another_scheduler_without_gap_or_repeat(cluster, upstream):
     seen: list[int] = []
     watch = upstream.stream(METHODS["WatchTasks"], pb.WatchTasksRequest())
-    async with asyncio.timeout(20), aclosing(watch) as answers:
+    async with asyncio.timeout(60), aclosing(watch) as answers:
         assert (await anext(answers)).resume_token == "0"
         cluster.create("", [pb.CreateTaskRequest(spec=COMMAND).spec], "first")
         while len(seen) < 3:
@@ -140,7 +140,7 @@ async def test_a_stream_that_cannot_resume_fails_once_it_has_begun(cluster, upst
     cluster.logs[task] = [pb.LogChunk(data=b"one"), Breaking()]
     cluster.refuse("StreamTaskLogs", UNAVAILABLE)
     logs = upstream.stream(METHODS["StreamTaskLogs"], pb.StreamTaskLogsRequest(id=task))
-    async with asyncio.timeout(20), aclosing(logs) as answers:
+    async with asyncio.timeout(60), aclosing(logs) as answers:
         # Refused before anything came: asked again.
         assert (await anext(answers)).chunk.data == b"one"
         with pytest.raises(UpstreamError) as failed:
@@ -151,7 +151,7 @@ async def test_a_stream_that_cannot_resume_fails_once_it_has_begun(cluster, upst
 
 async def test_a_stream_has_the_callers_deadline(upstream):
     watch = upstream.stream(METHODS["WatchTasks"], pb.WatchTasksRequest(), timeout=0.3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await anext(watch)).resume_token == "0"
         with pytest.raises(UpstreamError) as failed:
             await anext(watch)
@@ -169,7 +169,7 @@ async def test_a_closed_upstream_fails_what_is_under_way_and_a_cancelled_call_is
         return asyncio.create_task(call)
 
     first, second = wait(), wait()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(called(cluster, "WaitTask")) < 2:
             await asyncio.sleep(0.01)
         first.cancel()

@@ -72,10 +72,10 @@ async def test_a_candidate_whose_key_is_thousands_of_revisions_old_takes_over(
         first, second = (Terms(etcd, prefix, name) for name in ("first", "second"))
         leaving = AsyncExitStack()
         await leaving.enter_async_context(first.running())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             first_epoch, _ = await first.began.get()
         await stack.enter_async_context(second.running())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(standing := await second.election.candidates()) < 2:
                 await asyncio.sleep(0.001)
         for _ in range(50):
@@ -99,11 +99,11 @@ async def test_etcd_away_for_longer_than_a_leaders_patience_ends_the_term(
     async with EtcdClient([server.endpoint]) as etcd:
         only = Terms(etcd, prefix, "only", patience=0.5)
         async with only.running():
-            first, _ = await asyncio.wait_for(only.began.get(), 10)
+            first, _ = await asyncio.wait_for(only.began.get(), 60)
             await server.kill()
-            assert await asyncio.wait_for(only.ended.get(), 10) == first
+            assert await asyncio.wait_for(only.ended.get(), 60) == first
             await server.start()
-            second, _ = await asyncio.wait_for(only.began.get(), 20)
+            second, _ = await asyncio.wait_for(only.began.get(), 60)
             assert second > first
 
 
@@ -115,7 +115,7 @@ async def test_a_leader_outlives_an_etcd_that_is_away_for_longer_than_the_ttl(
     async with EtcdClient([server.endpoint]) as etcd:
         only = Terms(etcd, prefix, "only")
         async with only.running():
-            first, key = await asyncio.wait_for(only.began.get(), 10)
+            first, key = await asyncio.wait_for(only.began.get(), 60)
             await server.kill()
             # The time asked for, not a condition: longer than the lease.
             await asyncio.sleep(3.0)
@@ -130,7 +130,7 @@ async def test_etcd_restarted_within_the_ttl_does_not_end_the_term(server: EtcdP
     async with EtcdClient([server.endpoint]) as etcd:
         only = Terms(etcd, prefix, "only", ttl=30)
         async with only.running():
-            first, key = await asyncio.wait_for(only.began.get(), 10)
+            first, key = await asyncio.wait_for(only.began.get(), 60)
             await server.kill()
             await server.start()
             fence = Compare(key, "create", "=", first)

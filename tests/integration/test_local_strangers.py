@@ -90,12 +90,12 @@ def test_plain_stubs_and_curl_of_the_same_user_need_nothing(cluster: LocalCluste
         with grpc.insecure_channel(address) as channel:
             stub = scheduler_pb2_grpc.SchedulerStub(channel)
             assert stub.GetCluster(scheduler_pb2.GetClusterRequest(), timeout=10).cluster.nodes == 1
-    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster", timeout=10) as answer:
+    with urllib.request.urlopen(f"{cluster.dashboard}v1/cluster", timeout=60) as answer:
         assert json.load(answer)["cluster"]["nodes"] == 1
     for process in cluster.processes:
         if process.health:
             url = f"http://{process.health}/metrics"
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 assert answer.status == 200
 
 

@@ -50,7 +50,7 @@ async def rejection(channel, method, path, body):
     kind = "stream" if method.client_streaming else "unary"
     kind += "_stream" if method.server_streaming else "_unary"
     sent = iter([body]) if method.client_streaming else body
-    call = getattr(channel, kind)(path)(sent, timeout=20)
+    call = getattr(channel, kind)(path)(sent, timeout=60)
     try:
         if method.server_streaming:
             async for _ in call:

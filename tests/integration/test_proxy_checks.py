@@ -225,7 +225,7 @@ async def test_a_check_of_one_that_says_nothing_ends_in_time():
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         assert await ask("127.0.0.1", port, "/h", 0.1) == "no answer within 0.1 s"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await done.wait()
     assert await ask("127.0.0.1", port, "", 1.0) != ""
 

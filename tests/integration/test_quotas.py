@@ -121,9 +121,9 @@ def test_waits_beyond_the_quota_say_when_to_come_again_and_others_wait_on(cluste
             stub = scheduler_pb2_grpc.SchedulerStub(channel)
             metadata = mine.calls._access.metadata
             # A change holds within a second; this is answered then at the latest.
-            stub.WaitTask(request, timeout=20, metadata=metadata)
+            stub.WaitTask(request, timeout=60, metadata=metadata)
             with pytest.raises(grpc.RpcError) as refused:
-                stub.WaitTask(request, timeout=20, metadata=metadata)
+                stub.WaitTask(request, timeout=60, metadata=metadata)
         error = from_rpc_error(refused.value)
         assert (error.reason, error.metadata["quota"]) == ("TOO_MANY_WAITERS", "open_waits")
         assert error.retry_delay

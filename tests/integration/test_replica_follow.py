@@ -213,7 +213,7 @@ class Gate:
     async def closed(self):
         self._open.clear()
         self._broken.put_nowait(None)
-        await asyncio.wait_for(self._down.wait(), 5)
+        await asyncio.wait_for(self._down.wait(), 60)
         yield
         self._open.set()
 
@@ -337,7 +337,7 @@ async def test_a_standby_far_behind_catches_up_piece_by_piece(server: EtcdProces
         run = asyncio.create_task(replica.run())
         try:
             begin = await writer.put(PREFIX + b"queues/begin", b"")
-            await replica.caught_up(begin, timeout=20)
+            await replica.caught_up(begin, timeout=60)
             snapshots = len(records.snapshots)
             async with replica.held():
                 for number in range(500):
@@ -345,11 +345,11 @@ async def test_a_standby_far_behind_catches_up_piece_by_piece(server: EtcdProces
                         Put(PREFIX + b"runs/far/%d-%d" % (number, place), bytes(200))
                         for place in range(100)
                     ]
-                    last = (await writer.txn((), puts, timeout=20)).revision
+                    last = (await writer.txn((), puts, timeout=60)).revision
             records.snapshots.clear()
             records.at = lambda revision: at.append((revision, len(records.kept)))  # type: ignore[method-assign]
             at: list[tuple[int, int]] = []
-            await replica.caught_up(last, timeout=20)
+            await replica.caught_up(last, timeout=60)
             assert snapshots
             assert records.resets == 1, "nothing was loaded again"
             grown = [after - before for (_, before), (_, after) in pairwise(at)]

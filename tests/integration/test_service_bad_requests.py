@@ -333,7 +333,7 @@ async def test_malformed_bytes_on_the_wire(caller: Caller, method: str, body: by
     channel: Any = caller.channel
     streams = method in ("WatchTasks", "StreamTaskLogs")
     open_call = channel.unary_stream if streams else channel.unary_unary
-    call = open_call(f"/quorate.v1.Scheduler/{method}")(body, timeout=10)
+    call = open_call(f"/quorate.v1.Scheduler/{method}")(body, timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as answer:
         await (call.read() if streams else call)
     error = Refused(answer.value)
@@ -346,5 +346,5 @@ async def test_a_method_that_is_none(caller: Caller) -> None:
     channel: Any = caller.channel
     for path in ("/quorate.v1.Scheduler/Nothing", "/quorate.v2.Scheduler/GetTask"):
         with pytest.raises(grpc.aio.AioRpcError) as answer:
-            await channel.unary_unary(path)(b"", timeout=10)
+            await channel.unary_unary(path)(b"", timeout=60)
         assert answer.value.code() is grpc.StatusCode.UNIMPLEMENTED

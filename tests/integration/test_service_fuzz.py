@@ -140,7 +140,7 @@ def test_any_request_is_answered_or_refused_in_kind(
     def send(seed: int) -> None:
         request = fill(kind(), Random(seed))
         try:
-            call(request.SerializeToString(), timeout=20)
+            call(request.SerializeToString(), timeout=60)
         except grpc.RpcError as error:
             rejection = Refused(error)  # type: ignore[arg-type]
             assert rejection.code in REFUSALS, rejection

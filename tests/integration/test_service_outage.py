@@ -50,7 +50,7 @@ async def test_calls_while_etcd_is_away(own_etcd: Callable[..., Awaitable[EtcdPr
                     assert answer.info.domain == "quorate"
             assert any(isinstance(a, Refused) and a.info for a in answers)
             await etcd.start()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     try:
                         repeated = await caller.call(*calls[0])

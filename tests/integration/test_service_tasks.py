@@ -343,7 +343,7 @@ async def test_a_client_as_grpc_makes_it_lists_large_specs_and_results(caller: C
             request = pb.ListTasksRequest(queue=queue, view=view)
             listed: list[str] = []
             while True:
-                page = await stub.ListTasks(request, timeout=20)
+                page = await stub.ListTasks(request, timeout=60)
                 listed += [task.id for task in page.tasks if len(task.result.json) > 240_000]
                 request.page_token = page.next_page_token
                 if not page.next_page_token:

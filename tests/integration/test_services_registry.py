@@ -33,7 +33,7 @@ async def test_a_service_is_created_read_listed_updated_and_deleted(
     assert (made.name, made.generation, made.spec.replicas) == ("web", 1, 2)
     assert made.etag
     assert made.create_time.seconds
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await get(calls, "web")).updated < 2:
             pass
     assert SERVICES_QUEUE in scheduler.state.queues
@@ -44,7 +44,7 @@ async def test_a_service_is_created_read_listed_updated_and_deleted(
     names = [s.name for s in (await calls.ListServices(pb.ListServicesRequest())).services]
     assert names == ["web"]
     await calls.DeleteService(pb.DeleteServiceRequest(name="web"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "web" in scheduler.state.services:
             await asyncio.sleep(0)
     assert (await refused(get(calls, "web"))).reason == "SERVICE_NOT_FOUND"

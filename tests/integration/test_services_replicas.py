@@ -55,7 +55,7 @@ class Web:
     async def until(self, condition: Callable[[pb.Service], bool]) -> pb.Service:
         """Follow the watch until the service is so; `least_ready` is what was seen meanwhile."""
         self.least_ready = 1_000
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while self.service is None or not condition(self.service):
                 answer = await self._watch.read()
                 for service in answer.services:
@@ -64,7 +64,7 @@ class Web:
         return self.service
 
     async def gone(self) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             while "web" not in (await self._watch.read()).removed:
                 pass
 

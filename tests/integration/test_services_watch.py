@@ -31,7 +31,7 @@ class Watching:
         self.services: dict[str, pb.Service] = {}
 
     async def next(self) -> pb.WatchServicesResponse:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer: pb.WatchServicesResponse = await anext(self.answers)
         self.services.update((service.name, service) for service in answer.services)
         for name in answer.removed:

@@ -37,8 +37,8 @@ async def test_a_client_goes_on_when_the_authority_was_replaced(own_etcd, tmp_pa
         successor.ca_file.rename(ca.ca_file)
         assert (await store.range(Range(b"k"))).kvs[0].value == b"v"
         await etcd.restart()
-        assert (await store.range(Range(b"k"), timeout=20)).kvs[0].value == b"v"
-        await store.put(b"k", b"w", timeout=20)
+        assert (await store.range(Range(b"k"), timeout=60)).kvs[0].value == b"v"
+        await store.put(b"k", b"w", timeout=60)
 
 
 def test_files_that_do_not_fit_are_refused(tmp_path: Path):

@@ -67,7 +67,7 @@ class _WhoAmI(grpc.GenericRpcHandler):
 
 
 async def ask(channel: grpc.aio.Channel) -> str:
-    answer: bytes = await cast("Any", channel).unary_unary("/test.Who/Am")(b"", timeout=10)
+    answer: bytes = await cast("Any", channel).unary_unary("/test.Who/Am")(b"", timeout=60)
     return answer.decode()
 
 
@@ -104,7 +104,7 @@ def test_a_thread_gets_through_too(ca: TestAuthority):
     dialer = Dialer(ca.leaf("admin:alice").client)
     with dialer.open_sync(f"127.0.0.1:{port}", OWN) as channel:
         call = cast("Any", channel).unary_unary("/test.Who/Am")
-        assert call(b"hello", timeout=10) == b"hello"
+        assert call(b"hello", timeout=60) == b"hello"
     server.stop(None).wait()
 
 

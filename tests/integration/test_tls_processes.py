@@ -118,7 +118,7 @@ def test_a_gateway_may_require_certificates(ca: TestAuthority, tmp_path: Path):
                 fetch(gateway.address, shown, ca.ca_file)
         # Plain HTTP gets no answer either.
         host, _, port = gateway.address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=20) as plain:
+        with socket.create_connection((host, int(port)), timeout=60) as plain:
             plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"HTTP/" not in plain.recv(100)
 

@@ -25,7 +25,7 @@ from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import node_agent_pb2_grpc, queue_pb2, scheduler_pb2, task_pb2
 
 INSTANCE = "0123456789abcdef"
-PATIENCE = 20.0
+PATIENCE = 60.0
 _ids = itertools.count(1)
 
 

@@ -19,7 +19,7 @@ from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import NodeRecord
 from tests.support import forked
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Cluster:

@@ -52,12 +52,12 @@ class Stream:
 
     async def published(self) -> wire.PublishStreamEnvelope:
         """The next request of a producer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return wire.PublishStreamEnvelope.FromString(await self.requests.get())
 
     async def consumed(self) -> pb.ConsumeRequest:
         """The next request of a session."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return pb.ConsumeRequest.FromString(await self.requests.get())
 
     # -- as grpc has it
@@ -92,7 +92,7 @@ class FakeCluster:
 
     async def stream(self) -> Stream:
         """The next one that is opened."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._streams.get()
 
     # -- as Upstream has it
@@ -177,7 +177,7 @@ class Client:
 
     async def get(self, name: str) -> Method:
         """The next method of this name; others before it are dropped."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (method := (await self._got.get())[1]).name != name:
                 pass
             return method

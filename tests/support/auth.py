@@ -204,7 +204,7 @@ def _fill(cluster: Locked) -> str:
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         for queue in ("mail", FOREIGN):
             request = scheduler_pb2.CreateQueueRequest(queue=queue_pb2.Queue(name=queue))
-            stub.CreateQueue(request, timeout=20)
+            stub.CreateQueue(request, timeout=60)
         stub.PauseQueue(scheduler_pb2.PauseQueueRequest(name=FOREIGN), timeout=20)
         spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
         created = stub.CreateTask(

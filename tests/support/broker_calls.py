@@ -86,7 +86,7 @@ class Stream:
 
     async def answer(self) -> pb.PublishStreamResponse:
         """The next answer."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await anext(self._answers)
         assert isinstance(answer, pb.PublishStreamResponse)
         return answer
@@ -120,7 +120,7 @@ class Consumer:
 
     async def answer(self) -> pb.ConsumeResponse:
         """The next answer."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await anext(self._answers)
         return pb.ConsumeResponse.FromString(answer.SerializeToString())
 

@@ -81,7 +81,7 @@ async def stored(term: BrokerTerm, uid: QueueUid = UID) -> dict[bytes, bytes]:
 
 async def until(script: Script, kind: type, count: int) -> list[Any]:
     """Wait until so many events of a kind were stepped."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             found = [event for event in script.stepped if type(event) is kind]
             if len(found) >= count:

@@ -171,7 +171,7 @@ async def refuses(cluster: Cluster, agent: Server, epoch: int) -> None:
     """An agent refuses what a leader of a former epoch asks of it."""
     instance = (await cluster.nodes())[agent.name].instance
     async with open_as_scheduler(agent.address) as channel:
-        call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).Session(timeout=10)
+        call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).Session(timeout=60)
         hello = node_agent_pb2.Hello(instance=instance, leader="a ghost")
         order = node_agent_pb2.Assignment(task_id="ghost", attempt=1, queue="default")
         await call.write(node_agent_pb2.SessionRequest(epoch=epoch, hello=hello, assign=[order]))

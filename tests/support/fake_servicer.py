@@ -288,7 +288,7 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
             task = self._cluster.find(request.id)
             if request.follow:
                 with self._cluster.lock:
-                    self._cluster.lock.wait_for(lambda: task.state in FINAL, 10)
+                    self._cluster.lock.wait_for(lambda: task.state in FINAL, 60)
             elif task.state == task_pb2.TASK_STATE_PENDING:
                 code = grpc.StatusCode.NOT_FOUND
                 raise QuorateError(code, "ATTEMPT_NOT_FOUND", "has no attempt on record")

@@ -87,7 +87,7 @@ class FaultProxy(grpc.GenericRpcHandler):
 
     async def next_held(self) -> Held:
         """The next request that was held back; waits for it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._held.get()
 
     def client(self) -> EtcdClient:

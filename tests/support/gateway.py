@@ -33,8 +33,8 @@ class GatewayProcess:
         """A connection for requests; answers are waited for 20 s at most."""
         context = https_context(self.tls)
         if context is None:
-            return http.client.HTTPConnection(self.address, timeout=20)
-        return http.client.HTTPSConnection(self.address, timeout=20, context=context)
+            return http.client.HTTPConnection(self.address, timeout=60)
+        return http.client.HTTPSConnection(self.address, timeout=60, context=context)
 
     @property
     def pid(self) -> int:
@@ -43,7 +43,7 @@ class GatewayProcess:
     def connect(self) -> socket.socket:
         """A bare connection; reads wait 20 s at most."""
         host, _, port = self.address.rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
+        return socket.create_connection((host, int(port)), timeout=60)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -92,7 +92,7 @@ class Trigger:
 
     async def active(self) -> bool:
         """IsActive"""
-        return bool((await self._calls["IsActive"](self.ref, timeout=10)).result)
+        return bool((await self._calls["IsActive"](self.ref, timeout=60)).result)
 
     def stream(self, method: str = "StreamIsActive") -> Any:
         """StreamIsActive, or another that streams."""
@@ -100,12 +100,12 @@ class Trigger:
 
     async def spec(self) -> Any:
         """GetMetricSpec"""
-        return await self._calls["GetMetricSpec"](self.ref, timeout=10)
+        return await self._calls["GetMetricSpec"](self.ref, timeout=60)
 
     async def metrics(self, name: str) -> Any:
         """GetMetrics"""
         request = self._ask(scaledObjectRef=self.ref, metricName=name)
-        return await self._calls["GetMetrics"](request, timeout=10)
+        return await self._calls["GetMetrics"](request, timeout=60)
 
     async def replicas(self) -> int:
         """How many pods a HorizontalPodAutoscaler with type AverageValue makes of the metric."""

@@ -48,7 +48,7 @@ _DEMANDED = {
     "gateway": ("--tls-cert-file", "--scheduler-tls-cert-file", "--auth"),
 }
 # Seconds that the probes have, behind a file, for what still lives.
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _LOOK = 0.05
 
 

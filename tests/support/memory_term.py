@@ -91,7 +91,7 @@ class MemoryTerm:
 
     async def serves(self, leading: asyncio.Task[None]) -> Driver:
         """Wait until it serves."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not isinstance(self.roles.role, Local):
                 assert not leading.done(), leading.result()
                 await asyncio.sleep(0)

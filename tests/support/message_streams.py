@@ -207,7 +207,7 @@ class AsyncCall:
 
     async def ended(self) -> None:
         """Nobody sends any more."""
-        await asyncio.wait_for(self._task, 10)
+        await asyncio.wait_for(self._task, 60)
 
 
 class FakeAsyncCalls(_Transport):

@@ -21,7 +21,7 @@ from gateway.proxy.proxy import Proxy
 from quorate.v1 import service_pb2 as pb
 
 HEALTHY = pb.INSTANCE_STATE_HEALTHY
-DEADLINE = 10.0
+DEADLINE = 60.0
 # What the tests' requests call the gateway.
 OWN_NAMES = frozenset(("g", "gateway", "x"))
 

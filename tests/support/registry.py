@@ -82,7 +82,7 @@ class Standing:
             self.term.lead(candidate.create_revision, candidate.key, Trust(lease, 0.0))
         )
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not isinstance(self.roles.role, Local):
                     assert not term.done(), term.result()
                     await asyncio.sleep(0)

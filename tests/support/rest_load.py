@@ -19,7 +19,7 @@ from tests.support.tls import client_headers, open_http
 
 # Seconds: of one answer, and until a client gives up, which fails the test.
 _TRY = 10.0
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _EVERY = 0.01
 _BATCH = 4
 

@@ -95,7 +95,7 @@ class _Process:
 
     def end(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         self._output.close()
 
 

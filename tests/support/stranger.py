@@ -68,7 +68,7 @@ def _http(port: int, text: str, *, hang_up: bool = False) -> str:
         connection.sendall(text.encode())
         if hang_up:
             return ""
-        connection.settimeout(5)
+        connection.settimeout(60)
         answer = b""
         try:
             while piece := connection.recv(65_536):
@@ -87,13 +87,13 @@ def _grpc(port: int, method: str) -> str:
             if method == "CreateTask":
                 request = scheduler_pb2.CreateTaskRequest(queue="default")
                 request.spec.command.argv.append("true")
-                scheduler.CreateTask(request, timeout=5)
+                scheduler.CreateTask(request, timeout=60)
             elif method == "WatchTasks":
                 next(iter(scheduler.WatchTasks(scheduler_pb2.WatchTasksRequest(), timeout=5)))
             elif method == "Session":
                 hello = node_agent_pb2.Hello(instance="x")
                 first = node_agent_pb2.SessionRequest(epoch=(1 << 63) - 1, hello=hello)
-                next(iter(agent.Session(iter((first,)), timeout=5)))
+                next(iter(agent.Session(iter((first,)), timeout=60)))
             else:
                 next(iter(agent.ReadLogs(node_agent_pb2.ReadLogsRequest(task_id="x"), timeout=5)))
         except grpc.RpcError as error:

@@ -24,7 +24,7 @@ import grpc
 
 FIELD = "next_release_note"
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _PAUSE = 0.04
 
 

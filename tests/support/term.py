@@ -66,7 +66,7 @@ class Outcomes:
 
     async def until(self, *names: str) -> None:
         """Wait until exactly these events have committed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.names) < len(names):
                 self.changed.clear()
                 await self.changed.wait()
@@ -104,7 +104,7 @@ async def running(journal: Journal) -> AsyncIterator[asyncio.Task]:
 
 async def ended(task: asyncio.Task) -> BaseException:
     """Wait for the committing task to end by itself; what it raised."""
-    await asyncio.wait([task], timeout=10)
+    await asyncio.wait([task], timeout=60)
     assert task.done(), "the journal still runs"
     error = task.exception()
     assert error is not None

@@ -85,7 +85,7 @@ class Node:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -298,6 +298,6 @@ async def test_a_creation_that_arrives_after_the_deletion_is_deleted_too(
         etcd.lost = late
         await etcd.deliver_late()
         assert await node.state() == STARTING
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await node.state():
                 await asyncio.sleep(0.001)

@@ -89,7 +89,7 @@ def test_jobs_are_listed_newest_first(
     assert (code, out) == (0, "")
     assert "quorate submit --array 1-10 --wait -- echo {index}" in err
     for number in range(3):
-        client.array(abs, range(1_500), name=f"job-{number}").wait(10)
+        client.array(abs, range(1_500), name=f"job-{number}").wait(60)
     lines = quorate("jobs", "--limit", "2")[1].splitlines()
     assert len(lines) == 3
     assert lines[0].split() == [
@@ -104,7 +104,7 @@ def test_jobs_are_listed_newest_first(
 
 def test_one_job_shows_its_counts_and_its_errors(quorate: Quorate, client: Client) -> None:
     job = client.array(half, range(10), first_index=1, max_parallel=4, max_failures=9)
-    job.wait(10)
+    job.wait(60)
     code, out, err = quorate("job", job.id)
     assert code == 0
     text = " ".join(out.split())
@@ -124,7 +124,7 @@ def test_one_job_shows_its_counts_and_its_errors(quorate: Quorate, client: Clien
 
 def test_results_are_json_lines_and_pickles_stay_closed(quorate: Quorate, client: Client) -> None:
     job = client.array("math:sqrt", [4, -1, 9], as_json=True, first_index=1)
-    job.wait(10)
+    job.wait(60)
     assert quorate("job", "results", job.id)[1] == "1\t2.0\n2\tFAILED\n3\t3.0\n"
     lines = quorate("job", "results", "--follow", "--json", job.id)[1].splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -302,7 +302,7 @@ def test_the_result_of_a_reduce_is_printed(quorate: Quorate, client: Client) -> 
     assert "builtins:max" in shown
     assert "1 succeeded" in shown
     pickled = client.map_reduce(abs, [-1], sum)
-    pickled.wait(10)
+    pickled.wait(60)
     code, out, err = quorate("job", "result", pickled.id)
     assert (code, out[:12]) == (0, "a pickle of "), err
 
@@ -312,7 +312,7 @@ def test_a_failed_reduce_is_shown_with_its_error(quorate: Quorate, client: Clien
     code, out, err = quorate("job", "wait", job.id)
     assert (code, out) == (1, "")
     plain = client.array(abs, [1])
-    plain.wait(10)
+    plain.wait(60)
     code, _, err = quorate("job", "result", plain.id)
     assert code != 0
     assert "has no reduce" in err

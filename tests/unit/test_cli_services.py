@@ -376,7 +376,7 @@ def test_hold_renews_until_ctrl_c_and_takes_it_off(registry: FakeRegistry):
     try:
         assert registry.renewed.wait(20)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, err) == (0, "")

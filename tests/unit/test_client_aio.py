@@ -93,7 +93,7 @@ async def test_a_watch_is_renewed_when_it_is_silent_and_only_then(address, clust
         return sum(method == "WatchTasks" for method, _ in cluster.calls)
 
     async def until(condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -144,7 +144,7 @@ async def test_a_token_that_is_too_old_makes_the_tracker_list_again(address, clu
     async with AsyncClient(address, retry_for=10) as client:
         values = client.map(abs, [-1, -2], chunk=1)
         first = asyncio.ensure_future(anext(values))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(cluster.tasks) < 2:
                 await asyncio.sleep(0.01)
             cluster.refuse("WatchTasks", *[UNAVAILABLE] * 4)
@@ -160,7 +160,7 @@ async def test_a_token_that_is_too_old_makes_the_tracker_list_again(address, clu
 async def test_logs(address):
     async with AsyncClient(address, retry_for=5) as client:
         handle = await client.command(["echo", "hello"])
-        await handle.wait(10)
+        await handle.wait(60)
         assert [chunk.data async for chunk in handle.logs()] == [b"hello\n"]
 
 

@@ -59,7 +59,7 @@ async def test_an_array_from_its_creation_to_its_deletion(
     assert [one.count async for one in job.ranges(["failed"])] == [4]
     assert [one.id async for one in client.jobs(states=["failed"])] == [job.id]
     await job.retry()
-    await job.wait(10)
+    await job.wait(60)
     assert not await job.cancel()
     await job.delete()
     with pytest.raises(QuorateError, match="does not exist"):

@@ -68,7 +68,7 @@ def test_map_raises_at_the_item_and_times_out(pool, cluster):
 
 def test_wait_and_as_completed_work(pool):
     futures = {pool.submit(operator.neg, n): n for n in range(20)}
-    for future in concurrent.futures.as_completed(futures, timeout=20):
+    for future in concurrent.futures.as_completed(futures, timeout=60):
         assert future.result() == -futures[future]
 
 

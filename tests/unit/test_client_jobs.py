@@ -48,7 +48,7 @@ def nothing(item: object) -> None:
 def test_results_come_in_the_order_of_the_items(client: Client) -> None:
     job = client.array(len, ["a", "", "ccc", "bb"], name="lengths", queue="default")
     assert list(job.results()) == [1, 0, 3, 2]
-    done = job.wait(10)
+    done = job.wait(60)
     assert (job.status(), done.count, done.counts.succeeded) == ("SUCCEEDED", 4, 4)
     assert job.done()
 
@@ -99,7 +99,7 @@ def test_a_failed_subtask_raises_its_own_exception_in_its_place(client: Client) 
 
 def test_errors_are_grouped_and_failed_subtasks_listed(client: Client) -> None:
     job = client.array(half, range(10), first_index=100)
-    job.wait(10)
+    job.wait(60)
     (group,) = job.errors()
     assert (group.type, group.count) == ("ValueError", 5)
     assert (group.first_index, group.last_index) == (101, 109)
@@ -187,7 +187,7 @@ def test_an_open_array_takes_items_until_it_is_closed(client: Client) -> None:
     assert (progress.finished, progress.total, progress.seconds_left) == (3, 3, None)
     job.close()
     assert list(results) == []
-    assert job.wait(10).counts.succeeded == 3
+    assert job.wait(60).counts.succeeded == 3
     with pytest.raises(QuorateError, match="is finished"):
         job.append([4])
 
@@ -228,7 +228,7 @@ def test_it_is_paused_resumed_cancelled_retried_and_deleted(
     with pytest.raises(QuorateError, match="is not finished"):
         job.delete()
     assert job.cancel()
-    assert job.wait(10).counts.cancelled == 6
+    assert job.wait(60).counts.cancelled == 6
     with pytest.raises(TaskCancelled):
         next(job.results())
     cluster.hold.set()
@@ -245,8 +245,8 @@ def test_it_is_paused_resumed_cancelled_retried_and_deleted(
 
 def test_jobs_are_found_by_queue_state_and_text(client: Client) -> None:
     first, second = (client.array(abs, [1], name=name) for name in ("red", "blue"))
-    first.wait(10)
-    second.wait(10)
+    first.wait(60)
+    second.wait(60)
     assert [one.id for one in client.jobs(page_size=1)] == [second.id, first.id]
     assert [one.id for one in client.jobs(states=["succeeded"], text="red")] == [first.id]
     assert list(client.jobs(queue="other")) == []

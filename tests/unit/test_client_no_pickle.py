@@ -77,7 +77,7 @@ async def test_awaited_handles_do_not_either(cluster: FakeCluster, sprung: Path)
     async with AsyncClient(FakeServer(cluster).address) as client:
         for handle in (await client.command(["true"]), await client.submit_json("os:getpid")):
             with pytest.raises(TaskFailed):
-                await asyncio.wait_for(handle.result(), 20)
+                await asyncio.wait_for(handle.result(), 60)
     assert not sprung.exists()
 
 

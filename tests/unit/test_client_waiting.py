@@ -80,7 +80,7 @@ def future_that_ends(host: Host) -> ClusterFuture[int]:
     future: ClusterFuture[int] = ClusterFuture(Owner())
 
     def settle() -> None:
-        host.waits.wait(10)
+        host.waits.wait(60)
         future.set_result(42)
 
     threading.Thread(target=settle, daemon=True).start()

@@ -89,7 +89,7 @@ def test_a_standby_counts_what_others_write_and_keeps_a_bounded_number() -> None
 async def test_a_replica_counts_the_log_that_it_follows() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     marks = CompactionCheckpoints(clock, every=0.001)
-    async with standing_by(etcd, checkpoints=marks) as replica, asyncio.timeout(5):
+    async with standing_by(etcd, checkpoints=marks) as replica, asyncio.timeout(60):
         prefix = replica.settings.prefix
         while not replica.term.loaded.is_set():
             await asyncio.sleep(0)
@@ -109,7 +109,7 @@ async def test_a_cluster_whose_leader_changes_all_the_time_compacts() -> None:
             clock.advance(HISTORY / 3)
             terms += 1
             assert terms < 10
-            async with replica.leading(), asyncio.timeout(5):
+            async with replica.leading(), asyncio.timeout(60):
                 parts = replica.term.parts
                 assert parts is not None
                 while parts.overview.status is None:
@@ -124,7 +124,7 @@ async def test_a_standby_keeps_marks_for_when_it_leads() -> None:
     clock, etcd = SimulatedClock(), MemoryEtcd()
     first = await etcd.put(b"/something", b"")
     marks = CompactionCheckpoints(clock, every=0.001)
-    async with standing_by(etcd, checkpoints=marks), asyncio.timeout(5):
+    async with standing_by(etcd, checkpoints=marks), asyncio.timeout(60):
         while (old := marks.take_old()) is None:
             clock.advance(HISTORY)
             await asyncio.sleep(0)

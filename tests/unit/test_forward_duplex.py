@@ -46,7 +46,7 @@ async def served(request: pytest.FixtureRequest, cluster: Cluster) -> tuple[Fake
 
 async def test_answers_come_while_requests_go_on(served: tuple[FakeScheduler, Any]) -> None:
     fake, stub = served
-    call = stub.PublishStream(timeout=10)
+    call = stub.PublishStream(timeout=60)
     for first in (1, 4, 7):
         await call.write(publish(first, first + 1, first + 2))
         assert await confirmed(call, 3) == [first, first + 1, first + 2]
@@ -66,7 +66,7 @@ async def test_a_failure_keeps_its_details(
         ("bug", (grpc.StatusCode.INTERNAL, "INTERNAL")),
     ):
         requests = [publish(producer=name) for name in (*before, producer)]
-        call = stub.PublishStream(iter(requests), timeout=10)
+        call = stub.PublishStream(iter(requests), timeout=60)
 
         async def drain(call: Any = call) -> None:
             async for _ in call:
@@ -81,23 +81,23 @@ async def test_a_cancelled_call_is_cancelled_at_the_leader(
     fake, stub = served
     call = stub.PublishStream()
     await call.write(publish(producer="endless"))
-    await asyncio.wait_for(fake.entered.wait(), 5)
+    await asyncio.wait_for(fake.entered.wait(), 60)
     call.cancel()
-    await asyncio.wait_for(fake.cancelled.wait(), 5)
+    await asyncio.wait_for(fake.cancelled.wait(), 60)
 
 
 async def test_a_caller_that_has_no_more_ends_the_servicers_requests(
     served: tuple[FakeScheduler, Any],
 ) -> None:
     fake, stub = served
-    call = stub.PublishStream(iter([publish(1)]), timeout=10)
+    call = stub.PublishStream(iter([publish(1)]), timeout=60)
     assert [answer.confirmed async for answer in call] == [1]
-    await asyncio.wait_for(fake.ended.wait(), 5)
+    await asyncio.wait_for(fake.ended.wait(), 60)
 
 
 async def test_a_malformed_first_request_and_none_at_all(cluster: Cluster) -> None:
     channel: Any = await cluster.channel(await cluster.leader())
-    call = channel.stream_stream("/quorate.v1.Broker/PublishStream")(timeout=5)
+    call = channel.stream_stream("/quorate.v1.Broker/PublishStream")(timeout=60)
     await call.done_writing()
     assert await reason(call.read()) == (
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -108,7 +108,7 @@ async def test_a_malformed_first_request_and_none_at_all(cluster: Cluster) -> No
 async def test_a_leader_that_stops_during_a_call_is_leader_lost(cluster: Cluster) -> None:
     leader, standby = await cluster.leader(), await cluster.process()
     standby.follow(leader)
-    call = (await cluster.broker(standby)).PublishStream(timeout=20)
+    call = (await cluster.broker(standby)).PublishStream(timeout=60)
     await call.write(publish(1))
     assert await confirmed(call, 1) == [1]
     await leader.server.stop(None)
@@ -121,10 +121,10 @@ async def test_a_call_that_a_former_leader_refuses_goes_on_whole(cluster: Cluste
     standby = await cluster.process(dialer=NoticingDialer(lambda _: opened.set()))
     former.follow(leader)
     standby.follow(former)
-    call = (await cluster.broker(standby)).PublishStream(timeout=20)
+    call = (await cluster.broker(standby)).PublishStream(timeout=60)
     for number in (1, 2, 3):
         await call.write(publish(number))
-    await asyncio.wait_for(opened.wait(), 5)
+    await asyncio.wait_for(opened.wait(), 60)
     standby.follow(leader)
     assert await confirmed(call, 3) == [1, 2, 3]
     assert leader.fake.metadata[FORWARDED] == "1"
@@ -146,7 +146,7 @@ async def test_a_sender_is_held_while_the_leader_takes_nothing(cluster: Cluster)
     standby.follow(leader)
     call = (await cluster.broker(standby)).PublishStream()
     await call.write(publish(producer="endless"))
-    await asyncio.wait_for(leader.fake.entered.wait(), 5)
+    await asyncio.wait_for(leader.fake.entered.wait(), 60)
     large = publish()
     large.publications.add().message.body = bytes(1 << 20)
     sent = 0

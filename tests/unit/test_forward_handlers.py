@@ -44,14 +44,14 @@ async def served(request: pytest.FixtureRequest, cluster: Cluster) -> tuple[Fake
 
 async def test_unary_call_is_answered(served: tuple[FakeScheduler, Any]) -> None:
     _, stub = served
-    call = stub.GetTask(get("t1"), timeout=5)
+    call = stub.GetTask(get("t1"), timeout=60)
     assert (await call).task.id == "t1"
     assert dict(await call.trailing_metadata())["trailer"] == "kept"
 
 
 async def test_error_keeps_code_message_and_details(served: tuple[FakeScheduler, Any]) -> None:
     _, stub = served
-    error = from_rpc_error(await failure(stub.GetTask(get("absent"), timeout=5)))
+    error = from_rpc_error(await failure(stub.GetTask(get("absent"), timeout=60)))
     assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "TASK_NOT_FOUND")
     assert error.metadata == {"task": "absent"}
     assert error.message == "task 'absent' does not exist"
@@ -59,7 +59,7 @@ async def test_error_keeps_code_message_and_details(served: tuple[FakeScheduler,
 
 async def test_a_bug_is_internal_without_its_traceback(served: tuple[FakeScheduler, Any]) -> None:
     _, stub = served
-    raw = await failure(stub.GetTask(get("bug"), timeout=5))
+    raw = await failure(stub.GetTask(get("bug"), timeout=60))
     error = from_rpc_error(raw)
     assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in repr(raw)
@@ -67,7 +67,7 @@ async def test_a_bug_is_internal_without_its_traceback(served: tuple[FakeSchedul
 
 async def test_an_abort_of_the_servicer_is_kept(served: tuple[FakeScheduler, Any]) -> None:
     _, stub = served
-    error = await failure(stub.GetTask(get("aborts"), timeout=5))
+    error = await failure(stub.GetTask(get("aborts"), timeout=60))
     assert (error.code(), error.details()) == (grpc.StatusCode.ABORTED, "said so")
 
 
@@ -95,9 +95,9 @@ async def test_cancelled_unary_call_is_cancelled_at_the_leader(
 ) -> None:
     fake, stub = served
     call = stub.GetTask(get("slow"), timeout=30)
-    await asyncio.wait_for(fake.entered.wait(), 5)
+    await asyncio.wait_for(fake.entered.wait(), 60)
     call.cancel()
-    await asyncio.wait_for(fake.cancelled.wait(), 5)
+    await asyncio.wait_for(fake.cancelled.wait(), 60)
 
 
 async def test_cancelled_stream_is_cancelled_at_the_leader(
@@ -105,14 +105,14 @@ async def test_cancelled_stream_is_cancelled_at_the_leader(
 ) -> None:
     fake, stub = served
     call = stub.WatchTasks(watch("endless"))
-    await asyncio.wait_for(fake.entered.wait(), 5)
+    await asyncio.wait_for(fake.entered.wait(), 60)
     call.cancel()
-    await asyncio.wait_for(fake.cancelled.wait(), 5)
+    await asyncio.wait_for(fake.cancelled.wait(), 60)
 
 
 async def test_deadline_reaches_the_servicer(served: tuple[FakeScheduler, Any]) -> None:
     fake, stub = served
-    await stub.GetTask(get("t"), timeout=20)
+    await stub.GetTask(get("t"), timeout=60)
     assert fake.remaining is not None
     # gRPC rounds a deadline up on every hop.
     assert 15 < fake.remaining < 21
@@ -124,7 +124,7 @@ async def test_call_past_its_deadline_is_cancelled_at_the_leader(
     fake, stub = served
     error = await failure(stub.GetTask(get("slow"), timeout=0.3))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    await asyncio.wait_for(fake.cancelled.wait(), 5)
+    await asyncio.wait_for(fake.cancelled.wait(), 60)
 
 
 @pytest.mark.parametrize("where", ["at the leader", "through a standby"])
@@ -137,14 +137,14 @@ async def test_unary_call_without_a_deadline_gets_one(cluster: Cluster, where: s
         grpc.StatusCode.DEADLINE_EXCEEDED,
         "DEADLINE_EXCEEDED",
     )
-    await asyncio.wait_for(leader.fake.cancelled.wait(), 5)
+    await asyncio.wait_for(leader.fake.cancelled.wait(), 60)
 
 
 async def test_metadata_passes_but_what_grpc_owns_does_not(cluster: Cluster) -> None:
     leader, standby = await cluster.leader(), await cluster.process()
     standby.follow(leader)
     stub = await cluster.stub(standby)
-    await stub.GetTask(get("t"), timeout=5, metadata=(("who", "me"), ("some-bin", b"\x00\xff")))
+    await stub.GetTask(get("t"), timeout=60, metadata=(("who", "me"), ("some-bin", b"\x00\xff")))
     assert leader.fake.metadata["who"] == "me"
     assert leader.fake.metadata["some-bin"] == b"\x00\xff"
     assert leader.fake.metadata[FORWARDED] == "1"
@@ -154,15 +154,15 @@ async def test_malformed_request_is_refused(cluster: Cluster) -> None:
     leader = await cluster.leader()
     channel: Any = await cluster.channel(leader)
     for call in (
-        channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=5),
-        channel.unary_stream("/quorate.v1.Scheduler/WatchTasks")(b"\xff\xff", timeout=5).read(),
+        channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=60),
+        channel.unary_stream("/quorate.v1.Scheduler/WatchTasks")(b"\xff\xff", timeout=60).read(),
     ):
         assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
 async def test_a_call_without_a_request_is_refused(cluster: Cluster) -> None:
     channel: Any = await cluster.channel(await cluster.leader())
-    call = channel.stream_unary("/quorate.v1.Scheduler/GetTask")(timeout=5)
+    call = channel.stream_unary("/quorate.v1.Scheduler/GetTask")(timeout=60)
     await call.done_writing()
     assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
@@ -178,11 +178,11 @@ async def test_a_request_is_not_read_before_its_caller_may_send_it(cluster: Clus
     call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=0.5)
     assert (await failure(call)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
     limits.answered(None, LARGE_AT_ONCE)
-    call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=5)
+    call = channel.unary_unary("/quorate.v1.Scheduler/GetTask")(b"\xff\xff", timeout=60)
     assert await reason(call) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
 async def test_unknown_method_is_unimplemented(cluster: Cluster) -> None:
     channel: Any = await cluster.channel(await cluster.leader())
-    call = channel.unary_unary("/quorate.v1.Scheduler/Nothing")(b"", timeout=5)
+    call = channel.unary_unary("/quorate.v1.Scheduler/Nothing")(b"", timeout=60)
     assert (await failure(call)).code() is grpc.StatusCode.UNIMPLEMENTED

@@ -109,7 +109,7 @@ async def test_what_a_watch_tells_grows_over_a_restore() -> None:
     etcd = MemoryEtcd()
     begin = await etcd.put(PREFIX + b"head", b"")
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(60),
         running(watches_of(etcd, PREFIX, 2, head=begin)) as watches,
         aclosing(Followed(watches, pb.WatchTasksRequest())) as answers,
     ):
@@ -149,7 +149,7 @@ class Candidate:
         self.etcd = self._address.etcd = etcd
 
     async def loaded(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.term.loaded.wait()
 
     @asynccontextmanager
@@ -168,7 +168,7 @@ class Candidate:
             await lease.close()
 
     async def leads(self, leading: asyncio.Task[None]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not isinstance(self.roles.role, Local):
                 assert not leading.done(), leading.result()
                 await asyncio.sleep(0)
@@ -180,7 +180,7 @@ class Candidate:
     async def rejection(self) -> str:
         """Why it does not lead."""
         async with self.elected() as leading:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.wait({leading})
             with pytest.raises(JournalEnded) as why:
                 leading.result()

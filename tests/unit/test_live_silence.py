@@ -46,7 +46,7 @@ async def test_a_watch_that_hears_nothing_goes_on_behind_its_last_token(
     follow = TaskWatch(cluster, "", Specs(), None)
     run = asyncio.create_task(follow.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(cluster.tokens) < 4:
                 await asyncio.sleep(0)
     finally:
@@ -84,7 +84,7 @@ async def test_the_view_of_services_is_opened_again_when_it_hears_nothing(
     follow = ServiceView(cluster, Taker())
     run = asyncio.create_task(follow.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while cluster.opened < 3:
                 await asyncio.sleep(0)
     finally:

@@ -21,7 +21,7 @@ from tests.support.memory_term import standing_by
 
 
 async def soon(what: Any) -> None:
-    await asyncio.wait_for(what, 5)
+    await asyncio.wait_for(what, 60)
 
 
 async def test_a_term_is_loaded_while_it_leads_and_loads_anew_afterwards() -> None:
@@ -73,7 +73,7 @@ async def test_a_replica_that_was_left_behind_by_a_compaction_is_not_loaded() ->
     replica = Replica(etcd, b"/quorate/t/", Fold(), loaded=loaded)
     running = asyncio.create_task(replica.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while loaded.told != [False, False, True, False, True]:
                 await asyncio.sleep(0)
         assert loaded.is_set()

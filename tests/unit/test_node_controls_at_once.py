@@ -70,7 +70,7 @@ async def at_once(etcd: GatedEtcd, leader: Leader, *requests: Any) -> list[Any]:
         await asyncio.sleep(0)
     assert not any(call.done() for call in asked)
     etcd.open.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await filling
         return [answer.node for answer in await asyncio.gather(*asked)]
 
@@ -115,7 +115,7 @@ async def test_an_answer_does_not_show_an_order_that_is_not_committed(etcd: Gate
         assert await on_record(etcd) == Control(True, False, 0.0)
         assert not cordon.done()
         etcd.open.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answers = await asyncio.gather(cordon, drain)
     assert [answer.node.state for answer in answers] == [node_pb2.NODE_STATE_DRAINED] * 2
 

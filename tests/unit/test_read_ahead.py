@@ -99,7 +99,7 @@ async def test_what_changes_during_a_load_comes_from_a_watch_that_never_asks_for
     replica = Replica(etcd, PREFIX, records, order=(b"tasks/",), loaded=loaded)
     running = asyncio.create_task(replica.run())
     try:
-        await asyncio.wait_for(loaded.wait(), 5)
+        await asyncio.wait_for(loaded.wait(), 60)
         last = await etcd.txn([], [Put(PREFIX + b"tasks/q/4", b"four")])
         await replica.caught_up(last.revision, 5)
         assert etcd.starts == [0]
@@ -124,7 +124,7 @@ async def test_a_replica_is_loaded_when_it_has_folded_what_came_during_the_load(
     replica = Replica(etcd, PREFIX, records, order=(b"tasks/",), loaded=(loaded := Noted()))
     running = asyncio.create_task(replica.run())
     try:
-        await asyncio.wait_for(loaded.wait(), 5)
+        await asyncio.wait_for(loaded.wait(), 60)
         assert folded == [{b"tasks/q/2", b"tasks/q/3"}]
     finally:
         running.cancel()
@@ -147,7 +147,7 @@ async def test_a_page_is_read_while_the_one_before_it_is_folded() -> None:
     replica = Replica(etcd, PREFIX, records, order=(b"tasks/",), loaded=loaded)
     running = asyncio.create_task(replica.run())
     try:
-        await asyncio.wait_for(loaded.wait(), 5)
+        await asyncio.wait_for(loaded.wait(), 60)
     finally:
         running.cancel()
         await asyncio.wait({running})

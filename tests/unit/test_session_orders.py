@@ -127,7 +127,7 @@ async def test_an_acknowledgement_goes_with_the_next_assignment() -> None:
 async def test_an_acknowledgement_is_sent_also_when_nothing_else_is() -> None:
     fixture = Fixture()
     fixture.links.acknowledge(INSTANCE, TaskId("done"), 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await fixture.link.orders.wake.wait()
     (message,) = fixture.messages()
     assert [item.task_id for item in message.acknowledge] == ["done"]
@@ -173,7 +173,7 @@ async def test_a_writer_that_finds_its_call_ended_ends_the_session_alone(
         raise error("RPC already finished.")
 
     monkeypatch.setattr(Link, "_session", broken)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         # Nothing listens on port 1: the process is gone, and so is the node.
         await fixture.link.run()
     assert [type(event) for event in fixture.driver.events] == [e.SessionClosed, e.NodeLost]

@@ -34,7 +34,7 @@ async def leader() -> AsyncIterator[tuple[Driver, TermParts, MemoryEtcd]]:
         async with replica.leading() as driver:
             parts = replica.term.parts
             assert parts is not None
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while parts.overview.status is None:
                     await asyncio.sleep(0)
             yield driver, parts, etcd
@@ -81,7 +81,7 @@ async def test_while_something_is_written_etcd_is_asked_soon(
     monkeypatch.setattr(overview, "_EVERY_WRITING", 0.001)
     monkeypatch.setattr(overview, "_EVERY", 3_600.0)
     async with leader() as (_, parts, _):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             for _ in range(20):
                 assert await create(parts)
                 known = parts.overview.status

@@ -46,7 +46,7 @@ async def test_a_replica_leads_again_after_its_term() -> None:
 
 async def test_a_leader_whose_view_of_the_nodes_was_compacted_lists_them() -> None:
     etcd = ForgetfulEtcd()
-    async with standing_by(etcd) as replica, replica.leading() as driver, asyncio.timeout(5):
+    async with standing_by(etcd) as replica, replica.leading() as driver, asyncio.timeout(60):
         while NodeName("n1") not in driver.state.nodes:
             await asyncio.sleep(0)
     assert etcd.compactions == 1

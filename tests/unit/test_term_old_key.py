@@ -88,7 +88,7 @@ async def late_candidate(
         driver = await first.enter_async_context(leader.leading())
         async with second.candidate() as standing:
             candidate, _ = standing
-            await second.term._replica.caught_up(candidate.create_revision, timeout=5)
+            await second.term._replica.caught_up(candidate.create_revision, timeout=60)
             late.hold()
             await work(driver, commits)
             await first.aclose()
@@ -131,7 +131,7 @@ async def test_what_was_purged_behind_the_head_is_not_in_the_next_leaders_memory
         )
         await driver.call(lambda token: e.TaskCancelAsked(task, e.Request(), token))
         async with second.candidate() as standing:
-            await second.term._replica.caught_up(standing[0].create_revision, timeout=5)
+            await second.term._replica.caught_up(standing[0].create_revision, timeout=60)
             assert task in second.term._fold.state.finished
             late.hold()
             prefix = second.settings.prefix
@@ -161,7 +161,7 @@ async def test_it_resigns_when_the_end_of_the_log_does_not_come_in_time(
         before = await Journal.read_head(etcd, replica.settings.prefix)
         async with replica.elected(*standing) as leading:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await asyncio.shield(leading)
             assert leading.done()
         assert await Journal.read_head(etcd, replica.settings.prefix) == before

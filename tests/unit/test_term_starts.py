@@ -61,7 +61,7 @@ async def _crash_twice(task: TaskId, address: str) -> None:
                 number = driver.state.tasks[task].attempt
                 driver.handle((e.AttemptStarted(instance, task, number, 0.0),))
                 run = replica.settings.prefix + keys.run_key(DEFAULT_QUEUE, task)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     while True:
                         found = await replica.etcd.range(Range(run))
                         if found.kvs and r.RunRecord.FromString(found.kvs[0].value).start_time:

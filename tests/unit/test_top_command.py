@@ -124,7 +124,7 @@ class Screen:
     def ends(self) -> int:
         """Its exit code; the terminal is as it was, on its main screen."""
         wait_until(lambda: not self._read())
-        code = self.process.wait(10)
+        code = self.process.wait(60)
         assert termios.tcgetattr(self.terminal) == self.before
         assert self.text.rindex("\x1b[?1049l") > self.text.rfind("\x1b[?1049h")
         return code

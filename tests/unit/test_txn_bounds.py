@@ -73,7 +73,7 @@ class LeadershipTerm:
 
     async def ask(self, make: Callable[[Pending[object]], e.Event]) -> object:
         """The answer to a caller's event, made of its token."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.driver.call(make)
 
     async def batch(self, size: int, request: e.Request | None = None) -> list[TaskId]:
@@ -153,7 +153,7 @@ async def test_what_waits_is_given_to_a_node_in_txns_that_fit(ops: int) -> None:
     async with leading(ops) as term:
         made = await term.batch(2_000)
         term.node(2_000)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(term.agents.tasks) < 2_000:
                 await term.driver.barrier()
         assert term.agents.tasks == made
@@ -184,7 +184,7 @@ async def test_marks_of_nodes_are_taken_back_for_work_until_there_is_none(ops: i
         driver.handle(decided(nodes, ()))
         assert len(driver.state.scaling_down) == 100
         made = await term.batch(90)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(term.agents.tasks) < 90:
                 await driver.barrier()
         assert sorted(term.agents.tasks) == made

@@ -57,7 +57,7 @@ def waiting_for(leader: Leader, task: TaskId) -> asyncio.Task[Any]:
 
 async def test_a_result_under_way_to_etcd_is_answered_when_it_is_committed_without_a_read() -> None:
     etcd = Held()
-    async with asyncio.timeout(10), leading(etcd) as leader:
+    async with asyncio.timeout(60), leading(etcd) as leader:
         task = await pending(leader)
         etcd.open.clear()
         before = etcd.done
@@ -77,7 +77,7 @@ async def test_a_result_under_way_to_etcd_is_answered_when_it_is_committed_witho
 
 async def test_a_result_on_record_is_one_read_on_an_idle_leader() -> None:
     etcd = Held()
-    async with asyncio.timeout(10), leading(etcd) as leader:
+    async with asyncio.timeout(60), leading(etcd) as leader:
         task = await pending(leader)
         await cancel(leader, task)
         before = etcd.done
@@ -87,7 +87,7 @@ async def test_a_result_on_record_is_one_read_on_an_idle_leader() -> None:
 
 async def test_a_result_that_was_not_committed_when_the_term_ended_is_not_told() -> None:
     etcd = Held()
-    async with asyncio.timeout(10), leading(etcd) as leader:
+    async with asyncio.timeout(60), leading(etcd) as leader:
         task = await pending(leader)
         etcd.open.clear()
         cancel(leader, task)

@@ -146,7 +146,7 @@ def test_a_watch_tells_the_same_from_the_ring_and_from_the_past(
         begin = await go(before)
         # One ring of the usual size and one that soon lets go.
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             running(watches_of(etcd, PREFIX, head=begin)) as whole,
             running(
                 watches_of(etcd, PREFIX, head=begin, recent=Recent(PREFIX, most=most))
@@ -176,7 +176,7 @@ def _at(revision: int) -> str:
 async def test_any_number_of_watches_is_one_watch_of_etcd() -> None:
     etcd = Counted()
     head = await write(etcd, created("a", IDS[0]))
-    async with asyncio.timeout(10), running(watches_of(etcd, PREFIX, head=head)) as served:
+    async with asyncio.timeout(60), running(watches_of(etcd, PREFIX, head=head)) as served:
         many = [Followed(served, pb.WatchTasksRequest(queue="a")) for _ in range(50)]
         for watch in many:
             await anext(watch)
@@ -200,7 +200,7 @@ async def test_a_watch_of_which_nothing_matches_gets_fresh_tokens_while_others_c
             await write(etcd, created("other", IDS[0]), *gone("other", IDS[1]))
 
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         running(watches_of(etcd, PREFIX, head=head)) as served,
         aclosing(Followed(served, pb.WatchTasksRequest(queue="quiet"))) as answers,
         aclosing(Followed(served, pb.WatchTasksRequest(ids=["x"]))) as of_one,
@@ -219,7 +219,7 @@ async def test_the_past_of_a_queue_is_read_by_its_own_keys() -> None:
     recent = Recent(PREFIX, most=3)
     served = watches_of(etcd, PREFIX, head=head, recent=recent)
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         running(served),
         aclosing(Followed(served, pb.WatchTasksRequest(queue="quiet"))) as answers,
     ):
@@ -251,7 +251,7 @@ async def test_a_leader_goes_on_with_what_it_heard_as_a_standby() -> None:
     head = await write(etcd)
     etcd.watched.clear()
     served = watches_of(etcd, PREFIX, head=head, recent=recent)
-    async with asyncio.timeout(10), running(served):
+    async with asyncio.timeout(60), running(served):
         events = await told(served, head, queue="a", resume_token=_at(first))
     assert [event[3] for event in events] == [second]
     assert etcd.watched == [PREFIX]
@@ -263,7 +263,7 @@ async def test_a_new_leader_looks_at_changes_only_once_somebody_watches() -> Non
     recent = Recent(PREFIX)
     recent.restart(elected)
     served = watches.Watches(etcd, recent, lambda: elected, _confirmed)
-    async with asyncio.timeout(10), running(served):
+    async with asyncio.timeout(60), running(served):
         change = await write(etcd, ran("a", IDS[0]))
         while recent.revision < change:
             await asyncio.sleep(0.005)
@@ -287,7 +287,7 @@ async def test_the_first_watch_of_a_busy_leader_makes_etcd_read_no_history(
     recent.restart(elected)
     head = [elected]
     served = watches.Watches(etcd, recent, lambda: head[0], _confirmed)
-    async with asyncio.timeout(10), running(served):
+    async with asyncio.timeout(60), running(served):
         for number in range(20):
             head[0] = await write(etcd, ran("a", IDS[number % 3]))
             await asyncio.sleep(0.005)
@@ -311,7 +311,7 @@ async def test_who_does_not_read_the_past_is_ended_and_holds_up_nobody(
     for number in range(10):
         head = await write(etcd, created("a", f"{number:032x}"))
     served = watches_of(etcd, PREFIX, head=head)
-    async with asyncio.timeout(10), running(served):
+    async with asyncio.timeout(60), running(served):
         slow = Followed(served, pb.WatchTasksRequest(resume_token=_at(begin)))
         await anext(slow)
         answers = [await anext(slow)]
@@ -335,7 +335,7 @@ async def test_who_does_not_read_the_ring_holds_nothing_and_goes_on_from_the_pas
     head = await write(etcd)
     recent = Recent(PREFIX, most=5)
     served = watches_of(etcd, PREFIX, head=head, recent=recent)
-    async with asyncio.timeout(10), running(served):
+    async with asyncio.timeout(60), running(served):
         slow = Followed(served, pb.WatchTasksRequest())
         await anext(slow)
         for number in range(50):

@@ -18,7 +18,7 @@ async def test_a_watch_ends_with_the_term() -> None:
     head = await etcd.put(b"/quorate/test/head", b"")
     watches = watches_of(etcd, b"/quorate/test/", head=head)
     answers = Followed(watches, pb.WatchTasksRequest())
-    async with asyncio.timeout(5), running(watches):
+    async with asyncio.timeout(60), running(watches):
         first = await anext(answers)
         assert first.resume_token
         waiting = asyncio.ensure_future(anext(answers))
@@ -43,7 +43,7 @@ async def test_many_watches_of_one_caller_do_not_keep_those_of_another_waiting(
     watches = watches_of(etcd, prefix, head=await etcd.put(prefix + b"head", b""))
     many = [Followed(watches, pb.WatchTasksRequest(), "submitter:many") for _ in range(40)]
     one = Followed(watches, pb.WatchTasksRequest(), "submitter:one")
-    async with asyncio.timeout(10), running(watches):
+    async with asyncio.timeout(60), running(watches):
         for each in (*many, one):
             await anext(each)
         answers = [asyncio.ensure_future(anext(each)) for each in many]

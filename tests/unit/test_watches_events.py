@@ -52,7 +52,7 @@ async def told(
     found = []
     wanted = pb.WatchTasksRequest(**request)  # type: ignore[arg-type]
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         running(watches_of(etcd, PREFIX, head=revision)) as served,
         aclosing(Followed(served, wanted)) as answers,
     ):
@@ -127,7 +127,7 @@ async def test_silence_is_broken_by_keepalives_that_can_be_resumed_from(
     etcd = MemoryEtcd()
     begin = (await etcd.txn((), [created(IDS[0])])).revision
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         running(watches_of(etcd, PREFIX, head=begin)) as served,
         aclosing(Followed(served, pb.WatchTasksRequest(queue="other"))) as answers,
     ):

@@ -26,7 +26,7 @@ class Far:
     def __init__(self, directory: str) -> None:
         self.lane = Lane(0)
         self.lane.ours.setblocking(True)
-        self.lane.ours.settimeout(10)
+        self.lane.ours.settimeout(60)
         self.spill = Spill(directory, "page")
         self.asked: list[int] = []
         self.answer: Callable[[int], ResultsPage] = lambda position: ints(position, position + 10)

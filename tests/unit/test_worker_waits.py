@@ -25,7 +25,7 @@ class Far:
     def __init__(self) -> None:
         self.lane = Lane(0)
         self.lane.ours.setblocking(True)
-        self.lane.ours.settimeout(10)
+        self.lane.ours.settimeout(60)
         self.waits = Waits(self.lane.theirs)
         self.waits.serve(KEY)
 
@@ -59,7 +59,7 @@ class Far:
         sign, number = self.hear()
         assert sign == "yielded"
         self.lane.answer_wait(number, 0)
-        thread.join(10)
+        thread.join(60)
         assert results == [KEY]
         return KEY
 
@@ -92,7 +92,7 @@ def test_a_refused_wait_raises_and_leaves_no_trace(far: Far) -> None:
     thread, results = far.begin_in_thread()
     _, number = far.hear()
     far.lane.answer_wait(number, 64)
-    thread.join(10)
+    thread.join(60)
     assert results == [64]
     assert far.hears_nothing()
     far.begin()
@@ -105,7 +105,7 @@ def test_an_attempt_that_was_sent_ahead_stays_for_the_agent(far: Far) -> None:
     assert far.hear() == ("yielded", 1)
     assert far.lane.take_back() == [b"an attempt"]
     far.lane.answer_wait(1, 0)
-    thread.join(10)
+    thread.join(60)
     assert results == [KEY]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.server.launcher import EtcdProcess
@@ -26,6 +26,9 @@ from tools.dashboard.browser import browser as started_browser
 from tools.gateway_http import token_of
 
 DESK = {"width": 1280, "height": 800}
+# A machine under load takes its time; this only guards against hanging.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="package")
@@ -79,9 +82,7 @@ def open_page(browser: Browser, cluster: LocalCluster) -> Iterator[Callable[...,
         if shown := token_of(cluster) if token is None else token:
             context.add_init_script(f"sessionStorage.setItem('quorate.token', '{shown}')")
         page: Page = context.new_page()
-        page.set_default_timeout(10_000)
-        # A machine under load takes its time to load a page.
-        page.set_default_navigation_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         look = Look(page, cluster, address or cluster.dashboard)
         looks.append(look)
         page.goto(f"{look.address}#/{view}")

@@ -201,7 +201,7 @@ def test_what_a_role_lacks_is_not_offered(open_page: OpenPage, guarded: Locked) 
         spec.template.command.argv.extend(("echo", "{}"))
         request = scheduler_pb2.CreateJobRequest(queue="mail", spec=spec)
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
-        job = stub.CreateJob(request, timeout=20).job.id
+        job = stub.CreateJob(request, timeout=60).job.id
         offered("viewer", "jobs")
         offered("operator", "tasks")
         offered("submitter", "jobs", "Create job")

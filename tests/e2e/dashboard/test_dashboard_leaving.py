@@ -19,7 +19,7 @@ def ask(cluster: LocalCluster, **metadata: str) -> float:
         )
         wish = pb.ScaledObjectRef(name="agent", scalerMetadata=metadata)
         request = pb.GetMetricsRequest(scaledObjectRef=wish, metricName="quorate-nodes")
-        return float(call(request, timeout=10).metricValues[0].metricValueFloat)
+        return float(call(request, timeout=60).metricValues[0].metricValueFloat)
 
 
 def test_a_node_that_is_leaving_says_so_and_why(open_page, cluster: LocalCluster) -> None:

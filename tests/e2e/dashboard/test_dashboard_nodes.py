@@ -21,7 +21,10 @@ WHY = "it reported in the name of another process"
 
 @pytest.fixture
 def misbehaved() -> Iterator[str]:
-    """The address of a gateway of such a cluster: `n1` is at fault, `n2` is not."""
+    """The address of a gateway of such a cluster: `n1` is at fault, `n2` is not.
+
+    Asked for before `open_page`: the pages are closed first, and none sees the gateway go.
+    """
     if ON:
         pytest.skip("the fake cluster speaks plaintext")
     cluster = FakeCluster()
@@ -38,7 +41,7 @@ def misbehaved() -> Iterator[str]:
 
 
 def test_a_node_at_fault_says_what_its_agent_did(
-    open_page: Callable[..., Look], misbehaved: str
+    misbehaved: str, open_page: Callable[..., Look]
 ) -> None:
     look = open_page("nodes", address=misbehaved)
     node, other = look.card("n1"), look.card("n2")

@@ -64,7 +64,7 @@ def test_a_tasks_page_offers_what_the_role_may_do(open_page: OpenPage, guarded: 
         spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["true"]))
         spec.not_before.FromSeconds(int(time.time()) + 86_400)
         request = scheduler_pb2.CreateTaskRequest(queue="mail", spec=spec)
-        task = stub.CreateTask(request, timeout=20).task.id
+        task = stub.CreateTask(request, timeout=60).task.id
         for role, names in TASK.items():
             look = seen(open_page, guarded, role, f"tasks/{task}")
             title = look.page.locator(".view .title").get_by_role("button")
@@ -107,7 +107,7 @@ def test_dead_letters_offer_what_the_role_may_do(open_page: OpenPage, guarded: L
         stub = scheduler_pb2_grpc.SchedulerStub(channel)
         spec = task_pb2.TaskSpec(command=task_pb2.CommandWork(argv=["false"]))
         request = scheduler_pb2.CreateTaskRequest(queue="mail", spec=spec)
-        task = stub.CreateTask(request, timeout=20).task.id
+        task = stub.CreateTask(request, timeout=60).task.id
         stub.WaitTask(scheduler_pb2.WaitTaskRequest(id=task), timeout=20)
         for role, names in DEAD.items():
             look = seen(open_page, guarded, role, "dead")

@@ -308,12 +308,12 @@ def test_a_service_is_created_scaled_visited_and_deleted(open_page):
     form.get_by_role("button", name="Create service").click()
     look.told("The service web was created.")
     panel = page.locator(".service")
-    expect(panel).to_contain_text("1 of 1 ready", timeout=20_000)
+    expect(panel).to_contain_text("1 of 1 ready", timeout=60_000)
     expect(panel.locator("tbody")).to_have_count(1)
     look.button("Scale").click()
     look.dialog().get_by_label("Replicas").fill("2")
     look.dialog().get_by_role("button", name="Scale").click()
-    expect(panel).to_contain_text("2 of 2 ready", timeout=20_000)
+    expect(panel).to_contain_text("2 of 2 ready", timeout=60_000)
     assert (
         json.dumps(ask_json(look.cluster, "v1/services/web")).count("INSTANCE_STATE_HEALTHY") == 2
     )

@@ -51,11 +51,11 @@ async def test_a_client_that_floods_is_not_read(client):
     while numbers < sent:
         numbers += len((await stream.published()).publications)
     stream.answer(pb.PublishStreamResponse(confirmed=sent - 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not client.reads:
             await asyncio.sleep(0)
     stream.answer(pb.PublishStreamResponse(confirmed=sent))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while client.connection.held:
             await asyncio.sleep(0)
 
@@ -72,7 +72,7 @@ async def test_what_closed_channels_published_is_held_until_it_is_durable(client
         stream = await client.cluster.stream()
         await stream.published()
         stream.answer(pb.PublishStreamResponse(confirmed=1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while client.connection.held:
             await asyncio.sleep(0)
     assert client.reads
@@ -98,7 +98,7 @@ async def test_what_waits_for_the_cluster_is_held_too(client):
 
     client.cluster.answers["CreateMessageQueue"] = never
     client.method(1, "queue.declare", queue="q")
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 60)
     for _ in range(9):
         client.publish(b"x" * (1 << 20))
     assert not client.reads
@@ -230,7 +230,7 @@ async def test_a_client_that_reads_nothing_at_the_end_is_dropped(client, monkeyp
     client.unread = 1 << 20
     client.connection.pause_writing()
     client.connection.shut_down()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not client.aborted:
             await asyncio.sleep(0.01)
 
@@ -317,7 +317,7 @@ async def test_what_was_published_on_a_connection_that_is_lost_is_sent(client):
     client.connection.connection_lost(None)
     assert len((await stream.published()).publications) == 1
     stream.answer(pb.PublishStreamResponse(confirmed=1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while client.hall.tasks:
             await asyncio.wait(tuple(client.hall.tasks))
 

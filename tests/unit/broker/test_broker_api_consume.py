@@ -114,7 +114,7 @@ async def test_an_exclusive_queue_belongs_to_its_session():
         consumer.send(close=pb.CloseSession())
         with pytest.raises(StopAsyncIteration):
             await consumer.answer()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while broker.term.broker.state.names:
                 await asyncio.sleep(0.01)
         await consumer.close()
@@ -230,7 +230,7 @@ async def test_a_bad_request_ends_a_stream_that_has_deliveries():
         await consumer.subscribe("q", automatic_ack=True)
         await publish(broker, b"1", b"2")
         consumer.send()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not consumer.sent.empty():
                 await asyncio.sleep(0)
         with pytest.raises(QuorateError) as caught:

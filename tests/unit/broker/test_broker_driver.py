@@ -234,7 +234,7 @@ async def test_clients_wait_while_many_parts_do() -> None:
         room = asyncio.create_task(term.broker.room())
         await asyncio.sleep(0)
         assert not room.done()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await room
             assert not all(token.done() for token in tokens), "room is there before all are done"
             assert await asyncio.gather(*tokens) == ["all"] * MANY
@@ -254,7 +254,7 @@ async def test_while_the_leader_is_not_trusted_sessions_get_nothing() -> None:
         term.trusted = True
         # Behind those that wait, though it is trusted again.
         term.broker.handle([Do(BrokerEffects(now=[deliver(3)]))])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(term.sessions.got) < 3:
                 await asyncio.sleep(0.01)
         assert term.sessions.got == [deliver(1), deliver(2), deliver(3)]

@@ -35,7 +35,7 @@ async def publish(term: BrokerTerm, *numbers: int) -> None:
 
 async def until(term: BrokerTerm, count: int) -> list[fx.Delivery]:
     """Wait for so many deliveries."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(term.sessions.deliveries) < count:
             await asyncio.sleep(0.01)
     return term.sessions.deliveries
@@ -58,7 +58,7 @@ async def test_messages_are_delivered_settled_and_redelivered_by_the_next_leader
         deliveries = await until(term, 4)
         assert [one.payload for one in deliveries] == [payload(n) for n in (1, 2, 3, 4)]
         settle(term, 1, [deliveries[0].id, deliveries[2].id])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while fx.SettleDone(SESSION, 1) not in term.sessions.got:
                 await asyncio.sleep(0.01)
         assert not any(one.redelivered for one in deliveries)
@@ -71,7 +71,7 @@ async def test_messages_are_delivered_settled_and_redelivered_by_the_next_leader
         (again,) = await until(term, 1)
         assert (again.id, again.payload) == (deliveries[3].id, payload(4))
         settle(term, 2, [deliveries[1].id, again.id])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while fx.SettleDone(SESSION, 2) not in term.sessions.got:
                 await asyncio.sleep(0.01)
         assert term.broker.state.queue("/", "q").ready == 0

@@ -57,7 +57,7 @@ async def test_without_space_chunks_that_are_acknowledged_go_all_the_same() -> N
         await term.broker.call(asked(add=[publish(0, 2)]))
         etcd.no_space = True
         stuck = term.broker.ask(asked(add=[publish(2)]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not term.journal.no_space:
                 await asyncio.sleep(0.01)
             # A whole chunk, and the record that says so.
