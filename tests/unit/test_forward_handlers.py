@@ -115,7 +115,7 @@ async def test_deadline_reaches_the_servicer(served: tuple[FakeScheduler, Any]) 
     await stub.GetTask(get("t"), timeout=60)
     assert fake.remaining is not None
     # gRPC rounds a deadline up on every hop.
-    assert 15 < fake.remaining < 21
+    assert 30 < fake.remaining < 61
 
 
 async def test_call_past_its_deadline_is_cancelled_at_the_leader(
