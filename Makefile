@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker amqp-oracle drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -63,6 +63,10 @@ SEEDS ?= 200
 
 sim: ready ## Play SEEDS=200 seeded histories of a whole cluster; failures name their seeds
 	python -m tests.simulation.seeds --seeds $(SEEDS) $(ARGS)
+
+# Apart from `test`: the same requests, and the boundary values of every field. Takes minutes.
+fuzz: setup ## Try the REST API with many more requests made from its OpenAPI document
+	QUORATE_TEST_FUZZ=1 python -m pytest -q tests/e2e/test_gateway_schemathesis.py $(ARGS)
 
 # Apart from `test`: it needs the tool chains of other languages.
 clients: ready ## Build the clients in other languages, run them while leaders are killed

@@ -16,7 +16,7 @@ from quorate.v1 import message_pb2 as m
 from tests.support.broker_streams import StreamClient
 from tests.support.cluster import Cluster
 from tests.support.gateway import GatewayProcess, run_gateway
-from tests.support.tls import open_aio
+from tests.support.tls import client_headers, open_aio
 
 
 @pytest.fixture
@@ -31,7 +31,8 @@ def rest(gateway: GatewayProcess, method: str, path: str, body: Any = None) -> A
     connection = gateway.http()
     try:
         text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", **client_headers()}
+        connection.request(method, path, text, headers)
         response = connection.getresponse()
         answer = json.loads(response.read() or b"{}")
         assert response.status == 200, answer

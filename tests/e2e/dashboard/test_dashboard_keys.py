@@ -64,6 +64,15 @@ def test_a_task_has_all_kinds_of_keys(
     ask_json(cluster, f"v1/tasks/{task['id']}:cancel", {})
 
 
+def test_the_queue_that_is_looked_at_is_offered_also_before_it_is_known(
+    open_page: Callable[..., Look],
+) -> None:
+    form = opened(open_page("tasks?queue=not-made-yet"), "early")
+    expect(form.get_by_label("Queue", exact=True)).to_have_value("not-made-yet")
+    send(form)
+    expect(form.get_by_role("alert")).to_contain_text("not-made-yet")
+
+
 def test_without_keys_a_task_has_none(
     open_page: Callable[..., Look], cluster: LocalCluster, queue: str
 ) -> None:

@@ -25,7 +25,8 @@ interface SubmitProps {
 export function SubmitDialog({ queues, queue, onClose, onSubmitted }: SubmitProps) {
   const [kind, setKind] = useState<Kind>("command");
   const may = useMay();
-  const names = [...new Set(["default", ...queues])].sort();
+  // The queue that is looked at may not have been told yet: it is offered all the same.
+  const names = [...new Set(["default", ...(queue ? [queue] : []), ...queues])].sort();
   const submit = async (data: FormData) => {
     const spec = specOf(kind, (name) => String(data.get(name) ?? ""));
     const since = instant(pulse.value?.time);
