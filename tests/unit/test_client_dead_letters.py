@@ -88,7 +88,18 @@ def test_a_group_is_counted_first_and_retried_with_yes(quorate, cluster):
     assert (code, out.startswith("3 failed or expired; the last")) == (1, True)
     assert "--yes" in err
     assert quorate("dead", "retry", "3f", "--yes")[:2] == (0, "3 will run again\n")
-    assert [request.error_group for request in cluster.bulk_retries] == [GROUPS[0]] * 2
+    asked = [(request.error_group, request.queue) for request in cluster.bulk_retries]
+    assert asked == [(GROUPS[0], "q")] * 2
+
+
+def test_schedulers_of_an_earlier_version_have_one_id_in_several_queues(quorate, cluster):
+    cluster.dead_letters.append(
+        dead_letter_pb2.DeadLetterGroup(id=GROUPS[0], queue="other", error_type="E", count=1)
+    )
+    code, out, err = quorate("dead", "retry", "3f", "--yes")
+    assert (code, out) == (2, "")
+    assert "is a group of several queues; give one with --queue" in err
+    assert not cluster.bulk_retries
 
 
 def test_all_failed_tasks_are_deleted_with_all(quorate, cluster):

@@ -11,6 +11,7 @@ from quorate.v1 import explain_pb2, task_pb2
 from tests.support.fake_scheduler import FakeCluster, FakeServer
 
 TASK = "f" * 32
+LIMITED = "waits for limit 'seats': 1 of 1 in use"
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def cluster():
     task = task_pb2.Task(id=TASK, queue="q", state=task_pb2.TASK_STATE_PENDING)
     task.attempts.add(number=1, node="n1").error.type = "OSError"
     cluster.tasks[TASK] = task
-    found = explain_pb2.Explanation(sentence="queue q: 1 tasks run", nodes_total=3)
+    found = explain_pb2.Explanation(sentence=LIMITED, nodes_total=3)
     found.reasons.add(reason=explain_pb2.EXPLAIN_REASON_LIMIT, holders=["a" * 32])
-    found.reasons.add(reason=explain_pb2.EXPLAIN_REASON_TURN, sentence="2 older tasks go first")
+    found.reasons.add(reason=explain_pb2.EXPLAIN_REASON_TURN, sentence="waits for its turn")
     found.nodes.add(node="n1", filter=explain_pb2.NODE_FILTER_SLOTS, sentence="node n1 is full")
     found.place.ahead, found.place.exact, found.place.higher_priority = 2, True, 1_000
     cluster.explanation.CopyFrom(found)
@@ -53,13 +54,13 @@ def test_the_first_line_is_the_answer(quorate):
     code, out, err = quorate("explain", TASK)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0] == "Queue q: 1 tasks run"
-    assert lines[1] == "Also: 2 older tasks go first"
-    assert lines[2] == f"Held by: {'a' * 32}"
-    place, others = lines[3].split(". ")
-    assert place == "Position in line: 3rd of the tasks with the same needs and limits"
-    assert others == "1,000 tasks with a higher priority also wait."
-    assert lines[5] == "Apart from that, could a node take it?"
+    assert lines[0] == f"Waits for limit 'seats': 1 of 1 in use, by task {'a' * 32}"
+    assert lines[1] == "Also waits for its turn"
+    place, others = lines[2].split("; ")
+    same = "of the tasks with the same priority, needs and limits"
+    assert place == f"Position in queue 'q': 3rd {same}"
+    assert others == "1,000 tasks with a higher priority also wait in the queue"
+    assert lines[4] == "Apart from that, could a node take it?"
     assert ["n1", "no", "is", "full"] in [line.split() for line in lines]
     assert ["1", "n1"] in [line.split()[:2] for line in lines]
     assert "2 more nodes" in err
@@ -91,7 +92,45 @@ def test_where_nodes_are_the_reason_the_question_is_about_them(quorate, cluster)
 )
 def test_the_position_is_an_ordinal(quorate, cluster, ahead, words):
     cluster.explanation.place.ahead = ahead
-    assert f"Position in line: {words} of the tasks" in quorate("explain", TASK)[1]
+    assert f"Position in queue 'q': {words} of the tasks" in quorate("explain", TASK)[1]
+
+
+def test_the_position_counts_all_that_wait_and_a_tenants_own(quorate, cluster):
+    place = cluster.explanation.place
+    place.ahead, place.higher_priority, place.other_lanes, place.other_tenants = 0, 1, 1, 5
+    [line] = [one for one in quorate("explain", TASK)[1].splitlines() if "Position" in one]
+    assert "1st of the tasks of its fairness key with the same priority" in line
+    both = "1 task with a higher priority and 1 task with other needs or limits"
+    assert line.endswith(f"; {both} also wait in the queue")
+    place.higher_priority = 0
+    assert "limits also waits in the queue" in quorate("explain", TASK)[1]
+
+
+def test_tasks_that_are_waited_for_are_named_once(quorate, cluster):
+    [reason, _] = cluster.explanation.reasons
+    reason.reason = explain_pb2.EXPLAIN_REASON_BLOCKED
+    assert quorate("explain", TASK)[1].splitlines()[0].endswith(f"in use (task {'a' * 32})")
+    cluster.explanation.sentence = f"waits for the end of task {'a' * 32}"
+    assert quorate("explain", TASK)[1].count("a" * 32) == 1
+    reason.holders[:] = [letter * 32 for letter in "abcde"]
+    reason.reason = explain_pb2.EXPLAIN_REASON_LIMIT
+    cluster.explanation.sentence = LIMITED
+    assert f", by tasks such as {'a' * 32}, {'b' * 32}, " in quorate("explain", TASK)[1]
+
+
+def test_a_task_that_fits_no_node_has_no_position_and_a_next_step(quorate, cluster):
+    [reason, _] = cluster.explanation.reasons
+    reason.reason = explain_pb2.EXPLAIN_REASON_NO_NODE_FITS
+    cluster.explanation.nodes[0].filter = explain_pb2.NODE_FILTER_MEMORY
+    _, out, err = quorate("explain", TASK)
+    assert "Position" not in out
+    assert "turn" not in out
+    assert f"Add such a node, or cancel the task: quorate cancel {TASK}" in err
+    # One that is cordoned may take work again.
+    cluster.explanation.nodes[0].filter = explain_pb2.NODE_FILTER_CORDONED
+    _, out, err = quorate("explain", TASK)
+    assert "Position" in out
+    assert "cancel" not in err
 
 
 def test_json_is_the_whole_answer(quorate):
@@ -108,6 +147,6 @@ def test_an_unknown_task_is_said_so(quorate):
 
 async def test_both_clients_have_it(address):
     with Client(address) as client:
-        assert client.get(TASK).explain().sentence == "queue q: 1 tasks run"
+        assert client.get(TASK).explain().sentence == LIMITED
     async with AsyncClient(address) as client:
         assert (await client.get(TASK).explain()).place.ahead == 2

@@ -39,13 +39,13 @@ def test_messages_that_differ_in_digits_are_one_group():
     assert not group.mixed
 
 
-def test_the_same_error_has_one_id_in_all_queues_and_a_group_in_each():
+def test_the_same_error_is_a_group_with_an_id_of_its_own_in_each_queue():
     c = Cluster()
     c.queue("a")
     fail(c, "x")
     fail(c, "x", queue="a")
     found = list(c.state.dead.groups())
-    assert len({group.id for group in found}) == 1
+    assert len({group.id for group in found}) == 2
     assert [group.queue for group in found] == ["default", "a"]
 
 

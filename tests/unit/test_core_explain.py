@@ -129,23 +129,41 @@ def reserved(c: Cluster) -> TaskId:
 
 
 REASONS: dict[Why, tuple[Callable[[Cluster], TaskId], str]] = {
-    Why.QUEUE_PAUSED: (paused, "queue default is paused by operator:alice until 2023"),
-    Why.NOT_BEFORE: (later, "the task may not start before 2023-11-14 22:14:20 UTC"),
-    Why.BACKOFF: (failed_once, "attempt 1 failed with OSError; the next one may start at 2023"),
-    Why.LIMIT: (limited, "queue default: 1 task runs, and the limit is 1"),
-    Why.REPLACES: (replacing, "unique key 'report': task 0"),
-    Why.ORDER: (in_line, "ordering key 'account' of queue default: an earlier task goes first"),
-    Why.NO_NODE: (nowhere, "no node is registered"),
-    Why.NO_NODE_FITS: (too_small, "no registered node can take the task: node n1 has 2 cores"),
-    Why.NODES_BUSY: (busy, "every node that could take the task is busy: node n1 is full"),
-    Why.RESERVED: (reserved, "node n1 has kept its room for the task since 2023"),
-    Why.TURN: (behind, "1 task with a higher priority and 1 older task like it of queue default"),
+    Why.QUEUE_PAUSED: (
+        paused,
+        "waits until queue 'default' is resumed: it is paused by operator:alice until 2023",
+    ),
+    Why.NOT_BEFORE: (later, "waits for its start time, 2023-11-14 22:14:20 UTC"),
+    Why.BACKOFF: (failed_once, "waits until 2023"),
+    Why.LIMIT: (limited, "waits for the limit of queue 'default': 1 of 1 in use"),
+    Why.REPLACES: (replacing, "waits for the end of task 0"),
+    Why.ORDER: (
+        in_line,
+        "waits for an earlier task with ordering key 'account' of queue 'default'",
+    ),
+    Why.NO_NODE: (nowhere, "waits for a node: none is registered"),
+    Why.NO_NODE_FITS: (too_small, "waits, but no registered node can take it: node n1 has 2 cores"),
+    Why.NODES_BUSY: (
+        busy,
+        "waits for room: every node that could take it is busy (node n1 is full",
+    ),
+    Why.RESERVED: (
+        reserved,
+        "waits until node n1 has enough room, which is kept for it since 2023",
+    ),
+    Why.TURN: (
+        behind,
+        "waits for its turn: 1 task with a higher priority and 1 older task like it of ",
+    ),
     Why.STARTING: (about_to_start, "nothing holds the task back"),
     Why.ASSIGNED: (assigned, "attempt 1 on node n1 was assigned at"),
     Why.RUNNING: (runs, "attempt 1 on node n1 has been running since"),
     Why.STOPPING: (stopping, "the task was cancelled, and attempt 1 on node n1 is being ended"),
     Why.NODE_UNREACHABLE: (unreachable, "attempt 1 on node n1 may still run"),
 }
+
+# The task runs, or is about to.
+NOT_WAITING = (Why.STARTING, Why.ASSIGNED, Why.RUNNING, Why.STOPPING, Why.NODE_UNREACHABLE)
 
 
 @pytest.mark.parametrize("why", REASONS, ids=lambda why: why.name)
@@ -156,8 +174,25 @@ def test_each_reason_of_a_live_task(why: Why):
     found = told(c, task)
     (reason,) = (one for one in found.reasons if one.why is why)
     assert reason.sentence.startswith(sentence)
+    assert reason.sentence.startswith("waits") is (why not in NOT_WAITING)
     if why is not Why.TURN:
         assert found.reasons[0].why is why
+
+
+def test_a_retry_says_why_it_waits():
+    c = Cluster()
+    sentence = told(c, failed_once(c)).reasons[0].sentence
+    assert sentence.endswith("for its next attempt: attempt 1 failed with OSError")
+
+
+def test_more_may_run_than_a_limit_that_was_lowered_allows():
+    c = Cluster()
+    c.node("n1")
+    c.submit()
+    c.submit()
+    c.set_limits(max_running=1)
+    sentence = told(c, c.submit()).reasons[0].sentence
+    assert sentence == "waits for the limit of queue 'default': 2 in use, and 1 allowed"
 
 
 def test_what_a_task_waits_for_is_named():
@@ -327,4 +362,4 @@ def test_the_place_of_a_task_of_a_tenant_is_among_the_tenants_own():
     found = told(c, mine[-1])
     assert found.place is not None
     assert (found.place.ahead, found.place.exact, found.place.other_tenants) == (2, True, 2)
-    assert "tenant mine takes turns with others of queue default" in found.reasons[-1].sentence
+    assert "tenant mine takes turns with others of queue 'default'" in found.reasons[-1].sentence

@@ -93,13 +93,13 @@ def unreachable(c: Cluster, jobs: Jobs) -> Made:
 
 
 REASONS: dict[Why, list[tuple[Callable[[Cluster, Jobs], Made], str]]] = {
-    Why.JOB_PAUSED: [(paused, "job ")],
-    Why.MAX_PARALLEL: [(at_most_one, "max_parallel of the job: 1 subtask runs at a time")],
-    Why.JOB_LOADING: [(loading, "the items of the job are still being written")],
-    Why.BACKOFF: [(failed_once, "attempt 1 failed; the next one may start at ")],
-    Why.NO_NODE: [(nowhere, "no node is registered")],
-    Why.LIMIT: [(limited, "queue default: 1 task runs, and the limit is 1")],
-    Why.TURN: [(behind, "7 earlier subtasks of the job go before it")],
+    Why.JOB_PAUSED: [(paused, "waits until job ")],
+    Why.MAX_PARALLEL: [(at_most_one, "waits for max_parallel of its job: 1 of 1 in use")],
+    Why.JOB_LOADING: [(loading, "waits until the items of its job are written")],
+    Why.BACKOFF: [(failed_once, "waits until 2023")],
+    Why.NO_NODE: [(nowhere, "waits for a node: none is registered")],
+    Why.LIMIT: [(limited, "waits for the limit of queue 'default': 1 of 1 in use")],
+    Why.TURN: [(behind, "waits for its turn: 7 earlier subtasks of the job go first")],
     Why.ASSIGNED: [
         (assigned, "attempt 1 on node n1 was assigned at "),
         (later_in_its_chunk, "attempt 1 on node n1 was assigned at "),

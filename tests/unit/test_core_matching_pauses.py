@@ -250,8 +250,8 @@ def test_the_explanation_says_who_paused_what_until_when():
     (reason,) = found.reasons
     assert reason.why is Why.PAUSED
     assert reason.sentence == (
-        "pause outage by operator:alice holds back tasks with app=mail until "
-        "2023-11-14 22:14:20 UTC (vendor down)"
+        "waits until pause 'outage' by operator:alice ends: it holds back tasks with app=mail "
+        "until 2023-11-14 22:14:20 UTC (vendor down)"
     )
     assert (reason.until, reason.paused_by) == (c.now + 60.0, "operator:alice")
 

@@ -28,7 +28,9 @@ def test_a_paused_task_does_not_start_and_goes_on_when_resumed():
     assert c.row(task).pause == TaskPause("operator:alice", "wait for data", c.now)
     reason = explain(c.state, c.row(task), c.now).reasons[0]
     assert reason.why is Why.TASK_PAUSED
-    assert "by operator:alice" in reason.sentence
+    said = "waits until it is resumed: it has been paused by operator:alice since "
+    assert reason.sentence.startswith(said)
+    assert reason.sentence.endswith("(wait for data)")
     ask(c, task, paused=False)
     assert c.state_of(task) is TaskState.RUNNING
 

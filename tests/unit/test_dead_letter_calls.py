@@ -100,6 +100,14 @@ async def test_tasks_of_a_group_are_listed_retried_and_deleted(leader: Leader) -
     assert not (await groups(leader)).groups
 
 
+async def test_a_group_is_of_one_queue(leader: Leader) -> None:
+    here = await fail(leader, "row 1")
+    there = await fail(leader, "row 1", queue="default")
+    for one in (await groups(leader)).groups:
+        listed = await leader.call("ListTasks", pb.ListTasksRequest(error_group=one.id))
+        assert [task.id for task in listed.tasks] == [here if one.queue == "q" else there]
+
+
 @pytest.mark.parametrize(
     ("method", "request_", "field"),
     [

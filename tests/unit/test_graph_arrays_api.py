@@ -81,7 +81,7 @@ async def test_what_holds_a_subtask_back_is_explained():
         assert 'waits for "t", which is PENDING' in reason.sentence
         why = await api.call("ExplainTask", pb.ExplainTaskRequest(id=f"{second}.1"))
         reason = why.explanation.reasons[0]
-        assert reason.sentence == 'it waits for subtask 1 of "a" to succeed'
+        assert reason.sentence == 'waits for subtask 1 of "a" to succeed'
         assert list(reason.holders) == [f"{first}.1"]
         await api.call("PauseJob", pb.PauseJobRequest(id=job.id))
         view = (await api.call("GetJob", pb.GetJobRequest(id=second))).job

@@ -191,7 +191,7 @@ def test_explanations_of_the_reserved_task_and_of_the_others():
     assert held is not None
     found = explain(c.state, c.row(task), c.now)
     assert found.reasons[0].why is Why.RESERVED
-    assert found.reasons[0].sentence.startswith(f"node {held.node} has kept its room for the task")
+    assert found.reasons[0].sentence.startswith(f"waits until node {held.node} has enough")
     node = next(node for node in c.nodes.values() if node.name == held.node)
     small = c.submit(spec(cpu=1.0))
     node.succeed(next(iter(node.has)))

@@ -104,7 +104,7 @@ async def test_a_subtask_is_explained_whatever_it_does():
         assert (await told(f"{job.id}.0"))[0] in ("ASSIGNED", "RUNNING")
         reason, sentence = await told(f"{job.id}.3")
         assert reason == "MAX_PARALLEL"
-        assert sentence.endswith("the limit is 1")
+        assert sentence.endswith("1 of 1 in use")
         agent.hold.clear()
         await api.wait(job.id)
         assert await told(f"{job.id}.0") == ("SUCCEEDED", "attempt 1 succeeded on node n1")

@@ -29,7 +29,7 @@ DEAD = ("failed", "expired")
 # Groups that a prefix of an id is looked up among, and characters of a shown message.
 _LOOKED_UP = 11_000
 _MIXED = "(errors of many kinds)"
-# Behind the error of the newest task of a group.
+# Behind the error of the newest task of a group that has several.
 _NUMBERS = "(numbers may differ)"
 _DIGIT = re.compile(r"\d")
 
@@ -59,8 +59,9 @@ def list_groups(
 ) -> None:
     """List failed and expired tasks grouped by error, the largest groups first.
 
-    Tasks are in one group if their errors have the same type, and if the messages are equal when
-    digits are ignored. LAST is the time since the newest of them failed, and ERROR is its error.
+    Tasks of a queue are in one group if their errors have the same type, and if the messages are
+    equal when digits are ignored. So tasks with the same error in two queues are two groups. LAST
+    is when the newest of them failed, and ERROR is its error.
 
     Failed subtasks of jobs are not listed here. See [bold]quorate jobs --state failed[/bold] and
     [bold]quorate job errors ID[/bold].
@@ -81,7 +82,11 @@ def list_groups(
     )
     for one in found[:limit]:
         table.add_row(
-            one.id, one.queue, f"{one.count:,}", Text(_error(one)), render.ago(one.last_time)
+            one.id,
+            one.queue,
+            f"{one.count:,}",
+            Text(_error(one)),
+            render.since(one.last_time),
         )
     render.show(table)
     if len(found) > limit:
@@ -102,42 +107,37 @@ def show_group(
 ) -> None:
     """Show one group of failed tasks, and the newest of them."""
     found = _find(client, name, queue)
-    tasks = list(
-        itertools.islice(
-            client.tasks(queue=queue, error_group=found[0].id, page_size=min(limit, 1_000)), limit
-        )
-    )
+    pages = client.tasks(queue=found.queue, error_group=found.id, page_size=min(limit, 1_000))
+    tasks = list(itertools.islice(pages, limit))
     if as_json:
         render.print_json(
             {
-                "groups": [render.as_dict(one) for one in found],
+                "groups": [render.as_dict(found)],
                 "tasks": [render.as_dict(task) for task in tasks],
             }
         )
         return
-    for one in found:
-        since, last = render.moment(one.first_time), render.zoned(one.last_time)
-        render.say(_error(one))
-        render.say(
-            f"{plural(one.count, 'failed task')} of queue {one.queue}, "
-            + (f"at {last}" if last.startswith(since) else f"from {since} to {last}")
-        )
+    since, last = render.moment(found.first_time), render.zoned(found.last_time)
+    render.say(_error(found))
+    render.say(
+        f"{plural(found.count, 'failed task')} of queue {found.queue}, "
+        + (f"at {last}" if last.startswith(since) else f"from {since} to {last}")
+    )
     table = render.table(
-        *("ID", "NAME", "QUEUE", "ATTEMPTS", "NODE", "FAILED", "ERROR"),
+        *("ID", "NAME", "ATTEMPTS", "NODE", "FAILED", "ERROR"),
         right=("ATTEMPTS",),
         short={"ID": render.short_ids},
         elastic=("ERROR", "NAME"),
         wrapped=("ERROR",),
-        drop=("NODE", "QUEUE", "NAME"),
+        drop=("NODE", "NAME"),
     )
     for task in tasks:
         table.add_row(
             task.id,
             Text(task.spec.name or "-"),
-            task.queue,
             str(task.attempt),
             render.task_node(task),
-            render.ago(task.finish_time),
+            render.since(task.finish_time),
             Text(one_line(task.error.message) or task.error.type),
         )
     render.show_tasks(table)
@@ -159,11 +159,12 @@ def retry_group(
 ) -> int:
     """Run the failed tasks of a group again, or (--all) every failed task.
 
-    Each task may use all of its retries again. Its past attempts stay stored.
+    A group is one row of 'quorate dead list': tasks of one queue. Each task may use all of its
+    retries again. Its past attempts stay stored.
 
     [dim]quorate dead retry 3f2a --rate 10 --yes[/dim]
     """
-    chosen = _chosen(client, name, queue, everything=everything)
+    queue, chosen = _chosen(client, name, queue, everything=everything)
     counts = client.retry_tasks(
         queue=queue, states=DEAD, error_group=chosen, rate=rate, dry_run=not yes
     )
@@ -184,8 +185,11 @@ def delete_group(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Delete the failed tasks of a group, or (--all) every failed task, with their errors."""
-    chosen = _chosen(client, name, queue, everything=everything)
+    """Delete the failed tasks of a group, or (--all) every failed task, with their errors.
+
+    A group is one row of 'quorate dead list': tasks of one queue.
+    """
+    queue, chosen = _chosen(client, name, queue, everything=everything)
     counts = client.delete_tasks(queue=queue, states=DEAD, error_group=chosen, dry_run=not yes)
     show(
         {
@@ -205,15 +209,21 @@ def delete_group(
     return again(counts.deleted, yes=yes, verb="delete")
 
 
-def _chosen(client: Client, name: str | None, queue: str, *, everything: bool) -> str:
-    """The id of the group that is meant; "" for all failed tasks. Raises QuorateError."""
+def _chosen(client: Client, name: str | None, queue: str, *, everything: bool) -> tuple[str, str]:
+    """The queue, and the id of the group, of the tasks that are meant; "" for all failed tasks.
+
+    Raises QuorateError.
+    """
     if bool(name) == everything:
         raise invalid("GROUP", "give either the id of a group, or --all")
-    return _find(client, name, queue)[0].id if name else ""
+    if not name:
+        return queue, ""
+    found = _find(client, name, queue)
+    return found.queue, found.id
 
 
-def _find(client: Client, name: str, queue: str) -> list[dead_letter_pb2.DeadLetterGroup]:
-    """The groups (one of each queue) of the id that begins so. Raises QuorateError."""
+def _find(client: Client, name: str, queue: str) -> dead_letter_pb2.DeadLetterGroup:
+    """The group whose id begins so. Raises QuorateError."""
     wanted = name.lower()
     groups = itertools.islice(client.dead_letters(queue=queue), _LOOKED_UP)
     found = [one for one in groups if one.id.startswith(wanted)]
@@ -221,7 +231,10 @@ def _find(client: Client, name: str, queue: str) -> list[dead_letter_pb2.DeadLet
         raise not_found("group", name)
     if len({one.id for one in found}) > 1:
         raise invalid("GROUP", f"{name!r} is the beginning of several ids; give more characters")
-    return found
+    if len(found) > 1:
+        # Schedulers of an earlier version: the groups of several queues have one id.
+        raise invalid("GROUP", f"{name!r} is a group of several queues; give one with --queue")
+    return found[0]
 
 
 def _error(one: dead_letter_pb2.DeadLetterGroup) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
 from quorate.cli.common import Json, with_client
+from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.listing import one_line
+from quorate.cli.output.render import hint
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.client.client import Client
 from quorate.runtime.sizes import plural
@@ -24,6 +27,18 @@ _OF_NODES: Final = frozenset(
         explain_pb2.EXPLAIN_REASON_RESERVED,
     )
 )
+# Why a node cannot take the task however long that waits.
+_NEVER: Final = frozenset(
+    (
+        explain_pb2.NODE_FILTER_CPU,
+        explain_pb2.NODE_FILTER_MEMORY,
+        explain_pb2.NODE_FILTER_COUNTER,
+        explain_pb2.NODE_FILTER_LABELS,
+        explain_pb2.NODE_FILTER_TAINT,
+    )
+)
+# The cluster names so many tasks for which one waits.
+_MOST_NAMED: Final = 5
 _ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -42,14 +57,8 @@ def explain(
     if as_json:
         render.print_json(render.as_dict(found))
         return
-    lines = [_sentence(found.sentence)]
-    lines += [f"Also: {reason.sentence}" for reason in found.reasons[1:]]
-    for reason in found.reasons:
-        if reason.holders:
-            lines.append(f"Held by: {', '.join(reason.holders)}")
-    if found.HasField("place"):
-        lines.append(_place(found.place))
-    for line in lines:
+    never = _fits_no_node(found)
+    for line in _lines(found, never=never):
         render.say(line)
     if _tells_more(found):
         render.show("")
@@ -58,10 +67,44 @@ def explain(
         render.say(question.capitalize() if of_nodes else f"Apart from that, {question}")
         render.show(_nodes(found))
         if found.nodes_total > len(found.nodes):
-            render.hint(f"and {plural(found.nodes_total - len(found.nodes), 'more node')}")
+            hint(f"and {plural(found.nodes_total - len(found.nodes), 'more node')}")
     if found.task.attempts:
         render.show("")
         render.show(_attempts(found.task))
+    if never:
+        hint(f"\nAdd such a node, or cancel the task: {command(f'cancel {found.task.id}')}")
+
+
+def _fits_no_node(found: explain_pb2.Explanation) -> bool:
+    """Whether only another node helps: each is too small, or has other labels or a taint."""
+    fits_none = explain_pb2.EXPLAIN_REASON_NO_NODE_FITS
+    return any(one.reason == fits_none for one in found.reasons) and all(
+        node.filter in _NEVER for node in found.nodes
+    )
+
+
+def _lines(found: explain_pb2.Explanation, *, never: bool) -> Iterator[str]:
+    """The reasons, the answer first, and the position; without that where no node takes it."""
+    for number, reason in enumerate(found.reasons):
+        words = _with_tasks(reason.sentence if number else found.sentence, reason)
+        if number == 0:
+            yield words[:1].upper() + words[1:]
+        elif not (never and reason.reason == explain_pb2.EXPLAIN_REASON_TURN):
+            yield f"Also {words}" if words.startswith("waits ") else f"Also: {words}"
+    if found.HasField("place") and not never:
+        yield _place(found.place, found.task.queue)
+
+
+def _with_tasks(sentence: str, reason: explain_pb2.ExplanationReason) -> str:
+    """The sentence with the tasks for which it says that the task waits."""
+    ids = [one for one in reason.holders if one not in sentence]
+    if not ids:
+        return sentence
+    such = " such as" if len(ids) == _MOST_NAMED else ""
+    tasks = f"{'task' if len(ids) == 1 else 'tasks'}{such} {', '.join(ids)}"
+    if reason.reason == explain_pb2.EXPLAIN_REASON_LIMIT:
+        return f"{sentence}, by {tasks}"
+    return f"{sentence} ({tasks})"
 
 
 def _tells_more(found: explain_pb2.Explanation) -> bool:
@@ -72,24 +115,26 @@ def _tells_more(found: explain_pb2.Explanation) -> bool:
     return found.nodes_total > 1 or not any(found.nodes[0].sentence in one for one in said)
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _place(place: explain_pb2.ExplanationPlace) -> str:
+def _place(place: explain_pb2.ExplanationPlace, queue: str) -> str:
     about = "" if place.exact else "about "
+    # Then all of it is among those.
+    own = " of its fairness key" if place.other_tenants else ""
     words = (
-        f"Position in line: {about}{_ordinal(place.ahead + 1)} of the tasks with the same needs "
+        f"Position in queue '{queue}': {about}{_ordinal(place.ahead + 1)} of the tasks{own} with "
+        "the same priority, needs and limits"
     )
-    words += "and limits."
-    for count, which in (
-        (place.higher_priority, "with a higher priority"),
-        (place.other_lanes, "with other needs or limits"),
-    ):
-        if count:
-            wait = "waits" if count == 1 else "wait"
-            words += f" {plural(count, 'task')} {which} also {wait}."
-    return words
+    others = [
+        f"{plural(count, 'task')} {which}"
+        for count, which in (
+            (place.higher_priority, "with a higher priority"),
+            (place.other_lanes, "with other needs or limits"),
+        )
+        if count
+    ]
+    if not others:
+        return words
+    wait = "waits" if place.higher_priority + place.other_lanes == 1 else "wait"
+    return f"{words}; {' and '.join(others)} also {wait} in the queue"
 
 
 def _ordinal(number: int) -> str:

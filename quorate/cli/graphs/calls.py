@@ -86,19 +86,20 @@ def report_graph(calls: Calls, job: job_pb2.Job) -> None:
         request = scheduler_pb2.GetTaskRequest(id=node.task_id)
         error = calls.call(GET_TASK, request).task.error
         err.print(f'"{node.name}" failed: {error.type}: {error.message}', markup=False)
-        hint(f"Output: {command(f'logs {node.task_id}')}")
+        hint(f"See its output: {command(f'logs {node.task_id}')}")
     hint(f"Run again what did not succeed: {command(f'job retry {job.id}')}")
 
 
 def why_nothing_starts(calls: Calls, job: job_pb2.Job) -> str:
-    """One sentence about the first task of a graph that waits; raises QuorateError."""
+    """One sentence about the first task of a graph that waits, such as `"a" waits for its turn`;
+    raises QuorateError."""
     nodes = nodes_of(calls, job.id)
     for state in _WAITING:
         for node in nodes:
             if show.state_of(node) == state:
                 request = scheduler_pb2.ExplainTaskRequest(id=_explained(calls, node))
                 found = calls.call(EXPLAIN_TASK, request).explanation
-                return f'"{node.name}": {found.sentence}'
+                return f'"{node.name}" {found.sentence}'
     raise not_found("task", "that waits")
 
 

@@ -246,6 +246,11 @@ def ago(value: Timestamp) -> str:
     return seconds(max(0.0, time.time() - when)) if when else "-"
 
 
+def since(value: Timestamp) -> str:
+    """As `ago`, in words that are no duration: `4.2 s ago`; `-` when unset."""
+    return f"{ago(value)} ago" if stamp(value) else "-"
+
+
 def zoned(value: Timestamp) -> str:
     """As `moment`, with the zone: `2026-01-31 12:00:00.000 CET`."""
     when = stamp(value)

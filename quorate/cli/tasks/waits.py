@@ -31,17 +31,23 @@ _SOON = 2.0
 
 
 def waits_for(calls: Calls, found: task_pb2.Task) -> str:
-    """Why a PENDING or BLOCKED task has not started. Raises QuorateError."""
+    """Why a PENDING or BLOCKED task has not started, to stand behind "Waiting: ". Raises
+    QuorateError."""
     if found.state == task_pb2.TASK_STATE_BLOCKED:
         request = scheduler_pb2.ExplainTaskRequest(id=found.id)
-        return calls.call(EXPLAIN_TASK, request).explanation.sentence
+        return without_waits(calls.call(EXPLAIN_TASK, request).explanation.sentence)
     if found.pending_reason:
         return found.pending_reason
     if found.limited_by:
-        return found.limited_by
+        return f"for {found.limited_by}"
     queues = (queue for queue in list_queues(calls) if queue.name == found.queue)
     queue = next(queues, queue_pb2.Queue(name=found.queue))
     return why_pending(found.spec.resources, queue, list(list_nodes(calls)))
+
+
+def without_waits(sentence: str) -> str:
+    """`for "b", which is RUNNING` of a reason that the cluster gave: `waits for ...`."""
+    return sentence.removeprefix("waits").lstrip(", ")
 
 
 def why_not_started(handle: TaskHandle[Any]) -> str:

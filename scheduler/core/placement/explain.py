@@ -1,5 +1,7 @@
 """Why a live task is where it is: reasons, each with a plain sentence. Pure.
 
+The sentences are about the task. That of a reason to wait begins with "waits".
+
 The same rules that placement goes by, asked for one task: the queue's pause, its limits, the
 filters of each node, its place in the order. No scan: it looks at `LOOKED_AT` tasks and nodes.
 """
@@ -90,7 +92,9 @@ def explain(state: State, row: TaskRow, now: float) -> Explained:
     if row.state is TaskState.BLOCKED:
         return Explained((_blocked(row), *_paused(state, row)))
     if row.state is TaskState.PAUSED:
-        return Explained((_held(row), *_paused(state, row)))
+        pause = row.pause or TaskPause()
+        sentence = f"waits until it is resumed: it has been paused{_held_by(pause)}"
+        return Explained((_held(pause, sentence), *_paused(state, row)))
     if row.state is TaskState.SCHEDULED and row.not_before > now:
         return Explained((_scheduled(row), *_paused(state, row)))
     place = row.queue.pending.place_of(row, LOOKED_AT) if row.state is TaskState.PENDING else None
@@ -109,12 +113,12 @@ def _blocked(row: TaskRow) -> Reason:
     """What a task of a job waits for."""
     member = row.member
     if member is None or member.job.members is None:
-        return Reason(Why.BLOCKED, "the task waits for other tasks")
+        return Reason(Why.BLOCKED, "waits for other tasks")
     job, nodes = member.job, member.job.members.nodes
     if job.loading:
-        return Reason(Why.JOB_LOADING, "not all tasks of its job are created yet")
+        return Reason(Why.JOB_LOADING, "waits until all tasks of its job are created")
     if job.state is JobState.PAUSED:
-        return Reason(Why.JOB_PAUSED, f"job {job.id} is paused; resume it")
+        return Reason(Why.JOB_PAUSED, f"waits until job {job.id} is resumed: it is paused")
     return waits_for(member, nodes)
 
 
@@ -128,10 +132,10 @@ def waits_for(member: Member[JobRow], nodes: Sequence[Member[JobRow]]) -> Reason
     if not waits:
         return Reason(Why.BLOCKED, "all that the task waited for has ended: it goes on in a moment")
     first = waits[0]
-    more = f" and {plural(len(waits) - 1, 'other task')}" if len(waits) > 1 else ""
+    more = f", and for {plural(len(waits) - 1, 'other task')}" if len(waits) > 1 else ""
     return Reason(
         Why.BLOCKED,
-        f'the task waits for "{first.of.name}", which is {first.state.name}{more}',
+        f'waits for "{first.of.name}", which is {first.state.name}{more}',
         holders=tuple(other.task for other in waits[:_HOLDERS]),
     )
 
@@ -153,8 +157,8 @@ def _running(state: State, row: TaskRow) -> Reason:
             "the task starts on another one",
         )
     if row.pause is not None:
-        held = _held(row)
-        return held._replace(sentence=f"{held.sentence}; its processes are stopped on {row.node}")
+        sentence = f"the task has been paused{_held_by(row.pause)}"
+        return _held(row.pause, f"{sentence}; its processes are stopped on {row.node}")
     if not row.start_time:
         return Reason(
             Why.ASSIGNED, f"{where} was assigned at {at(row.assign_time)} and has not started there"
@@ -162,11 +166,14 @@ def _running(state: State, row: TaskRow) -> Reason:
     return Reason(Why.RUNNING, f"{where} has been running since {at(row.start_time)}")
 
 
-def _held(row: TaskRow) -> Reason:
-    by, reason, since = row.pause or TaskPause()
-    sentence = "the task has been paused"
-    sentence += (f" by {by}" if by else "") + (f" since {at(since)}" if since else "")
-    return Reason(Why.TASK_PAUSED, f"{sentence}{reason and f' ({reason})'}", paused_by=by)
+def _held(pause: TaskPause, sentence: str) -> Reason:
+    return Reason(Why.TASK_PAUSED, sentence, paused_by=pause.by)
+
+
+def _held_by(pause: TaskPause) -> str:
+    """Who paused a task, since when and why."""
+    since = f" since {at(pause.since)}" if pause.since else ""
+    return f"{_by(pause)}{since}{pause.reason and f' ({pause.reason})'}"
 
 
 def _scheduled(row: TaskRow) -> Reason:
@@ -175,23 +182,25 @@ def _scheduled(row: TaskRow) -> Reason:
         last = row.past[-1]
         how = "asked to run again" if row.snoozed else f"failed with {last.error_type}"
         why = Why.NOT_BEFORE if row.snoozed else Why.BACKOFF
-        sentence = f"attempt {last.number} {how}; the next one may start at {at(until)}"
+        sentence = f"waits until {at(until)} for its next attempt: attempt {last.number} {how}"
         return Reason(why, sentence, until)
-    return Reason(Why.NOT_BEFORE, f"the task may not start before {at(until)}", until)
+    return Reason(Why.NOT_BEFORE, f"waits for its start time, {at(until)}", until)
 
 
 def _paused(state: State, row: TaskRow) -> Iterator[Reason]:
     """The pause of its queue, and all that match the task."""
     pause = row.queue.pause
     if row.queue.paused and pause is not None:
-        sentence = f"queue {row.queue.name} is paused{_by(pause)}{_until(pause)}"
+        queue = f"queue {row.queue.name!r}"
+        sentence = f"waits until {queue} is resumed: it is paused{_by(pause)}{_until(pause)}"
         yield Reason(Why.QUEUE_PAUSED, sentence, pause.until, pause.by)
     for one in state.pauses.matching(row):
-        sentence = f"pause {one.name}{_by(one)} holds back {one.of_what}{_until(one)}"
+        sentence = f"waits until pause {one.name!r}{_by(one)} ends: it holds back {one.of_what}"
+        sentence += _until(one)
         yield Reason(Why.PAUSED, sentence, one.until, one.by)
 
 
-def _by(pause: QueuePause | PauseRow) -> str:
+def _by(pause: QueuePause | PauseRow | TaskPause) -> str:
     return f" by {pause.by}" if pause.by else ""
 
 
@@ -202,12 +211,13 @@ def _until(pause: QueuePause | PauseRow) -> str:
 
 
 def _limited(state: State, row: TaskRow, now: float) -> Iterator[Reason]:
-    sentence = why_held_back(state, row, now)
-    if not sentence:
+    words = why_held_back(state, row, now)
+    if not words:
         return
+    sentence = f"waits for {words}"
     holders: tuple[TaskId, ...] = ()
     other = another_first(row)
-    if other is not None and other.sentence == sentence:
+    if other is not None and other.words == words:
         holders = (other.task,) if other.task is not None else ()
         yield Reason(Why.REPLACES if other.replaced else Why.ORDER, sentence, holders=holders)
         return
@@ -263,25 +273,26 @@ def _same_key(one: TaskRow, other: TaskRow) -> bool:
 def _reserved(state: State, row: TaskRow) -> Iterator[Reason]:
     held = state.reservation
     if held is not None and held.row is row:
-        sentence = f"node {held.node} has kept its room for the task since {at(held.since)}"
-        yield Reason(Why.RESERVED, f"{sentence}: it starts when enough of it is free")
+        sentence = f"waits until node {held.node} has enough room"
+        yield Reason(Why.RESERVED, f"{sentence}, which is kept for it since {at(held.since)}")
 
 
 def _nodes(filtered: list[Refused]) -> Iterator[Reason]:
     if not filtered:
-        yield Reason(Why.NO_NODE, "no node is registered")
+        yield Reason(Why.NO_NODE, "waits for a node: none is registered")
         return
     if any(one.filter is Filter.NONE for one in filtered):
         return
     busy = [one for one in filtered if one.filter in BUSY]
     if busy:
-        sentence = f"every node that could take the task is busy: {busy[0].sentence}"
+        words = busy[0].sentence
         if len(busy) > 1:
             more = len(busy) - 1
-            sentence += f"; {plural(more, 'more node')} {'is' if more == 1 else 'are'} busy too"
+            words += f"; {plural(more, 'more node')} {'is' if more == 1 else 'are'} busy too"
+        sentence = f"waits for room: every node that could take it is busy ({words})"
         yield Reason(Why.NODES_BUSY, sentence)
         return
-    sentence = f"no registered node can take the task: {filtered[0].sentence}"
+    sentence = f"waits, but no registered node can take it: {filtered[0].sentence}"
     if len(filtered) > 1:
         sentence += f"; {plural(len(filtered) - 1, 'more node')} cannot take it either"
     yield Reason(Why.NO_NODE_FITS, sentence)
@@ -294,11 +305,11 @@ def _turn(row: TaskRow, place: Place) -> Reason:
     if place.ahead:
         about = "" if place.exact else "about "
         parts.append(f"{about}{plural(place.ahead, 'older task')} like it")
-    sentence = ""
+    of = f"of queue {row.queue.name!r}"
+    said = []
     if parts:
         verb = "goes" if place.higher + place.ahead == 1 else "go"
-        sentence = f"{' and '.join(parts)} of queue {row.queue.name} {verb} before it"
+        said.append(f"{' and '.join(parts)} {of} {verb} first")
     if place.other_tenants:
-        turns = f"tenant {row.tenant} takes turns with others of queue {row.queue.name}"
-        sentence = f"{sentence}; {turns}" if sentence else turns
-    return Reason(Why.TURN, sentence)
+        said.append(f"tenant {row.tenant} takes turns with others {of}")
+    return Reason(Why.TURN, f"waits for its turn: {'; '.join(said)}")

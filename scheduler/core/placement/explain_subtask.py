@@ -31,9 +31,8 @@ def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Exp
     if block is not None and block.waiting >> place & 1:
         due = max(due for due, mask in block.waits.items() if mask >> place & 1)
         if due > now:
-            sentence = (
-                f"attempt {block.attempts_of(place)} failed; the next one may start at {at(due)}"
-            )
+            failed = f"attempt {block.attempts_of(place)} failed"
+            sentence = f"waits until {at(due)} for its next attempt: {failed}"
             return Explained((Reason(Why.BACKOFF, sentence, float(due)), *_held(job)))
     held = (*_held(job), *_in_graph(job, number, place))
     if job.entry is None:
@@ -44,7 +43,7 @@ def explain_subtask(state: State, job: JobRow, position: int, now: float) -> Exp
     ahead = _ahead(job, number, place)
     if ahead:
         verb = "goes" if ahead == 1 else "go"
-        sentence = f"{plural(ahead, 'earlier subtask')} of the job {verb} before it"
+        sentence = f"waits for its turn: {plural(ahead, 'earlier subtask')} of the job {verb} first"
         reasons.append(Reason(Why.TURN, sentence))
     if not reasons:
         reasons.extend(found.reasons)
@@ -58,9 +57,9 @@ def _in_graph(job: JobRow, number: int, place: int) -> Iterator[Reason]:
         return
     graph, members = member.job, member.job.members
     if graph.loading:
-        yield Reason(Why.JOB_LOADING, "not all tasks of its graph are created yet")
+        yield Reason(Why.JOB_LOADING, "waits until all tasks of its graph are created")
     if graph.state is JobState.PAUSED:
-        yield Reason(Why.JOB_PAUSED, f"job {graph.id} is paused; resume it")
+        yield Reason(Why.JOB_PAUSED, f"waits until job {graph.id} is resumed: it is paused")
     if job.blocked and not graph.loading:
         yield waits_for(member, members.nodes)
     each = member.each
@@ -70,22 +69,19 @@ def _in_graph(job: JobRow, number: int, place: int) -> Iterator[Reason]:
     block = other.array.blocks.get(number)
     if block is None or not block.succeeded >> place & 1:
         name, index = members.nodes[each].of.name, other.index(number * BLOCK + place)
-        sentence = f'it waits for subtask {index} of "{name}" to succeed'
+        sentence = f'waits for subtask {index} of "{name}" to succeed'
         yield Reason(Why.BLOCKED, sentence, holders=(TaskId(f"{other.id}.{index}"),))
 
 
 def _held(job: JobRow) -> Iterator[Reason]:
     """What of the job itself holds its subtasks back."""
     if job.loading:
-        yield Reason(Why.JOB_LOADING, "the items of the job are still being written")
+        yield Reason(Why.JOB_LOADING, "waits until the items of its job are written")
     if job.state is JobState.PAUSED:
-        yield Reason(Why.JOB_PAUSED, f"job {job.id} is paused")
+        yield Reason(Why.JOB_PAUSED, f"waits until job {job.id} is resumed: it is paused")
     limit = job.spec.max_parallel
     if limit and len(job.chunks) >= limit:
-        sentence = (
-            f"max_parallel of the job: {plural(len(job.chunks), 'subtask')} "
-            f"{'runs' if len(job.chunks) == 1 else 'run'} at a time, and the limit is {limit}"
-        )
+        sentence = f"waits for max_parallel of its job: {len(job.chunks)} of {limit} in use"
         yield Reason(Why.MAX_PARALLEL, sentence)
 
 

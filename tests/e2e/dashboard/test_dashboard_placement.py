@@ -50,7 +50,7 @@ def test_tasks_are_paused_by_a_label_and_go_on(open_page: OpenPage, cluster: Loc
     spec = {"command": {"argv": ["true"]}, "labels": {"app": "billing"}}
     task = ask_json(cluster, "v1/queues/default/tasks", {"spec": spec})["task"]["id"]
     why = ask_json(cluster, f"v1/tasks/{task}:explain")["explanation"]
-    assert why["sentence"].startswith("pause outage"), why
+    assert why["sentence"].startswith("waits until pause 'outage'"), why
     look.button("End outage").click()
     expect(look.card("outage")).to_have_count(0)
     ask_json(cluster, f"v1/tasks/{task}:wait")

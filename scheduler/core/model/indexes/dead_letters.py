@@ -41,7 +41,8 @@ class DeadGroup:
     __slots__ = ("id", "key", "queue", "rows")
 
     def __init__(self, queue: QueueName, key: str) -> None:
-        self.id = blake2b(key.encode(), digest_size=8).hexdigest()
+        # No queue's name has a line break.
+        self.id = blake2b(f"{queue}\n{key}".encode(), digest_size=8).hexdigest()
         self.key = key
         self.queue = queue
         self.rows: dict[TaskId, Failed] = {}

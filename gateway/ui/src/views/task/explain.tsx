@@ -11,6 +11,7 @@ import { Panel } from "@ui/parts/basics";
 
 const AGAIN_MS = 3_000;
 const NODES_SHOWN = 8;
+const NO_NODE_FITS = "EXPLAIN_REASON_NO_NODE_FITS";
 const WAITS = ["TASK_STATE_BLOCKED", "TASK_STATE_PENDING", "TASK_STATE_SCHEDULED", "TASK_STATE_PAUSED"];
 
 export function ExplainPanel({ task }: { task: Task }) {
@@ -33,6 +34,8 @@ export function ExplainPanel({ task }: { task: Task }) {
   }, [task.id, task.state, task.attempt, waits]);
   if (!found) return null;
   const { reasons = [], place, nodes = [], nodesTotal = 0 } = found;
+  // What fits no node has no place.
+  const placed = waits && !reasons.some(({ reason }) => reason === NO_NODE_FITS);
   const refused = waits ? nodes.filter(({ filter }) => filter !== "NODE_FILTER_NONE") : [];
   return (
     <Panel title="Why">
@@ -55,7 +58,7 @@ export function ExplainPanel({ task }: { task: Task }) {
               ))}
           </p>
         )}
-        {waits && place && (
+        {placed && place && (
           <p class="muted">
             {place.exact ? "" : "About "}
             {count(place.ahead)} like it go first

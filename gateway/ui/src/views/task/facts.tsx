@@ -50,7 +50,7 @@ export function Facts({ task, onShow }: FactsProps) {
   if (task.pendingReason) {
     rows.push(["Waits", <span class="error-line">{sentence({ detail: task.pendingReason })}</span>]);
   }
-  if (task.limitedBy) rows.push(["Waits", sentence({ detail: task.limitedBy })]);
+  if (task.limitedBy) rows.push(["Waits", sentence({ detail: `for ${task.limitedBy}` })]);
   if (first?.number === 1 && waited >= 0) rows.push(["Waited", span(waited)]);
   if (!Number.isNaN(ran)) rows.push([running ? "Running for" : "Ran", span(ran)]);
   if (task.finishTime) rows.push(["Finished", <Ago time={task.finishTime} />]);
