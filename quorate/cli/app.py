@@ -26,8 +26,13 @@ from quorate.cli.output.render import err
 # newer versions of typer bring along.
 _CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 
-# What some versions of typer say of a word that is no number.
-_NOT_A_NUMBER: Final = re.compile(r"Input should be a valid (number|integer), unable to parse.*")
+# What versions of typer say of a word that is no number.
+_NOT_A_NUMBER: Final = re.compile(
+    r"Input should be a valid (number|integer), unable to parse.*"
+    r"|'[^']*' is not a valid (integer|float)( range)?\."
+)
+# As the help of an option has it.
+_RANGE: Final = re.compile(r"(-?\d[\d,.]*) to (\d[\d,]*)")
 
 # Commands that other tools have, and what is like them here.
 _INSTEAD: Final = {
@@ -116,8 +121,8 @@ def application(command: str = "") -> typer.Typer:
     app = typer.Typer(
         name="quorate",
         help="Run work on a highly available cluster.\n\n"
-        "Start one on this machine with [bold]quorate up[/bold], then try "
-        "[bold]quorate submit --wait -- echo hello[/bold].",
+        "Start one on this machine with [bold]quorate up[/bold], then try:\n\n"
+        "[bold]quorate submit --wait -- echo hello[/bold]",
         epilog=EPILOG,
         add_completion=True,
         rich_markup_mode="rich",
@@ -220,7 +225,9 @@ def run(arguments: list[str]) -> int:
 def _mistake(error: Any) -> str:
     """What is wrong with a command line, in words."""
     words: str = error.format_message().removeprefix("Invalid value: ")
-    words = _NOT_A_NUMBER.sub("must be a number", words)
+    found = _RANGE.search(getattr(getattr(error, "param", None), "help", None) or "")
+    between = f" from {found[1]} to {found[2]}" if found else ""
+    words = _NOT_A_NUMBER.sub(f"must be a number{between}", words)
     words = words.replace("': Value error, ", "': ", 1)
     if re.fullmatch(r"-[\d.]+", getattr(error, "option_name", "") or ""):
         return f"{words}; as an argument of a function write '[-1]' (a JSON list)"

@@ -149,24 +149,36 @@ async def _check_pending(access: Access) -> list[Finding]:
         return []
     finally:
         await calls.close()
-    return check_pending(answer.tasks)
+    return check_pending(answer.tasks, more=bool(answer.next_page_token))
 
 
-def check_pending(tasks: Sequence[task_pb2.Task]) -> list[Finding]:
-    """A finding for each reason why tasks cannot start as things are."""
+def check_pending(tasks: Sequence[task_pb2.Task], *, more: bool = False) -> list[Finding]:
+    """A finding for each reason why tasks cannot start as things are.
+
+    Args:
+        tasks: waiting tasks, the newest first.
+        more: older ones wait, too.
+    """
     by_reason: dict[str, list[task_pb2.Task]] = {}
     for task in tasks:
         if task.pending_reason:
             by_reason.setdefault(task.pending_reason, []).append(task)
-    return [_unplaceable(found, reason, of=len(tasks)) for reason, found in by_reason.items()]
+    newest = f"the {len(tasks)} newest" if more else f"{len(tasks)}"
+    return [
+        _unplaceable(
+            found,
+            reason,
+            f"{len(found)} of {newest} waiting tasks"
+            if more or len(found) < len(tasks)
+            else plural(len(found), "waiting task"),
+        )
+        for reason, found in by_reason.items()
+    ]
 
 
-def _unplaceable(found: Sequence[task_pb2.Task], reason: str, *, of: int) -> Finding:
+def _unplaceable(found: Sequence[task_pb2.Task], reason: str, count: str) -> Finding:
     first = found[0]
     which = f"such as {first.id}" if len(found) > 1 else first.id
-    count = plural(len(found), "waiting task")
-    if of > len(found):
-        count = f"{len(found)} of the {of} newest waiting tasks"
     advice = f"add such a node, or cancel the task: quorate cancel {first.id}"
     if service := next((task.spec.service.service for task in found if _is_replica(task)), ""):
         advice = f"add such a node, or let the service need less: quorate service update {service}"

@@ -157,7 +157,11 @@ def test_a_wait_that_ends_early_says_why_the_task_has_not_started(quorate, clust
             ("call", "--no-wait", "--wait-timeout", "5", "math:sqrt", "4"),
             "--wait-timeout and --no-wait exclude each other",
         ),
-        (("submit", "--delay", "1h", "--", "true"), "'--delay': must be a number"),
+        (("submit", "--delay", "1h", "--", "true"), "'--delay': must be a number\n"),
+        (
+            ("submit", "--priority", "high", "--", "true"),
+            "'--priority': must be a number from -1000 to 1000\n",
+        ),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_a_mistake(quorate, cluster, words, said):

@@ -32,11 +32,26 @@ def test_a_program_that_does_not_exist_never_started(quorate, cluster):
     cluster.tasks[id] = task
     cluster.explanation.task.CopyFrom(task)
     assert quorate("tasks")[1].splitlines()[1].split()[-2:] == ["-", "n1"]
-    _, out, _ = quorate("task", id)
+    _, out, err = quorate("task", id)
+    assert "logs" not in err
+    assert f"Run it again: quorate retry {id}" in err
     assert "Started" not in out
     assert out.splitlines()[-1].split()[-3:] == ["-", "-", "NOT_STARTED"]
     row = quorate("explain", id)[1].splitlines()[-1].split()
     assert row[:3] == ["1", "n1", "-"]
+
+
+def test_a_task_that_ran_says_where_its_output_is(quorate, cluster):
+    id = "01a22851d09c7000893655b6968f0722"
+    task = task_pb2.Task(id=id, state=task_pb2.TASK_STATE_RUNNING, attempt=1)
+    attempt = task.attempts.add(number=1, node="n1")
+    attempt.assign_time.FromSeconds(1_000)
+    cluster.tasks[id] = task
+    assert "quorate" not in quorate("task", id)[2]
+    attempt.start_time.FromSeconds(1_000)
+    _, _, err = quorate("task", id)
+    assert f"See its output: quorate logs {id}" in err
+    assert "retry" not in err
 
 
 def test_a_task_of_a_paused_queue_says_so_in_the_list(quorate, cluster):

@@ -93,9 +93,9 @@ def test_jobs_are_listed_newest_first(
     lines = quorate("jobs", "--limit", "2")[1].splitlines()
     assert len(lines) == 3
     assert lines[0].split() == [
-        *("ID", "NAME", "QUEUE", "STATE", "DONE", "OF", "FAILED", "AGE", "RAN"),
+        *("ID", "NAME", "QUEUE", "STATE", "FINISHED", "FAILED", "AGE", "RAN"),
     ]
-    assert lines[1].split()[1:7] == ["job-2", "default", "SUCCEEDED", "1,500", "1,500", "0"]
+    assert lines[1].split()[1:8] == ["job-2", "default", "SUCCEEDED", "1,500", "of", "1,500", "0"]
     assert "There are more. Show them with: quorate jobs" in quorate("jobs", "--limit", "2")[2]
     assert len(json.loads(quorate("jobs", "--state", "succeeded", "--json")[1])) == 3
     assert quorate("jobs", "--state", "paused")[2].strip() == "No such jobs."
@@ -245,9 +245,13 @@ def test_a_group_of_errors_has_a_real_message():
 @pytest.mark.parametrize(
     ("seconds", "state", "text"),
     [
-        (10, job_pb2.JOB_STATE_ACTIVE, "10/s, 20 µs each, about 1 min 30 s left"),
-        (10, job_pb2.JOB_STATE_PAUSED, "10/s, 20 µs each"),
-        (0.05, job_pb2.JOB_STATE_SUCCEEDED, "2,000/s, 20 µs each"),
+        (
+            10,
+            job_pb2.JOB_STATE_ACTIVE,
+            "10 subtasks/s, each ran 20 µs on average, about 1 min 30 s left",
+        ),
+        (10, job_pb2.JOB_STATE_PAUSED, "10 subtasks/s, each ran 20 µs on average"),
+        (0.05, job_pb2.JOB_STATE_SUCCEEDED, "2,000 subtasks/s, each ran 20 µs on average"),
     ],
 )
 def test_speed_is_written_for_people(seconds: float, state: job_pb2.JobState, text: str) -> None:

@@ -32,7 +32,7 @@ def test_limits_are_created_listed_changed_and_deleted(quorate):
     )
     assert quorate("limit", "update", "licence", "--rate", "100/15m", "--burst", "7")[0] == 0
     shown = quorate("limits")[1]
-    assert shown.split("\n")[1].split() == ["licence", "1", "/", "5", "100/15m", "7", "2"]
+    assert shown.split("\n")[1].split() == ["licence", "1", "/", "5", "100/15m", "7", "1"]
     assert quorate("limit", "update", "licence", "--max-running", "none")[0] == 0
     assert quorate("limit", "show", "licence")[1].split("\n")[1].split()[1:4] == ["1", "/", "-"]
     [listed] = json.loads(quorate("limits", "--json")[1])
@@ -106,10 +106,12 @@ def test_a_unique_key_may_replace_and_last(quorate, cluster):
 
 
 def test_a_listed_task_that_a_limit_holds_back_says_so(quorate, cluster):
+    cluster.hold.clear()
     quorate("submit", "--", "true")
     [task] = cluster.tasks.values()
-    task.limited_by = "limit licence: 5 tasks run, and the limit is 5"
+    task.limited_by = "limit 'licence': 5 of 5 in use"
     assert "(limit)" in quorate("tasks")[1]
+    assert "for limit 'licence': 5 of 5 in use" in " ".join(quorate("task", task.id)[1].split())
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,9 @@ def test_addresses_of_processes_are_shown_before_their_ids(terminal: io.StringIO
     assert "(a socket)" in first
     assert first.split()[4] == "0"
     assert "127.0.0.1:23456" in second
+    terminal.truncate(0)
+    render.show(process_table([Process("etcd", "etcd", "unix:/run/client:0", "running")]))
+    assert terminal.getvalue().split()[-1] == "unix:/run/client"
 
 
 def test_versions_of_processes_are_shown_only_if_they_differ(terminal: io.StringIO) -> None:
@@ -240,10 +243,26 @@ def test_a_time_zone_is_not_cut(quorate: Quorate, cluster: FakeCluster) -> None:
     _, lines, err = quorate("schedules")
     assert "MISSED" not in _head(lines)
     text = "\n".join(lines)
+    assert "SUCCEEDED 19 h ago" in text
+    assert " in 5 h 33 min" in text or " in 5 h 32 min" in text
     assert "Europe/Berlin" in text
     assert "every 2 s" in text
     assert "MISSED" in err
     assert quorate("schedule", "list")[1] == lines
+
+
+def test_a_list_of_schedules_has_their_queues(quorate: Quorate, cluster: FakeCluster) -> None:
+    spec = schedule_pb2.ScheduleSpec(cron="30 2 * * *", time_zone="Europe/Berlin")
+    nightly = schedule_pb2.Schedule(name="nightly", spec=spec, runs=3)
+    nightly.state = schedule_pb2.SCHEDULE_STATE_ACTIVE
+    nightly.next_ticks.add().FromSeconds(int(time.time()) + 20_000)
+    run = nightly.last_runs.add(state=task_pb2.TASK_STATE_SUCCEEDED)
+    run.tick_time.FromSeconds(int(time.time()) - 5)
+    cluster.schedules[nightly.name] = nightly
+    _, lines, err = quorate("schedules")
+    assert "QUEUE" in _head(lines)
+    assert re.search(r"SUCCEEDED \d+\.\d s ago", lines[1])
+    assert "Hidden columns: RUNS, MISSED " in err
 
 
 def test_a_group_of_errors_says_that_its_numbers_differ(

@@ -230,17 +230,17 @@ def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
     found = check_pending([waits(number, reason) for number, reason in enumerate(reasons)])
     assert [(one.level, one.subject) for one in found] == [(Level.WARNING, "tasks")] * 2
     assert found[0].text == (
-        f"2 of the 5 newest waiting tasks cannot start on any node (such as t1): {memory}"
+        f"2 of 5 waiting tasks cannot start on any node (such as t1): {memory}"
     )
-    assert found[1].text == (
-        f"1 of the 5 newest waiting tasks cannot start on any node (t2): {device}"
-    )
+    assert found[1].text == (f"1 of 5 waiting tasks cannot start on any node (t2): {device}")
     # Services are named only where one of them asks for too much.
     assert "quorate cancel t1" in found[0].advice
     assert "service" not in found[0].advice
     assert "quorate service update web" in found[1].advice
     [alone] = check_pending([waits(7, memory)])
     assert alone.text == f"1 waiting task cannot start on any node (t7): {memory}"
+    [some] = check_pending([waits(7, memory), waits(8, "")], more=True)
+    assert some.text.startswith("1 of the 2 newest waiting tasks cannot start on any node (t7)")
 
 
 def test_tasks_that_wait_for_their_turn_are_no_finding():

@@ -37,8 +37,8 @@ def limits(client: Client, as_json: Json = False) -> None:
     """List the limits that queues share, and how much of them is in use.
 
     RUNNING: "1 / 2" means that 1 task runs of 2 that may. RATE is how many attempts may start in a
-    time, and BURST how many of them may start at once. "-" is no limit. TASKS is the number of
-    unfinished tasks with this limit.
+    time, and BURST how many of them may start at once. "-" is no limit. WAITING is the
+    number of tasks with this limit that are not finished and do not run.
     """
     found = list(list_limits(client.calls))
     if as_json:
@@ -56,8 +56,8 @@ group.command("list")(limits)
 
 def _table(found: Sequence[pb.Limit]) -> Table:
     table = render.table(
-        *("LIMIT", "RUNNING", "RATE", "BURST", "TASKS"),
-        right=("RUNNING", "RATE", "BURST", "TASKS"),
+        *("LIMIT", "RUNNING", "RATE", "BURST", "WAITING"),
+        right=("RUNNING", "RATE", "BURST", "WAITING"),
         drop=("BURST",),
     )
     for limit in found:
@@ -66,7 +66,7 @@ def _table(found: Sequence[pb.Limit]) -> Table:
             f"{limit.running:,} / {o.number_text(limit, 'max_running')}",
             o.rate_of(limit, "rate"),
             f"{limit.rate.burst:,}" if limit.HasField("rate") else "-",
-            f"{limit.live_tasks:,}",
+            f"{max(0, limit.live_tasks - limit.running):,}",
         )
     return table
 

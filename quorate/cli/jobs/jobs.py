@@ -81,6 +81,9 @@ def jobs(
 ) -> None:
     """List jobs, newest first, and how many of their subtasks are finished.
 
+    FINISHED counts subtasks that succeeded, failed, were cancelled or skipped; FAILED is the number
+    of those that failed. A + means that more subtasks may follow.
+
     In a narrow terminal, ids are shortened to their last 8 characters, as in …1565b145. Commands
     accept such ids. --json and a pipe show whole ids.
     """

@@ -54,8 +54,8 @@ def run_time(job: job_pb2.Job) -> str:
 def table_of(jobs: Iterable[job_pb2.Job]) -> Listing:
     """Jobs, a line each."""
     listing = render.table(
-        *("ID", "NAME", "QUEUE", "STATE", "DONE", "OF", "FAILED", "AGE", "RAN"),
-        right=("DONE", "OF", "FAILED"),
+        *("ID", "NAME", "QUEUE", "STATE", "FINISHED", "FAILED", "AGE", "RAN"),
+        right=("FINISHED", "FAILED"),
         short={"ID": render.short_ids},
         elastic=("NAME",),
         drop=("QUEUE", "RAN", "AGE", "NAME"),
@@ -67,8 +67,8 @@ def table_of(jobs: Iterable[job_pb2.Job]) -> Listing:
             name_of(job),
             job.queue,
             render.state_text(state_name(job)),
-            f"{progress.finished:,}",
-            f"{progress.total:,}" + ("+" if job.open and not is_finished(job) else ""),
+            f"{progress.finished:,} of {progress.total:,}"
+            + ("+" if job.open and not is_finished(job) else ""),
             Text(f"{counts.failed:,}", style="red" if counts.failed else ""),
             render.ago(job.create_time),
             run_time(job),
@@ -174,10 +174,10 @@ def _limits(spec: job_pb2.JobSpec) -> list[str]:
 
 
 def _speed(job: job_pb2.Job, progress: JobProgress) -> str:
-    words = [f"{_rate(progress.rate)}/s"] if progress.rate else []
+    words = [f"{_rate(progress.rate)} subtasks/s"] if progress.rate else []
     if microseconds := job.average_duration.ToMicroseconds():
         each = f"{microseconds} µs" if microseconds < 1_000 else render.span(job.average_duration)
-        words.append(f"{each} each")
+        words.append(f"each ran {each} on average")
     if progress.seconds_left is not None and job.state == job_pb2.JOB_STATE_ACTIVE:
         words.append(f"about {render.seconds(progress.seconds_left)} left")
     return ", ".join(words)

@@ -101,7 +101,7 @@ def _role(role: str, leads: bool) -> str:
 
 def _short_address(address: str) -> str:
     """Not the path of a socket, which may be longer than a line."""
-    return "(a socket)" if address.startswith("/") else address
+    return "(a socket)" if address.startswith("unix:") else address
 
 
 def process_table(processes: Sequence[Process]) -> Table:
@@ -121,7 +121,8 @@ def process_table(processes: Sequence[Process]) -> Table:
             render.state_text(process.state),
             str(process.pid or "-"),
             "-" if process.restarts is None else str(process.restarts),
-            process.address.removeprefix("unix:").removesuffix(":0"),
+            # The port of a socket says nothing.
+            process.address.removesuffix(":0"),
             *([process.version or "-"] if more else ()),
         )
     return table

@@ -33,9 +33,9 @@ def schedules(
 ) -> None:
     """List the schedules, with their next tick and last run.
 
-    A tick is a time at which the schedule creates a task, and this task is a run. NEXT is the time
-    until the next tick. MISSED is the number of ticks that got no run; 'quorate schedule show' says
-    why.
+    A tick is a time at which the schedule creates a task, and this task is a run. LAST RUN is the
+    state of the newest run, and how long ago its tick was. MISSED is the number of ticks that got
+    no run; 'quorate schedule show' says why.
     """
     found = list(client.schedules.list(queue=queue))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shlex
 import sys
 import time
@@ -25,6 +26,7 @@ from quorate.v1 import task_pb2
 
 _DEFAULT_WINDOW = 3_600.0
 _DEFAULT_COUNT = 100
+_LESSER_UNIT = re.compile(r"(?<=[a-z]) \d+ [a-z]+ ago$")
 _STYLES = {"ACTIVE": "green", "PAUSED": "yellow", "ENDED": "dim"}
 
 
@@ -33,17 +35,18 @@ def schedule_table(found: Sequence[pb.Schedule]) -> Table:
     table = render.table(
         *("SCHEDULE", "STATE", "WHEN", "NEXT", "LAST RUN", "RUNS", "MISSED", "QUEUE"),
         right=("RUNS", "MISSED"),
-        short={"LAST RUN": lambda text: text.removesuffix(" ago")},
+        # `SUCCEEDED 19 h ago` of `SUCCEEDED 19 h 26 min ago`.
+        short={"LAST RUN": lambda text: _LESSER_UNIT.sub(" ago", text)},
         elastic=("WHEN",),
         wrapped=("WHEN",),
-        drop=("QUEUE", "RUNS", "WHEN", "MISSED"),
+        drop=("RUNS", "QUEUE", "WHEN", "MISSED"),
     )
     for schedule in found:
         table.add_row(
             schedule.name,
             state(schedule),
             timing(schedule.spec),
-            _ahead(schedule.next_ticks[0]) if schedule.next_ticks else "-",
+            f"in {_ahead(schedule.next_ticks[0])}" if schedule.next_ticks else "-",
             _last(schedule),
             f"{schedule.runs:,}",
             f"{schedule.missed_ticks:,}",
@@ -123,7 +126,8 @@ def _details(schedule: pb.Schedule) -> Table:
     if spec.HasField("catch_up_window"):
         window = spec.catch_up_window.seconds + spec.catch_up_window.nanos / 1e9
     count = spec.catch_up_count or _DEFAULT_COUNT
-    details.add_row("Catch-up", f"up to {count} ticks, of the last {render.seconds(window)}")
+    late = render.seconds(window)
+    details.add_row("Catch-up", f"after an outage, up to {count} ticks run, at most {late} late")
     if spec.HasField("jitter"):
         details.add_row("Jitter", f"up to {render.span(spec.jitter)}")
     for name, value in (("Start", spec.start_time), ("End", spec.end_time)):
@@ -224,7 +228,7 @@ def _last(schedule: pb.Schedule) -> Text:
     if not schedule.last_runs:
         return Text("-")
     run = schedule.last_runs[0]
-    return _run_state(run).copy().append(f" {render.ago(run.tick_time)} ago")
+    return _run_state(run).copy().append(f" {render.since(run.tick_time)}")
 
 
 def _run_state(run: pb.ScheduleRun) -> Text:

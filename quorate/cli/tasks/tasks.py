@@ -6,7 +6,7 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -164,8 +164,19 @@ def task(client: Client, id: Id, as_json: Json = False) -> None:
     if traceback := traceback_of(found.error):
         render.show("")
         render.out.print(traceback, markup=False, style="dim")
-    if found.attempt:
-        hint(f"\nOutput: {command(f'logs {found.id}')}")
+    if steps := list(_next_steps(found)):
+        hint("")
+        for step in steps:
+            hint(step)
+
+
+def _next_steps(found: task_pb2.Task) -> Iterator[str]:
+    """What a person may want to do who has seen a task."""
+    # An attempt that could not start has no output. Of those not stored that is not known.
+    if found.attempts and (any(map(render.began, found.attempts)) or has_unstored(found)):
+        yield f"See its output: {command(f'logs {found.id}')}"
+    if found.state in (task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_EXPIRED):
+        yield f"Run it again: {command(f'retry {found.id}')}"
 
 
 @with_client

@@ -153,11 +153,22 @@ def _jobs(sample: Sample, rates: Rates, view: View) -> Panel:
         f"{_counted('Unfinished jobs', len(sample.jobs))}{more}",
         _sorted(view, "jobs", sample.jobs, by, lambda job: job.id),
         cells,
-        ("ID", "NAME", "QUEUE", "STATE", "DONE", "OF", "RUNNING", "FAILED", "SUBTASKS/S", "LEFT"),
-        right=("OF", "RUNNING", "FAILED", "SUBTASKS/S"),
+        (
+            "ID",
+            "NAME",
+            "QUEUE",
+            "STATE",
+            "DONE",
+            "TOTAL",
+            "RUNNING",
+            "FAILED",
+            "SUBTASKS/S",
+            "LEFT",
+        ),
+        right=("TOTAL", "RUNNING", "FAILED", "SUBTASKS/S"),
         short={"ID": render.short_ids},
         elastic=("NAME",),
-        drop=("QUEUE", "RUNNING", "STATE", "FAILED", "LEFT", "OF", "SUBTASKS/S"),
+        drop=("QUEUE", "RUNNING", "STATE", "FAILED", "LEFT", "TOTAL", "SUBTASKS/S"),
     )
 
 
