@@ -71,6 +71,13 @@ GO = Need(
     ),
     unpackable=False,
 )
+GO_AMQP = Need(
+    "go-amqp",
+    programs=("make", "go"),
+    packages=("make", "golang-go", "golang-github-streadway-amqp-dev"),
+    files=("/usr/share/gocode/src/github.com/streadway/amqp",),
+    unpackable=False,
+)
 CPP = Need(
     "cpp",
     programs=("make", "g++", "pkg-config", "protoc", "grpc_cpp_plugin"),
@@ -93,7 +100,7 @@ JAVA = Need(
     files=tuple(f"/usr/share/java/{name}.jar" for name in _JARS),
     unpackable=False,
 )
-CLIENTS = (GO, CPP, JAVA)
+CLIENTS = (GO, GO_AMQP, CPP, JAVA)
 
 
 def require(need: Need) -> None:

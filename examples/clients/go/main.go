@@ -13,12 +13,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"flag"
 	"fmt"
 	"io"
 	"log"
-	mathrand "math/rand"
 	"os"
 	"time"
 
@@ -28,40 +26,7 @@ import (
 	pb "quorate/v1"
 )
 
-const (
-	queue        = "default"
-	callTimeout  = 5 * time.Second  // One try of one call.
-	patience     = 60 * time.Second // All tries together.
-	longestPause = time.Second
-	watchPause   = longestPause / 10
-	mostBytes    = 64 << 20 // Of one answer.
-)
-
-// isUnknown says whether another try may do better: the outcome of this one is not known.
-func isUnknown(err error) bool {
-	code := status.Code(err)
-	return code == codes.Unavailable || code == codes.DeadlineExceeded
-}
-
-// pause waits at random, at most so long: clients do not come back in step.
-func pause(most time.Duration) { time.Sleep(time.Duration(mathrand.Int63n(int64(most)))) }
-
-// repeat runs attempt, each time with a deadline of its own, until its outcome is known.
-func repeat[T any](attempt func(context.Context) (T, error)) (T, error) {
-	begin := time.Now()
-	for most := 20 * time.Millisecond; ; most *= 2 {
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-		answer, err := attempt(ctx)
-		cancel()
-		if err == nil || !isUnknown(err) || time.Since(begin) > patience {
-			return answer, err
-		}
-		if most > longestPause {
-			most = longestPause
-		}
-		pause(most)
-	}
-}
+const queue = "default"
 
 func createTask(client pb.SchedulerClient, number int) (string, error) {
 	argv := []string{"sh", "-c", fmt.Sprintf("sleep 0.05; echo hello %d from go", number)}
@@ -70,11 +35,8 @@ func createTask(client pb.SchedulerClient, number int) (string, error) {
 		Labels: map[string]string{"client": "go"},
 		Work:   &pb.TaskSpec_Command{Command: &pb.CommandWork{Argv: argv}},
 	}
-	requestID := make([]byte, 16) // Made once, outside of what is repeated.
-	if _, err := rand.Read(requestID); err != nil {
-		return "", err
-	}
-	request := &pb.CreateTaskRequest{Queue: queue, Spec: spec, RequestId: fmt.Sprintf("%x", requestID)}
+	// The id is made once, outside of what is repeated.
+	request := &pb.CreateTaskRequest{Queue: queue, Spec: spec, RequestId: newID()}
 	answer, err := repeat(func(ctx context.Context) (*pb.CreateTaskResponse, error) {
 		return client.CreateTask(ctx, request)
 	})
@@ -181,13 +143,6 @@ func readLog(client pb.SchedulerClient, id string) (string, error) {
 		}
 		return text, err
 	})
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		log.Fatal(err)
-	}
-	return value
 }
 
 func main() {

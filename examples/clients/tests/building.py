@@ -124,3 +124,10 @@ RECIPES = (
         tls=False,  # Debian's netty 4.1.48 does not find ALPN in its OpenJDK 17.
     ),
 )
+# Not a client of tasks: see test_go_amqp.
+GO_AMQP = Recipe(
+    "go-amqp",
+    require=partial(needs.require, needs.GO_AMQP),
+    build=_make,
+    run=lambda folder, out: [str(out / "tutorial")],
+)
