@@ -242,10 +242,28 @@ def test_each_reaches_whom_it_needs_and_nobody_else(variant: str) -> None:
         ("gateway", "agent", 32768), ("gateway", "agent", 60999),
     }  # fmt: skip
     components = ("etcd", "scheduler", "agent", "gateway")
-    ports = {2379, 2380, 2381, 7470, 7480, 7481, 9464, 32768, 60999}
+    ports = {2379, 2380, 2381, 5671, 5672, 7470, 7480, 7481, 9464, 32768, 60999}
     open_ = {(source, target, port) for source in components for target in components
              for port in ports if _reaches(variant, source, target, port)}  # fmt: skip
     assert open_ == needed
+
+
+@pytest.mark.parametrize(
+    ("variant", "name", "port"), [("dev", "amqp", 5672), ("prod", "amqps", 5671)]
+)
+def test_clients_reach_the_amqp_port_that_the_gateway_serves(
+    variant: str, name: str, port: int
+) -> None:
+    gateway = named(variant, "Deployment", "gateway")
+    assert environment(variant, gateway)["QUORATE_GATEWAY_AMQP"] == f"0.0.0.0:{port}"
+    assert {"name": name, "containerPort": port} in container_of(gateway)["ports"]
+    service = named(variant, "Service", "gateway")["spec"]["ports"]
+    assert {"name": name, "port": port, "targetPort": name} in service
+    assert {each["name"] for each in service} == {"http", name}
+    (rule,) = named(variant, "NetworkPolicy", f"gateway-{name}")["spec"]["ingress"]
+    assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
+    clients = {"matchLabels": {"quorate/client": "true"}}
+    assert rule["from"] == [{"namespaceSelector": {}, "podSelector": clients}]
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod"])
