@@ -217,7 +217,7 @@ class Binding(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., exchange: _Optional[str] = ..., routing_key: _Optional[str] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ...) -> None: ...
 
 class MessageQueueSpec(_message.Message):
-    __slots__ = ("type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout")
+    __slots__ = ("type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "no_backlog")
     class ArgumentsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +242,7 @@ class MessageQueueSpec(_message.Message):
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     CONSUMER_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    NO_BACKLOG_FIELD_NUMBER: _ClassVar[int]
     type: MessageQueueType
     exclusive: bool
     auto_delete: bool
@@ -259,7 +260,8 @@ class MessageQueueSpec(_message.Message):
     durable: bool
     arguments: _containers.MessageMap[str, HeaderValue]
     consumer_timeout: _duration_pb2.Duration
-    def __init__(self, type: _Optional[_Union[MessageQueueType, str]] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[_Union[Overflow, str]] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., consumer_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    no_backlog: bool
+    def __init__(self, type: _Optional[_Union[MessageQueueType, str]] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[_Union[Overflow, str]] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., consumer_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., no_backlog: _Optional[bool] = ...) -> None: ...
 
 class MessageQueue(_message.Message):
     __slots__ = ("virtual_host", "name", "spec", "uid", "create_time", "ready", "unacknowledged", "delayed", "consumers", "bytes", "first_offset", "next_offset", "oldest_time", "published_total", "delivered_total", "acknowledged_total", "dead_lettered_total", "dropped_total", "redelivered_total", "owner_session", "active_consumer")

@@ -37,7 +37,6 @@ STEPS: Final[Mapping[tuple[str, str], str]] = {
     ("exclusive", "other: unbind"): "nobody else changes bindings of an exclusive queue",
     ("reply-to", "the question"): "the address is a queue's name",
     ("reply-to", "declare it"): "the queue is exclusive",
-    ("overflow", "count zero"): "x-max-length 0 is no limit",
 }
 
 

@@ -106,7 +106,11 @@ def create(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Maximum number of ready messages. \\[default: no limit]"),
+        typer.Option(
+            metavar="N",
+            help="Maximum number of ready messages; 0: only consumers that wait get messages. "
+            "\\[default: no limit]",
+        ),
     ] = None,
     max_bytes: Annotated[
         str,

@@ -95,7 +95,7 @@ class BindingRecord(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., to_exchange: _Optional[bool] = ..., key: _Optional[bytes] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., ordinal: _Optional[int] = ...) -> None: ...
 
 class MessageQueueRecord(_message.Message):
-    __slots__ = ("virtual_host", "name", "type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "create_time", "owner")
+    __slots__ = ("virtual_host", "name", "type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "create_time", "owner", "no_backlog")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,7 @@ class MessageQueueRecord(_message.Message):
     CONSUMER_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    NO_BACKLOG_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     type: int
@@ -138,7 +139,8 @@ class MessageQueueRecord(_message.Message):
     consumer_timeout: float
     create_time: float
     owner: str
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[int] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[float] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., consumer_timeout: _Optional[float] = ..., create_time: _Optional[float] = ..., owner: _Optional[str] = ...) -> None: ...
+    no_backlog: bool
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[int] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[float] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., consumer_timeout: _Optional[float] = ..., create_time: _Optional[float] = ..., owner: _Optional[str] = ..., no_backlog: _Optional[bool] = ...) -> None: ...
 
 class MessageSessionRecord(_message.Message):
     __slots__ = ("id", "caller", "virtual_host", "queues", "create_time")

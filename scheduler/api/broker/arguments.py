@@ -71,6 +71,11 @@ def spec_of(spec: pb.MessageQueueSpec) -> MessageQueueSpec:
                 reason="CONTRADICTION",
             )
         values[field] = asked
+    # As in RabbitMQ; of a stream it says nothing. https://www.rabbitmq.com/docs/maxlength
+    if values.get("type") is not QueueType.STREAM and any(values.get(one) == 0 for one in _LENGTHS):
+        for field in _LENGTHS:
+            values.pop(field, None)
+        values["no_backlog"] = True
     return MessageQueueSpec(
         exclusive=spec.exclusive,
         auto_delete=spec.auto_delete,
@@ -96,6 +101,8 @@ def _fields(spec: pb.MessageQueueSpec) -> dict[str, Any]:
     for field in ("max_length", "max_length_bytes", "max_priority"):
         if number := getattr(spec, field):
             values[field] = number
+    if spec.no_backlog:
+        values["no_backlog"] = True
     if spec.single_active_consumer:
         values["single_active_consumer"] = True
     if spec.HasField("delivery_limit"):
@@ -186,6 +193,7 @@ def _age(field: str, value: Value) -> float:
     return float(seconds)
 
 
+_LENGTHS: Final = ("max_length", "max_length_bytes")
 # By argument: the field that it sets.
 _ARGUMENTS: Final[dict[str, tuple[str, Callable[[str, Value], Any]]]] = {
     "x-queue-type": ("type", _one_of(_TYPES)),
@@ -218,6 +226,7 @@ def spec_view(row: MessageQueueSpec) -> pb.MessageQueueSpec:
         max_length_bytes=row.max_length_bytes,
         max_priority=row.max_priority,
         single_active_consumer=row.single_active_consumer,
+        no_backlog=row.no_backlog,
         durable=row.durable,
         arguments=table_view(row.arguments),
     )

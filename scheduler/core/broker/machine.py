@@ -140,8 +140,8 @@ class BrokerMachine:
         out.then.append(event)
 
     def _serve(self, now: float, out: BrokerEffects) -> None:
-        """In the queues that were touched something became ready, or a consumer has room: drop what
-        is too much, deliver the rest. What one step has no room for follows."""
+        """In the queues that were touched something became ready, or a consumer has room: deliver,
+        then drop what is too much. What one step has no room for follows."""
         state, left = self.state, STEP_MESSAGES
         for _ in range(MOST_SERVED):
             if not state.touched:
@@ -152,7 +152,9 @@ class BrokerMachine:
             del state.touched[uid]
             queue = state.queues.get(uid)
             if queue is not None:
-                overflow.shorten(state, self.limits, queue, now, out)
                 left -= delivering.serve(state, self.limits, queue, now, out)
+                # Not if consumers may get more of it in the next step.
+                if uid not in state.touched:
+                    overflow.shorten(state, self.limits, queue, now, out)
         if state.touched:
             out.then.append(ServingContinued())

@@ -51,6 +51,7 @@ class MessageQueueSpec:
         max_length: of messages that are ready; `max_length_bytes`: of what they take, of a stream
             of all.
         dead_letter_exchange: None: none; "": the default exchange.
+        no_backlog: no message stays ready: as a `max_length` of 0 would say.
         delivery_limit: deliveries in vain after which a message is dead lettered; 0: no limit.
         max_age: of a stream.
         arguments: as an AMQP client declared them, sorted by name.
@@ -73,6 +74,7 @@ class MessageQueueSpec:
     durable: bool = True
     arguments: Table = ()
     consumer_timeout: float = DEFAULT_CONSUMER_TIMEOUT
+    no_backlog: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,25 @@ async def test_arguments_of_amqp_say_what_fields_say():
         assert (row.type, row.max_age) == (QueueType.STREAM, 7 * 86_400.0)
 
 
+async def test_a_length_of_0_is_no_backlog_over_amqp():
+    async with serving() as broker:
+        for name, arguments in (
+            ("a", {"x-max-length": number(0)}),
+            ("b", {"x-max-length": number(7), "x-max-length-bytes": number(0)}),
+        ):
+            made = await broker.queue(name, arguments=arguments)
+            row = broker.term.broker.state.queue("/", name).row.spec
+            assert (row.no_backlog, row.max_length, row.max_length_bytes) == (True, 0, 0)
+            assert made.spec.no_backlog
+            assert (await broker.queue(name, arguments=arguments, no_backlog=True)).uid == made.uid
+        stream = {"x-queue-type": text("stream"), "x-max-length-bytes": number(0)}
+        await broker.queue("log", arguments=stream)
+        assert not broker.term.broker.state.queue("/", "log").row.spec.no_backlog
+        spec = m.MessageQueueSpec(max_length=5, no_backlog=True)
+        request = pb.CreateMessageQueueRequest(message_queue=m.MessageQueue(name="q", spec=spec))
+        assert (await broker.refused(request)).field == "spec.no_backlog"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "part"),
     [

@@ -8,8 +8,9 @@ import pytest
 
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
+from scheduler.core.broker.answers import ResultKind
 from scheduler.core.broker.queues.combining import combined, weight
-from scheduler.core.broker.rows import QueueUid, SessionId
+from scheduler.core.broker.rows import Overflow, QueueUid, SessionId
 from scheduler.core.broker.storage.places import DELAYED, of_priority
 from scheduler.core.broker.storage.records import (
     Acks,
@@ -215,3 +216,75 @@ def test_changes_of_one_sub_log_write_each_key_once() -> None:
         PutAcks(Acks(2)),
     )
     assert weight([one, kept, fx.DropSession(SessionId("s"))]) == 6
+
+
+def test_nothing_waits_in_a_queue_without_a_backlog(broker: Consumers) -> None:
+    # https://www.rabbitmq.com/docs/maxlength: a limit of 0
+    queue = broker.declare(
+        "now", no_backlog=True, dead_letter_exchange="", dead_letter_routing_key="dead"
+    )
+    publish(broker, "nobody is there", queue="now")
+    assert (queue.ready, broker.state.queue(HOST, "dead").ready) == (0, 1)
+    client = broker.client()
+    client.subscribe("now", prefetch=2)
+    publish(broker, "a", "b", "c", queue="now")
+    assert client.bodies() == ["a", "b"]
+    assert (queue.ready, broker.state.queue(HOST, "dead").ready) == (0, 2)
+    client.ack()
+    publish(broker, "d", queue="now")
+    assert client.bodies() == ["a", "b", "d"]
+
+
+def test_a_queue_without_a_backlog_refuses_all_if_it_is_to_refuse(broker: Consumers) -> None:
+    broker.declare("now", no_backlog=True, overflow=Overflow.REJECT_PUBLISH)
+    client = broker.client()
+    client.subscribe("now")
+    reply = Waiting()
+    broker.step(e.MessagesPublished(HOST, "", [publication(b"a", "now")], reply))
+    assert [one.kind for one in reply.answer.results] == [ResultKind.REJECTED]
+    assert "its limits are 0 messages" in str(reply.answer.results[0].error)
+    assert client.bodies() == []
+
+
+def test_a_consumer_that_acknowledges_automatically_gets_what_comes_meanwhile(
+    broker: Consumers,
+) -> None:
+    for queue in (broker.declare("now", no_backlog=True), broker.declare("short", max_length=1)):
+        name = queue.row.name
+        client = broker.client(name)
+        client.subscribe(name, automatic_ack=True)
+        broker.holding = True
+        publish(broker, "a", queue=name)
+        publish(broker, "b", "c", "d", queue=name)
+        broker.holding = False
+        broker.flush()
+        assert client.bodies() == ["a", "b", "c", "d"]
+        assert queue.ready == 0
+
+
+def test_what_consumers_take_at_once_does_not_count_as_length(broker: Consumers) -> None:
+    queue = broker.declare("short", max_length=1)
+    client = broker.client()
+    client.subscribe("short", prefetch=3)
+    publish(broker, "a", "b", "c", "d", "e", queue="short")
+    assert client.bodies() == ["a", "b", "c"]
+    assert queue.ready == 1
+    client.ack()
+    assert client.bodies() == ["a", "b", "c", "e"]
+
+
+def test_a_new_leader_drops_nothing_before_consumers_are_back(broker: Consumers) -> None:
+    broker.declare("now", no_backlog=True)
+    client = broker.client()
+    client.subscribe("now", prefetch=2)
+    broker.fail_over()
+    publish(broker, "a", queue="now")
+    client.open(inventory=True)
+    assert client.bodies() == ["a"]
+    # Whoever does not come back is not waited for for ever.
+    broker.fail_over()
+    publish(broker, "b", queue="now")
+    broker.pass_time(30)
+    queue = broker.state.queue(HOST, "now")
+    assert queue.ready == 0
+    assert client.bodies() == ["a"]

@@ -51,6 +51,7 @@ export interface MessageQueueSpec {
   expires?: string;
   maxLength?: Int64;
   maxLengthBytes?: Int64;
+  noBacklog?: boolean;
   overflow?: string;
   /** Empty: the default exchange. Undefined: there is none. */
   deadLetterExchange?: string;

@@ -32,6 +32,7 @@ OVERFLOWS: Final[Mapping[str, message_pb2.Overflow]] = {
 }
 _SPANS: Final = ("message_ttl", "expires", "max_age", "consumer_timeout")
 _NUMBERS: Final = ("max_length", "max_length_bytes", "max_priority", "delivery_limit")
+_LENGTHS: Final = ("max_length", "max_length_bytes")
 _FLAGS: Final = ("auto_delete", "single_active_consumer", "durable")
 _TEXTS: Final = ("dead_letter_exchange", "dead_letter_routing_key")
 _MOST: Final = (1 << 63) - 1
@@ -45,9 +46,10 @@ class QueueArgs(TypedDict, total=False):
     expires: Seconds
     """The queue is deleted when it was not used for so long; never by default."""
     max_length: int
-    """Most messages that are ready; no limit by default."""
+    """Most messages that are ready; no limit by default. 0: one that no consumer takes at once is
+    dropped, or refused."""
     max_length_bytes: int
-    """Most bytes of their bodies; no limit by default."""
+    """Most bytes of their bodies; no limit by default. 0: as `max_length=0`."""
     overflow: OverflowKind
     """At either limit the oldest go ("drop-head", the default), or new ones are refused."""
     dead_letter_exchange: str
@@ -124,6 +126,7 @@ def create_stream(
 ) -> pb.CreateMessageQueueRequest:
     spec = _spec(args)
     spec.type = message_pb2.MESSAGE_QUEUE_TYPE_STREAM
+    spec.no_backlog = False
     return _create(name, spec, virtual_host, "")
 
 
@@ -173,6 +176,8 @@ def _spec(args: Mapping[str, Any]) -> message_pb2.MessageQueueSpec:
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
                 raise invalid(name, f"is {value!r}; use 0 to {most}", limit=most)
             setattr(spec, name, value)
+            if value == 0 and name in _LENGTHS:
+                spec.no_backlog = True
         elif name in _FLAGS:
             setattr(spec, name, bool(value))
         elif name in _TEXTS:

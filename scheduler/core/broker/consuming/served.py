@@ -51,12 +51,14 @@ class Served:
         fresh: deliveries that are not on record, oldest first.
         awaited: sessions of which this leader has to hear; `reattach_at`: until when, unless
             `strict`.
+        committing: consumers with an automatic acknowledgement under way: they take more after it.
         tally: deliveries of all of its members.
     """
 
     __slots__ = (
         "active",
         "awaited",
+        "committing",
         "consumers",
         "exclusive",
         "fetches",
@@ -87,6 +89,7 @@ class Served:
         self.fresh: deque[Fresh] = deque()
         self.awaited: dict[SessionId, None] = {}
         self.reattach_at = -inf
+        self.committing: dict[Consumer, None] = {}
         self.tally = Tally(total)
 
     def waits(self, now: float) -> bool:

@@ -1,6 +1,7 @@
 """Queues that are too long lose their oldest ready messages: https://www.rabbitmq.com/docs/maxlength
 
-Messages that consumers have do not count. Lower priorities go first. Streams lose what is old or
+Messages that consumers have do not count, nor those that they take at once: what became ready is
+delivered first, as in RabbitMQ. Lower priorities go first. Streams lose what is old or
 too much, chunk by chunk: https://www.rabbitmq.com/docs/streams#retention
 """
 
@@ -46,12 +47,12 @@ def shorten(
     if queue.is_stream:
         _trim(state, queue, now, out)
         return
-    if not spec.max_length and not spec.max_length_bytes:
+    if not (spec.max_length or spec.max_length_bytes or spec.no_backlog):
         return
     if queue.is_overflowing or spec.overflow is not Overflow.DROP_HEAD:
         return
     surplus = _surplus(queue)
-    if not surplus:
+    if not surplus or _taken_soon(state, queue, now):
         return
     places: list[tuple[SubLogName, int, int]] = []
     most = min(surplus, limits.step_messages)
@@ -78,9 +79,24 @@ def age_due(
         _trim(state, queue, now, out)
 
 
+def _taken_soon(state: BrokerState, queue: MessageQueue, now: float) -> bool:
+    """Consumers will take messages: one acknowledges automatically and waits for its commit. Where
+    no message may wait for them: or one begins, or is on its way to a new leader."""
+    served = state.consuming.served.get(queue.row.uid)
+    if served is None:
+        return False
+    if served.committing or not queue.row.spec.no_backlog:
+        return bool(served.committing)
+    if served.awaited and now < served.reattach_at:
+        return True
+    return any(not consumer.ready for consumer in served.consumers)
+
+
 def _surplus(queue: MessageQueue) -> int:
     """How many messages are to go."""
     spec, ready = queue.row.spec, queue.ready
+    if spec.no_backlog:
+        return ready
     surplus = max(0, ready - spec.max_length) if spec.max_length else 0
     size = queue.ready_bytes
     if spec.max_length_bytes and size > spec.max_length_bytes:

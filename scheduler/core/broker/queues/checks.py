@@ -24,7 +24,7 @@ _COMPARED: Final = tuple(
 _OF_QUEUES: Final = (
     ("exclusive", False), ("auto_delete", False), ("message_ttl", inf), ("expires", inf),
     ("max_length", 0), ("dead_letter_exchange", None), ("dead_letter_routing_key", None),
-    ("max_priority", 0), ("single_active_consumer", False),
+    ("max_priority", 0), ("single_active_consumer", False), ("no_backlog", False),
 )  # fmt: skip
 
 
@@ -45,6 +45,10 @@ def spec(row: MessageQueueSpec) -> None:
         number = getattr(row, field)
         if not 0 <= number < 1 << 63:
             raise invalid(f"spec.{field}", f"is {number}; use a number from 0 to 2^63 - 1")
+    if row.no_backlog and (row.max_length or row.max_length_bytes):
+        raise invalid(
+            "spec.no_backlog", "is a limit of 0; leave max_length and max_length_bytes out"
+        )
     if not 0 <= row.max_priority < PRIORITIES:
         raise invalid(
             "spec.max_priority",

@@ -133,6 +133,7 @@ def message_queue_record(row: MessageQueueRow) -> r.MessageQueueRecord:
         consumer_timeout=_finite(spec.consumer_timeout),
         create_time=row.create_time,
         owner=row.owner,
+        no_backlog=spec.no_backlog,
     )
     put_table(record.arguments, spec.arguments)
     return record
@@ -157,6 +158,7 @@ def message_queue_of(uid: QueueUid, record: r.MessageQueueRecord) -> MessageQueu
         record.durable,
         table_of(record.arguments),
         record.consumer_timeout if record.HasField("consumer_timeout") else inf,
+        record.no_backlog,
     )
     return MessageQueueRow(
         uid, record.virtual_host, record.name, spec, record.create_time, SessionId(record.owner)

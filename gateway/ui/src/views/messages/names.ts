@@ -69,11 +69,12 @@ const OVERFLOWS: Record<string, string> = {
 export function settingsOf(spec: MessageQueueSpec): [string, string][] {
   const time = (value: string | undefined) => value && span(durationMs(value));
   const stream = spec.type === "MESSAGE_QUEUE_TYPE_STREAM";
-  const limited = num(spec.maxLength) > 0 || num(spec.maxLengthBytes) > 0;
+  const limited = spec.noBacklog || num(spec.maxLength) > 0 || num(spec.maxLengthBytes) > 0;
   const rows: [string, string | false | undefined][] = [
     ["Messages expire", time(spec.messageTtl) && `after ${time(spec.messageTtl)}`],
     ["Messages are kept", time(spec.maxAge) && `for ${time(spec.maxAge)}`],
     ["At most", num(spec.maxLength) > 0 && `${count(spec.maxLength)} ready messages`],
+    ["At most", spec.noBacklog && "what consumers take at once"],
     [stream ? "At most" : "At most, in bytes", num(spec.maxLengthBytes) > 0 && bytes(spec.maxLengthBytes)],
     ["When it is full", limited && !stream && (OVERFLOWS[spec.overflow ?? ""] ?? "the oldest messages go")],
     ["Dead letters go to", spec.deadLetterExchange !== undefined && exchangeText(spec.deadLetterExchange)],

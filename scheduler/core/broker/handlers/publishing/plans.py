@@ -22,7 +22,7 @@ from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.envelope import Parsed, parse
 from scheduler.core.broker.queues.queue import MessageQueue
-from scheduler.core.broker.rows import ConsumerNumber, Overflow, QueueUid
+from scheduler.core.broker.rows import ConsumerNumber, MessageQueueSpec, Overflow, QueueUid
 from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import MESSAGE_BYTES
 
@@ -143,19 +143,26 @@ def _check_room(limits: BrokerLimits, plan: Plan, queues: Sequence[MessageQueue]
             continue
         length = queue.ready + coming
         size = queue.ready_bytes
-        if (spec.max_length and length >= spec.max_length) or (
-            spec.max_length_bytes and size >= spec.max_length_bytes
+        if (
+            spec.no_backlog
+            or (spec.max_length and length >= spec.max_length)
+            or (spec.max_length_bytes and size >= spec.max_length_bytes)
         ):
             raise _Full(
                 queue,
                 exhausted(
                     "MESSAGE_QUEUE_FULL",
                     f"message queue {name!r} has {length} messages of {size} bytes; its limits are "
-                    f"{spec.max_length or 'no'} messages, {spec.max_length_bytes or 'no'} bytes",
+                    f"{spec.max_length or _none(spec)} messages, "
+                    f"{spec.max_length_bytes or _none(spec)} bytes",
                     message_queue=name,
                     limit=spec.max_length or spec.max_length_bytes,
                 ),
             )
+
+
+def _none(spec: MessageQueueSpec) -> str:
+    return "0" if spec.no_backlog else "no"
 
 
 def place(

@@ -106,6 +106,7 @@ def deal(
         deliver = fx.Deliver(consumer.session.id, consumer.spec.consumer, deliveries)
         if consumer.spec.automatic_ack:
             consumer.committing = True
+            served.committing[consumer] = None
             own = {d.id: keys[d.id] for d in deliveries if d.id in keys} if keys else {}
             sending.acknowledge(state, queue, deliveries, own, now, out)
             out.after += (deliver, fx.StepOnceCommitted(ce.AutomaticAcksCommitted(consumer)))
@@ -131,6 +132,8 @@ def on_automatic_acks_committed(
 ) -> None:
     consumer = event.consumer
     consumer.committing = False
+    if (served := state.consuming.served.get(consumer.uid)) is not None:
+        served.committing.pop(consumer, None)
     returning.room_again(state, consumer, 1)
     state.touched[consumer.uid] = None
 
