@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import grpc
@@ -39,9 +40,6 @@ from quorate.v1 import message_pb2
 log = structlog.get_logger(__name__)
 
 Event = e.MethodCame | e.Acked | e.Published | e.ChannelFailed | e.ChannelClosed
-# What an event counts beside its bytes; and what a byte of a method counts: tables grow.
-_EVENT_BYTES: Final = 512
-_DECODED: Final = 4
 # Seconds for what was published on a channel that is gone to become durable.
 _DRAIN: Final = 30.0
 _TIMED_OUT: Final = "CONSUMER_TIMEOUT"
@@ -122,7 +120,7 @@ class ClientChannel:
         if self._doing is None:
             self._do(event)
         else:
-            self.waiting += _size(event)
+            self.waiting += e.size_of(event)
             self._events.append(event)
 
     async def drained(self) -> None:
@@ -141,6 +139,7 @@ class ClientChannel:
         self._closed = True
         self._events.clear()
         self.waiting = 0
+        publishing.release(self._state)
         doing, self._doing = self._doing, None
         if doing is not None and doing is not asyncio.current_task():
             doing.cancel()
@@ -155,8 +154,12 @@ class ClientChannel:
                     await publisher.drained()
             except TimeoutError:
                 log.warning("amqp_publications_lost", bytes=publisher.size)
-        if publisher is not None:
-            await publisher.stop()
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """What was published and is not durable is not wanted any more."""
+        if self._publisher is not None:
+            await self._publisher.stop()
 
     # -- events
 
@@ -216,7 +219,7 @@ class ClientChannel:
                 self._doing = None
         while self._events and self._doing is None and not self._closed:
             event = self._events.popleft()
-            self.waiting -= _size(event)
+            self.waiting -= e.size_of(event)
             self._do(event)
         self._link.relieved(self)
 
@@ -319,10 +322,14 @@ class ClientChannel:
     def _limit(self, prefetch: int) -> None:
         if self._session is None and not prefetch:
             return
-        self._of(False).limit(prefetch, self._prefetch)
+        self._of(False).limit(prefetch, partial(self._limits, False))
         if self._link.owner_id:
-            mine = {consumer.number for consumer in self._state.consumers.values()}
-            self._link.owner.limit_each(mine, self._prefetch)
+            self._link.owner.limit_each(self, partial(self._limits, True))
+
+    def _limits(self, owned: bool) -> Iterable[tuple[int, int]]:
+        for consumer in self._state.consumers.values():
+            if consumer.owned is owned:
+                yield consumer.number, self._prefetch(consumer)
 
     def _prefetch(self, consumer: fx.Consumer) -> int:
         """How many deliveries a consumer may have unsettled."""
@@ -387,12 +394,3 @@ class ClientChannel:
         if self._publisher is None:
             self._publisher = self._link.publisher(self._state.number, self._failed, self._settled)
         return self._publisher
-
-
-def _size(event: Event) -> int:
-    match event:
-        case e.Published():
-            return _EVENT_BYTES + len(event.body) + len(event.properties)
-        case e.MethodCame():
-            return _EVENT_BYTES + _DECODED * event.size
-    return _EVENT_BYTES

@@ -1,8 +1,6 @@
 """One connection of a client: a socket, the protocol's state machine, channels.
 
-What it holds is bounded: see `flow`.
-
-The connection outlives leaders: see `cluster.stream`.
+What it holds is bounded: see `flow`. It outlives leaders: see `cluster.stream`.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
 from gateway.amqp.protocol.connection import Connection
 from gateway.amqp.protocol.handshake import Phase
-from gateway.amqp.protocol.state import State
+from gateway.amqp.protocol.state import State, Transactions
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
 from gateway.cluster.calls import Metadata
 from quorate.runtime.errors import QuorateError
@@ -38,9 +36,6 @@ log = structlog.get_logger(__name__)
 _DRAIN: Final = 15.0
 # Seconds between two looks at what is due.
 _LOOK: Final = 0.5
-# Clients that mean one limit for the channel with basic.qos, whatever `global` says
-# (rabbitmq-server #11948).
-_SHARED_PREFETCH: Final = "py-amqp"
 _UPDATE_SECRET: Final = (10, 70)
 _NO_SPACE: Final = "the cluster has no room for more messages at the moment"
 
@@ -60,12 +55,14 @@ class ClientConnection(asyncio.Protocol):
         self._producers = itertools.count(1)
         self._consumers = itertools.count(1)
         self._channels: dict[int, ClientChannel] = {}
+        self._draining: dict[ClientChannel, None] = {}  # closed, and not all is durable
         self._owned: set[str] = set()
+        self._transactions = Transactions()
         self._login_event: e.Login | None = None
         self._owner: Session | None = None
         self._transport: asyncio.Transport | None = None
         self._virtual_host = "/"
-        self._token = ""
+        self._credentials = login.Credentials()
         self._shared_prefetch = False
         self._blocked = 0
         self._flushing = self._lost = self._updating = False
@@ -97,6 +94,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._machine.most_assembling = self._hall.share(limits.MOST_ASSEMBLING)
+        self._transactions.most = self._hall.share(limits.MOST_TRANSACTING)
         for event in self._machine.receive(data, self._loop.time()):
             self._dispatch(event)
         self._flush()
@@ -231,14 +229,15 @@ class ClientConnection(asyncio.Protocol):
             cancels=self._machine.cancels,
             numbers=self._consumers,
             owned=self._owned,
+            transactions=self._transactions,
             user=self._login_event.user if self._login_event is not None else "",
         )
 
     async def _login(self, event: e.Login) -> None:
-        self._shared_prefetch = event.product == _SHARED_PREFETCH
+        self._shared_prefetch = event.product == login.SHARED_PREFETCH
         try:
-            self._token = login.token_of(event, self._hall.access, self._certificate())
-            await login.check(event, self.calls)
+            self._credentials = login.credentials_of(event, self._hall.access, self._certificate())
+            name = await login.check(event, self.calls)
         except login.Refused as refused:
             self._hall.counts.refused += 1
             log.warning("amqp_login_refused", user=event.user[:80], mechanism=event.mechanism)
@@ -246,7 +245,7 @@ class ClientConnection(asyncio.Protocol):
         except QuorateError as error:
             self._close(AmqpError(Reply.INTERNAL_ERROR, error.message))
         else:
-            self._login_event = event._replace(password="")
+            self._login_event = event._replace(password="", user=event.user or name)
             self._machine.accept()
         self._flush()
 
@@ -275,13 +274,13 @@ class ClientConnection(asyncio.Protocol):
 
     async def _update(self, event: e.Login) -> None:
         hall = self._hall
-        token = await login.renew(event, hall.upstream, hall.access, self._certificate())
+        found = await login.renew(event, hall.upstream, hall.access, self._certificate())
         self._updating = False
-        if token is None:
+        if found is None:
             text = "New secret was refused by one of the backends"
             self._close(AmqpError(Reply.NOT_ALLOWED, text, _UPDATE_SECRET))
         else:
-            self._token = token
+            self._credentials = found
             self._machine.secret_updated()
         self._flush()
 
@@ -299,7 +298,7 @@ class ClientConnection(asyncio.Protocol):
             self._flush()
 
     def _metadata(self) -> Metadata:
-        return self._hall.access.metadata(self._token)
+        return self._hall.access.metadata(*self._credentials)
 
     # -- channels
 
@@ -366,11 +365,13 @@ class ClientConnection(asyncio.Protocol):
         if channel is not None:
             self._hall.run(self._leave_channel(channel))
 
-    async def _leave_channel(self, channel: ClientChannel) -> None:
+    async def _leave_channel(self, channel: ClientChannel, *, drain: bool = True) -> None:
         """It counts until what was published is durable."""
+        self._draining[channel] = None
         try:
-            await channel.leave(drain=True)
+            await channel.leave(drain=drain)
         finally:
+            del self._draining[channel]
             self._flow.forget(channel)
             self._hold()
 
@@ -387,9 +388,13 @@ class ClientConnection(asyncio.Protocol):
             self._drop(number)
 
     async def _leave(self) -> None:
-        """The socket is closed: what was published goes on, what was delivered comes back."""
+        """The socket is closed: what was published goes on, if there is room for it; what was
+        delivered comes back."""
         channels, self._channels = self._channels, {}
+        drain = self._flow.lose()
+        for channel in () if drain else self._draining:
+            self._hall.run(channel.abandon())
         for channel in channels.values():
-            self._hall.run(self._leave_channel(channel))
+            self._hall.run(self._leave_channel(channel, drain=drain))
         if self._owner is not None:
             await self._owner.close()

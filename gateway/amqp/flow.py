@@ -4,6 +4,9 @@ Past `MOST_HELD` bytes that are published and not durable, or wait for the clust
 not read; TCP then holds the client. What channels that are closed still publish counts too. A
 client that does not read holds its own consumers: the cluster sends no more until what is written
 for it is taken. If it sends on and `MOST_ANSWERS` bytes of answers wait too, it is not read either.
+
+What a connection holds when it is lost is still published, if that of all lost ones is at most
+`MOST_DRAINING`. Otherwise it is dropped: none of it was confirmed.
 """
 
 from __future__ import annotations
@@ -11,7 +14,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from gateway.amqp.hall import Hall
+import structlog
+
+from gateway.amqp.hall import MOST_DRAINING, Hall
+
+log = structlog.get_logger(__name__)
 
 # Bytes that one connection holds, unless there are many (`Hall.share`); below half of that it is
 # read again.
@@ -46,6 +53,7 @@ class Flow:
         self.held = 0
         self.paused = False
         self._hall = hall
+        self._lost = False
         # By channel: a sum over all at each read would be long. At most those that hold something.
         self._counted: dict[Holder, int] = {}
         self._answers = 0
@@ -55,7 +63,7 @@ class Flow:
     def count(self, holder: Holder) -> None:
         """A channel may hold another number of bytes than before."""
         held = holder.held
-        self.held += held - self._counted.get(holder, 0)
+        self._change(held - self._counted.get(holder, 0))
         if held:
             self._counted[holder] = held
         else:
@@ -63,7 +71,22 @@ class Flow:
 
     def forget(self, holder: Holder) -> None:
         """A channel is done with all."""
-        self.held -= self._counted.pop(holder, 0)
+        self._change(-self._counted.pop(holder, 0))
+
+    def lose(self) -> bool:
+        """The socket is closed: whether what is held may still be published (`MOST_DRAINING`)."""
+        self._lost = True
+        counts = self._hall.counts
+        counts.draining += self.held
+        if counts.draining <= MOST_DRAINING:
+            return True
+        log.warning("amqp_publications_dropped", bytes=self.held, limit=MOST_DRAINING)
+        return False
+
+    def _change(self, size: int) -> None:
+        self.held += size
+        if self._lost:
+            self._hall.counts.draining += size
 
     def writes(self, size: int) -> None:
         """Bytes are written for the client."""

@@ -20,15 +20,22 @@ log = structlog.get_logger(__name__)
 # are not complete, or not read by clients. Of a connection at least that of one message.
 MOST_TOGETHER: Final = 512 << 20
 LEAST_SHARE: Final = 1 << 20
+# Bytes that connections which are lost hold until it is durable, all together.
+MOST_DRAINING: Final = 128 << 20
 
 
 @dataclass(slots=True)
 class Counts:
-    """Of all connections of a gateway, since it began: messages, and logins that were refused."""
+    """Of all connections of a gateway, since it began: messages, and logins that were refused.
+
+    Attributes:
+        draining: bytes that lost connections hold now.
+    """
 
     published: int = 0
     delivered: int = 0
     refused: int = 0
+    draining: int = 0
 
 
 class Open(Protocol):

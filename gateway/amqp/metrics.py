@@ -24,7 +24,7 @@ def metrics(hall: Hall) -> Iterator[Metric]:
     yield gauge(
         "quorate_gateway_amqp_held_bytes",
         "Bytes that AMQP clients published and that are not durable yet.",
-        sum(one.held for one in connections),
+        sum(one.held for one in connections) + counts.draining,
     )
     yield counter(
         "quorate_gateway_amqp_published",

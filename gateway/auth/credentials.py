@@ -23,7 +23,7 @@ from gateway.cluster.calls import Metadata, Upstream
 from gateway.cluster.methods import Method
 from gateway.config import GatewaySettings
 from gateway.http.problems import HttpError
-from quorate.security.metadata import AUTHORIZATION, ON_BEHALF
+from quorate.security.metadata import AUTHORIZATION, ON_BEHALF, PASSED_ON
 
 SUBPROTOCOL: Final = "quorate.v1"
 BEARER_SUBPROTOCOL: Final = "quorate.bearer."
@@ -53,11 +53,18 @@ class Access:
         if self.required and not token:
             raise unauthorized("CREDENTIALS_MISSING", "show a token: Authorization: Bearer <token>")
 
-    def metadata(self, token: str) -> Metadata:
-        """What goes with the calls of a request."""
+    def metadata(self, token: str, shown: str = "") -> Metadata:
+        """What goes with the calls of a request.
+
+        Args:
+            shown: whose certificate the client has shown, encoded. It counts at schedulers that
+                trust gateways, with the gateway's own certificate.
+        """
         if token:
             return ((AUTHORIZATION, f"Bearer {token}"),)
-        return ((ON_BEHALF, "1"),) if self.certified else ()
+        if not self.certified:
+            return ()
+        return ((ON_BEHALF, "1"), (PASSED_ON, shown)) if shown else ((ON_BEHALF, "1"),)
 
 
 def token_of(authorizations: Sequence[str]) -> str:

@@ -190,6 +190,8 @@ class LocalPlan:
             *self._etcd_flags(f"scheduler:{name}"),
             *self._same_user_flag(),
             *self._auth_flags(),
+            # Whoever has the gateway's certificate has all of them, as all are this user's.
+            *(("--auth-trust-gateways",) if self.secure and self.amqp else ()),
         ]
 
     def node_argv(self, name: str, port: int, etcd: str) -> list[str]:

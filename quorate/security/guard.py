@@ -6,6 +6,7 @@
 |---|---|
 | `quorate-caller` from a `scheduler:` certificate | whom that scheduler authenticated |
 | `authorization: Bearer ...` | the token's, whatever certificate was shown; a bad one is refused |
+| `quorate-caller` from a `gateway:` certificate, if trusted | whose certificate the gateway saw |
 | `quorate-on-behalf`, but no token | nobody: who passes calls on is not taken for their caller |
 | nothing of it | the certificate's (`<role>:<name>`) |
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_OWN_ROLES: Final = frozenset((*identity.CERTIFICATE_ONLY, Role.GATEWAY))
 COMMON_NAME: Final = "x509_common_name"
 # Lines a second about refused calls.
 _LOGGED: Final = 10.0
@@ -79,6 +81,7 @@ class Guard:
         self._now = now
         self._monotonic = monotonic
         self._certificates = MTLS in ways
+        self._trusts_gateways = settings.auth_trust_gateways
         self._tokens: TokenFile | None = None
         self._jwt: Verifier | None = None
         self._accepted = ", ".join(
@@ -189,6 +192,8 @@ class Guard:
                 raise _unauthenticated("MALFORMED_CALLER", str(error)) from None
         if AUTHORIZATION in said:
             return self._current(await self._bearer(said[AUTHORIZATION]))
+        if PASSED_ON in said and self._trusts_gateways and _is(certified, Role.GATEWAY):
+            return _shown(said[PASSED_ON])
         if certified is None or ON_BEHALF in said or FORWARDED in said:
             raise _unauthenticated("CREDENTIALS_MISSING", f"show {self._accepted}")
         return certified
@@ -323,7 +328,23 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
 
 def _is_scheduler(certified: Caller | None) -> bool:
-    return certified is not None and certified.role is Role.SCHEDULER
+    return _is(certified, Role.SCHEDULER)
+
+
+def _is(certified: Caller | None, role: Role) -> bool:
+    return certified is not None and certified.role is role
+
+
+def _shown(text: str) -> Caller:
+    """Whose certificate a gateway saw: people's and programs', not those of the cluster's own
+    processes."""
+    try:
+        caller = identity.decode(text)
+    except ValueError as error:
+        raise _unauthenticated("MALFORMED_CALLER", str(error)) from None
+    if caller.how is not How.CERTIFICATE or caller.role in _OWN_ROLES:
+        raise _unauthenticated("MALFORMED_CALLER", f"a gateway does not pass on {caller}")
+    return caller
 
 
 def _no_task(task: str) -> None:

@@ -10,7 +10,8 @@ AUTHORIZATION: Final = "authorization"
 ON_BEHALF: Final = "quorate-on-behalf"
 # As schedulers mark calls that they pass on.
 FORWARDED: Final = "quorate-forwarded"
-# Who calls, as a scheduler authenticated it; counts only from a `scheduler:` certificate.
+# Who calls, as a scheduler authenticated it; counts only from a `scheduler:` certificate, or, of a
+# certificate that a gateway saw, from a `gateway:` one where schedulers trust gateways.
 PASSED_ON: Final = "quorate-caller"
 # Where a call came from, as the scheduler saw it that passes it on; for the audit log.
 PASSED_ON_PEER: Final = "quorate-peer"

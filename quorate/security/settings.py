@@ -56,6 +56,11 @@ class AuthSettings(BaseModel):
         max_length=256,
         description="claim that lists patterns of queues",
     )
+    auth_trust_gateways: bool = Field(
+        default=False,
+        description="believe gateways (certificates `gateway:<name>`) whose certificate an AMQP "
+        "client has shown them (EXTERNAL); needs mtls",
+    )
     auth_rate: float = Field(
         default=5_000,
         ge=0,
@@ -97,6 +102,8 @@ class AuthSettings(BaseModel):
             raise ValueError(
                 "auth: mtls needs --tls-cert-file and --tls-ca-file, and --tls-client-auth require"
             )
+        if self.auth_trust_gateways and MTLS not in ways:
+            raise ValueError("auth-trust-gateways: has no effect without --auth mtls")
         from_url = "://" in self.auth_jwks
         if from_url and any(a.startswith("HS") for a in self.jwt_algorithms):
             raise ValueError(

@@ -32,6 +32,13 @@ def broken(code: grpc.StatusCode, details: str = "") -> grpc.aio.AioRpcError:
     return error
 
 
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the loop turn until the condition is true."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 class Stream:
     """One stream as the cluster has it.
 
@@ -129,26 +136,33 @@ class Client:
         reads: the gateway reads from it; `closed`: it closed the socket; `aborted`: without
             waiting for what is written.
         unread: bytes that are written and not taken, as the transport has it.
+
+    Args:
+        beside: a client of the same gateway.
     """
 
-    def __init__(self, access: Access | None = None) -> None:
-        self.cluster = FakeCluster()
+    def __init__(self, access: Access | None = None, beside: Client | None = None) -> None:
+        self.cluster: FakeCluster = FakeCluster() if beside is None else beside.cluster
         self.reads, self.closed, self.aborted = True, False, False
         self.unread = 0
         self._got: asyncio.Queue[tuple[int, Method]] = asyncio.Queue()
         self._reader = FrameReader(1 << 20)
         cluster: Any = self.cluster
-        self.hall = Hall(
-            upstream=cluster,
-            access=access or Access(),
-            instance="gateway",
-            version="1",
-            most=10,
-            owner=None,
-            counts=Counts(),
-            connections={},
-            tasks=set(),
-            numbers=itertools.count(1),
+        self.hall: Hall = (
+            beside.hall
+            if beside is not None
+            else Hall(
+                upstream=cluster,
+                access=access or Access(),
+                instance="gateway",
+                version="1",
+                most=10,
+                owner=None,
+                counts=Counts(),
+                connections={},
+                tasks=set(),
+                numbers=itertools.count(1),
+            )
         )
         self.connection = ClientConnection(self.hall)
         transport: Any = self

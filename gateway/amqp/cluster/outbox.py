@@ -3,6 +3,10 @@
 add --> waiting --batch--> sent --settle--> gone
           ^                  |
           '---- restart -----'
+
+At most `MOST_REQUESTS` requests are without an answer. What is added meanwhile goes out in one,
+when the first of them is answered: batches grow with the load, and nobody waits for more than what
+is being committed. A request costs the gateway and the leader more than the messages in it.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from quorate.v1 import broker_pb2 as pb
 # Of one request. The cluster takes 1,024 messages and 4 MiB.
 BATCH_MESSAGES: Final = 1_024
 BATCH_BYTES: Final = 1 << 20
+# Without an answer: one that is being committed, and one that waits for the next commit.
+MOST_REQUESTS: Final = 2
 # What a message counts beside its bytes.
 MESSAGE_BYTES: Final = 256
 
@@ -44,6 +50,8 @@ class Outbox:
         self._sent: deque[tuple[int, Publication]] = deque()
         self._unsent: deque[tuple[int, Publication]] = deque()
         self._results: dict[int, pb.PublicationResult] = {}
+        # The last number of each request that is not answered.
+        self._requests: deque[int] = deque()
 
     def __len__(self) -> int:
         return len(self._sent) + len(self._unsent)
@@ -61,10 +69,13 @@ class Outbox:
         self._sent, self._unsent = self._unsent, self._sent
         self._sent.clear()
         self._results.clear()
+        self._requests.clear()
 
     def batch(self) -> list[wire.PublicationEnvelope]:
-        """What is sent next; empty when all is sent."""
+        """What is sent next; empty when all is sent, or enough is without an answer."""
         found: list[wire.PublicationEnvelope] = []
+        if len(self._requests) >= MOST_REQUESTS:
+            return found
         size = 0
         while self._unsent and len(found) < BATCH_MESSAGES:
             number, publication = self._unsent[0]
@@ -79,6 +90,8 @@ class Outbox:
                     number=number,
                 )
             )
+        if found:
+            self._requests.append(found[-1].number)
         return found
 
     def settle(self, answer: pb.PublishStreamResponse) -> list[Settled]:
@@ -91,7 +104,14 @@ class Outbox:
             number, publication = sent.popleft()
             self.size -= _size(publication)
             found.append(Settled(number, publication, results.pop(number, None)))
+        while self._requests and self._requests[0] <= answer.confirmed:
+            self._requests.popleft()
         return found
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits."""
+        return bool(self._unsent)
 
 
 def _size(publication: Publication) -> int:

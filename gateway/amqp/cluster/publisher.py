@@ -97,7 +97,10 @@ class Publisher(Stream):
         if answer.blocked != self._is_blocked:
             self._is_blocked = answer.blocked
             self._blocked(answer.blocked)
-        if found := self._outbox.settle(answer):
+        found = self._outbox.settle(answer)
+        if self._outbox.has_unsent:
+            self._news.set()
+        if found:
             self._settled(found)
             self._release(found[-1].number)
 

@@ -11,9 +11,9 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
 
@@ -33,6 +33,10 @@ _PATH: Final = "/quorate.v1.Broker/Consume"
 _DELIVERIES: Final = pb.ConsumeResponse.DELIVERIES_FIELD_NUMBER << 3 | 2
 # Seconds that a session may take to end by itself; after that its leader ends it.
 _LEAVE: Final = 5.0
+
+
+# Numbers of consumers, and how many deliveries each may have unsettled.
+Limits: TypeAlias = Callable[[], Iterable[tuple[int, int]]]
 
 
 class Receiver(Protocol):
@@ -98,6 +102,8 @@ class Session(Stream):
         self._requests: deque[pb.ConsumeRequest] = deque()
         # Those of `_requests` that change a limit, by consumer: the latest limit is sent.
         self._credits: dict[int, pb.ConsumeRequest] = {}
+        # Limits that are to change, by whom.
+        self._limits: dict[object, Limits] = {}
         self._closing = False
 
     # -- what the channel asks
@@ -152,22 +158,32 @@ class Session(Stream):
         if (live := self._live.get(settle.source.consumer)) is not None:
             self._forget_if_done(live)
 
-    def limit(self, prefetch: int, each: Callable[[Consumer], int]) -> None:
+    def limit(self, prefetch: int, each: Limits) -> None:
         """Change how many deliveries may be unsettled: all together, and of each consumer."""
         self._limit = prefetch
         if self._streaming:
             self._credit(0, prefetch)
-        self.limit_each(self._live.keys(), each)
+        self.limit_each(self, each)
 
-    def limit_each(self, numbers: Collection[int], each: Callable[[Consumer], int]) -> None:
-        """Change how many deliveries each of some consumers may have unsettled."""
-        for number in numbers:
-            live = self._live.get(number)
-            if live is None:
-                continue
-            before, live.prefetch = live.prefetch, each(live.consumer)
-            if self._streaming and live.prefetch != before:
-                self._credit(number, live.prefetch)
+    def limit_each(self, whose: object, each: Limits) -> None:
+        """Change how many deliveries each of some consumers may have unsettled.
+
+        Not at once, but before the next request is sent: a client that changes limits all the time
+        costs no more than that.
+        """
+        self._limits[whose] = each
+        self._news.set()
+
+    def _limit_now(self) -> None:
+        """Do what `limit_each` promised."""
+        while self._limits:
+            for number, prefetch in self._limits.popitem()[1]():
+                live = self._live.get(number)
+                if live is None:
+                    continue
+                before, live.prefetch = live.prefetch, prefetch
+                if self._streaming and prefetch != before:
+                    self._credit(number, prefetch)
 
     async def quiet(self, source: Source | None = None) -> None:
         """Wait until all that was settled so far is durable. `source`: even if nothing was."""
@@ -206,6 +222,7 @@ class Session(Stream):
         return found
 
     def _begin(self) -> None:
+        self._limit_now()
         again, self._streaming = self._streaming, True
         self._requests.clear()
         self._credits.clear()
@@ -230,6 +247,7 @@ class Session(Stream):
             log.info("amqp_session_goes_on", consumers=len(self._live))
 
     def _outgoing(self) -> bytes | None:
+        self._limit_now()
         if self._requests:
             request = self._requests.popleft()
             if request.HasField("credit"):

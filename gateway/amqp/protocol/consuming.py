@@ -191,17 +191,16 @@ def reject(state: State, method: Method) -> list[Effect]:
 
 
 def _settle(state: State, tag: int, *, multiple: bool, outcome: int) -> list[Effect]:
-    taken = state.unsettled.take(tag, multiple=multiple)
     if state.transacts:
-        state.settles.append((outcome, taken))
+        state.claims.add(state.unsettled, tag, multiple=multiple, outcome=outcome)
         return []
-    return [*settles(taken, outcome)]
+    return [*settles(state.unsettled.take(tag, multiple=multiple), outcome)]
 
 
 def recover(state: State, method: Method) -> list[Effect]:
     if not method["requeue"]:
         raise AmqpError(Reply.NOT_IMPLEMENTED, "requeue=false", method.id)
-    found: list[Effect] = [*settles(state.unsettled.take(0, multiple=True), pb.OUTCOME_NACK)]
+    found: list[Effect] = [*settles(state.claims.recover(state.unsettled), pb.OUTCOME_NACK)]
     return found if method.name == "basic.recover-async" else [*found, say("basic.recover-ok")]
 
 

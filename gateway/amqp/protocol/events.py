@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.amqp.wire.frames import Publish
 from gateway.amqp.wire.methods import Method
 from gateway.amqp.wire.replies import AmqpError
+
+# What an event counts beside its bytes; and what a byte of a method counts: tables grow.
+_EVENT_BYTES: Final = 512
+_DECODED: Final = 4
 
 
 class Login(NamedTuple):
@@ -100,3 +104,13 @@ Event: TypeAlias = (
     | SecretUpdated
     | Closing
 )
+
+
+def size_of(event: Event) -> int:
+    """Bytes that an event counts while it waits."""
+    match event:
+        case Published():
+            return _EVENT_BYTES + len(event.body) + len(event.properties)
+        case MethodCame():
+            return _EVENT_BYTES + _DECODED * event.size
+    return _EVENT_BYTES

@@ -23,4 +23,8 @@ MOST_CONSUMERS: Final = 4_000
 # Of a transaction: as many as one commit takes.
 MOST_TX: Final = 512
 MOST_TX_BYTES: Final = 512 << 10
+# Bytes of messages of transactions that are not committed, of all channels, each counted with
+# `TX_MESSAGE` more. Not a reason to stop reading: the commit may be what comes next.
+MOST_TRANSACTING: Final = 8 << 20
+TX_MESSAGE: Final = 256
 MOST_PREFETCH: Final = 65_535

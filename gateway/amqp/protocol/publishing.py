@@ -8,7 +8,7 @@ from typing import Final
 from gateway.amqp.protocol.consuming import REPLY_TO
 from gateway.amqp.protocol.effects import Commit, Effect, Publication, Publish, Raw, say
 from gateway.amqp.protocol.events import Published
-from gateway.amqp.protocol.limits import MOST_TX, MOST_TX_BYTES
+from gateway.amqp.protocol.limits import MOST_TX, MOST_TX_BYTES, TX_MESSAGE
 from gateway.amqp.protocol.state import State
 from gateway.amqp.protocol.unsettled import settles
 from gateway.amqp.wire import frames, properties
@@ -27,16 +27,37 @@ def publish(state: State, event: Published) -> list[Effect]:
     if not state.transacts:
         state.published += 1
         return [Publish(publication)]
-    state.publications.append(publication)
-    size = sum(len(one.message) for one in state.publications)
-    if len(state.publications) > MOST_TX or size > MOST_TX_BYTES:
-        state.publications.clear()
-        raise AmqpError(
-            Reply.PRECONDITION_FAILED,
-            f"a transaction has at most {MOST_TX} messages and {MOST_TX_BYTES} bytes",
-            _METHOD,
-        )
+    _transact(state, publication)
     return []
+
+
+def _transact(state: State, publication: Publication) -> None:
+    """A message waits for tx.commit."""
+    state.publications.append(publication)
+    # What comes back if it reaches no queue is the body once more.
+    copies = 1 if publication.returned is None else 2
+    held = copies * len(publication.message) + TX_MESSAGE
+    state.transacting += held
+    state.transacted += len(publication.message)
+    state.transactions.held += held
+    if len(state.publications) > MOST_TX or state.transacted > MOST_TX_BYTES:
+        text = f"a transaction has at most {MOST_TX} messages and {MOST_TX_BYTES} bytes"
+    elif state.transactions.held > max(state.transactions.most, state.transacting):
+        text = (
+            f"the transactions of a connection have at most {state.transactions.most} bytes of "
+            "messages that are not committed"
+        )
+    else:
+        return
+    release(state)
+    raise AmqpError(Reply.PRECONDITION_FAILED, text, _METHOD)
+
+
+def release(state: State) -> None:
+    """The messages of the transaction are committed, or are not wanted any more."""
+    state.transactions.held -= state.transacting
+    state.transacting = state.transacted = 0
+    state.publications = []
 
 
 def _publication(state: State, event: Published) -> Publication:
@@ -163,8 +184,9 @@ def tx_commit(state: State, method: Method) -> list[Effect]:
     """Messages and settlements are one commit; settlements of another session follow it: those of
     exclusive queues, if there are both."""
     _transacts(state, method)
-    publications, taken = state.publications, state.settles
-    state.publications, state.settles = [], []
+    # They count until it is committed.
+    publications, state.publications = state.publications, []
+    taken = state.claims.commit(state.unsettled)
     found = [one for outcome, delivered in taken for one in settles(delivered, outcome)]
     owned = bool(found) and all(one.source.owned for one in found)
     together = [one for one in found if one.source.owned == owned]
@@ -176,9 +198,8 @@ def tx_rollback(state: State, method: Method) -> list[Effect]:
     """What was acknowledged is not any more; it is not delivered again
     (https://www.rabbitmq.com/docs/semantics#tx)."""
     _transacts(state, method)
-    state.publications = []
-    taken, state.settles = state.settles, []
-    state.unsettled.put_back(one for _, delivered in taken for one in delivered)
+    release(state)
+    state.claims.clear()
     return [say("tx.rollback-ok")]
 
 
@@ -189,5 +210,6 @@ def _transacts(state: State, method: Method) -> None:
 
 def committed(state: State, unroutable: Iterable[Publication]) -> list[Effect]:
     """tx.commit is durable; mandatory messages that reach no queue come back before."""
+    release(state)
     parts = [returned(state, one) for one in unroutable]
     return [Raw(b"".join(parts)), say("tx.commit-ok")]

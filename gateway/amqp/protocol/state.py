@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.amqp.protocol.effects import Consumer, Publication
-from gateway.amqp.protocol.unsettled import Delivered, Unsettled
+from gateway.amqp.protocol.limits import MOST_TRANSACTING
+from gateway.amqp.protocol.unsettled import Claims, Unsettled
 from gateway.amqp.wire.replies import AmqpError, Reply
+
+
+@dataclass(slots=True)
+class Transactions:
+    """Bytes of messages in transactions that are not committed, of all channels of a connection,
+    and how many there may be; one transaction always has room."""
+
+    held: int = 0
+    most: int = MOST_TRANSACTING
 
 
 @dataclass(slots=True)
@@ -27,8 +37,9 @@ class State:
         prefetch: of consumers to come; `limit`: of the channel. 0: none.
         confirms: confirm.select came; `published`: messages so far; `unconfirmed_at`: of those,
             before it did.
-        transacts: tx.select came; `publications`, `settles` (outcome, deliveries): of the
-            transaction.
+        transacts: tx.select came; `publications`, `claims`: of the transaction; `transacted`:
+            bytes of its messages; `transacting`: what they count in `transactions` of the
+            connection, also while they are committed.
         user: who logged in, with a name; a message's user-id has to be the same.
         reply_queue: where answers go that are addressed to amq.rabbitmq.reply-to.
     """
@@ -51,7 +62,10 @@ class State:
     unconfirmed_at: int = 0
     transacts: bool = False
     publications: list[Publication] = field(default_factory=list)
-    settles: list[tuple[int, list[Delivered]]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
+    transacted: int = 0
+    transacting: int = 0
+    transactions: Transactions = field(default_factory=Transactions)
     reply_queue: str = ""
     user: str = ""
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.amqp.protocol import channel, consuming, publishing
 from gateway.amqp.protocol import effects as fx
 from gateway.amqp.protocol import events as e
-from gateway.amqp.protocol.state import State
+from gateway.amqp.protocol.state import State, Transactions
 from gateway.amqp.wire import frames, methods
 from gateway.amqp.wire.frames import FrameReader
 from gateway.amqp.wire.replies import AmqpError
@@ -365,6 +365,23 @@ def test_a_transaction_is_bounded():
     one.publish(b"x" * 300_000)
     with refused(406):
         one.publish(b"x" * 300_000)
+
+
+def test_transactions_of_a_connection_are_bounded_but_one_has_room():
+    shared = Transactions(most=1 << 20)
+    a, b, c = (Channel(transactions=shared) for _ in range(3))
+    for one in (c, a, b):
+        one.do("tx.select")
+        one.publish(b"x" * (500_000 if one is not c else 0))
+    a.do("tx.rollback")
+    c.publish(b"x" * 100_000)
+    b.do("tx.commit")
+    with refused(406):
+        a.publish(b"x" * 500_000)
+    publishing.committed(b.state, ())
+    shared.most = 0
+    c.do("tx.rollback")
+    a.publish(b"x" * 500_000)
 
 
 def test_direct_reply_to_is_a_queue_of_the_connection(one):

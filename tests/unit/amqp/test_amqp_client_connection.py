@@ -47,10 +47,10 @@ async def test_a_client_that_floods_is_not_read(client):
     assert shown["quorate_gateway_amqp_published"] == sent
     assert shown["quorate_gateway_amqp_held_bytes"] > MOST_HELD
     stream = await client.cluster.stream()
-    numbers = 0
-    while numbers < sent:
-        numbers += len((await stream.published()).publications)
-    stream.answer(pb.PublishStreamResponse(confirmed=sent - 1))
+    number = 0
+    while number < sent - 1:
+        number = (await stream.published()).publications[-1].number
+        stream.answer(pb.PublishStreamResponse(confirmed=number))
     async with asyncio.timeout(60):
         while not client.reads:
             await asyncio.sleep(0)

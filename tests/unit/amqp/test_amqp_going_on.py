@@ -7,30 +7,61 @@ import pytest
 from gateway.amqp.cluster.held import Held
 from gateway.amqp.cluster.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
 from gateway.amqp.protocol.effects import Publication, Settle, Source
-from gateway.amqp.protocol.unsettled import Unsettled
+from gateway.amqp.protocol.unsettled import Claims, Unsettled
 from gateway.amqp.wire.replies import AmqpError
 from quorate.v1 import broker_pb2 as pb
 
 SOURCE = Source(False, 1, "q")
 
 
-def test_deliveries_that_are_put_back_are_taken_in_their_order():
-    known = Unsettled()
+def claimed(known: Unsettled, claims: Claims) -> list[tuple[int, list[int]]]:
+    return [(outcome, [one.tag for one in found]) for outcome, found in claims.commit(known)]
+
+
+def test_a_transaction_settles_each_delivery_once_in_the_order_of_its_claims():
+    known, claims = Unsettled(), Claims()
+    for id in range(10, 18):
+        known.put(SOURCE, id)
+    claims.add(known, 2, multiple=False, outcome=2)
+    claims.add(known, 4, multiple=True, outcome=1)
+    claims.add(known, 6, multiple=False, outcome=1)
+    for again in (1, 2, 4, 6, 9):
+        with pytest.raises(AmqpError, match=f"unknown delivery tag {again}"):
+            claims.add(known, again, multiple=False, outcome=1)
+    claims.add(known, 0, multiple=True, outcome=4)
+    claims.add(known, 0, multiple=True, outcome=1)  # nothing is left for it
+    assert claimed(known, claims) == [(2, [2]), (1, [1, 3, 4]), (1, [6]), (4, [5, 7, 8])]
+    assert len(known) == 0
+    claims.add(known, 0, multiple=True, outcome=1)
+    assert claimed(known, claims) == []
+
+
+def test_a_rollback_leaves_everything_where_it_was():
+    known, claims = Unsettled(), Claims()
+    for id in range(10, 15):
+        known.put(SOURCE, id)
+    before = dict(known._known)
+    for _ in range(3):
+        claims.add(known, 1, multiple=False, outcome=1)
+        claims.add(known, 0, multiple=True, outcome=1)
+        claims.clear()
+    assert dict(known._known) == before
+    claims.add(known, 5, multiple=False, outcome=1)
+    assert claimed(known, claims) == [(1, [5])]
+
+
+def test_recover_takes_what_a_transaction_has_not_claimed():
+    known, claims = Unsettled(), Claims()
     for id in range(10, 16):
         known.put(SOURCE, id)
-    for _ in range(500):
-        taken = known.take(3, multiple=False)
-        known.put_back(taken)
-    assert len(known._order) < 100
-    known.put_back(known.take(5, multiple=False))
-    assert len(known) == 6
-    assert [one.tag for one in known.take(4, multiple=True)] == [1, 2, 3, 4]
-    with pytest.raises(AmqpError):
-        known.take(3, multiple=False)
-    known.put_back(known.take(6, multiple=False))
-    assert [one.id for one in known.take(0, multiple=True)] == [14, 15]
-    assert len(known) == 0
-    assert known.take(0, multiple=True) == []
+    claims.add(known, 2, multiple=True, outcome=1)
+    claims.add(known, 5, multiple=False, outcome=1)
+    assert [one.tag for one in claims.recover(known)] == [3, 4, 6]
+    assert claims.recover(known) == []
+    known.put(SOURCE, 20)
+    assert [one.id for one in claims.recover(known)] == [20]
+    claims.clear()
+    assert [one.tag for one in claims.recover(known)] == [1, 2, 5]
 
 
 def outbox(count: int) -> Outbox:
@@ -64,6 +95,23 @@ def test_batches_are_as_large_as_a_request_may_be():
     for _ in range(3):
         box.add(Publication(b"x" * (BATCH_BYTES // 2 + 1), None))
     assert numbers(box) == [1]
+
+
+def test_what_comes_while_requests_are_on_their_way_goes_out_together():
+    box = outbox(0)
+    for number in (1, 2):
+        box.add(Publication(b"x", None))
+        assert numbers(box) == [number]
+    for _ in range(5):
+        box.add(Publication(b"x", None))
+        assert numbers(box) == []
+    assert box.has_unsent
+    box.settle(pb.PublishStreamResponse(confirmed=1))
+    assert numbers(box) == [3, 4, 5, 6, 7]
+    box.add(Publication(b"x", None))
+    assert numbers(box) == []
+    box.restart()
+    assert numbers(box) == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_results_wait_for_what_is_before_them():
