@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -74,6 +75,42 @@ def test_the_named_browser_comes_first_then_path_then_playwrights_own(
     assert chromium.find() == str(named)
 
 
+def test_a_browser_without_windows_comes_before_one_with_windows(
+    machine: Path, tmp_path: Path
+) -> None:
+    program(machine / "chromium")
+    folder = "chromium_headless_shell-1001/chrome-headless-shell-linux64"
+    cached = program(tmp_path / f".cache/ms-playwright/{folder}/chrome-headless-shell")
+    assert chromium.find() == str(cached)
+    on_path = program(machine / "chromium-headless-shell")
+    assert chromium.find() == str(on_path)
+
+
+def test_ci_installs_one_without_windows_beside_another_where_it_can(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = program(machine / "chromium")
+    asked: list[str] = []
+
+    def install(packages: list[str], say: object) -> None:
+        asked.extend(packages)
+        if not works:
+            raise PackagesUnavailable("no network")
+        program(machine / packages[0])
+
+    monkeypatch.setattr(chromium, "install", install)
+    works = False
+    assert chromium.provide(str) == str(other)
+    assert not asked
+    monkeypatch.setenv("CI", "true")
+    assert chromium.provide(str) == str(other)
+    works = True
+    assert chromium.provide(str) == str(machine / "chromium-headless-shell")
+    asked.clear()
+    assert chromium.provide(str) == str(machine / "chromium-headless-shell")
+    assert not asked
+
+
 def test_a_program_that_only_says_where_to_get_a_browser_is_passed_over(machine: Path) -> None:
     program(machine / "chromium-browser", "requires the chromium snap", code=1)
     with pytest.raises(Missing, match="no Chromium was found"):
@@ -104,14 +141,15 @@ def test_a_browser_is_installed_else_unpacked_else_downloaded(
     tried: list[str] = []
 
     def way(name: str, works: bool) -> Callable[..., object]:
-        def attempt(*given: object, **named: object) -> object:
+        def attempt(*given: Any, **named: object) -> object:
             tried.append(name)
             if not works:
                 raise PackagesUnavailable(f"no {name}")
+            (package,) = given[0] if name != "download" else ("chromium",)
             if name == "unpack":
-                program(tmp_path / "tree" / "usr/lib/chromium/chromium")
+                program(tmp_path / "tree" / "usr/lib/chromium" / package)
                 return tmp_path / "tree"
-            return program(machine / "chromium")
+            return program(machine / package)
 
         return attempt
 
@@ -119,7 +157,8 @@ def test_a_browser_is_installed_else_unpacked_else_downloaded(
     monkeypatch.setattr(chromium, "unpack", way("unpack", False))
     monkeypatch.setattr(chromium, "install", way("install", False))
     chromium.provide(str)
-    assert tried == ["install", "unpack", "download"]
+    # Of each package: the one without windows, and the one that every system has.
+    assert tried == ["install", "install", "unpack", "unpack", "download"]
 
     (machine / "chromium").unlink()
     tried.clear()
