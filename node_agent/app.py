@@ -163,6 +163,7 @@ async def run(settings: AgentSettings) -> None:
                 taints=settings.taint_list,
                 takes_signals=True,
                 takes_hooks=True,
+                takes_messages=True,
                 takes_reduces=True,
                 ends_subtasks=True,
             )

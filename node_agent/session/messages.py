@@ -19,6 +19,7 @@ from node_agent.core.attempts import Attempt, Failure, Outcome, Ref, Result
 from node_agent.core.hooks import Hook, HookEnd, Hooks
 from node_agent.core.outbox import Report
 from node_agent.core.services.health import HealthTerms
+from node_agent.session import from_message
 from node_agent.task.secrets import Reference
 from node_agent.task.work import Call, Check, Command, Replica, Unreadable
 from quorate.blobs.names import Blob, blob_of
@@ -66,6 +67,8 @@ def attempt_of_spec(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -
 
 def _environment(spec: task_pb2.TaskSpec) -> Mapping[str, str]:
     """What the spec itself adds to the environment of its work."""
+    if spec.HasField("message"):
+        return from_message.environment(spec.message)
     if not spec.HasField("schedule"):
         return _NO_ENV
     return {SCHEDULED_TIME: spec.schedule.tick_time.ToJsonString()}
@@ -85,6 +88,8 @@ def _attempt_of(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -> At
         return _attempt_with_hooks(assignment, spec, timeout, stop=stop)
     if kind == "python":
         call = _call(spec)
+        if isinstance(call, Unreadable):
+            return Attempt(task_id, number, call, stop_on_disconnect=stop)
         profile = call.entrypoint or spec.name or "pickled"
         return Attempt(task_id, number, call, profile, True, timeout, stop)
     if kind == "command":
@@ -140,7 +145,7 @@ def _command(message: task_pb2.CommandWork, spec: task_pb2.TaskSpec) -> Command 
         tuple(message.argv),
         {**message.env, **_environment(spec)},
         message.cwd,
-        message.stdin,
+        spec.message.body if spec.HasField("message") else message.stdin,
         _secrets(message.secrets),
         memory,
         cpu,
@@ -192,12 +197,18 @@ def _within(duration: Duration, least: float, most: float) -> float:
     return min(max(duration.seconds + duration.nanos / 1e9, least), most)
 
 
-def _call(spec: task_pb2.TaskSpec) -> Call:
+def _call(spec: task_pb2.TaskSpec) -> Call | Unreadable:
     python = spec.python
     secrets = _secrets(python.secrets)
     memory = spec.resources.memory if spec.HasField("resources") else 0
     env = _environment(spec)
     kind = python.WhichOneof("arguments")
+    if spec.HasField("message"):
+        try:
+            said, arguments = from_message.arguments(spec.message, python)
+        except ValueError as error:
+            return Unreadable(str(error))
+        return Call(python.entrypoint, said, arguments, secrets, memory, env)
     if spec.HasField("payload_blob"):
         text = _large_payload(spec)
         large: Literal["json-blob", "pickle-blob"]

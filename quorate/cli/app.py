@@ -61,6 +61,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.status": ("status",),
     "top.top": ("top",),
     "cluster.queues": ("queues", "queue"),
+    # Adds `queue template`.
+    "control.templates": ("queue",),
     "cluster.nodes": ("nodes", "cordon", "uncordon", "drain", "taint", "untaint"),
     "services.services": ("service",),
     "cluster.limits": ("limits", "limit"),

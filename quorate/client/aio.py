@@ -131,6 +131,11 @@ class AsyncClient(
         return self._open_streams
 
     @property
+    def task_options(self) -> TaskOptions:
+        """The options that tasks of this client get."""
+        return self._options
+
+    @property
     def schedules(self) -> AsyncSchedules:
         """As `Client.schedules`."""
         return AsyncSchedules(self._calls, self._options)

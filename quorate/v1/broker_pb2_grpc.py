@@ -204,7 +204,7 @@ class BrokerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateBinding(self, request, context):
-        """Binds a message queue or an exchange to an exchange. Repeated, it changes nothing.
+        """Binds a message queue, an exchange or a task queue to an exchange. Repeated, it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

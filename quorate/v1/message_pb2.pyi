@@ -194,7 +194,7 @@ class Exchange(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[_Union[ExchangeType, str]] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., durable: _Optional[bool] = ..., bindings: _Optional[int] = ...) -> None: ...
 
 class Binding(_message.Message):
-    __slots__ = ("virtual_host", "source", "message_queue", "exchange", "routing_key", "arguments")
+    __slots__ = ("virtual_host", "source", "message_queue", "exchange", "task_queue", "routing_key", "arguments")
     class ArgumentsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -206,15 +206,17 @@ class Binding(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
     ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     source: str
     message_queue: str
     exchange: str
+    task_queue: str
     routing_key: str
     arguments: _containers.MessageMap[str, HeaderValue]
-    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., exchange: _Optional[str] = ..., routing_key: _Optional[str] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ...) -> None: ...
+    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., exchange: _Optional[str] = ..., task_queue: _Optional[str] = ..., routing_key: _Optional[str] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ...) -> None: ...
 
 class MessageQueueSpec(_message.Message):
     __slots__ = ("type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "no_backlog")

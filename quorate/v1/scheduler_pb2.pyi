@@ -849,6 +849,34 @@ class UpdateQueueResponse(_message.Message):
     queue: _queue_pb2.Queue
     def __init__(self, queue: _Optional[_Union[_queue_pb2.Queue, _Mapping]] = ...) -> None: ...
 
+class SetMessageTemplateRequest(_message.Message):
+    __slots__ = ("queue", "template", "request_id")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    template: _task_pb2.TaskSpec
+    request_id: str
+    def __init__(self, queue: _Optional[str] = ..., template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetMessageTemplateResponse(_message.Message):
+    __slots__ = ("template",)
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    template: _task_pb2.TaskSpec
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ...) -> None: ...
+
+class GetMessageTemplateRequest(_message.Message):
+    __slots__ = ("queue",)
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    def __init__(self, queue: _Optional[str] = ...) -> None: ...
+
+class GetMessageTemplateResponse(_message.Message):
+    __slots__ = ("template",)
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    template: _task_pb2.TaskSpec
+    def __init__(self, template: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ...) -> None: ...
+
 class DeleteQueueRequest(_message.Message):
     __slots__ = ("name", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -243,6 +243,16 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.FromString,
                 _registered_method=True)
+        self.SetMessageTemplate = channel.unary_unary(
+                '/quorate.v1.Scheduler/SetMessageTemplate',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateResponse.FromString,
+                _registered_method=True)
+        self.GetMessageTemplate = channel.unary_unary(
+                '/quorate.v1.Scheduler/GetMessageTemplate',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateResponse.FromString,
+                _registered_method=True)
         self.DeleteQueue = channel.unary_unary(
                 '/quorate.v1.Scheduler/DeleteQueue',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteQueueRequest.SerializeToString,
@@ -727,8 +737,25 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetMessageTemplate(self, request, context):
+        """Says what a message becomes that reaches the queue through a binding (`Binding.task_queue`): one task, in the
+        commit of the message's other copies. It holds at once, for messages that are published from now on. Without a
+        template the queue cannot be bound: to remove the template of a bound queue is FAILED_PRECONDITION `QUEUE_BOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMessageTemplate(self, request, context):
+        """Reads what messages become in a queue; `template` is unset where it has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteQueue(self, request, context):
-        """Deletes an empty queue; FAILED_PRECONDITION while it has tasks, finished ones included.
+        """Deletes an empty queue; FAILED_PRECONDITION while it has tasks, finished ones included, and (`QUEUE_BOUND`) while
+        it is bound to exchanges.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1161,6 +1188,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.UpdateQueue,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.SerializeToString,
+            ),
+            'SetMessageTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMessageTemplate,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateResponse.SerializeToString,
+            ),
+            'GetMessageTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessageTemplate,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateResponse.SerializeToString,
             ),
             'DeleteQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteQueue,
@@ -2426,6 +2463,60 @@ class Scheduler:
             '/quorate.v1.Scheduler/UpdateQueue',
             quorate_dot_v1_dot_scheduler__pb2.UpdateQueueRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.UpdateQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMessageTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/SetMessageTemplate',
+            quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.SetMessageTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMessageTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/GetMessageTemplate',
+            quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.GetMessageTemplateResponse.FromString,
             options,
             channel_credentials,
             insecure,

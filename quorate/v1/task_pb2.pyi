@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from quorate.v1 import message_pb2 as _message_pb2
 from quorate.v1 import placement_pb2 as _placement_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -275,7 +276,7 @@ class HookResults(_message.Message):
     def __init__(self, setup: _Optional[_Union[HookResult, _Mapping]] = ..., cleanup: _Optional[_Union[HookResult, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "hooks", "placement")
+    __slots__ = ("command", "python", "service", "name", "labels", "priority", "retry", "timeout", "not_before", "resources", "affinity_key", "trace_context", "start_deadline", "limit_key", "limits", "fairness_key", "ordering_key", "unique", "schedule", "payload_blob", "hooks", "placement", "message")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +306,7 @@ class TaskSpec(_message.Message):
     PAYLOAD_BLOB_FIELD_NUMBER: _ClassVar[int]
     HOOKS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     command: CommandWork
     python: PythonWork
     service: ServiceWork
@@ -327,7 +329,8 @@ class TaskSpec(_message.Message):
     payload_blob: BlobRef
     hooks: Hooks
     placement: _placement_pb2.PlacementRules
-    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ...) -> None: ...
+    message: _message_pb2.Message
+    def __init__(self, command: _Optional[_Union[CommandWork, _Mapping]] = ..., python: _Optional[_Union[PythonWork, _Mapping]] = ..., service: _Optional[_Union[ServiceWork, _Mapping]] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., affinity_key: _Optional[str] = ..., trace_context: _Optional[str] = ..., start_deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limit_key: _Optional[str] = ..., limits: _Optional[_Iterable[str]] = ..., fairness_key: _Optional[str] = ..., ordering_key: _Optional[str] = ..., unique: _Optional[_Union[UniqueKey, _Mapping]] = ..., schedule: _Optional[_Union[ScheduledRun, _Mapping]] = ..., payload_blob: _Optional[_Union[BlobRef, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ..., message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
 
 class ScheduledRun(_message.Message):
     __slots__ = ("name", "tick_time", "cause")

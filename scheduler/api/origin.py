@@ -16,9 +16,12 @@ from quorate.runtime.ids import ANONYMOUS
 from quorate.security.guard import COMMON_NAME
 from quorate.security.identity import Role, current_caller, from_common_name
 from quorate.security.metadata import FORWARDED, PASSED_ON_PEER
+from quorate.security.permissions import denied
+from quorate.security.policy import holds
 from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
 from scheduler.core.values import Origin
 
+SUBMIT: Final = "tasks.submit"
 _MOST_PEER: Final = 128
 # Each task says itself who created it.
 _CREATES_TASKS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob", "AppendJobItems"))
@@ -65,6 +68,18 @@ def caller_name() -> str:
     """Who makes this call, `<role>:<name>`; empty where authentication is off."""
     caller = current_caller()
     return "" if caller is None else str(caller)
+
+
+def may_submit(what: str) -> None:
+    """Raise PERMISSION_DENIED unless the caller may create tasks: messages will, in its place."""
+    caller = current_caller()
+    if caller is not None and not holds(caller.role, SUBMIT):
+        raise denied(
+            "ROLE_LACKS_PERMISSION",
+            f"the role {caller.role} may not {SUBMIT}, which it takes to {what}",
+            caller,
+            permission=SUBMIT,
+        )
 
 
 def passed_on_peer(context: Any) -> tuple[tuple[str, str], ...]:

@@ -16,6 +16,7 @@ from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.queues.templates import TemplateCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
@@ -39,6 +40,7 @@ def servicers(
     dead_letters: DeadLetterCalls,
     jobs: JobCalls,
     queues: QueueCalls,
+    templates: TemplateCalls,
     nodes: NodeCalls,
     quotas: QuotaCalls,
     limits: LimitCalls,
@@ -65,7 +67,8 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, jobs, queues, nodes, schedules, quotas, limits, pauses, cluster),
+            *(tasks, dead_letters, jobs, queues, templates, nodes, schedules),
+            *(quotas, limits, pauses, cluster),
             max_payload=max_payload,
             queue_of_task=queue_of,
         ),

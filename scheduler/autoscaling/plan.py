@@ -37,7 +37,7 @@ from scheduler.core.place_rules import (
     broken_near,
     not_tolerated,
 )
-from scheduler.core.values import BLOB_STORE, HOOKS, Needs
+from scheduler.core.values import BLOB_STORE, HOOKS, MESSAGES, Needs
 
 # Sums of fractions are not exact: 3 x 1/3 may be a little more than 1.
 _ROUNDING: Final = 1e-6
@@ -240,12 +240,12 @@ def allows(node: NodeSeen, rules: Rules | None) -> bool:
 def new_node(shape: Shape, nodes: Sequence[NodeSeen]) -> NodeSeen:
     """A node that is not there yet.
 
-    What an agent can do beside running tasks is not part of the shape: hooks, and large values. The
-    new one can what one of those can that are there; where there is none, it can all.
+    What an agent can do beside running tasks is not part of the shape: hooks, messages, and large
+    values. The new one can what one of those can that are there; where there is none, it can all.
     """
     able = {
         name: MOST_TASKS
-        for name in (BLOB_STORE, HOOKS)
+        for name in (BLOB_STORE, HOOKS, MESSAGES)
         if not nodes or any(node.counters.get(name) for node in nodes)
     }
     return NodeSeen(

@@ -26,7 +26,7 @@ from scheduler.core.handlers.limits import shared
 from scheduler.core.handlers.nodes import life as nodes
 from scheduler.core.handlers.nodes import scaling_down
 from scheduler.core.handlers.queues import calls as queues
-from scheduler.core.handlers.queues import matching_pauses, pauses
+from scheduler.core.handlers.queues import matching_pauses, pauses, templates
 from scheduler.core.handlers.queues import update as queue_update
 from scheduler.core.handlers.quotas import changes as quota_changes
 from scheduler.core.handlers.requests import Call, CallInParts
@@ -84,6 +84,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.QueueSubmitted: queues.on_queue_submitted,
     e.QueueDeleteAsked: queues.on_queue_delete_asked,
     e.QueuePauseAsked: pauses.on_queue_pause_asked,
+    e.MessageTemplateSubmitted: templates.on_message_template_submitted,
     e.QueueUpdateAsked: queue_update.on_queue_update_asked,
     e.PauseSubmitted: matching_pauses.on_pause_submitted,
     e.PauseDeleteAsked: matching_pauses.on_pause_delete_asked,

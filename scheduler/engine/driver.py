@@ -24,6 +24,7 @@ from functools import partial
 
 import structlog
 
+from quorate.etcd.api import Delete, Put
 from quorate.etcd.generation import FIRST_GENERATION, scoped
 from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import leader_lost
@@ -33,6 +34,7 @@ from scheduler.core.handlers.tasks import expiry
 from scheduler.core.machine import Machine
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
+from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.jobs.moves import next_due
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
@@ -48,7 +50,7 @@ from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.engine.waiters.jobs import JobWaiters
 from scheduler.engine.waiters.tasks import TaskWaiters
 from scheduler.engine.write_admission import WriteAdmission
-from scheduler.engine.write_group import WriteGroup
+from scheduler.engine.write_group import Beside, WriteGroup
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +117,9 @@ class Driver:
         )
         self.contention = Contention()
         self.bulk = Bulk(journal, lambda part: self.handle((part,)), self.contention, read_back)
-        self._place_later = False
+        self._place_later = self._coming = False
+        self._codec = codec
+        self._announce: Callable[[Sequence[Ended], float], Beside | None] = lambda ended, now: None
         self._timer = DueTimer(lambda: self.handle((e.TimersDue(),)))
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -128,6 +132,10 @@ class Driver:
     def observe_steps(self, observer: Callable[[], None]) -> None:
         """Call `observer` after each step: something may have changed. It must not raise."""
         self._step_observers.append(observer)
+
+    def announce_ends(self, announce: Callable[[Sequence[Ended], float], Beside | None]) -> None:
+        """Have messages written beside the ends of tasks and jobs whose queues announce them."""
+        self._announce = announce
 
     def observe_services(self, observer: Callable[[ServiceName], None]) -> None:
         """Call `observer` with each service of which something changed, before that is committed.
@@ -249,8 +257,9 @@ class Driver:
         self.state.illegal_moves.clear()
 
     def _absorb(self, out: fx.Effects, now: float) -> None:
-        if out.writes:
-            self._group.add(out.writes)
+        beside = None if out.announced is None else self._announce(out.announced, now)
+        if out.writes or beside is not None:
+            self._group.add(out.writes, beside)
             self.metrics.wrote(out.writes, now)
             self.waiters.stepped(out.writes)
         if out.after:
@@ -262,6 +271,36 @@ class Driver:
                 self.bulk.add(event)
             else:
                 self._absorb(self.machine.step(event, now), now)
+        if beside is not None and beside.made is not None:
+            self._group.after += beside.made.after
+            self.follow_beside(beside.made, now)
+
+    # -- tasks that messages become: in Txns of the broker
+
+    def encode_beside(self, out: fx.Effects, now: float) -> list[Put | Delete]:
+        """What a step of the broker writes of tasks. No event is being handled; the caller appends
+        it before any other is."""
+        self.metrics.wrote(out.writes, now)
+        self.waiters.stepped(out.writes)
+        ops: list[Put | Delete] = []
+        self._codec.encode(out.writes, ops)
+        return ops
+
+    def follow_beside(self, out: fx.Effects, now: float) -> None:
+        """It is appended: what follows of it is stepped, and tasks are placed soon."""
+        following = fx.Effects()
+        following.then, following.due, following.announced = out.then, out.due, out.announced
+        self._absorb(following, now)
+        # Messages have their numbers: nothing of the broker may be appended before.
+        self._group.flush()
+        if not self._coming:
+            self._coming = True
+            self._soon()
+
+    def done_beside(self, after: Sequence[fx.After], revision: int) -> None:
+        """It is committed."""
+        self.revision = scoped(self._generation, revision)
+        self._after_commit.do(after)
 
     def _expire(self, now: float) -> bool:
         """Let tasks expire whose deadlines have passed; whether none is left, so that none of them
@@ -302,7 +341,7 @@ class Driver:
         self._loop.call_soon(self._place_again)
 
     def _place_again(self) -> None:
-        self._place_later = False
+        self._place_later = self._coming = False
         self.handle(())
 
     def _arm_timer(self, now: float) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal.joined import Addition
 from quorate.etcd.journal.journal import Journal
 from scheduler.core.model import effects as fx
 from scheduler.engine.ports import Encoder
@@ -15,9 +16,25 @@ from scheduler.engine.ports import Encoder
 GROUP_BYTES = 512 << 10
 # Deletions in one Txn of retention: of the longest names, callers and request ids 1.8 KB each.
 PURGED_AT_ONCE = 800
+# Bytes of an event with the messages about it, below etcd's bound of 1.5 MiB.
+JOINED_BYTES: Final = 1_280 << 10
 
 # Writes of attempts and of chunks that are given to nodes.
 _ASSIGNMENTS: Final = frozenset((fx.PutRun, fx.PutChunk))
+
+
+class Beside(NamedTuple):
+    """What the broker writes beside an event: messages about it, and tasks that these became.
+
+    Attributes:
+        weight: bytes in a request, rounded up.
+        made: the tasks, whose writes are among `ops`; None: none.
+    """
+
+    ops: list[Put | Delete]
+    additions: list[Addition]
+    weight: int
+    made: fx.Effects | None
 
 
 class WriteGroup:
@@ -49,11 +66,29 @@ class WriteGroup:
         self._purge_ops = (min(max_txn_ops, PURGED_AT_ONCE) - 2) // 2 * 2
         self._committed = committed
         self._failed = failed
+        self._limit_ops = max_txn_ops - 1
         self._ops: list[Put | Delete] = []
+        self._additions: list[Addition] = []
         self._bytes = 0
 
-    def add(self, writes: Sequence[fx.Write]) -> None:
-        """Join an event's writes to the group."""
+    def add(self, writes: Sequence[fx.Write], beside: Beside | None = None) -> None:
+        """Join an event's writes to the group.
+
+        Args:
+            beside: messages about it: in the same Txn as a rule, right behind it where that
+                would be too large.
+        """
+        if beside is not None:
+            # Ahead of it: so the Txn has room for both.
+            self.flush()
+            self._encode(writes)
+            ops = len(self._ops) + len(beside.ops) + len(beside.additions)
+            if ops > self._limit_ops or self._bytes + beside.weight > JOINED_BYTES:
+                self.flush()
+            self._ops += beside.ops
+            self._additions += beside.additions
+            self._bytes += beside.weight
+            return
         if len(self._ops) + 2 * len(writes) > self._most_ops:
             self.flush()
         self._encode(writes)
@@ -97,11 +132,16 @@ class WriteGroup:
 
     def flush(self) -> None:
         """Append the gathered group to the journal."""
-        ops, after = self._ops, self.after
-        if not ops and not after:
+        ops, after, additions = self._ops, self.after, self._additions
+        if not ops and not after and not additions:
             return
         self._ops, self.after, self._bytes = [], [], 0
-        self._journal.append(ops, partial(self._committed, after), partial(self._failed, after))
+        callbacks = partial(self._committed, after), partial(self._failed, after)
+        if additions:
+            self._additions = []
+            self._journal.append_joined(ops, additions, *callbacks)
+        else:
+            self._journal.append(ops, *callbacks)
 
     def purge(self, out: fx.Effects) -> int:
         """Append what retention deletes, in Txns of its own; how many deletions there are."""

@@ -22,6 +22,7 @@ from quorate.security.limits import CallerLimits
 from quorate.security.tls.dialer import Dialer
 from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
+from scheduler.api.asking import refused
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.overview import Overview
@@ -34,6 +35,7 @@ from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.queues.templates import TemplateCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
@@ -47,6 +49,7 @@ from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
+from scheduler.core.handlers.tasks.from_messages import MessageTasks
 from scheduler.core.machine import Machine
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.plugins import Plugins
@@ -170,6 +173,10 @@ class TermParts:
         self.schedules = ScheduleRuns(driver, ids, process.clock, lambda: self.overview.full(0))
         # Some deletions are two operations, and others join the Txn.
         broker_limits = BrokerLimits(step_writes=min(400, settings.etcd_max_txn_ops // 3))
+        tasks = MessageTasks(
+            state, process.limits, ids.next, refused, settings.max_payload_kib << 10
+        )
+        state.bound = fold.broker.state.router.bound_task_queue
         self.broker = BrokerDriver(
             BrokerMachine(fold.broker.state, broker_limits),
             driver,
@@ -179,6 +186,7 @@ class TermParts:
             settings.etcd_max_txn_ops,
             full=self.overview.full,
             plenty=lambda: self.overview.plenty,
+            tasks=tasks,
         )
         self.consuming = ConsumeCalls(self.broker)
         self.watches = Watches(
@@ -217,6 +225,7 @@ class TermParts:
             DeadLetterCalls(driver, stored),
             jobs,
             QueueCalls(driver, self.candidates),
+            TemplateCalls(driver, self.candidates, check),
             NodeCalls(driver, self.candidates),
             self.quotas,
             LimitCalls(driver, self.candidates),

@@ -120,6 +120,8 @@ SUBTASK_CHANGE = "subtask-change"
 TASK_MOVE = "task-move"
 # Exchanges, message queues and their messages: older leaders would not know of them.
 BROKER = "broker"
+# Message templates of task queues, and bindings to them: older leaders would create no tasks.
+MESSAGE_TASKS = "message-tasks"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -147,6 +149,7 @@ RECORD_KINDS: tuple[str, ...] = (
     GRAPH_DEADLINE,
     GRAPH_KEYS,
     BROKER,
+    MESSAGE_TASKS,
 )
 
 

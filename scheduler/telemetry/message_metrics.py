@@ -101,8 +101,34 @@ class MessageMetrics:
                 "Messages acknowledged by consumers, and messages taken without one.",
                 totals.acknowledged,
             ),
+            (
+                "quorate_messages_tasks",
+                "Tasks that messages became in task queues.",
+                totals.tasks,
+            ),
+            (
+                "quorate_messages_tasks_existing",
+                "Messages that became no task, since another task has the unique key.",
+                totals.tasks_known,
+            ),
+            (
+                "quorate_messages_tasks_dropped",
+                "Dead letters that could not become tasks.",
+                totals.tasks_dropped,
+            ),
+            (
+                "quorate_events",
+                "Messages about the ends of tasks and jobs, dropped ones included.",
+                totals.announced,
+            ),
         ):
             yield counter(name, words, count)
+        yield counters(
+            "quorate_events_dropped",
+            "Messages about the ends of tasks and jobs that were dropped, by reason.",
+            ("reason",),
+            dict(totals.unannounced),
+        )
         yield counters(
             "quorate_messages_dead_lettered",
             "Messages sent to the dead letter exchange of their queue, by reason.",

@@ -92,6 +92,11 @@ class Dying(MemoryEtcd):
         """Other leaders reach it."""
         self._number = 0
 
+    def die(self, ahead: int, dies: Dies) -> None:
+        """The leader reaches it until its Txn `ahead` from now."""
+        self._number, self._dies, self._late = self.txns + ahead, dies, None
+        self.dead.clear()
+
 
 class PlainMachine(BrokerMachine):
     """Settles by id, without consumers."""

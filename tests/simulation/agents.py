@@ -127,6 +127,7 @@ class Agent:
             takes_signals=not self.old,
             takes_reduces=not self.old,
             takes_hooks=not self.old,
+            takes_messages=not self.old,
             ends_subtasks=not self.old,
             labels=LABELS.get(self.name, {}),
         )

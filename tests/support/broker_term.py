@@ -15,13 +15,17 @@ from quorate.etcd.api import Etcd, prefix_end
 from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.etcd.paging import pages
+from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import SystemClock, TermClock
 from scheduler.agents.links import Links
+from scheduler.api.asking import refused
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.rows import SessionId
+from scheduler.core.handlers.tasks.from_messages import MessageTasks
 from scheduler.core.machine import Machine
+from scheduler.core.model.limits.bounds import Limits
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
 from scheduler.storage import keys, records
@@ -101,6 +105,7 @@ class BrokerTerm:
         self.full: str | None = None
         self.plenty = True
         self.sessions = NotingSessions()
+        ids = TaskIds(fold.state.last_id or None)
         self.driver = Driver(
             Machine(fold.state),
             records.Codec(PREFIX, fold.state),
@@ -108,8 +113,11 @@ class BrokerTerm:
             TermClock(SystemClock()),
             lambda: self.trusted,
             ops,
+            ids,
             agents=Links(),
         )
+        state = (machine or fold.broker).state
+        fold.state.bound = state.router.bound_task_queue
         self.machine: Any = machine or BrokerMachine(
             fold.broker.state, BrokerLimits(step_writes=ops // 3)
         )
@@ -122,6 +130,7 @@ class BrokerTerm:
             ops,
             full=lambda weight: self.full,
             plenty=lambda: self.plenty,
+            tasks=MessageTasks(fold.state, Limits(), ids.next, refused, 256 << 10),
         )
         self.broker.serve(self.sessions)
         self.tasks = [

@@ -28,6 +28,7 @@ from scheduler.api.limits.servicer import LimitCalls
 from scheduler.api.nodes.servicer import NodeCalls
 from scheduler.api.pauses.servicer import PauseCalls
 from scheduler.api.queues.servicer import QueueCalls
+from scheduler.api.queues.templates import TemplateCalls
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
@@ -89,6 +90,7 @@ class Leader:
             tasks,
             DeadLetterCalls(driver, reads),
             QueueCalls(driver, candidates),
+            TemplateCalls(driver, candidates, check),
             JobCalls(
                 driver,
                 TaskIds(),

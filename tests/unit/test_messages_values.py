@@ -152,8 +152,8 @@ def test_what_is_not_said_of_a_queue_is_not_sent():
             "overflow: 'burst' is not one of drop-head, reject-publish",
         ),
         (
-            lambda: requests.bind("q", "e", "", "other", None, ""),
-            "queue: give the message queue that is bound, or to_exchange, not both",
+            lambda: requests.bind("q", "e", "", "other", "", None, ""),
+            "queue: give one of: the message queue that is bound, to_exchange, to_task_queue",
         ),
         (
             lambda: requests.Destination.of("e", "q", "", None),

@@ -55,7 +55,7 @@ def test_an_alternate_takes_what_no_binding_matched() -> None:
     routes.bind("my-ae", "unrouted")
     assert routes.queues("my-direct", "key1") == ["routed"]
     # "it still counts as routed for the purpose of the 'mandatory' flag"
-    assert routes.publish("my-direct", "key2", mandatory=True) == (("unrouted",), False)
+    assert routes.publish("my-direct", "key2", mandatory=True)[:2] == (("unrouted",), False)
 
 
 def test_alternates_form_a_chain_and_a_circle_ends() -> None:
@@ -64,7 +64,7 @@ def test_alternates_form_a_chain_and_a_circle_ends() -> None:
     routes.declare("a", alternate="b")
     routes.declare("b", alternate="c")
     routes.declare("c", alternate="a")
-    assert routes.publish("a", "k", mandatory=True) == ((), True)
+    assert routes.publish("a", "k", mandatory=True)[:2] == ((), True)
     routes.bind("c", "last", "k")
     assert routes.queues("a", "k") == ["last"]
 
@@ -127,14 +127,14 @@ def test_a_mandatory_message_that_reaches_no_queue_is_returned() -> None:
     """publishers#unroutable"""
     routes = Routes()
     routes.declare("empty", "fanout")
-    assert routes.publish("empty", mandatory=True) == ((), True)
-    assert routes.publish("empty") == ((), False)
+    assert routes.publish("empty", mandatory=True)[:2] == ((), True)
+    assert routes.publish("empty")[:2] == ((), False)
     # Another exchange matched, but no queue.
     routes.bind("amq.fanout", exchange("empty"))
     assert routes.publish("amq.fanout", mandatory=True).returned
     assert routes.publish("", "no queue", mandatory=True).returned
     routes.bind("empty", "q")
-    assert routes.publish("amq.fanout", mandatory=True) == (("q",), False)
+    assert routes.publish("amq.fanout", mandatory=True)[:2] == (("q",), False)
 
 
 def test_auto_delete_goes_with_the_last_binding_from_it() -> None:

@@ -139,6 +139,26 @@ def queue_place(
     return fields
 
 
+Events = Annotated[
+    str,
+    typer.Option(
+        metavar="EXCHANGE",
+        help="Exchange that gets a message when a task or job of the queue has ended. In another "
+        'virtual host than "/": HOST/EXCHANGE. "none": no messages.',
+    ),
+]
+
+
+def queue_events(queue: queue_pb2.Queue, events: str) -> list[str]:
+    """Set where messages about ends of tasks go; the fields."""
+    if not events:
+        return []
+    if events != NONE:
+        host, _, exchange = events.rpartition("/")
+        queue.events.exchange, queue.events.virtual_host = exchange, host
+    return ["events"]
+
+
 def put_number(message: Any, name: str, option: str, text: str) -> bool:
     """Set a limit to what an option says; whether it says anything. Raises BadParameter."""
     if not text:

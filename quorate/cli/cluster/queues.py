@@ -1,4 +1,7 @@
-"""Commands about queues: `queues`, and `queue create | update | pause | resume | delete`."""
+"""Commands about queues: `queues`, and `queue create | update | pause | resume | delete`.
+
+`queue template` is in `quorate.cli.control.templates`.
+"""
 
 from __future__ import annotations
 
@@ -195,6 +198,7 @@ def create(
     spread: o.Spread = "",
     filters: o.Filters = None,
     score: o.Score = "",
+    events: o.Events = "",
 ) -> None:
     """Create a queue."""
     wanted = queue_pb2.Queue(
@@ -211,6 +215,7 @@ def create(
     )
     o.queue_order(wanted, aging, weight, share)
     o.queue_place(wanted, spread, filters, score)
+    o.queue_events(wanted, events)
     request = scheduler_pb2.CreateQueueRequest(queue=wanted, request_id=new_request_id())
     client.calls.call(CREATE_QUEUE, request)
     sys.stdout.write(f"{queue} created\n")
@@ -241,6 +246,7 @@ def update(
     spread: o.Spread = "",
     filters: o.Filters = None,
     score: o.Score = "",
+    events: o.Events = "",
 ) -> None:
     """Change settings of a queue. Options that you leave out change nothing. Running tasks go on.
 
@@ -253,6 +259,7 @@ def update(
     )
     fields += o.queue_order(wanted, aging, weight, share)
     fields += o.queue_place(wanted, spread, filters, score)
+    fields += o.queue_events(wanted, events)
     if placement is not None:
         wanted.placement = getattr(queue_pb2, f"PLACEMENT_STRATEGY_{placement.name}")
         fields.append("placement")

@@ -17,6 +17,14 @@ Source = Annotated[str, typer.Argument(metavar="EXCHANGE", help="The exchange th
 Destination = Annotated[
     str, typer.Argument(metavar="QUEUE", help="The message queue that gets the messages.")
 ]
+IsTaskQueue = Annotated[
+    bool,
+    typer.Option(
+        "--to-task-queue",
+        help="QUEUE is the name of a task queue with a message template: each message becomes a "
+        "task.",
+    ),
+]
 RoutingKey = Annotated[
     str,
     typer.Option(
@@ -47,11 +55,18 @@ def list_(
     queue: Annotated[
         str, typer.Option("--queue", "-q", help="Only to this message queue. \\[default: all]")
     ] = "",
+    task_queue: Annotated[
+        str, typer.Option("--task-queue", help="Only to this task queue. \\[default: all]")
+    ] = "",
     virtual_host: VirtualHost = "",
     as_json: Json = False,
 ) -> None:
     """List bindings."""
-    found = list(client.bindings(exchange=exchange, queue=queue, virtual_host=virtual_host))
+    found = list(
+        client.bindings(
+            exchange=exchange, queue=queue, task_queue=task_queue, virtual_host=virtual_host
+        )
+    )
     if as_json:
         render.print_messages(found)
         return
@@ -80,18 +95,22 @@ def create(
     queue: Destination,
     key: RoutingKey = "",
     to_exchange: IsExchange = False,
+    to_task_queue: IsTaskQueue = False,
     argument: Arguments = None,
     virtual_host: VirtualHost = "",
 ) -> None:
     """Bind a message queue to an exchange. Repeated, it changes nothing.
 
     [dim]quorate binding create shop invoices --key orders.#[/dim]
+
+    A task queue makes a task of each message: see 'quorate queue template set --help'.
+
+    [dim]quorate binding create shop resize --key photos.# --to-task-queue[/dim]
     """
     client.bind(
-        "" if to_exchange else queue,
-        exchange,
-        key,
-        to_exchange=queue if to_exchange else "",
+        exchange=exchange,
+        routing_key=key,
+        **_destination(queue, to_exchange=to_exchange, to_task_queue=to_task_queue),
         arguments=values("--argument", argument),
         virtual_host=virtual_host,
     )
@@ -106,19 +125,28 @@ def delete(
     queue: Destination,
     key: RoutingKey = "",
     to_exchange: IsExchange = False,
+    to_task_queue: IsTaskQueue = False,
     argument: Arguments = None,
     virtual_host: VirtualHost = "",
 ) -> None:
     """Remove a binding. Give the options with which it was created."""
     client.unbind(
-        "" if to_exchange else queue,
-        exchange,
-        key,
-        to_exchange=queue if to_exchange else "",
+        exchange=exchange,
+        routing_key=key,
+        **_destination(queue, to_exchange=to_exchange, to_task_queue=to_task_queue),
         arguments=values("--argument", argument),
         virtual_host=virtual_host,
     )
     sys.stdout.write(f"{queue} is not bound to {exchange} by this key\n")
+
+
+def _destination(queue: str, *, to_exchange: bool, to_task_queue: bool) -> dict[str, str]:
+    """Where a binding leads, as the SDK takes it. Raises BadParameter."""
+    if to_exchange and to_task_queue:
+        raise typer.BadParameter("only one of --to-exchange and --to-task-queue is possible")
+    if to_exchange or to_task_queue:
+        return {"queue": "", "to_exchange" if to_exchange else "to_task_queue": queue}
+    return {"queue": queue}
 
 
 def register(app: typer.Typer) -> None:

@@ -73,4 +73,6 @@ def words_of(binding: message_pb2.Binding) -> str:
     """Where a binding leads."""
     if binding.WhichOneof("destination") == "exchange":
         return f"exchange {binding.exchange}"
+    if binding.WhichOneof("destination") == "task_queue":
+        return f"task queue {binding.task_queue}"
     return binding.message_queue

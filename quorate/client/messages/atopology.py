@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from quorate.client.messages import rpcs
+from quorate.client.messages import rpcs, templates
+from quorate.client.messages.templates import TemplateWork
 from quorate.client.messages.values import declaring, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
 from quorate.client.messages.values.incoming import Received
 from quorate.client.pages import apages
+from quorate.client.transport.rpcs import GET_MESSAGE_TEMPLATE, SET_MESSAGE_TEMPLATE
+from quorate.client.work.texts import text_of
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
+from quorate.v1 import message_pb2, scheduler_pb2, task_pb2
 
 if TYPE_CHECKING:
     from quorate.client.transport.acalls import AsyncCalls
+    from quorate.client.work.options import TaskOptions
 
 
 class AsyncTopologyMethods:
@@ -24,6 +28,8 @@ class AsyncTopologyMethods:
 
         @property
         def calls(self) -> AsyncCalls: ...
+        @property
+        def task_options(self) -> TaskOptions: ...
 
     # -- exchanges
 
@@ -117,11 +123,14 @@ class AsyncTopologyMethods:
         routing_key: str = "",
         *,
         to_exchange: str = "",
+        to_task_queue: str = "",
         arguments: Mapping[str, Any] | None = None,
         virtual_host: str = "",
     ) -> None:
         """As `Client.bind`."""
-        made = requests.bind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        made = requests.bind(
+            *(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
+        )
         await self.calls.call(rpcs.CREATE_BINDING, made)
 
     async def unbind(
@@ -131,21 +140,53 @@ class AsyncTopologyMethods:
         routing_key: str = "",
         *,
         to_exchange: str = "",
+        to_task_queue: str = "",
         arguments: Mapping[str, Any] | None = None,
         virtual_host: str = "",
     ) -> None:
         """As `Client.unbind`."""
-        made = requests.unbind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        made = requests.unbind(
+            *(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
+        )
         await self.calls.call(rpcs.DELETE_BINDING, made)
 
     async def bindings(
-        self, *, exchange: str = "", queue: str = "", virtual_host: str = ""
+        self,
+        *,
+        exchange: str = "",
+        queue: str = "",
+        task_queue: str = "",
+        virtual_host: str = "",
     ) -> AsyncIterator[message_pb2.Binding]:
         """As `Client.bindings`."""
-        request = requests.list_bindings(exchange, queue, virtual_host)
+        request = requests.list_bindings(exchange, queue, task_queue, virtual_host)
         async for answer in apages(self.calls, rpcs.LIST_BINDINGS, request):
             for one in answer.bindings:
                 yield one
+
+    # -- what messages become in task queues
+
+    async def set_message_template(
+        self,
+        queue: str,
+        work: TemplateWork,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As `Client.set_message_template`."""
+        request = templates.set_template(queue, work, args, kwargs, self.task_options)
+        await self.calls.call(SET_MESSAGE_TEMPLATE, request)
+
+    async def message_template(self, queue: str) -> task_pb2.TaskSpec | None:
+        """As `Client.message_template`."""
+        request = scheduler_pb2.GetMessageTemplateRequest(queue=text_of("queue", queue))
+        answer = await self.calls.call(GET_MESSAGE_TEMPLATE, request)
+        return answer.template if answer.HasField("template") else None
+
+    async def remove_message_template(self, queue: str) -> None:
+        """As `Client.remove_message_template`."""
+        await self.calls.call(SET_MESSAGE_TEMPLATE, templates.remove_template(queue))
 
     # -- messages in queues
 

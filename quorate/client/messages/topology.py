@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from quorate.client.messages import rpcs
+from quorate.client.messages import rpcs, templates
+from quorate.client.messages.templates import TemplateWork
 from quorate.client.messages.values import declaring, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
 from quorate.client.messages.values.incoming import Received
 from quorate.client.pages import pages
+from quorate.client.transport.rpcs import GET_MESSAGE_TEMPLATE, SET_MESSAGE_TEMPLATE
+from quorate.client.work.texts import text_of
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
+from quorate.v1 import message_pb2, scheduler_pb2, task_pb2
 
 if TYPE_CHECKING:
     from quorate.client.transport.calls import Calls
+    from quorate.client.work.options import TaskOptions
 
 
 class TopologyMethods:
@@ -24,6 +28,8 @@ class TopologyMethods:
 
         @property
         def calls(self) -> Calls: ...
+        @property
+        def task_options(self) -> TaskOptions: ...
 
     # -- exchanges
 
@@ -151,19 +157,24 @@ class TopologyMethods:
         routing_key: str = "",
         *,
         to_exchange: str = "",
+        to_task_queue: str = "",
         arguments: Mapping[str, Any] | None = None,
         virtual_host: str = "",
     ) -> None:
-        """Have an exchange pass messages on to a message queue. Repeated, it changes nothing.
+        """Have an exchange pass messages on to a queue. Repeated, it changes nothing.
 
         Args:
             routing_key: of a topic exchange a pattern; "" by default.
             to_exchange: another exchange that gets them; `queue` is "" then.
+            to_task_queue: a task queue with a message template: each message becomes a task;
+                `queue` is "" then. It takes the permission `tasks.submit`.
             arguments: of a headers exchange: what is compared, and `x-match`.
 
         Raises QuorateError: NOT_FOUND naming what is not there.
         """
-        made = requests.bind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        made = requests.bind(
+            *(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
+        )
         self.calls.call(rpcs.CREATE_BINDING, made)
 
     def unbind(
@@ -173,21 +184,68 @@ class TopologyMethods:
         routing_key: str = "",
         *,
         to_exchange: str = "",
+        to_task_queue: str = "",
         arguments: Mapping[str, Any] | None = None,
         virtual_host: str = "",
     ) -> None:
         """Remove a binding; undoes `bind` with the same arguments. One that is not there is no
         error."""
-        made = requests.unbind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+        made = requests.unbind(
+            *(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
+        )
         self.calls.call(rpcs.DELETE_BINDING, made)
 
     def bindings(
-        self, *, exchange: str = "", queue: str = "", virtual_host: str = ""
+        self,
+        *,
+        exchange: str = "",
+        queue: str = "",
+        task_queue: str = "",
+        virtual_host: str = "",
     ) -> Iterator[message_pb2.Binding]:
-        """The bindings of an exchange, to a message queue, or all."""
-        request = requests.list_bindings(exchange, queue, virtual_host)
+        """The bindings of an exchange, to a message queue or task queue, or all."""
+        request = requests.list_bindings(exchange, queue, task_queue, virtual_host)
         for answer in pages(self.calls, rpcs.LIST_BINDINGS, request):
             yield from answer.bindings
+
+    # -- what messages become in task queues
+
+    def set_message_template(
+        self,
+        queue: str,
+        work: TemplateWork,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say what a message becomes that reaches a task queue: one task of this template.
+
+        A program gets the body on standard input. A function gets it as its first argument: the
+        value of a JSON body, the text of another one, or bytes that are no text. Both get the rest
+        of the message in their environment, as QUORATE_MESSAGE_...
+
+        Args:
+            work: a function that nodes can import, the `module:qualname` of one, a program with its
+                arguments, or a spec. Options are those of the client: see `Client.options`.
+            args, kwargs: of a function, behind the body.
+
+        Raises QuorateError: NOT_FOUND; INVALID_ARGUMENT naming the field.
+        """
+        request = templates.set_template(queue, work, args, kwargs, self.task_options)
+        self.calls.call(SET_MESSAGE_TEMPLATE, request)
+
+    def message_template(self, queue: str) -> task_pb2.TaskSpec | None:
+        """What messages become in a task queue; None: nothing. Raises QuorateError: NOT_FOUND."""
+        request = scheduler_pb2.GetMessageTemplateRequest(queue=text_of("queue", queue))
+        answer = self.calls.call(GET_MESSAGE_TEMPLATE, request)
+        return answer.template if answer.HasField("template") else None
+
+    def remove_message_template(self, queue: str) -> None:
+        """Messages become nothing in a task queue any longer.
+
+        Raises QuorateError: NOT_FOUND; FAILED_PRECONDITION `QUEUE_BOUND` while it is bound.
+        """
+        self.calls.call(SET_MESSAGE_TEMPLATE, templates.remove_template(queue))
 
     # -- messages in queues
 

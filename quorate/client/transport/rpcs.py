@@ -90,6 +90,12 @@ STREAM_TASK_LOGS = Rpc("StreamTaskLogs", pb.StreamTaskLogsRequest, pb.StreamTask
 CREATE_QUEUE = Rpc("CreateQueue", pb.CreateQueueRequest, pb.CreateQueueResponse)
 LIST_QUEUES = Rpc("ListQueues", pb.ListQueuesRequest, pb.ListQueuesResponse)
 UPDATE_QUEUE = Rpc("UpdateQueue", pb.UpdateQueueRequest, pb.UpdateQueueResponse)
+SET_MESSAGE_TEMPLATE = Rpc(
+    "SetMessageTemplate", pb.SetMessageTemplateRequest, pb.SetMessageTemplateResponse
+)
+GET_MESSAGE_TEMPLATE = Rpc(
+    "GetMessageTemplate", pb.GetMessageTemplateRequest, pb.GetMessageTemplateResponse
+)
 DELETE_QUEUE = Rpc("DeleteQueue", pb.DeleteQueueRequest, pb.DeleteQueueResponse)
 PAUSE_QUEUE = Rpc("PauseQueue", pb.PauseQueueRequest, pb.PauseQueueResponse)
 RESUME_QUEUE = Rpc("ResumeQueue", pb.ResumeQueueRequest, pb.ResumeQueueResponse)

@@ -77,7 +77,7 @@ class ExchangeRecord(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., durable: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., internal: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., policy_alternate: _Optional[str] = ..., create_time: _Optional[float] = ...) -> None: ...
 
 class BindingRecord(_message.Message):
-    __slots__ = ("virtual_host", "source", "destination", "to_exchange", "key", "arguments", "ordinal")
+    __slots__ = ("virtual_host", "source", "destination", "to_exchange", "key", "arguments", "ordinal", "to_task_queue")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class BindingRecord(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    TO_TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     source: str
     destination: str
@@ -92,7 +93,8 @@ class BindingRecord(_message.Message):
     key: bytes
     arguments: _containers.RepeatedCompositeFieldContainer[FieldRecord]
     ordinal: int
-    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., to_exchange: _Optional[bool] = ..., key: _Optional[bytes] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., ordinal: _Optional[int] = ...) -> None: ...
+    to_task_queue: bool
+    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., to_exchange: _Optional[bool] = ..., key: _Optional[bytes] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., ordinal: _Optional[int] = ..., to_task_queue: _Optional[bool] = ...) -> None: ...
 
 class MessageQueueRecord(_message.Message):
     __slots__ = ("virtual_host", "name", "type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "create_time", "owner", "no_backlog")

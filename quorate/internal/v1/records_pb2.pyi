@@ -38,7 +38,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces", "ends_subtasks")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces", "ends_subtasks", "takes_messages")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class NodeRecord(_message.Message):
     TAKES_HOOKS_FIELD_NUMBER: _ClassVar[int]
     TAKES_REDUCES_FIELD_NUMBER: _ClassVar[int]
     ENDS_SUBTASKS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -74,7 +75,8 @@ class NodeRecord(_message.Message):
     takes_hooks: bool
     takes_reduces: bool
     ends_subtasks: bool
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ..., ends_subtasks: _Optional[bool] = ...) -> None: ...
+    takes_messages: bool
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ..., ends_subtasks: _Optional[bool] = ..., takes_messages: _Optional[bool] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
     __slots__ = ("cordoned", "draining", "drain_grace", "taints")
@@ -97,7 +99,7 @@ class LeavingRecord(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., mark_time: _Optional[float] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "weights", "aging", "pause", "spread_label", "filters", "score", "share")
+    __slots__ = ("name", "placement", "retention_age", "retention_count", "disconnect", "paused", "create_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "weights", "aging", "pause", "spread_label", "filters", "score", "share", "message_template", "events_exchange", "events_virtual_host")
     class WeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +127,9 @@ class QueueRecord(_message.Message):
     FILTERS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: _queue_pb2.PlacementStrategy
     retention_age: float
@@ -145,7 +150,10 @@ class QueueRecord(_message.Message):
     filters: _containers.RepeatedScalarFieldContainer[str]
     score: str
     share: float
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ..., spread_label: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., score: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
+    message_template: bytes
+    events_exchange: str
+    events_virtual_host: str
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[_queue_pb2.PlacementStrategy, str]] = ..., retention_age: _Optional[float] = ..., retention_count: _Optional[int] = ..., disconnect: _Optional[_Union[_queue_pb2.DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[float] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[RateRecord, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[RateRecord, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[float] = ..., pause: _Optional[_Union[QueuePauseRecord, _Mapping]] = ..., spread_label: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., score: _Optional[str] = ..., share: _Optional[float] = ..., message_template: _Optional[bytes] = ..., events_exchange: _Optional[str] = ..., events_virtual_host: _Optional[str] = ...) -> None: ...
 
 class TaskPauseRecord(_message.Message):
     __slots__ = ("by", "reason", "since")

@@ -12,6 +12,7 @@ from quorate.v1 import message_pb2
 from scheduler.api.broker import validate, views
 from scheduler.api.broker.pages import page
 from scheduler.api.broker.steps import Steps
+from scheduler.api.origin import may_submit
 from scheduler.api.servicer import Context
 from scheduler.core.broker import events as e
 from scheduler.core.broker.routing.rows import Binding, Destination, DestinationKind, Exchange
@@ -19,6 +20,11 @@ from scheduler.core.broker.routing.virtual_host import VirtualHost
 from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST
 
 MOST_VIRTUAL_HOSTS: Final = 1_000
+_KINDS: Final = {
+    "message_queue": DestinationKind.QUEUE,
+    "exchange": DestinationKind.EXCHANGE,
+    "task_queue": DestinationKind.TASK_QUEUE,
+}
 
 
 class ExchangeCalls:
@@ -156,6 +162,8 @@ class ExchangeCalls:
     async def CreateBinding(self, request: pb.CreateBindingRequest, context: Context) -> Message:
         row = _binding(request.binding)
         session = validate.session(request.session)
+        if row.destination.kind is DestinationKind.TASK_QUEUE:
+            may_submit("bind a task queue")
         before = 0
 
         def make(token: e.Token) -> object:
@@ -175,14 +183,18 @@ class ExchangeCalls:
         host = self._host(request.virtual_host)
         source = validate.short("source", request.source)
         queue = validate.short("message_queue", request.message_queue)
-        to = Destination(DestinationKind.QUEUE, queue)
+        tasks = validate.short("task_queue", request.task_queue)
+        if queue and tasks:
+            raise invalid("task_queue", "cannot be set together with message_queue")
+        kind = DestinationKind.TASK_QUEUE if tasks else DestinationKind.QUEUE
+        to = Destination(kind, tasks or queue)
 
         def wanted(row: Binding) -> bool:
-            return (not source or row.source == source) and (not queue or row.destination == to)
+            return (not source or row.source == source) and (not to.name or row.destination == to)
 
         rows, token = await page(
             "bindings",
-            (host.name, source, queue),
+            (host.name, source, kind.name, to.name),
             host.bindings.values(),
             lambda row: row.ordinal,
             request.page_size,
@@ -220,14 +232,15 @@ class ExchangeCalls:
 def _binding(asked: message_pb2.Binding) -> Binding:
     kind = asked.WhichOneof("destination")
     if kind is None:
-        raise invalid("binding.destination", "is required: a message_queue or an exchange")
+        raise invalid(
+            "binding.destination", "is required: a message_queue, an exchange or a task_queue"
+        )
     source = validate.short("binding.source", asked.source)
     name = validate.name(f"binding.{kind}", getattr(asked, kind))
-    queue = kind == "message_queue"
     return Binding(
         validate.virtual_host(asked.virtual_host),
         source,
-        Destination(DestinationKind.QUEUE if queue else DestinationKind.EXCHANGE, name),
+        Destination(_KINDS[kind], name),
         validate.short("binding.routing_key", asked.routing_key).encode(),
         validate.arguments("binding.arguments", asked.arguments),
     )

@@ -54,6 +54,8 @@ def binding(row: Binding) -> pb.Binding:
     )
     if row.destination.kind is DestinationKind.QUEUE:
         view.message_queue = row.destination.name
+    elif row.destination.kind is DestinationKind.TASK_QUEUE:
+        view.task_queue = row.destination.name
     else:
         view.exchange = row.destination.name
     return view

@@ -6,7 +6,7 @@ from quorate.v1 import node_pb2, placement_pb2, task_pb2
 from scheduler.api.views import instant
 from scheduler.core.model.rows import Control, NodeRow, ScalingDown
 from scheduler.core.place_rules import Taint
-from scheduler.core.values import HOOKS
+from scheduler.core.values import HOOKS, MESSAGES
 
 
 def _taints(found: tuple[Taint, ...]) -> list[placement_pb2.Taint]:
@@ -30,7 +30,8 @@ def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> nod
         state = node_pb2.NODE_STATE_CONNECTING
     stats = row.stats
     idle_since = row.allocation.idle_since if not rows else 0.0
-    counters = {name: count for name, count in row.counters.items() if name != HOOKS}
+    shown = (name for name in row.counters if name not in (HOOKS, MESSAGES))
+    counters = {name: row.counters[name] for name in shown}
     return node_pb2.Node(
         name=row.name,
         instance=row.instance,

@@ -17,10 +17,13 @@ from scheduler.api.validate import (
     between,
     duration,
     known_enum,
+    required,
 )
+from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST
 from scheduler.core.place_rules import PlaceSettings
 from scheduler.core.values import (
     Disconnect,
+    EventsTo,
     LengthPolicy,
     PauseScope,
     Placement,
@@ -33,12 +36,14 @@ from scheduler.core.values import (
 MAX_RETAINED = 1_000_000
 MAX_WEIGHTS = 1_000
 MAX_FILTERS = 8
+# Bytes of the name of an exchange or a virtual host.
+MAX_EXCHANGE = 255
 # What UpdateQueue may change.
 SETTABLE: Final = (
     *("placement", "retention", "disconnect"),
     *("max_running", "rate", "max_running_per_key", "rate_per_key"),
     *("max_length", "length_policy", "weights", "aging", "share"),
-    *("spread_label", "filters", "score"),
+    *("spread_label", "filters", "score", "events"),
 )
 
 
@@ -70,7 +75,19 @@ def settings(queue: queue_pb2.Queue) -> QueueSettings:
         ),
         _order(queue),
         _place(queue),
+        _events(queue),
     )
+
+
+def _events(queue: queue_pb2.Queue) -> EventsTo | None:
+    """Where messages about ends of its tasks go. The exchange need not exist."""
+    if not queue.HasField("events"):
+        return None
+    to = queue.events
+    required("queue.events.exchange", to.exchange)
+    at_most("queue.events.exchange", len(to.exchange.encode()), MAX_EXCHANGE, "bytes")
+    at_most("queue.events.virtual_host", len(to.virtual_host.encode()), MAX_EXCHANGE, "bytes")
+    return EventsTo(to.exchange, to.virtual_host or DEFAULT_VIRTUAL_HOST)
 
 
 def _place(queue: queue_pb2.Queue) -> PlaceSettings:

@@ -47,6 +47,9 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
     if seen.place is not USUAL_PLACE:
         view.spread_label, view.score = seen.place.spread_label, seen.place.score
         view.filters.extend(seen.place.filters)
+    view.takes_messages = seen.takes_messages
+    if seen.events is not None:
+        view.events.exchange, view.events.virtual_host = seen.events
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view

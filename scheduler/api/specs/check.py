@@ -100,6 +100,8 @@ class SpecCheck:
             )
         if spec.HasField("schedule"):
             raise invalid(f"{field}.schedule", "is set by the cluster; leave it out")
+        if spec.HasField("message"):
+            raise invalid(f"{field}.message", "is set by the cluster; leave it out")
         work = spec.WhichOneof("work")
         if work == "python":
             _python(spec.python, field, large=spec.HasField("payload_blob"))

@@ -125,6 +125,8 @@ def spec(data: bytes, *, full: bool) -> task_pb2.TaskSpec:
     if not full:
         message.ClearField("command")
         message.ClearField("python")
+        if message.HasField("message"):
+            message.message.ClearField("body")
         if message.HasField("service"):
             message.service.ClearField("command")
     return message

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.events import Token
@@ -178,6 +178,13 @@ class SettleRefused(NamedTuple):
     text: str
 
 
+class TasksDone(NamedTuple):
+    """Do what follows the commit of tasks that messages became: effects of the task machine, which
+    the broker does not look into."""
+
+    effects: Sequence[Any]
+
+
 class StepOnceCommitted(NamedTuple):
     """Step an event once all writes before it are committed; in its place among the effects of
     `after`."""
@@ -199,7 +206,9 @@ class ReadToMerge(NamedTuple):
     firsts: Sequence[int]
 
 
-After: TypeAlias = Reply | SettleDone | Deliver | SendFetched | EndConsumer | StepOnceCommitted
+After: TypeAlias = (
+    Reply | SettleDone | Deliver | SendFetched | EndConsumer | StepOnceCommitted | TasksDone
+)
 Now: TypeAlias = Deliver | SendFetched | EndConsumer | SettleRefused | LoadChunks | ReadToMerge
 
 

@@ -174,6 +174,7 @@ class MessagesPublished(NamedTuple):
             queued in their order.
         digest: of a call that is known by its request id, which stands for the producer: of what it
             asks for.
+        caller: `<role>:<name>`, who creates the tasks that messages become; empty: nobody says.
     """
 
     virtual_host: str
@@ -182,6 +183,7 @@ class MessagesPublished(NamedTuple):
     token: Token
     stream: str = ""
     digest: bytes = b""
+    caller: str = ""
 
     @property
     def turn(self) -> str:

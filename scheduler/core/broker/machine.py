@@ -9,7 +9,7 @@ to who keeps the consumers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from quorate.runtime.errors import QuorateError
@@ -17,6 +17,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.consuming.bounds import STEP_MESSAGES
 from scheduler.core.broker.effects import BrokerEffects, Reply
 from scheduler.core.broker.handlers import (
+    announcing,
     chunks,
     dead_letters,
     instants,
@@ -64,6 +65,7 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.MessagesPublished: parts.on_messages_published,
     parts.PublishContinued: parts.on_publish_continued,
     parts.PublishResumed: parts.on_publish_resumed,
+    announcing.AnnouncingContinued: announcing.on_announcing_continued,
     e.Transacted: transacting.on_transacted,
     transacting.TransactionResumed: transacting.on_transaction_resumed,
     e.ReceiveAsked: taking.on_receive_asked,
@@ -126,6 +128,18 @@ class BrokerMachine:
         self._serve(now, out)
         out.writes = combined(out.writes)
         out.next_due = state.timers.earliest
+        return out
+
+    def announce(
+        self, virtual_host: str, publications: Sequence[e.Publication], now: float
+    ) -> BrokerEffects:
+        """Messages that go with the commit of another machine's step: see `handlers.announcing`.
+
+        Nothing is served: what becomes ready does so once they are committed.
+        """
+        out = BrokerEffects()
+        now = self.state.instant = max(self.state.instant, now)
+        announcing.announce(self.state, self.limits, virtual_host, publications, now, out)
         return out
 
     def _time_passed(self, event: e.TimePassed, now: float, out: BrokerEffects) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 from quorate.runtime.errors import not_found
 from scheduler.core.broker.consuming.registry import Consuming
 from scheduler.core.broker.effects import BrokerEffects, LoadChunks
+from scheduler.core.broker.intake import NoTasks, TaskIntake
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.queues.timers import Timers
@@ -58,6 +59,7 @@ class BrokerState:
         publishing: by producer or stream, while a publish or transaction of it is under way: what
             came after it, in order. See `handlers.publishing.turns`.
         consuming: what the leader knows of consumers: see `consuming`.
+        tasks: makes tasks of messages. Set when a term begins.
         space: what etcd has room for.
         instant: the latest one that was stepped. Time does not go back.
         touched: queues in which messages became ready in this step.
@@ -79,6 +81,7 @@ class BrokerState:
         self.window = Window(limits.window_bytes)
         self.timers = Timers()
         self.consuming = Consuming()
+        self.tasks: TaskIntake = NoTasks()
         self.space = Space.PLENTY
         self.instant = 0.0
         self.touched: dict[QueueUid, None] = {}

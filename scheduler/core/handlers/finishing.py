@@ -14,21 +14,23 @@ Nothing of that is stored: a new leader looks at all tasks of jobs anew (`on_ele
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from quorate.blobs.names import Blob
+from quorate.v1 import task_pb2
 from scheduler.core.graphs.members import Condition, Member, Members, condition_of
 from scheduler.core.handlers import shares, unique_windows
 from scheduler.core.handlers.chunks import graph_arrays
 from scheduler.core.handlers.chunks.ending import advance, end_early, go_on
 from scheduler.core.model import transitions
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyFinished, PutRun
+from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.indexes.texts import error_text
 from scheduler.core.model.indexes.usage import outcome_units
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
 from scheduler.core.model.state import State
-from scheduler.core.values import SKIPPED, Change, JobState, TaskState
+from scheduler.core.values import SKIPPED, Change, EventsTo, JobState, TaskState
 
 CANCELLED = "CANCELLED"
 # Writes of one event up to which tasks of a job are moved on in its Txn; the rest follows in parts,
@@ -121,7 +123,25 @@ def _end(
         unique_windows.free(state, row, out)
     done = transitions.finish(state, row, final, end, error, outcome, blob, skipped=skipped)
     out.after.append(NotifyFinished(done))
+    if row.queue.events is not None and not row.from_event:
+        _announce(row, row.queue.events, final, end, put, out)
     return done
+
+
+def _announce(
+    row: TaskRow, to: EventsTo, final: TaskState, end: float, put: PutRun, out: Effects
+) -> None:
+    kind, message = put.error_type, put.error_message
+    if put.error is not None:
+        error = cast("task_pb2.TaskError", put.error)
+        kind, message = error.type, error.message
+    out.announce(
+        Ended(
+            *("task", row.id, row.queue.name, to, final.name, row.attempt),
+            *(row.create_time, end, kind, message),
+            labels=row.labels,
+        )
+    )
 
 
 # -- tasks of jobs

@@ -9,7 +9,15 @@ from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model.limits.permits import Permits
 from scheduler.core.model.rows import InstanceRow, LimitRow, NodeRow, QueueRow
 from scheduler.core.place_rules import PlaceSettings
-from scheduler.core.values import QueueLimits, QueueOrder, QueuePause, Rate, ServiceName, TaskState
+from scheduler.core.values import (
+    EventsTo,
+    QueueLimits,
+    QueueOrder,
+    QueuePause,
+    Rate,
+    ServiceName,
+    TaskState,
+)
 
 
 class ErrorKind(Enum):
@@ -114,6 +122,8 @@ class QueueSeen(NamedTuple):
     pause: QueuePause | None
     order: QueueOrder
     place: PlaceSettings
+    takes_messages: bool
+    events: EventsTo | None
 
 
 def see_queue(row: QueueRow) -> QueueSeen:
@@ -134,6 +144,8 @@ def see_queue(row: QueueRow) -> QueueSeen:
         row.pause,
         row.order,
         row.place,
+        row.template is not None,
+        row.events,
     )
 
 

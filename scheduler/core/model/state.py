@@ -141,7 +141,7 @@ class State(QueueState, ServiceState, NodeState, CallState, MemberState, CallerS
             self.permits.began(row)
         if spec.rules is not None or spec.labels or queue.place is not USUAL_PLACE:
             _choose_nodes_by(row, spec)
-        row.tenant = spec.tenant
+        row.tenant, row.from_event = spec.tenant, spec.from_event
         self.tasks[task] = row
         if spec.start_deadline:
             row.expire_at = max(create_time, spec.not_before) + spec.start_deadline

@@ -14,7 +14,7 @@ from scheduler.core.model.rows import NodeRow
 from scheduler.core.model.state import State
 from scheduler.core.place_rules import Rules, not_tolerated
 from scheduler.core.placement.choosing import lets, taints_of
-from scheduler.core.values import BLOB_STORE, HOOKS, NO_NEEDS, Needs
+from scheduler.core.values import BLOB_STORE, HOOKS, MESSAGES, NO_NEEDS, Needs
 
 
 class Wanted(NamedTuple):
@@ -88,5 +88,7 @@ def _lacks(nodes: list[NodeRow], needs: Needs) -> Iterable[str]:
             yield "no node has a blob store (--blob-url) for the task's large arguments"
         elif name == HOOKS and not most_of:
             yield "no node has an agent that runs hooks; upgrade one"
+        elif name == MESSAGES and not most_of:
+            yield "no node has an agent that runs tasks made from messages; upgrade one"
         elif amount > most_of:
             yield f"no node has {amount} {name} (the most is {most_of})"

@@ -100,6 +100,13 @@ class QueueOrder(NamedTuple):
 USUAL_ORDER: Final = QueueOrder()
 
 
+class EventsTo(NamedTuple):
+    """The exchange that gets messages about the ends of a queue's tasks and jobs."""
+
+    exchange: str
+    virtual_host: str
+
+
 class QueueSettings(NamedTuple):
     """What callers set of a queue."""
 
@@ -111,6 +118,7 @@ class QueueSettings(NamedTuple):
     limits: QueueLimits
     order: QueueOrder = USUAL_ORDER
     place: PlaceSettings = USUAL_PLACE
+    events: EventsTo | None = None
 
 
 # The very object of every queue without limits: the hot path compares identities.

@@ -165,6 +165,8 @@ BLOB_STORE: Final = COUNTER
 # As that: of agents that run hooks, and of tasks with hooks. No counter of an operator has such a
 # name; it is not shown.
 HOOKS: Final = "quorate:hooks"
+# As that: of agents that know what to do with a message, and of tasks that were made of one.
+MESSAGES: Final = "quorate:messages"
 
 
 class Kind(NamedTuple):
@@ -278,6 +280,8 @@ class TaskSpec(NamedTuple):
     labels: tuple[Label, ...] = ()
     # Of a task that belongs to a job.
     member: MemberOf | None = None
+    # It was made of a message about the end of a task or job: its own end is not announced.
+    from_event: bool = False
 
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:

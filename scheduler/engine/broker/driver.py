@@ -31,25 +31,33 @@ from quorate.etcd.journal.journal import Journal, JournalEnded, JournalError
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, leader_lost
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
+from scheduler.core.broker.handlers import announcing
 from scheduler.core.broker.machine import BrokerMachine
+from scheduler.core.broker.queues.totals import NO_SPACE
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState, Space
 from scheduler.core.broker.storage.format import Summary
 from scheduler.core.broker.storage.places import SubLogName
+from scheduler.core.handlers.tasks.from_messages import MessageTasks
+from scheduler.core.model.effects import Effects
+from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.reply_token import Pending
 from scheduler.engine.broker.chunk_reads import ChunkReads
+from scheduler.engine.broker.ends import beside, by_virtual_host
 from scheduler.engine.broker.group import BrokerGroup
 from scheduler.engine.broker.outbox import Outbox
 from scheduler.engine.broker.parts import Parts
 from scheduler.engine.broker.ports import (
     BrokerEncoder,
     ChunksOf,
+    EncodedStep,
     MessageSessions,
     NoSessions,
     StoredChunks,
 )
 from scheduler.engine.driver import Driver
 from scheduler.engine.due_timer import DueTimer
+from scheduler.engine.write_group import Beside
 
 # Parts of large events that are done before others have the loop.
 _PARTS_AT_ONCE: Final = 16
@@ -67,6 +75,7 @@ class BrokerDriver:
         max_txn_ops: operations one Txn may hold.
         full: why no new messages of so many bytes are taken; None when they are.
         plenty: whether etcd has plenty of space: small chunks are merged then.
+        tasks: makes tasks of messages that are routed to task queues; None: there are none.
     """
 
     def __init__(
@@ -80,8 +89,12 @@ class BrokerDriver:
         *,
         full: Callable[[int], str | None] = lambda weight: None,
         plenty: Callable[[], bool] = lambda: True,
+        tasks: MessageTasks | None = None,
     ) -> None:
         self.machine = machine
+        self.tasks = tasks
+        if tasks is not None:
+            machine.state.tasks = tasks
         self.journal: Journal = driver.journal
         self.admission = driver.admission
         self._driver = driver
@@ -90,6 +103,7 @@ class BrokerDriver:
         self._trusted = trusted
         self._full = full
         self._plenty = plenty
+        driver.announce_ends(self._announce)
         self._group = BrokerGroup(self.journal, max_txn_ops, self._committed, self._failed)
         self._outbox = Outbox(NoSessions(), trusted)
         self._reads = ChunkReads(stored, self.handle)
@@ -248,15 +262,45 @@ class BrokerDriver:
         else:
             state.space = Space.PLENTY if self._plenty() else Space.NO_MERGES
         out = self.machine.step(event, now)
-        if out.writes or out.additions:
+        made = None if self.tasks is None else self.tasks.take()
+        if out.writes or out.additions or made is not None:
             space = state.space is not Space.NONE
             step = self._encoder.encode(out, self._chunks_of, space=space)
-            self._group.add(step, out.after)
+            if made is None:
+                self._group.add(step, out.after)
+            else:
+                self._add_tasks(step, out.after, made, now)
         elif out.after:
             self._group.follow(out.after)
         if out.now:
             self._now(out.now)
         return out
+
+    def _add_tasks(
+        self, step: EncodedStep, after: Sequence[fx.After], made: Effects, now: float
+    ) -> None:
+        """Messages became tasks in this step: one Txn has all of it. It is appended at once, so
+        that nothing that is written of these tasks later comes before."""
+        writes = self._driver.encode_beside(made, now)
+        self._group.add(step, [fx.TasksDone(made.after), *after], writes)
+        self._group.flush()
+        self._driver.follow_beside(made, now)
+
+    def _announce(self, announced: Sequence[Ended], now: float) -> Beside | None:
+        """Messages about ends of tasks and jobs, for the Txn of these. Never waits."""
+        state = self.state
+        if self.journal.no_space or self._full(0) is not None:
+            announcing.drop(state, len(announced), NO_SPACE)
+            return None
+        # What was stepped before has smaller numbers: it goes ahead.
+        self.flush()
+        outs = [self.machine.announce(*each, now) for each in by_virtual_host(announced)]
+        made = None if self.tasks is None else self.tasks.take()
+        writes = [] if made is None else self._driver.encode_beside(made, now)
+        for out in outs:
+            self._parts.add(out.then)
+        steps = [self._encoder.encode(out, self._chunks_of) for out in outs]
+        return beside(steps, writes, made)
 
     def _now(self, effects: Sequence[fx.Now]) -> None:
         sent: list[fx.Now] = []
@@ -300,7 +344,7 @@ class BrokerDriver:
     ) -> None:
         self.handle((e.ChunksCommitted(uid, sub_log, chunks),))
 
-    def _committed(self, after: Sequence[fx.After], _revision: int) -> None:
+    def _committed(self, after: Sequence[fx.After], revision: int) -> None:
         if not self._trusted():
             # As in `Driver`: what is dropped here was committed, so the term must not go on.
             self._failed(after, leader_lost())
@@ -309,6 +353,8 @@ class BrokerDriver:
         for effect in after:
             if type(effect) is fx.Reply:
                 _answer(effect)
+            elif type(effect) is fx.TasksDone:
+                self._driver.done_beside(effect.effects, revision)
             elif type(effect) is fx.StepOnceCommitted:
                 # In its place: what comes of it follows what was before it.
                 self._outbox.send(sent)

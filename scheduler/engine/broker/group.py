@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from quorate.etcd.api import Delete, Put
+from quorate.etcd.journal.batch import weigh
 from quorate.etcd.journal.joined import Addition
 from quorate.etcd.journal.journal import Journal
 from scheduler.core.broker import effects as fx
@@ -51,21 +52,22 @@ class BrokerGroup:
         """Whether anything is gathered."""
         return bool(self._writes or self._additions or self._after)
 
-    def add(self, step: EncodedStep, after: Effects) -> None:
-        """Join one event."""
-        writes, additions = step.writes, step.additions
+    def add(self, step: EncodedStep, after: Effects, tasks: Sequence[Put | Delete] = ()) -> None:
+        """Join one event. `tasks`: what it writes of tasks: in the same Txn as the rest."""
+        writes, additions = [*step.writes, *tasks], step.additions
         if step.purged:
-            self._purge(step, after)
+            self._purge(step, writes, after)
             return
+        size = step.weight + (weigh(tasks) if tasks else 0)
         # A Txn does not put what it deletes: an event that deletes a range goes alone.
         alone = any(type(write) is Delete and write.range_end for write in writes)
         ops = len(self._writes) + len(self._additions) + len(writes) + len(additions)
-        if alone or ops > self._most_ops or self._weight + step.weight > GROUP_BYTES:
+        if alone or ops > self._most_ops or self._weight + size > GROUP_BYTES:
             self.flush()
         self._writes += writes
         self._additions += additions
         self._after += after
-        self._weight += step.weight
+        self._weight += size
         if alone:
             self.flush()
 
@@ -86,14 +88,14 @@ class BrokerGroup:
         else:
             self._journal.append(writes, *callbacks)
 
-    def _purge(self, step: EncodedStep, after: Effects) -> None:
+    def _purge(self, step: EncodedStep, writes: list[Put | Delete], after: Effects) -> None:
         """etcd has no space: what is deleted goes ahead of the puts that wait. Effects follow the
         last of what the event writes."""
         self.flush()
-        if not step.writes and not step.additions:
+        if not writes and not step.additions:
             callbacks = partial(self._committed, after), partial(self._failed, after)
             self._journal.append_purge(step.purged, *callbacks)
             return
         self._journal.append_purge(step.purged)
-        self._writes, self._additions, self._after = step.writes, step.additions, list(after)
+        self._writes, self._additions, self._after = writes, step.additions, list(after)
         self.flush()

@@ -24,6 +24,7 @@ from scheduler.storage.records.services import (
 )
 from scheduler.storage.records.tasks.specs import (
     blob_of_message,
+    message_template,
     recorded_spec,
     seconds,
     task_spec,
@@ -48,6 +49,7 @@ __all__ = [
     "hook_ends",
     "instance_row",
     "limit_row",
+    "message_template",
     "node_row",
     "past_attempts",
     "prefix_range",

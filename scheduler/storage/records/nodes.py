@@ -14,7 +14,7 @@ from scheduler.core.model.rows import (
     ScalingDown,
 )
 from scheduler.core.model.state import State
-from scheduler.core.values import HOOKS, MAX_TAINTS
+from scheduler.core.values import HOOKS, MAX_TAINTS, MESSAGES
 from scheduler.storage.records.placement import taint_messages, taints
 from scheduler.storage.unknown_fields import unknown_fields
 
@@ -86,6 +86,8 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
     counters = {name: figures.amount(count) for name, count in record.capacity.counters.items()}
     if record.takes_hooks:
         counters[HOOKS] = _ANY_NUMBER
+    if record.takes_messages:
+        counters[MESSAGES] = _ANY_NUMBER
     return NodeRow(
         name,
         instance,

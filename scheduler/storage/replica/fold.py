@@ -276,6 +276,7 @@ class Fold:
         self.state.set_pause(old, new.pause, paused=new.paused)
         old.limits = new.limits
         old.order = new.order
+        old.place, old.template, old.events = new.place, new.template, new.events
         old.unknown_fields = new.unknown_fields
 
     def _put_dedup(self, key: bytes, value: bytes, lease: int) -> None:

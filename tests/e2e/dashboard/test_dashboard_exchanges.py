@@ -115,3 +115,28 @@ def test_what_is_too_large_to_draw_is_a_table(
     expect(look.page.get_by_role("table", name="Bindings").locator("tbody")).to_have_count(61)
     look.go("messages/queues%2Fshelf-a")
     expect(look.page.get_by_role("table", name="Bindings").locator("tbody")).to_have_count(61)
+
+
+def test_a_task_queue_is_bound_drawn_and_says_what_messages_become(
+    open_page: OpenPage, cluster: LocalCluster, shelves: None
+) -> None:
+    ask_json(cluster, "v1/exchanges", {"exchange": {"name": "drawn-work", "type": 3}})
+    ask_json(cluster, "v1/queues", {"queue": {"name": "drawn-tasks"}})
+    template = {"template": {"command": {"argv": ["sha256sum", "-"]}}}
+    look = open_page("messages/exchanges/drawn-work")
+    bind(look, "a task queue", "drawn-tasks", "photo.*")
+    expect(look.field("Name")).to_contain_text("has no message template")
+    look.page.keyboard.press("Escape")
+    ask_json(cluster, "v1/queues/drawn-tasks:setMessageTemplate", template)
+    bind(look, "a task queue", "drawn-tasks", "photo.*")
+    look.told("drawn-tasks was bound to drawn-work.")
+    drawing = look.page.get_by_role("group", name="Where messages of drawn-work go")
+    box = drawing.get_by_role("link", name="drawn-tasks, task queue, from drawn-work: photo.*")
+    expect(box).to_be_visible()
+    look.go("queues")
+    look.button("Messages of drawn-tasks").click()
+    expect(look.dialog()).to_contain_text("sha256sum -")
+    expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("photo.*")
+    look.page.keyboard.press("Escape")
+    ask_json(cluster, "v1/exchanges/drawn-work", method="DELETE")
+    ask_json(cluster, "v1/queues/drawn-tasks", method="DELETE")

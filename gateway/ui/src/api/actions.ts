@@ -137,6 +137,9 @@ export const pauseQueue = (
   pause: { reason?: string; until?: string; scope?: string } = {},
 ) => post(`v1/queues/${segment(name)}:pause`, pause);
 export const resumeQueue = (name: string) => post(`v1/queues/${segment(name)}:resume`);
+/** What a message becomes in a queue; no template: nothing. */
+export const getMessageTemplate = (queue: string, options?: Options) =>
+  get<{ template?: TaskSpec }>(`v1/queues/${segment(queue)}/messageTemplate`, options);
 export const deleteQueue = (name: string) => remove(`v1/queues/${segment(name)}`);
 
 export const cordonNode = (name: string) => post(`v1/nodes/${segment(name)}:cordon`);

@@ -33,12 +33,13 @@ export interface Exchange {
   bindings?: Int64;
 }
 
-/** Leads to a message queue or to an exchange. */
+/** Leads to a message queue, to an exchange or to a task queue. */
 export interface Binding {
   virtualHost?: string;
   source?: string;
   messageQueue?: string;
   exchange?: string;
+  taskQueue?: string;
   routingKey?: string;
   arguments?: HeaderTable;
 }
@@ -162,10 +163,10 @@ export const createExchange = (exchange: Exchange) => post("v1/exchanges", { exc
 export const deleteExchange = (virtualHost: string, name: string) =>
   remove(`v1/exchanges/${segment(name)}`, { query: { virtualHost } });
 
-/** Of a source, or to a message queue. */
+/** Of a source, or to a message queue or task queue. */
 export const listBindings = (
   virtualHost: string,
-  of: { source?: string; messageQueue?: string },
+  of: { source?: string; messageQueue?: string; taskQueue?: string },
   page: Page,
   options?: Options,
 ) =>

@@ -243,6 +243,9 @@ export interface Queue {
   spreadLabel?: string;
   filters?: string[];
   score?: string;
+  /** It has a message template. */
+  takesMessages?: boolean;
+  events?: { exchange?: string; virtualHost?: string };
 }
 
 export interface RateLimit {

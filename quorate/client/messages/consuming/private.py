@@ -73,6 +73,7 @@ class Private:
                 self.exchange,
                 key,
                 to_exchange="",
+                to_task_queue="",
                 arguments=self.arguments,
                 virtual_host=self.virtual_host,
             )

@@ -136,16 +136,20 @@ def binding(
     routing_key: str,
     *,
     to_exchange: str,
+    to_task_queue: str,
     arguments: Mapping[str, Any] | None,
     virtual_host: str,
 ) -> message_pb2.Binding:
-    if bool(queue) == bool(to_exchange):
-        raise invalid("queue", "give the message queue that is bound, or to_exchange, not both")
+    if bool(queue) + bool(to_exchange) + bool(to_task_queue) != 1:
+        raise invalid(
+            "queue", "give one of: the message queue that is bound, to_exchange, to_task_queue"
+        )
     return message_pb2.Binding(
         virtual_host=checked_text("virtual_host", virtual_host),
         source=checked_text("exchange", exchange),
         message_queue=checked_text("queue", queue) if queue else None,
         exchange=checked_text("to_exchange", to_exchange) if to_exchange else None,
+        task_queue=checked_text("to_task_queue", to_task_queue) if to_task_queue else None,
         routing_key=checked_text("routing_key", routing_key),
         arguments=headers.table("arguments", arguments),
     )

@@ -89,6 +89,7 @@ def bind(
     exchange: str,
     routing_key: str,
     to_exchange: str,
+    to_task_queue: str,
     arguments: Mapping[str, Any] | None,
     virtual_host: str,
 ) -> pb.CreateBindingRequest:
@@ -97,6 +98,7 @@ def bind(
         exchange,
         routing_key,
         to_exchange=to_exchange,
+        to_task_queue=to_task_queue,
         arguments=arguments,
         virtual_host=virtual_host,
     )
@@ -108,18 +110,22 @@ def unbind(
     exchange: str,
     routing_key: str,
     to_exchange: str,
+    to_task_queue: str,
     arguments: Mapping[str, Any] | None,
     virtual_host: str,
 ) -> pb.DeleteBindingRequest:
-    made = bind(queue, exchange, routing_key, to_exchange, arguments, virtual_host)
+    made = bind(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
     return pb.DeleteBindingRequest(binding=made.binding, request_id=made.request_id)
 
 
-def list_bindings(exchange: str, queue: str, virtual_host: str) -> pb.ListBindingsRequest:
+def list_bindings(
+    exchange: str, queue: str, task_queue: str, virtual_host: str
+) -> pb.ListBindingsRequest:
     return pb.ListBindingsRequest(
         virtual_host=checked_text("virtual_host", virtual_host),
         source=checked_text("exchange", exchange),
         message_queue=checked_text("queue", queue),
+        task_queue=checked_text("task_queue", task_queue),
     )
 
 

@@ -19,6 +19,7 @@ from scheduler.api.broker.publishing.publications import (
 )
 from scheduler.api.broker.publishing.results import producer_key, result
 from scheduler.api.broker.publishing.stream import PublishStream
+from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Context
 from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
@@ -53,12 +54,15 @@ class PublishCalls:
             publications = [one._replace(number=place) for place, one in enumerate(publications, 1)]
             digest = identified("Publish", request).digest
         queues: tuple[str, ...] = ()
+        caller = caller_name()
 
         def make(token: e.Token) -> object:
             nonlocal queues
             if request.report_queues:
                 queues = self._reached(host, publications[0])
-            return e.MessagesPublished(host, producer, publications, token, digest=digest)
+            return e.MessagesPublished(
+                host, producer, publications, token, digest=digest, caller=caller
+            )
 
         answer = await self._broker.call(make, weight_of(publications), publishes=True)
         assert isinstance(answer, PublishAnswer)

@@ -29,6 +29,7 @@ from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker import validate
 from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
 from scheduler.api.broker.publishing.results import producer_key, result
+from scheduler.api.origin import caller_name
 from scheduler.api.request_sizes import MAX_MESSAGES_BYTES
 from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
@@ -79,6 +80,7 @@ class PublishStream:
         self._requests = requests
         self._reader = Reader()
         self._host = self._producer = ""
+        self._caller = caller_name()
         # Without a producer, its publishes are queued in their order all the same.
         self._name = f"stream {next(_NUMBERS)}"
         self._number = 0
@@ -238,7 +240,9 @@ class PublishStream:
             await self._space(weight_of(good))
             host, producer, stream = self._host, self._producer, self._name
             token = self._broker.ask(
-                lambda token: e.MessagesPublished(host, producer, good, token, stream)
+                lambda token: e.MessagesPublished(
+                    host, producer, good, token, stream, caller=self._caller
+                )
             )
             token.add_done_callback(lambda _: self._changed.set())
         count = len(request.publications)

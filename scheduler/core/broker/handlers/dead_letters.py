@@ -2,7 +2,8 @@
 
 The copies and the removal are one commit, so nothing is lost in between and nothing is there twice:
 at-least-once dead lettering, https://www.rabbitmq.com/docs/quorum-queues#dead-lettering. Copies go
-into a queue even if that refuses publications because it is full.
+into a queue even if that refuses publications because it is full; also into a task queue, where it
+becomes a task of nobody's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import NamedTuple
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.effects import After, BrokerEffects
-from scheduler.core.broker.handlers.placing import Copy, Placing
+from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
+from scheduler.core.broker.intake import Asked
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason, dead_letter, is_cycle
 from scheduler.core.broker.queues.ids import split_id
@@ -132,7 +134,7 @@ def to_dead_letter_exchange(
     reason: Reason,
     instant: float,
     now: float,
-) -> list[tuple[MessageQueue, Copy]]:
+) -> list[tuple[Target, Copy]]:
     """Where a message goes that dies in this queue, and as what. Empty: it is just gone.
 
     https://www.rabbitmq.com/docs/dlx: without the exchange, messages are silently dropped.
@@ -147,7 +149,7 @@ def to_dead_letter_exchange(
     except QuorateError:
         return []
     copy = Copy(dead.payload, dead.parsed, instant)
-    found = []
+    found: list[tuple[Target, Copy]] = [(TaskQueue(name), copy) for name in route.task_queues]
     for name in route.queues:
         if is_cycle(name, dead.deaths):
             state.cycles_dropped += 1
@@ -170,5 +172,18 @@ def _copy(
     if found and not placing.has_room(found[0][1].payload, len(found)):
         return False
     for target, copy in found:
-        placing.add(target, copy, now)
+        put(state, target, copy, placing, now)
     return True
+
+
+def put(state: BrokerState, target: Target, copy: Copy, placing: Placing, now: float) -> None:
+    """A dead letter goes into a queue. One that cannot become a task is dropped, and counted."""
+    if not isinstance(target, TaskQueue):
+        placing.add(target, copy, now)
+        return
+    asked = Asked(target.name, copy.payload, copy.parsed, copy.instant)
+    prepared = state.tasks.prepare_dead(asked, now)
+    if prepared is None:
+        state.totals.tasks_dropped += 1
+    else:
+        placing.create(state, (prepared,), "", now)

@@ -5,14 +5,17 @@ A `Placing` is made for a step, and becomes `AddMessages` at its end: `flush`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 from scheduler.core.broker.effects import AddMessages, BrokerEffects
+from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.envelope import Parsed
 from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
+from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import FIELD_FLAGS, MESSAGE_BYTES, Packed, pack
 from scheduler.core.broker.storage.places import DELAYED, SubLogName, of_priority
 
@@ -24,6 +27,16 @@ class Copy(NamedTuple):
     parsed: Parsed
     instant: float
     flags: int = 0
+
+
+class TaskQueue(NamedTuple):
+    """A task queue that a message goes to."""
+
+    name: str
+
+
+# Where a copy goes.
+Target: TypeAlias = MessageQueue | TaskQueue
 
 
 class Placed(NamedTuple):
@@ -52,24 +65,50 @@ class Placing:
     """What one step adds to queues.
 
     Attributes:
-        size: bytes so far; `places`: sub-logs.
+        size: bytes so far; `places`: sub-logs; `tasks`: writes of tasks.
     """
 
     def __init__(self, limits: BrokerLimits) -> None:
         self._limits = limits
         self._added: dict[tuple[QueueUid, SubLogName], list[Packed]] = {}
-        self.size = 0
+        self.size = self.tasks = 0
 
     @property
     def places(self) -> int:
         return len(self._added)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is placed so far."""
+        return not (self._added or self.tasks)
+
     def has_room(self, payload: bytes, copies: int = 1) -> bool:
         """Whether one more message fits into the step. The first one always does."""
-        return not self._added or (
+        return self.is_empty or (
             self.size + copies * (len(payload) + MESSAGE_BYTES) <= self._limits.step_bytes
-            and len(self._added) + copies <= self._limits.step_writes
+            and len(self._added) + self.tasks + copies <= self._limits.step_writes
         )
+
+    def takes(self, tasks: Sequence[Prepared]) -> bool:
+        """Whether these tasks fit into the step. The first ones always do."""
+        return self.is_empty or (
+            self.size + sum([task.size for task in tasks]) <= self._limits.step_bytes
+            and len(self._added) + self.tasks + sum([task.writes for task in tasks])
+            <= self._limits.step_writes
+        )
+
+    def create(
+        self, state: BrokerState, tasks: Sequence[Prepared], creator: str, now: float
+    ) -> None:
+        """Messages become tasks."""
+        for task in tasks:
+            state.tasks.create(task, creator, now)
+            if task.spec is None:
+                state.totals.tasks_known += 1
+            else:
+                state.totals.tasks += 1
+            self.size += task.size
+            self.tasks += task.writes
 
     def add(self, queue: MessageQueue, copy: Copy, now: float, *, is_new: bool = True) -> None:
         """A message goes into a queue, or waits there until it is due. `is_new`: it was not there

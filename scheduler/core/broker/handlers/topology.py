@@ -126,6 +126,8 @@ def on_binding_asked(
     out: BrokerEffects,
 ) -> None:
     _check_owner(state, event)
+    if event.destination.kind is DestinationKind.TASK_QUEUE:
+        state.tasks.check_bound(event.destination.name)
     host = state.router.host(event.virtual_host)
     row = state.router.bind(
         event.virtual_host, event.source, event.destination, event.key, event.arguments

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from scheduler.core.broker.queues.deaths import Reason
+
+# Why a message of the cluster itself is dropped.
+NO_EXCHANGE: Final = "no_exchange"
+REFUSED: Final = "refused"
+NO_SPACE: Final = "no_space"
 
 
 def _by_reason() -> Counter[Reason]:
     # All of them: a series that is absent fires no alert when it comes.
     return Counter(dict.fromkeys(Reason, 0))
+
+
+def _none_dropped() -> Counter[str]:
+    return Counter(dict.fromkeys((NO_EXCHANGE, REFUSED, NO_SPACE), 0))
 
 
 @dataclass(slots=True)
@@ -21,6 +31,10 @@ class Totals:
         published: copies: a message counts once for each queue that it goes to.
         delivered: to consumers and to callers that take single messages; `redelivered`: those of
             them that may have been delivered before.
+        tasks: that messages became; `tasks_known`: messages whose task was there, by its unique
+            key; `tasks_dropped`: dead letters that could not become tasks.
+        announced: messages of the cluster itself; `unannounced`: those that were dropped, by
+            reason.
         dead_lettered: sent to the dead letter exchange of their queue, also if that led nowhere;
             `dropped`: dead in queues without one. By reason.
     """
@@ -29,6 +43,11 @@ class Totals:
     delivered: int = 0
     redelivered: int = 0
     acknowledged: int = 0
+    tasks: int = 0
+    tasks_known: int = 0
+    tasks_dropped: int = 0
+    announced: int = 0
+    unannounced: Counter[str] = field(default_factory=_none_dropped)
     dead_lettered: Counter[Reason] = field(default_factory=_by_reason)
     dropped: Counter[Reason] = field(default_factory=_by_reason)
 
@@ -38,5 +57,10 @@ class Totals:
         self.delivered += other.delivered
         self.redelivered += other.redelivered
         self.acknowledged += other.acknowledged
+        self.tasks += other.tasks
+        self.tasks_known += other.tasks_known
+        self.tasks_dropped += other.tasks_dropped
+        self.announced += other.announced
+        self.unannounced.update(other.unannounced)
         self.dead_lettered.update(other.dead_lettered)
         self.dropped.update(other.dropped)

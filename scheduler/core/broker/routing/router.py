@@ -130,7 +130,9 @@ class Router:
         key: bytes = b"",
         arguments: Table = (),
     ) -> Binding | None:
-        """Bind a queue or an exchange to an exchange: the row when it is new, None otherwise.
+        """Bind something to an exchange: the row when it is new, None otherwise.
+
+        A task queue is not looked up: whoever asks knows whether there is one.
 
         Bindings differ by key and arguments, also where the type of the exchange reads neither.
         Exchanges may be bound in a circle.
@@ -140,7 +142,7 @@ class Router:
         checks.binding(row, _exchange(host, source).row.type)
         if destination.kind is DestinationKind.EXCHANGE:
             _exchange(host, destination.name)
-        elif destination.name not in host.queues:
+        elif destination.kind is DestinationKind.QUEUE and destination.name not in host.queues:
             raise not_found("message_queue", destination.name)
         if row.id in host.bindings:
             return None
@@ -158,6 +160,11 @@ class Router:
         """Remove a binding. Nothing happens when there is none, as in RabbitMQ."""
         host = self._host(virtual_host)
         return _remove(host, (self._binding(host, source, destination, key, arguments),))
+
+    def bound_task_queue(self, name: str) -> int:
+        """How many bindings lead to a task queue, in all virtual hosts."""
+        destination = Destination(DestinationKind.TASK_QUEUE, name)
+        return sum([len(host.bindings_to(destination)) for host in self._hosts.values()])
 
     def route(
         self,
@@ -184,10 +191,10 @@ class Router:
             )
         keys = checks.routing_keys(message)
         found = state.matcher.match(message, keys)
-        if found.queues and not found.exchanges:
-            return Route(found.queues)
-        queues = _reached(host, state, found, message, keys)
-        return Route(queues, returned=mandatory and not queues)
+        if (found.queues or found.task_queues) and not found.exchanges:
+            return Route(found.queues, task_queues=found.task_queues)
+        queues, tasks = _reached(host, state, found, message, keys)
+        return Route(queues, mandatory and not (queues or tasks), tasks)
 
     def _host(self, name: str) -> VirtualHost:
         host = self._hosts.get(name)
@@ -220,19 +227,21 @@ def _reached(
     found: Matched,
     message: Message,
     keys: tuple[bytes, ...],
-) -> tuple[str, ...]:
-    """The queues behind `state` that matched `found`, through other exchanges.
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The message queues and task queues behind `state` that matched `found`, through exchanges.
 
     Each exchange is visited once, so circles of bindings or of alternates end. An alternate takes
     over when no binding matched, whatever those further on reach.
     """
     queues: dict[str, None] = {}
+    tasks: dict[str, None] = {}
     visited = {state.row.name: None}
     waiting: deque[ExchangeState] = deque()
     while True:
         queues.update(dict.fromkeys(found.queues))
+        tasks.update(dict.fromkeys(found.task_queues))
         following: tuple[str, ...] = found.exchanges
-        if not found.queues and not following and state.alternate is not None:
+        if not found.size and state.alternate is not None:
             following = (state.alternate,)
         for name in following:
             # An alternate need not exist.
@@ -240,7 +249,7 @@ def _reached(
                 visited[name] = None
                 waiting.append(host.exchanges[name])
         if not waiting:
-            return tuple(sorted(queues))
+            return tuple(sorted(queues)), tuple(sorted(tasks))
         state = waiting.popleft()
         found = state.matcher.match(message, keys)
 

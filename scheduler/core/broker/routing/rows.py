@@ -28,10 +28,12 @@ class DestinationKind(IntEnum):
 
     QUEUE = 1
     EXCHANGE = 2
+    TASK_QUEUE = 3
 
 
 class Destination(NamedTuple):
-    """The message queue or exchange that a binding leads to, in the virtual host of its source."""
+    """What a binding leads to: a message queue or an exchange in the virtual host of its source, or
+    a task queue, which belongs to no virtual host."""
 
     kind: DestinationKind
     name: str
@@ -99,13 +101,14 @@ class Message:
 
 
 class Route(NamedTuple):
-    """The queues that a message reaches, sorted by name, each once.
+    """The message queues that a message reaches, sorted by name, each once; and the task queues.
 
-    `returned`: it reaches none and was published as `mandatory`.
+    `returned`: it reaches none of both and was published as `mandatory`.
     """
 
     queues: tuple[str, ...]
     returned: bool = False
+    task_queues: tuple[str, ...] = ()
 
 
 class Removed(NamedTuple):

@@ -22,11 +22,12 @@ from typing import Final
 from quorate.runtime.sizes import plural
 from scheduler.core.handlers.chunks import reduces
 from scheduler.core.model.effects import Effects, EndAttempt, NotifyJob, PutJob
+from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.events.jobs import JobContinued
 from scheduler.core.model.jobs import moves
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
-from scheduler.core.values import JobState
+from scheduler.core.values import EventsTo, JobState
 
 # Tasks of a job whose records are read at once.
 READ_AT_ONCE: Final = 24
@@ -63,6 +64,8 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
             array.stop_waiting()
             job.finish_time = max(now, job.create_time, job.start_time)
             out.after.append(NotifyJob(job, job.finish_time))
+            if job.queue.events is not None and job.parent is None:
+                _announce(job, job.queue.events, out)
     if ended and not write:
         put(job, out)
     moves.account(state, job)
@@ -72,6 +75,19 @@ def advance(state: State, job: JobRow, now: float, out: Effects, *, write: bool 
         if job.member is not None and job.parent.members is not None:
             job.parent.members.ended(job.member)
         advance(state, job.parent, now, out)
+
+
+def _announce(job: JobRow, to: EventsTo, out: Effects) -> None:
+    """Have a message about the end of a job, which is not part of another one."""
+    array = job.array
+    cancelled = array.count - array.succeeded - array.failed
+    out.announce(
+        Ended(
+            *("job", job.id, job.queue.name, to, job.state.name, job.round),
+            *(job.create_time, job.finish_time, "", job.reason),
+            counts=(array.succeeded, array.failed, cancelled) if array.count else None,
+        )
+    )
 
 
 def _skipped(job: JobRow) -> int:

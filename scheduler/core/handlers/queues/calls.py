@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.core.handlers import audit
+from scheduler.core.handlers.queues.templates import refuse_bound
 from scheduler.core.handlers.queues.update import refuse_limits, settle, texts
 from scheduler.core.handlers.requests import QUEUES_SCOPE, Answer, Call
 from scheduler.core.model.answers import Done, ErrorKind, QueueSeen, Rejection, no_queue, see_queue
@@ -26,6 +27,7 @@ def _create_queue(
         event.limits,
         event.order,
         event.place,
+        event.events,
     )
     settle(row, settings)
     state.queues[row.name] = row
@@ -70,7 +72,7 @@ def _refuse_queue_delete(state: State, limits: Limits, event: QueueDeleteAsked) 
         return no_queue(event.queue)
     reason, why = _queue_stays(state, row)
     if not reason:
-        return None
+        return refuse_bound(state, event.queue)
     message = f"queue {event.queue!r} {why}"
     return Rejection(ErrorKind.PRECONDITION, reason, message, "queue", event.queue)
 

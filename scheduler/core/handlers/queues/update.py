@@ -18,7 +18,14 @@ from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import DedupRow, QueueRow
 from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.place_rules import USUAL_PLACE
-from scheduler.core.values import NO_LIMITS, USUAL_ORDER, Change, QueueLimits, QueueSettings
+from scheduler.core.values import (
+    NO_LIMITS,
+    USUAL_ORDER,
+    Change,
+    EventsTo,
+    QueueLimits,
+    QueueSettings,
+)
 
 
 def refuse_limits(name: str, limits: QueueLimits) -> Rejection | None:
@@ -45,14 +52,15 @@ def settings_of(row: QueueRow) -> QueueSettings:
         row.limits,
         row.order,
         row.place,
+        row.events,
     )
 
 
 def settle(row: QueueRow, new: QueueSettings) -> None:
     """Give a queue other settings."""
-    row.placement, row.disconnect, row.retention_age, row.retention_count, limits, order, place = (
-        new
-    )
+    row.placement, row.disconnect, row.retention_age, row.retention_count = new[:4]
+    limits, order, place = new.limits, new.order, new.place
+    row.events = new.events
     # One object for all queues without limits: placement compares identities.
     row.limits = limits if limits != NO_LIMITS else NO_LIMITS
     row.order = order if order != USUAL_ORDER else USUAL_ORDER
@@ -88,7 +96,12 @@ def texts(settings: QueueSettings) -> dict[str, str]:
         "spread_label": settings.place.spread_label,
         "filters": ", ".join(settings.place.filters),
         "score": settings.place.score,
+        "events": "" if settings.events is None else _exchange(settings.events),
     }
+
+
+def _exchange(to: EventsTo) -> str:
+    return to.exchange if to.virtual_host == "/" else f"{to.virtual_host}/{to.exchange}"
 
 
 def _refuse(state: State, limits: Limits, event: QueueUpdateAsked) -> Rejection | None:

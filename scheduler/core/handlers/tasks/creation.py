@@ -41,14 +41,14 @@ from scheduler.core.values import NO_LIMITS, TaskSpec
 # Writes of a task with a unique key: its own, its window's, and the ends of those it replaces.
 _UNIQUE_WRITES = 4
 # Bytes of a task's write beside its spec, its creator and its queue's name: key, times, framing.
-_WRITE_BYTES = 200
+WRITE_BYTES = 200
 
 
 def _refuse_task(state: State, limits: Limits, event: TaskSubmitted) -> Rejection | None:
     if event.parent is not None and (gone := refuse_child(state, event.parent)) is not None:
         return gone
     units = task_units(len(event.spec.spec))
-    if event.spec.limits is not None and _existing(state, event) is not None:
+    if existing(state, event.queue, event.spec) is not None:
         return None
     return refuse_tasks(state, limits, event.queue, (event.spec,), units, event.created_by)
 
@@ -57,21 +57,21 @@ def _create_task(
     state: State, limits: Limits, event: TaskSubmitted, now: float, out: Effects
 ) -> Answer:
     queue = state.queues[event.queue]
-    existing = None if event.spec.limits is None else _existing(state, event)
-    if existing is not None:
-        return Answer(TaskKnown(existing, queue.name), queue.name, existing, 1, 1)
+    there = existing(state, queue.name, event.spec)
+    if there is not None:
+        return Answer(TaskKnown(there, queue.name), queue.name, there, 1, 1)
     row = create(state, queue, event.task, event.spec, now, out, event.created_by)
     made = TaskCreated(row.id, queue.name, row.state, row.create_time, row.not_before)
     return Answer(made, event.queue, event.task, 1, 1)
 
 
-def _existing(state: State, event: TaskSubmitted) -> TaskId | None:
+def existing(state: State, queue: QueueName, spec: TaskSpec) -> TaskId | None:
     """The task that is there, where that is the answer to a second one with its unique key."""
-    limits = event.spec.limits
+    limits = spec.limits
     if limits is None or not limits.unique or limits.rejects or limits.replaces:
         return None
-    queue = state.queues.get(event.queue)
-    return holder(state, queue, limits.unique) if queue is not None else None
+    row = state.queues.get(queue)
+    return holder(state, row, limits.unique) if row is not None else None
 
 
 def _known_task(state: State, event: TaskSubmitted, known: DedupRow) -> TaskKnown:
@@ -229,7 +229,7 @@ def _part_end(event: BatchContinued, limits: Limits, *, drops: bool) -> int:
     part = event.specs[place:last]
     if any(spec.limits is not None and spec.limits.unique for spec in part):
         last = min(last, place + max(1, most_tasks // _UNIQUE_WRITES))
-    beside = _WRITE_BYTES + len(event.created_by) + len(event.queue)
+    beside = WRITE_BYTES + len(event.created_by) + len(event.queue)
     while place < last:
         size += len(event.specs[place].spec) + beside
         if size > most_bytes and place > event.progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quorate.runtime.ids import QueueName
 from scheduler.core.model.effects.after_commit import After, RecallChunk
+from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.effects.purges import PurgeAudit, PurgeRun
 from scheduler.core.model.effects.writes import DropJob, Write
 from scheduler.core.model.limits.permits import RateName
@@ -41,6 +42,8 @@ class Effects:
     purged_jobs: Sequence[DropJob]
     # Of placement: requests to agents, which wait for no commit.
     recalls: Sequence[RecallChunk]
+    # Ends of tasks and jobs whose queues announce them; None as a rule.
+    announced: list[Ended] | None
     # Of placement: there is more to do, when others have had the loop.
     more: bool
 
@@ -48,10 +51,16 @@ class Effects:
         # By hand: it is made for each event, and factories of fields take twice as long.
         self.writes, self.after, self.then, self.due = [], [], [], []
         self.purges, self.purged_requests, self.purged_audit = [], [], None
-        self.purged_rates = self.purged_windows = self.rates = None
+        self.purged_rates = self.purged_windows = self.rates = self.announced = None
         # Rarely any: no list is made for none.
         self.purged_jobs = self.recalls = ()
         self.more = False
+
+    def announce(self, ended: Ended) -> None:
+        """Have a message about it, in the same commit."""
+        if self.announced is None:
+            self.announced = []
+        self.announced.append(ended)
 
     def took(self, rate: RateName) -> None:
         """An assignment took of a rate limit or of a share."""

@@ -13,6 +13,7 @@ from scheduler.core.model.events.calls import (
     LimitDeleteAsked,
     LimitSubmitted,
     LimitUpdateAsked,
+    MessageTemplateSubmitted,
     NodeControlAsked,
     PauseDeleteAsked,
     PauseSubmitted,
@@ -104,6 +105,7 @@ Event = (
     | TaskPauseAsked
     | TaskSignalAsked
     | QueueSubmitted
+    | MessageTemplateSubmitted
     | QueueDeleteAsked
     | QueuePauseAsked
     | QueueUpdateAsked
@@ -203,6 +205,7 @@ __all__ = [
     "LimitDeleteAsked",
     "LimitSubmitted",
     "LimitUpdateAsked",
+    "MessageTemplateSubmitted",
     "NodeControlAsked",
     "NodeLeaseEnded",
     "NodeLost",

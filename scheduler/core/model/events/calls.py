@@ -18,6 +18,7 @@ from scheduler.core.values import (
     USUAL_ORDER,
     Change,
     Disconnect,
+    EventsTo,
     Origin,
     PastAttempt,
     Placement,
@@ -165,6 +166,16 @@ class QueueSubmitted(NamedTuple):
     limits: QueueLimits = NO_LIMITS
     order: QueueOrder = USUAL_ORDER
     place: PlaceSettings = USUAL_PLACE
+    events: EventsTo | None = None
+
+
+class MessageTemplateSubmitted(NamedTuple):
+    """SetMessageTemplate. None: messages become nothing any longer."""
+
+    queue: QueueName
+    template: TaskSpec | None
+    request: Request
+    token: Token
 
 
 class QueueUpdateAsked(NamedTuple):

@@ -28,6 +28,7 @@ from scheduler.core.values import (
     NO_NEEDS,
     USUAL_ORDER,
     Disconnect,
+    EventsTo,
     JobState,
     Kind,
     Needs,
@@ -40,6 +41,7 @@ from scheduler.core.values import (
     RetryPolicy,
     TaskLimits,
     TaskPause,
+    TaskSpec,
     TaskState,
 )
 
@@ -114,6 +116,8 @@ class TaskRow:
     member: Member[JobRow] | None = None
     # Attempts that asked to run again later, since the last retry by hand.
     snoozes: int = 0
+    # It was made of a message about another one's end.
+    from_event: bool = False
 
     @property
     def snoozed(self) -> bool:
@@ -195,6 +199,10 @@ class QueueRow:
     limits: QueueLimits = NO_LIMITS
     order: QueueOrder = USUAL_ORDER
     place: PlaceSettings = USUAL_PLACE
+    # What a message becomes that reaches the queue; None: it takes no messages.
+    template: TaskSpec | None = None
+    # Where messages about ends of its tasks and jobs go; None: nowhere.
+    events: EventsTo | None = None
     # RUNNING tasks by limit key; keys that have none are left out.
     running_by_key: dict[str, int] = field(default_factory=dict)
     # By ordering key: who waits, and how many have the turn.

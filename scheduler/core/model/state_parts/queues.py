@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from quorate.runtime.ids import QueueName
 from scheduler.core.model.limits.pauses import Pauses
 from scheduler.core.model.rows import QueueRow
 from scheduler.core.values import QueuePause
+
+
+def _nothing_bound(queue: str) -> int:
+    """Of a state beside which there is no broker."""
+    return 0
 
 
 class QueueState:
@@ -21,6 +28,8 @@ class QueueState:
         self.pause_ends: dict[QueueName, float] = {}
         # Those of tasks that match.
         self.pauses = Pauses()
+        # How many bindings of exchanges lead to a queue: asked of the broker of the same term.
+        self.bound: Callable[[str], int] = _nothing_bound
 
     def set_pause(self, queue: QueueRow, pause: QueuePause | None, *, paused: bool) -> None:
         """A queue is paused, or (None) resumed."""

@@ -90,6 +90,7 @@ def binding_record(row: Binding) -> r.BindingRecord:
         source=row.source,
         destination=row.destination.name,
         to_exchange=row.destination.kind is DestinationKind.EXCHANGE,
+        to_task_queue=row.destination.kind is DestinationKind.TASK_QUEUE,
         key=row.key,
         ordinal=row.ordinal,
     )
@@ -99,6 +100,8 @@ def binding_record(row: Binding) -> r.BindingRecord:
 
 def binding_of(record: r.BindingRecord) -> Binding:
     kind = DestinationKind.EXCHANGE if record.to_exchange else DestinationKind.QUEUE
+    if record.to_task_queue:
+        kind = DestinationKind.TASK_QUEUE
     return Binding(
         record.virtual_host,
         record.source,

@@ -13,12 +13,14 @@ from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import (
     USUAL_ORDER,
     Disconnect,
+    EventsTo,
     PauseScope,
     Placement,
     QueuePause,
 )
 from scheduler.storage.records.placement import place_settings, put_place_settings
 from scheduler.storage.records.queues.limits import put_limits, queue_limits, queue_order
+from scheduler.storage.records.tasks.specs import message_template
 from scheduler.storage.unknown_fields import unknown_fields_with_enums
 
 
@@ -51,6 +53,10 @@ def queue_record(row: QueueRow) -> r.QueueRecord:
             record.share = row.order.share
     if row.place is not USUAL_PLACE:
         put_place_settings(record, row.place)
+    if row.template is not None:
+        record.message_template = row.template.spec
+    if row.events is not None:
+        record.events_exchange, record.events_virtual_host = row.events
     record.MergeFromString(row.unknown_fields)
     return record
 
@@ -71,6 +77,10 @@ def queue_row(data: bytes) -> QueueRow:
         limits=queue_limits(record),
         order=queue_order(record),
         place=place_settings(record),
+        template=message_template(record.message_template),
+        events=EventsTo(record.events_exchange, record.events_virtual_host)
+        if record.events_exchange
+        else None,
     )
 
 

@@ -10,11 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quorate.blobs.names import Blob
 from quorate.v1 import task_pb2
+from scheduler.core.broker.intake import EVENT_HEADER
 from scheduler.core.model.indexes.texts import run_text, task_text
 from scheduler.core.values import (
     BLOB_STORE,
     DEFAULT_RETRY,
     HOOKS,
+    MESSAGES,
     NO_NEEDS,
     Needs,
     Replica,
@@ -58,6 +60,10 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         needs = _with(needs, BLOB_STORE)
     if spec.HasField("hooks"):
         needs = _with(needs, HOOKS)
+    from_event = False
+    if spec.HasField("message"):
+        needs = _with(needs, MESSAGES)
+        from_event = EVENT_HEADER in spec.message.properties.headers
     return TaskSpec(
         data,
         spec.priority,
@@ -76,7 +82,18 @@ def task_spec(spec: task_pb2.TaskSpec, data: bytes) -> TaskSpec:
         blob,
         placement.rules(spec.placement, spec.labels) if spec.HasField("placement") else None,
         tuple(sorted(spec.labels.items())) if spec.labels else (),
+        from_event=from_event,
     )
+
+
+def message_template(data: bytes) -> TaskSpec | None:
+    """What the messages of a queue become: a template on record, or None for none."""
+    if not data:
+        return None
+    spec = task_pb2.TaskSpec.FromString(data)
+    # What the core knows of it is what it knows of each task that is made of it.
+    spec.message.SetInParent()
+    return task_spec(spec, data)
 
 
 def _limits(spec: task_pb2.TaskSpec) -> TaskLimits | None:
@@ -140,7 +157,7 @@ def _needs(data: bytes) -> Needs:
 
 @lru_cache(maxsize=1024)
 def _with(needs: Needs, counter: str) -> Needs:
-    """The same on a node that has a blob store, or runs hooks."""
+    """The same on a node that has a blob store, runs hooks, or takes messages."""
     counters = dict(needs.counters) | {counter: 1}
     return needs._replace(counters=tuple(sorted(counters.items())))
 

@@ -53,6 +53,7 @@ export const keyOf = (binding: Binding): string =>
     binding.source,
     binding.messageQueue ?? "",
     binding.exchange ?? "",
+    binding.taskQueue ?? "",
     binding.routingKey ?? "",
     tableText(binding.arguments),
   ]);

@@ -13,6 +13,7 @@ import { confirm } from "@ui/parts/dialog";
 import { Table, type Column } from "@ui/parts/table";
 import { attempt, tell } from "@ui/parts/toasts";
 import { CreateQueueDialog } from "@ui/views/queues/create";
+import { MessagesButton } from "@ui/views/queues/messages";
 import { PauseDialog, pausedWords } from "@ui/views/queues/pause";
 import { Pauses } from "@ui/views/queues/pauses";
 import { limitsText, QueueSettingsDialog } from "@ui/views/queues/settings";
@@ -102,6 +103,7 @@ const COLUMNS: readonly Column<Queue>[] = [
             <Badge tone="paused">{queue.paused ? "paused" : "accepts no tasks"}</Badge>
           </span>
         )}
+        {queue.takesMessages && <MessagesButton queue={queue.name} />}
         {notes(queue) && <small class="muted">{notes(queue)}</small>}
         <Few queue={queue} state="expired" />
         <Few queue={queue} state="paused" />
@@ -140,7 +142,10 @@ const COLUMNS: readonly Column<Queue>[] = [
 function notes(queue: Queue): string {
   const name = plain(queue.placement, "PLACEMENT_STRATEGY_");
   const usual = ["", "unspecified", "least loaded"].includes(name);
-  return [usual ? "" : name, limitsText(queue)].filter(Boolean).join("; ");
+  const events = queue.events?.exchange;
+  return [usual ? "" : name, limitsText(queue), events && `events to ${events}`]
+    .filter(Boolean)
+    .join("; ");
 }
 
 function Actions({ queue, may }: { queue: Queue; may: May }) {

@@ -78,7 +78,13 @@ def _publish(
         producers.check_same(state.producers.get(event.producer), event.digest)
     settled = producers.settled(state, event.producer)
     plan = plan_publications(
-        state, limits, event.virtual_host, event.publications, now, settled=settled
+        state,
+        limits,
+        event.virtual_host,
+        event.publications,
+        now,
+        settled=settled,
+        creator=event.caller,
     )
     continued = PublishContinued(
         plan, event.producer, event.turn, settled, event.token, event.digest
@@ -106,5 +112,6 @@ def on_publish_continued(
         out.then.append(event)
     else:
         out.after += plan.replies
-        out.after.append(fx.Reply(event.token, PublishAnswer(tuple(plan.results))))
+        results = tuple(sorted(plan.results, key=lambda one: one.position))
+        out.after.append(fx.Reply(event.token, PublishAnswer(results)))
         turns.go_on(state, event.turn, out)

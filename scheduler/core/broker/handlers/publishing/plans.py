@@ -17,7 +17,8 @@ from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import Deliver, Delivery
 from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
-from scheduler.core.broker.handlers.placing import Copy, Placing
+from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
+from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.envelope import Parsed, parse
@@ -27,30 +28,61 @@ from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import MESSAGE_BYTES
 
 
+class Planned(NamedTuple):
+    """A publication that goes somewhere.
+
+    Attributes:
+        position: in the event; `number`: of its producer.
+        copies: which message queues get what; `asked`: what becomes a task.
+    """
+
+    number: int
+    position: int
+    copies: list[tuple[QueueUid, Copy]]
+    asked: list[Asked]
+
+    @property
+    def payload(self) -> bytes:
+        """What is stored."""
+        return self.copies[0][1].payload if self.copies else self.asked[0].payload
+
+
 @dataclass(slots=True)
 class Plan:
     """What publications come to.
 
     Attributes:
-        copies: of each publication that goes into queues, in their order: its number, and which
-            queues get what.
+        copies: each publication that goes into queues, in their order.
         coming: messages by queue.
         replies: what goes straight to sessions, once all of it is durable.
         settled: the greatest number of the producer that is settled with all of them.
+        creator: who publishes.
     """
 
     results: list[PublishResult] = field(default_factory=list)
-    copies: deque[tuple[int, list[tuple[QueueUid, Copy]]]] = field(default_factory=deque)
+    copies: deque[Planned] = field(default_factory=deque)
     coming: dict[QueueUid, int] = field(default_factory=dict)
     replies: list[Deliver] = field(default_factory=list)
     size: int = 0
     settled: int = 0
+    creator: str = ""
 
-    def add(self, number: int, copies: list[tuple[QueueUid, Copy]]) -> None:
-        self.copies.append((number, copies))
-        for uid, copy in copies:
+    def add(self, one: Planned) -> None:
+        self.copies.append(one)
+        for asked in one.asked:
+            self.size += len(asked.payload) + MESSAGE_BYTES
+        for uid, copy in one.copies:
             self.coming[uid] = self.coming.get(uid, 0) + 1
             self.size += len(copy.payload) + MESSAGE_BYTES
+
+    def refuse(self, one: Planned, error: QuorateError) -> None:
+        """The first of `copies` is refused as its turn comes. Those behind it are not settled: as
+        when it is refused ahead."""
+        assert self.copies[0] is one
+        self.copies.popleft()
+        self.results.append(PublishResult(one.position, ResultKind.REJECTED, error))
+        if one.number:
+            self.settled = min(self.settled, one.number - 1)
 
 
 def plan_publications(
@@ -61,38 +93,46 @@ def plan_publications(
     now: float,
     *,
     settled: int = 0,
+    creator: str = "",
+    inside: bool = False,
 ) -> Plan:
-    """Where publications go. Changes nothing but counts. `settled`: of their producer."""
-    plan = Plan(settled=settled)
+    """Where publications go. Changes nothing but counts.
+
+    Args:
+        settled: of their producer.
+        creator: who publishes: the creator of tasks that they become.
+        inside: the cluster itself publishes, which an internal exchange accepts.
+    """
+    plan = Plan(settled=settled, creator=creator)
     # Many of one event say the same, but for their bodies.
     known: dict[tuple[str, bytes, bytes], _Way] = {}
     refused = False
     for position, one in enumerate(publications):
         if one.number and one.number <= settled:
             continue
-        copies: list[tuple[QueueUid, Copy]] = []
+        found: list[tuple[Target, Copy]] = []
         try:
             way = one.exchange, one.routing_key, one.properties
             if way not in known:
                 parsed = parse(one.routing_key, one.properties)
-                route = state.router.route(virtual_host, one.exchange, parsed.message)
+                route = state.router.route(
+                    virtual_host, one.exchange, parsed.message, inside=inside
+                )
                 known[way] = _Way(
                     parsed,
                     [state.queue(virtual_host, name) for name in route.queues],
+                    [TaskQueue(name) for name in route.task_queues],
                     receiver(state, virtual_host, one.exchange, one.routing_key),
                 )
-            parsed, queues, asked = known[way]
+            parsed, queues, tasks, asked = known[way]
             _check_room(limits, plan, queues)
         except _Full as full:
             refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, full.error))
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
-                copies = [
-                    (target.row.uid, copy)
-                    for target, copy in to_dead_letter_exchange(
-                        state, full.queue, one.payload, Reason.MAXLEN, now, now
-                    )
-                ]
+                found = to_dead_letter_exchange(
+                    state, full.queue, one.payload, Reason.MAXLEN, now, now
+                )
         except QuorateError as error:
             refused = True
             plan.results.append(PublishResult(position, ResultKind.REJECTED, error))
@@ -101,14 +141,16 @@ def plan_publications(
                 session, consumer = asked
                 reply = Delivery(state.consuming.order(), False, 0, now, one.payload)
                 plan.replies.append(Deliver(session.id, consumer, (reply,)))
-            elif one.mandatory and not queues:
+            elif one.mandatory and not (queues or tasks):
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
-            copies = [(queue.row.uid, Copy(one.payload, parsed, now)) for queue in queues]
+            copy = Copy(one.payload, parsed, now)
+            found += [(queue, copy) for queue in queues]
+            found += [(queue, copy) for queue in tasks]
         if not refused:
             plan.settled = max(plan.settled, one.number)
-        if copies:
-            plan.add(one.number, copies)
+        if found:
+            plan.add(_planned(one.number, position, found))
     return plan
 
 
@@ -117,7 +159,18 @@ class _Way(NamedTuple):
 
     parsed: Parsed
     queues: list[MessageQueue]
+    tasks: list[TaskQueue]
     asked: tuple[Session, ConsumerNumber] | None
+
+
+def _planned(number: int, position: int, found: Sequence[tuple[Target, Copy]]) -> Planned:
+    one = Planned(number, position, [], [])
+    for target, copy in found:
+        if isinstance(target, TaskQueue):
+            one.asked.append(Asked(target.name, copy.payload, copy.parsed, copy.instant))
+        else:
+            one.copies.append((target.row.uid, copy))
+    return one
 
 
 class _Full(Exception):
@@ -170,22 +223,41 @@ def place(
 ) -> int:
     """Put copies into their queues until the step is full; the rest stays in the plan.
 
+    Tasks come last of a publication, in the step that settles its number: repeated, it makes no
+    second one. What a task queue refuses is in no queue, unless the publication was split by queue.
+
+    Args:
+        whole: all of it; the caller creates the tasks.
+
     Returns:
         The greatest number of the publications that are placed.
     """
     number = 0
     while plan.copies:
-        following, copies = plan.copies[0]
-        if not (whole or placing.has_room(copies[0][1].payload, len(copies))):
+        one = plan.copies[0]
+        copies = len(one.copies) + len(one.asked)
+        # None is left where only its tasks had no room.
+        if copies and not (whole or placing.has_room(one.payload, copies)):
             break
-        for place, (uid, copy) in enumerate(copies):
+        tasks: list[Prepared] = []
+        if one.asked and not whole:
+            try:
+                tasks = state.tasks.prepare(one.asked, plan.creator, now)
+            except QuorateError as error:
+                plan.refuse(one, error)
+                continue
+        for place, (uid, copy) in enumerate(one.copies):
             if not (whole or placing.has_room(copy.payload)):
-                plan.copies[0] = following, copies[place:]
+                plan.copies[0] = one._replace(copies=one.copies[place:])
                 return number
             queue = state.queues.get(uid)
             # It may be deleted between two parts: as if the message had come earlier.
             if queue is not None:
                 placing.add(queue, copy, now)
+        if tasks and not placing.takes(tasks):
+            plan.copies[0] = one._replace(copies=[])
+            return number
+        placing.create(state, tasks, plan.creator, now)
         plan.copies.popleft()
-        number = max(number, following)
+        number = max(number, one.number)
     return number

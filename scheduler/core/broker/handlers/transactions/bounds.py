@@ -8,7 +8,8 @@ from typing import Final
 
 from quorate.runtime.errors import QuorateError, exhausted
 from scheduler.core.broker.consuming.bounds import STEP_SETTLED
-from scheduler.core.broker.handlers.placing import Copy, placed
+from scheduler.core.broker.handlers.placing import Copy, Target, TaskQueue, placed
+from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
@@ -19,6 +20,8 @@ from scheduler.core.broker.storage.places import SubLogName
 MOST_MESSAGES: Final = 512
 # Keys beside those of messages and acknowledgements: two producers, and two that make room.
 _ROWS: Final = 4
+# Writes of a task that a dead letter becomes, at most.
+_DEAD_TASK: Final = 6
 
 
 def too_large(what: str, limit: int) -> QuorateError:
@@ -54,18 +57,29 @@ class Weight:
     Attributes:
         size: bytes of copies; `places`: the sub-logs that they go to.
         chunks: chunks of which messages are settled; `settled`: the sub-logs of those.
+        tasks: writes of tasks that messages become.
     """
 
     size: int = 0
     places: dict[tuple[QueueUid, SubLogName], None] = field(default_factory=dict)
     chunks: dict[tuple[QueueUid, int, int], None] = field(default_factory=dict)
     settled: dict[tuple[QueueUid, int], None] = field(default_factory=dict)
+    tasks: int = 0
 
-    def add(self, copies: Iterable[tuple[MessageQueue, Copy]], now: float) -> None:
+    def add(self, copies: Iterable[tuple[Target, Copy]], now: float) -> None:
         """Copies that are stored."""
         for queue, copy in copies:
             self.size += len(copy.payload) + MESSAGE_BYTES
+            if isinstance(queue, TaskQueue):
+                self.tasks += _DEAD_TASK
+                continue
             self.places[queue.row.uid, placed(queue, copy, now).sub_log] = None
+
+    def create(self, tasks: Iterable[Prepared]) -> None:
+        """Messages that become tasks."""
+        for task in tasks:
+            self.size += task.size
+            self.tasks += task.writes
 
     def settle(self, queue: MessageQueue, deliveries: Iterable[tuple[int, int]]) -> None:
         """Deliveries that are settled: (priority, first sequence of the chunk)."""
@@ -76,7 +90,7 @@ class Weight:
     @property
     def writes(self) -> int:
         """Keys, at most."""
-        return len(self.places) + len(self.chunks) + len(self.settled) + _ROWS
+        return len(self.places) + len(self.chunks) + len(self.settled) + self.tasks + _ROWS
 
     def check(self, limits: BrokerLimits) -> None:
         """Raise RESOURCE_EXHAUSTED if one commit does not take it."""
@@ -90,6 +104,6 @@ class Weight:
             raise too_large(
                 f"writes {self.writes} keys ({len(self.places)} for message queues, "
                 f"{len(self.chunks) + len(self.settled)} for deliveries of {len(self.chunks)} "
-                f"commits), and the limit is {limits.step_writes}",
+                f"commits, {self.tasks} for tasks), and the limit is {limits.step_writes}",
                 limits.step_writes,
             )

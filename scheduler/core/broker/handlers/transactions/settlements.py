@@ -25,7 +25,7 @@ from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.events import Outcome
 from scheduler.core.broker.handlers.consuming import returning, settling
 from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
-from scheduler.core.broker.handlers.placing import Copy
+from scheduler.core.broker.handlers.placing import Copy, Target
 from scheduler.core.broker.handlers.transactions import bounds
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
@@ -126,9 +126,9 @@ def missing(settlements: Sequence[Settlement]) -> Iterator[tuple[MessageQueue, M
 
 def copies(
     state: BrokerState, settlements: Sequence[Settlement], now: float
-) -> list[tuple[MessageQueue, Copy]]:
+) -> list[tuple[Target, Copy]]:
     """The dead letters on their way, and which queues get them."""
-    found: list[tuple[MessageQueue, Copy]] = []
+    found: list[tuple[Target, Copy]] = []
     for one in settlements:
         for delivery in one.dead if one.copied else ():
             message = one.queue.message_of(delivery)

@@ -21,11 +21,13 @@ from scheduler.core.broker.answers import PublishAnswer
 from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import records
+from scheduler.core.broker.handlers.dead_letters import put
 from scheduler.core.broker.handlers.placing import Placing
 from scheduler.core.broker.handlers.publishing import producers, turns
 from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
 from scheduler.core.broker.handlers.transactions import bounds, settlements
 from scheduler.core.broker.handlers.transactions.settlements import Settlement
+from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ProducerRow
 from scheduler.core.broker.state import BrokerState, Space
@@ -91,18 +93,21 @@ def _transact(
         return False
     plan = _planned(state, limits, event, now)
     dead = settlements.copies(state, settled, now)
-    for _, copies in plan.copies:
-        weight.add([(state.queues[uid], copy) for uid, copy in copies], now)
+    for one in plan.copies:
+        weight.add([(state.queues[uid], copy) for uid, copy in one.copies], now)
     weight.add(dead, now)
+    tasks = _tasks(state, plan, event.caller, now)
+    weight.create(tasks)
     weight.check(limits)
     # Nothing is refused from here on.
     placing = Placing(limits)
     place(state, plan, placing, now, whole=True)
-    for queue, copy in dead:
-        placing.add(queue, copy, now)
+    placing.create(state, tasks, event.caller, now)
+    for target, copy in dead:
+        put(state, target, copy, placing, now)
     placing.flush(out)
-    for one in settled:
-        settlements.settle(state, limits, one, now, out)
+    for settlement in settled:
+        settlements.settle(state, limits, settlement, now, out)
     _remember(state, limits, event, now, out)
     out.after += plan.replies
     out.after.append(fx.Reply(event.token, PublishAnswer()))
@@ -178,6 +183,12 @@ def _planned(state: BrokerState, limits: BrokerLimits, event: e.Transacted, now:
     for result in plan.results:
         raise _at(result.error, f"publications[{result.position}]")
     return plan
+
+
+def _tasks(state: BrokerState, plan: Plan, creator: str, now: float) -> list[Prepared]:
+    """The tasks that its messages become. Raises what forbids one of them."""
+    asked = [ask for one in plan.copies for ask in one.asked]
+    return state.tasks.prepare(asked, creator, now) if asked else []
 
 
 def _at(error: QuorateError, field: str) -> QuorateError:

@@ -13,6 +13,12 @@ class Matched(NamedTuple):
 
     queues: tuple[str, ...] = ()
     exchanges: tuple[str, ...] = ()
+    task_queues: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.queues) + len(self.exchanges) + len(self.task_queues)
 
 
 NOTHING: Final = Matched()
@@ -70,11 +76,14 @@ class Destinations:
 
 def matched(destinations: Iterable[Destination]) -> Matched:
     """These destinations, which may repeat."""
-    queues: dict[str, None] = {}
-    exchanges: dict[str, None] = {}
+    found: dict[DestinationKind, dict[str, None]] = {kind: {} for kind in DestinationKind}
     for kind, name in destinations:
-        (queues if kind is DestinationKind.QUEUE else exchanges)[name] = None
-    return Matched(tuple(sorted(queues)), tuple(sorted(exchanges)))
+        found[kind][name] = None
+    return Matched(
+        tuple(sorted(found[DestinationKind.QUEUE])),
+        tuple(sorted(found[DestinationKind.EXCHANGE])),
+        tuple(sorted(found[DestinationKind.TASK_QUEUE])),
+    )
 
 
 def union(results: Sequence[Matched]) -> Matched:
@@ -85,4 +94,5 @@ def union(results: Sequence[Matched]) -> Matched:
         return results[0]
     queues = {name: None for result in results for name in result.queues}
     exchanges = {name: None for result in results for name in result.exchanges}
-    return Matched(tuple(sorted(queues)), tuple(sorted(exchanges)))
+    tasks = {name: None for result in results for name in result.task_queues}
+    return Matched(tuple(sorted(queues)), tuple(sorted(exchanges)), tuple(sorted(tasks)))

@@ -48,7 +48,7 @@ class Topic:
 
     def _match(self, key: bytes) -> Matched:
         result = union([ends.matched() for ends in self._trie.match(key)])
-        size = 1 + len(result.queues) + len(result.exchanges)
+        size = 1 + result.size
         if size > MOST_CACHED:
             return result
         if self._cached + size > MOST_CACHED:

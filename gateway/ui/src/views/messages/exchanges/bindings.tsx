@@ -2,6 +2,7 @@
 
 import type { May } from "@ui/api/caller";
 import { deleteBinding, type Binding } from "@ui/api/messages";
+import { href } from "@ui/lib/router";
 import { Button } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
 import { Table, type Column } from "@ui/parts/table";
@@ -19,7 +20,7 @@ interface Props {
 
 export function BindingTable({ host, bindings, may, of, onDone }: Props) {
   const remove = (binding: Binding) => {
-    const to = binding.exchange || binding.messageQueue;
+    const to = nameOf(binding);
     confirm({
       title: `Unbind ${to} from ${binding.source}?`,
       text: `Messages of ${binding.source}${
@@ -66,7 +67,7 @@ export function BindingTable({ host, bindings, may, of, onDone }: Props) {
           <Button
             kind="quiet"
             icon="trash"
-            title={`Unbind ${of === "exchange" ? binding.exchange || binding.messageQueue : binding.source}`}
+            title={`Unbind ${of === "exchange" ? nameOf(binding) : binding.source}`}
             onClick={() => remove(binding)}
           />
         </span>
@@ -76,14 +77,21 @@ export function BindingTable({ host, bindings, may, of, onDone }: Props) {
   return <Table label="Bindings" columns={columns} items={bindings} keyOf={keyOf} />;
 }
 
+const nameOf = (binding: Binding): string =>
+  binding.exchange || binding.taskQueue || binding.messageQueue || "";
+
 function Destination({ host, binding }: { host: string; binding: Binding }) {
-  const name = binding.exchange || binding.messageQueue || "";
+  const name = nameOf(binding);
+  const address = binding.taskQueue
+    ? href("tasks", "", { queue: name })
+    : addressOf(host, binding.exchange ? "exchanges" : "queues", name);
   return (
     <div class="row">
-      <a href={addressOf(host, binding.exchange ? "exchanges" : "queues", name)}>
+      <a href={address}>
         <strong>{name}</strong>
       </a>
       {binding.exchange && <small class="muted">exchange</small>}
+      {binding.taskQueue && <small class="muted">task queue</small>}
     </div>
   );
 }

@@ -62,16 +62,16 @@ export function CreateExchange({ host, onClose, onDone }: Props) {
   );
 }
 
-type Destination = "queue" | "exchange";
+type Destination = "messageQueue" | "exchange" | "taskQueue";
 
 export function BindDialog({ host, exchange, onClose, onDone }: Props & { exchange: Exchange }) {
-  const [to, setTo] = useState<Destination>("queue");
+  const [to, setTo] = useState<Destination>("messageQueue");
   const submit = async (data: FormData) => {
     const name = String(data.get("destination") ?? "").trim();
     await createBinding({
       virtualHost: host,
       source: exchange.name,
-      ...(to === "queue" ? { messageQueue: name } : { exchange: name }),
+      [to]: name,
       routingKey: String(data.get("routingKey") ?? ""),
       arguments: headersOf(String(data.get("arguments") ?? ""), "Arguments") ?? {},
     });
@@ -83,8 +83,9 @@ export function BindDialog({ host, exchange, onClose, onDone }: Props & { exchan
       <div class="fields">
         <Field label="Bind">
           <select name="to" value={to} onChange={(event) => setTo(event.currentTarget.value as Destination)}>
-            <option value="queue">a message queue or stream</option>
+            <option value="messageQueue">a message queue or stream</option>
             <option value="exchange">an exchange</option>
+            <option value="taskQueue">a task queue</option>
           </select>
         </Field>
         <Field
@@ -95,6 +96,9 @@ export function BindDialog({ host, exchange, onClose, onDone }: Props & { exchan
             "MESSAGE_QUEUE_NOT_FOUND",
             "EXCHANGE_NOT_FOUND",
             "MESSAGE_QUEUE_LOCKED",
+            "binding.task_queue",
+            "QUEUE_NOT_FOUND",
+            "QUEUE_WITHOUT_TEMPLATE",
           ]}
         >
           <input name="destination" required autofocus maxLength={255} autocapitalize="none" autocomplete="off" />

@@ -2,9 +2,12 @@
 
 import { useMemo } from "preact/hooks";
 import type { Exchange } from "@ui/api/messages";
+import { href } from "@ui/lib/router";
 import { GraphCanvas, place } from "@ui/parts/graph";
 import { drawnRoutes, type Routes } from "@ui/views/messages/exchanges/routes";
 import { addressOf } from "@ui/views/messages/names";
+
+const TONES = { queue: "succeeded", exchange: "running", "task queue": "pending" } as const;
 
 export function RouteDrawing({ host, exchange, routes }: { host: string; exchange: Exchange; routes: Routes }) {
   // Each answer is another object: what is drawn changes with what it says.
@@ -17,14 +20,18 @@ export function RouteDrawing({ host, exchange, routes }: { host: string; exchang
   return (
     <GraphCanvas label={`Where messages of ${exchange.name} go`} drawing={drawing} dashed={(at) => dashed[at] ?? false}>
       {spots.map(({ kind, name, after }, at) => {
-        const words = kind === "queue" ? "message queue" : "exchange";
+        const words = kind === "queue" ? "message queue" : kind;
         const text = [name, words, ...after].join(", ");
         return (
           <li key={`${kind} ${name}`}>
             <a
-              class={`box tone-${kind === "queue" ? "succeeded" : "running"}`}
+              class={`box tone-${TONES[kind]}`}
               style={place(drawing.boxes[at]!)}
-              href={addressOf(host, kind === "queue" ? "queues" : "exchanges", name)}
+              href={
+                kind === "task queue"
+                  ? href("tasks", "", { queue: name })
+                  : addressOf(host, kind === "queue" ? "queues" : "exchanges", name)
+              }
               aria-label={text}
               title={text}
             >

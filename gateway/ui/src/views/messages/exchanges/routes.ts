@@ -48,7 +48,7 @@ export async function readRoutes(host: string, name: string, signal: AbortSignal
 }
 
 export interface Spot {
-  kind: "exchange" | "queue";
+  kind: "exchange" | "queue" | "task queue";
   name: string;
   /** What leads there, in words. */
   after: string[];
@@ -91,7 +91,9 @@ export function drawnRoutes(exchange: Exchange, routes: Routes): RouteDrawing | 
     const from = placeOf("exchange", binding.source ?? "");
     const to = binding.exchange
       ? placeOf("exchange", binding.exchange)
-      : placeOf("queue", binding.messageQueue ?? "");
+      : binding.taskQueue
+        ? placeOf("task queue", binding.taskQueue)
+        : placeOf("queue", binding.messageQueue ?? "");
     add(from, to, conditionOf(binding));
   }
   if (alternate) add(0, placeOf("exchange", alternate), "no binding matches", true);
