@@ -47,6 +47,7 @@ from quorate.etcd.server.versions import SafeEtcd
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.network.keepalive import server_keepalive
 from quorate.runtime.pending import PENDING_OPTIONS
 from quorate.runtime.process.startup import CannotStart
 from quorate.runtime.timing.clock import Clock, SystemClock
@@ -72,9 +73,7 @@ _KILLED_SECONDS = 2.0
 _SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
-    # Schedulers may ping as often as they like to notice a dead peer.
-    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    *server_keepalive(),
     *PENDING_OPTIONS,
 )
 

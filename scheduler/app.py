@@ -30,6 +30,7 @@ from quorate.etcd.server.versions import SafeEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
+from quorate.runtime.network.keepalive import server_keepalive
 from quorate.runtime.pending import PENDING_OPTIONS
 from quorate.runtime.process.startup import CannotStart
 from quorate.runtime.timing.clock import SystemClock
@@ -219,8 +220,7 @@ def _bind(settings: SchedulerSettings, interceptors: Sequence[Any]) -> tuple[grp
             ("grpc.so_reuseport", int(settings.same_user)),
             ("grpc.max_receive_message_length", _MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
-            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            ("grpc.keepalive_permit_without_calls", 1),
+            *server_keepalive(settings.keepalive, settings.keepalive_timeout),
             *PENDING_OPTIONS,
         ),
     )

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from quorate.blobs.settings import BlobSettings
 from quorate.runtime.config import EtcdSettings
 from quorate.runtime.network.addresses import split_address
+from quorate.runtime.network.keepalive import TIME, TIMEOUT
 from quorate.security.exposure import refuse_exposed
 from quorate.security.same_user import SameUserSettings
 from quorate.security.settings import AuthSettings
@@ -113,6 +114,20 @@ class SchedulerSettings(
         le=86_400,
         description="seconds that a task with resources waits until a node keeps its room for it;"
         " 0: never",
+    )
+    keepalive: float = Field(
+        TIME,
+        ge=1,
+        le=7200,
+        description="seconds without a sign of life after which the connection of a caller is "
+        "pinged",
+    )
+    keepalive_timeout: float = Field(
+        TIMEOUT,
+        ge=1,
+        le=600,
+        description="seconds after such a ping until the connection is closed: consumers on it are "
+        "lost 10 s later, and others get their messages",
     )
     etcd_wait: float = Field(
         10.0, ge=0, le=3600, description="seconds to wait for etcd when starting"

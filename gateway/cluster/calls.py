@@ -31,9 +31,10 @@ from google.protobuf.message import Message
 from gateway.cluster.methods import Method, method_of
 from gateway.cluster.upstream_errors import raise_unless_ours, typed
 from quorate.client.transport.endpoints import Endpoints
-from quorate.client.transport.policy import CHANNEL_OPTIONS, Failure, Pauses, failure_of
+from quorate.client.transport.policy import Failure, Pauses, channel_options, failure_of
 from quorate.client.transport.rpcs import new_request_id
 from quorate.runtime.errors import from_rpc_error
+from quorate.runtime.network.keepalive import BETWEEN_PROCESSES, client_keepalive
 from quorate.security.metadata import AUTHORIZATION
 from quorate.security.tls.dialer import Dialer
 from quorate.v1 import scheduler_pb2 as pb
@@ -48,13 +49,8 @@ TRY: Final = 5.0
 _REPEATED: Final = (Failure.LOST, Failure.SILENT)
 # Seconds that calls on a channel with former certificates have to end by themselves.
 _RETIRE_GRACE: Final = 30.0
-_OPTIONS: Final = (
-    *CHANNEL_OPTIONS,
-    # A stream, or a long wait, to a process that froze fails within 13 s. Schedulers allow a ping
-    # every 5 s.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 3_000),
-)
+# A stream, or a long wait, to a process that froze fails within 15 s.
+_OPTIONS: Final = channel_options(*client_keepalive(*BETWEEN_PROCESSES))
 
 Address = str
 Metadata = tuple[tuple[str, str], ...]

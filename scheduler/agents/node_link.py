@@ -25,6 +25,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from quorate.etcd.api import Etcd
 from quorate.runtime.errors import QuorateError, from_rpc_error
 from quorate.runtime.ids import Epoch, InstanceId
+from quorate.runtime.network.keepalive import BETWEEN_PROCESSES, client_keepalive
 from quorate.runtime.network.reachability import refused
 from quorate.runtime.timing.backoff import Backoff
 from quorate.runtime.timing.lateness import own_delay
@@ -68,8 +69,7 @@ CHANNEL_OPTIONS: Final = (
     *DIRECT,
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    *client_keepalive(*BETWEEN_PROCESSES),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,12 +115,18 @@ class Process:
 class Cluster:
     """Starts processes and stubs, and closes them in the end."""
 
-    def __init__(self, stack: AsyncExitStack, service: ServiceDescriptor = SERVICE) -> None:
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        service: ServiceDescriptor = SERVICE,
+        server_options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
         self._stack = stack
         self._service = service
+        self._server_options = (("grpc.so_reuseport", 0), *server_options)
 
     async def process(self, **options: Any) -> Process:
-        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        server = grpc.aio.server(options=self._server_options)
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         roles = Roles(InstanceId(address))
         handlers = ForwardingHandlers(self._service, roles, **options)

@@ -23,19 +23,27 @@ from typing import Any, Final
 import grpc
 
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, has_status
+from quorate.runtime.network.keepalive import Option, client_keepalive
 from quorate.runtime.timing.backoff import Backoff
 from quorate.security.tls.dialer import DIRECT, Options
 
-# A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
-# Reconnecting is fast because a failover is: the standby serves within milliseconds.
-CHANNEL_OPTIONS: Final[Options] = (
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 20 * 1024 * 1024),
-    ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    *DIRECT,
-)
+
+def channel_options(*keepalive: Option) -> Options:
+    """Options of a channel to a scheduler, with those of its keepalive."""
+    # A results page or watch message may exceed gRPC's default of 4 MiB; a batch is at most 16 MiB.
+    # Reconnecting is fast because a failover is: the standby serves within milliseconds.
+    return (
+        ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+        ("grpc.max_send_message_length", 20 * 1024 * 1024),
+        ("grpc.initial_reconnect_backoff_ms", 20),
+        ("grpc.min_reconnect_backoff_ms", 20),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+        *keepalive,
+        *DIRECT,
+    )
+
+
+CHANNEL_OPTIONS: Final = channel_options(*client_keepalive())
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _SHORTEST_PAUSE = 0.02, 1.0, 0.005
 # Of a server that is well and has too much to do.

@@ -1,1 +1,1 @@
-"""Addresses and ports."""
+"""Addresses, ports and connections."""
