@@ -28,6 +28,7 @@ from quorate.client.mapping.plan import MOST_BATCH_BYTES, MOST_SPECS_PER_BATCH
 from quorate.client.maps.methods import MapMethods
 from quorate.client.messages.methods import MessageMethods
 from quorate.client.messages.streams.open_streams import OpenStreams
+from quorate.client.pages import pages
 from quorate.client.schedules.methods import Schedules
 from quorate.client.tracking.outcome import is_pickled, state_of
 from quorate.client.tracking.tracker import Tracker
@@ -309,22 +310,16 @@ class Client(ManyTasks, MapMethods, JobMethods, GraphMethods, ClusterMethods, Me
         """
         wanted = [state_of(name) for name in states]
         queue, text, job = text_of("queue", queue), text_of("text", text), text_of("job", job)
-        token = ""
-        while True:
-            request = scheduler_pb2.ListTasksRequest(
-                queue=queue,
-                states=wanted,
-                text=text,
-                error_group=error_group,
-                job_id=job,
-                page_size=page_size,
-                page_token=token,
-            )
-            answer = self.calls.call(LIST_TASKS, request)
+        request = scheduler_pb2.ListTasksRequest(
+            queue=queue,
+            states=wanted,
+            text=text,
+            error_group=error_group,
+            job_id=job,
+            page_size=page_size,
+        )
+        for answer in pages(self.calls, LIST_TASKS, request):
             yield from answer.tasks
-            token = answer.next_page_token
-            if not token:
-                return
 
     def cluster(self) -> cluster_pb2.Cluster:
         """Leader, epoch, members and sizes."""

@@ -140,33 +140,37 @@ class ExplanationNode(_message.Message):
     def __init__(self, node: _Optional[str] = ..., filter: _Optional[_Union[NodeFilter, str]] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class ExplanationPlace(_message.Message):
-    __slots__ = ("ahead", "exact", "higher_priority", "other_lanes", "next", "other_tenants")
+    __slots__ = ("ahead", "exact", "higher_priority", "other_lanes", "next", "other_tenants", "sentence")
     AHEAD_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     HIGHER_PRIORITY_FIELD_NUMBER: _ClassVar[int]
     OTHER_LANES_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     OTHER_TENANTS_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
     ahead: int
     exact: bool
     higher_priority: int
     other_lanes: int
     next: str
     other_tenants: int
-    def __init__(self, ahead: _Optional[int] = ..., exact: _Optional[bool] = ..., higher_priority: _Optional[int] = ..., other_lanes: _Optional[int] = ..., next: _Optional[str] = ..., other_tenants: _Optional[int] = ...) -> None: ...
+    sentence: str
+    def __init__(self, ahead: _Optional[int] = ..., exact: _Optional[bool] = ..., higher_priority: _Optional[int] = ..., other_lanes: _Optional[int] = ..., next: _Optional[str] = ..., other_tenants: _Optional[int] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("task", "sentence", "reasons", "nodes", "nodes_total", "place")
+    __slots__ = ("task", "sentence", "reasons", "nodes", "nodes_total", "place", "nodes_question")
     TASK_FIELD_NUMBER: _ClassVar[int]
     SENTENCE_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     NODES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
+    NODES_QUESTION_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.Task
     sentence: str
     reasons: _containers.RepeatedCompositeFieldContainer[ExplanationReason]
     nodes: _containers.RepeatedCompositeFieldContainer[ExplanationNode]
     nodes_total: int
     place: ExplanationPlace
-    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., sentence: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[ExplanationReason, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[ExplanationNode, _Mapping]]] = ..., nodes_total: _Optional[int] = ..., place: _Optional[_Union[ExplanationPlace, _Mapping]] = ...) -> None: ...
+    nodes_question: str
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., sentence: _Optional[str] = ..., reasons: _Optional[_Iterable[_Union[ExplanationReason, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[ExplanationNode, _Mapping]]] = ..., nodes_total: _Optional[int] = ..., place: _Optional[_Union[ExplanationPlace, _Mapping]] = ..., nodes_question: _Optional[str] = ...) -> None: ...

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import scheduler.core.handlers
 from quorate.etcd.api import Delete
 from quorate.internal.v1.audit_pb2 import AuditRecord
 from quorate.internal.v1.records_pb2 import TaskRecord
 from quorate.runtime.ids import NodeName, QueueName, TaskId
 from quorate.v1.audit_pb2 import AuditEntry
+from scheduler.api.cluster.audit_log import RESOURCE_TYPES
 from scheduler.core.model import effects as fx
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import Rejection
@@ -54,6 +58,22 @@ def told(entry: AuditEntry) -> tuple[str, str, list[tuple[str, str, str]]]:
 
 def pause(c: Cluster, request: e.Request, *, paused: bool = True) -> object:
     return c.call(lambda token: e.QueuePauseAsked(QueueName("default"), paused, request, token))
+
+
+def test_each_type_that_is_written_can_be_asked_for() -> None:
+    handlers = Path(scheduler.core.handlers.__file__).parent
+    notes = [
+        node
+        for path in handlers.rglob("*.py")
+        if "audit.note(" in path.read_text()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.note"
+    ]
+    # note(state, limits, out, request, now, TYPE, name, *changes)
+    types = [one.args[5] for one in notes]
+    written = {ast.literal_eval(one) for one in types if isinstance(one, ast.Constant)}
+    assert len(written) > 5
+    assert written <= set(RESOURCE_TYPES)
 
 
 # -- what is written

@@ -25,7 +25,8 @@ def cluster():
     found.reasons.add(reason=explain_pb2.EXPLAIN_REASON_LIMIT, holders=["a" * 32])
     found.reasons.add(reason=explain_pb2.EXPLAIN_REASON_TURN, sentence="waits for its turn")
     found.nodes.add(node="n1", filter=explain_pb2.NODE_FILTER_SLOTS, sentence="node n1 is full")
-    found.place.ahead, found.place.exact, found.place.higher_priority = 2, True, 1_000
+    found.place.ahead, found.place.sentence = 2, "Position in queue 'q': 3rd"
+    found.nodes_question = "Apart from that, could a node take it?"
     cluster.explanation.CopyFrom(found)
     yield cluster
     cluster.close()
@@ -56,54 +57,25 @@ def test_the_first_line_is_the_answer(quorate):
     lines = out.splitlines()
     assert lines[0] == f"Waits for limit 'seats': 1 of 1 in use, by task {'a' * 32}"
     assert lines[1] == "Also waits for its turn"
-    place, others = lines[2].split("; ")
-    same = "of the tasks with the same priority, needs and limits"
-    assert place == f"Position in queue 'q': 3rd {same}"
-    assert others == "1,000 tasks with a higher priority also wait in the queue"
+    assert lines[2] == "Position in queue 'q': 3rd"
     assert lines[4] == "Apart from that, could a node take it?"
     assert ["n1", "no", "is", "full"] in [line.split() for line in lines]
     assert ["1", "n1"] in [line.split()[:2] for line in lines]
     assert "2 more nodes" in err
 
 
-@pytest.mark.parametrize(
-    ("sentence", "shown"), [("all are busy: node n1 is full", False), ("", True)]
-)
-def test_the_only_node_does_not_repeat_the_reason(quorate, cluster, sentence, shown):
-    cluster.explanation.nodes_total = 1
-    cluster.explanation.sentence = sentence
+def test_nodes_that_say_nothing_more_are_not_shown(quorate, cluster):
+    cluster.explanation.nodes_question = ""
     _, out, _ = quorate("explain", TASK)
-    assert (["n1", "no"] in [line.split()[:2] for line in out.splitlines()]) is shown
-    assert "could a node" not in out or shown
+    assert "could a node" not in out
+    assert ["n1", "no"] not in [line.split()[:2] for line in out.splitlines()]
 
 
-def test_where_nodes_are_the_reason_the_question_is_about_them(quorate, cluster):
-    cluster.explanation.reasons[0].reason = explain_pb2.EXPLAIN_REASON_NODES_BUSY
+def test_a_node_that_would_take_the_task_answers_yes(quorate, cluster):
     cluster.explanation.nodes.add(node="n2", filter=explain_pb2.NODE_FILTER_NONE)
     cluster.explanation.nodes[1].sentence = "node n2 has room"
     _, out, _ = quorate("explain", TASK)
-    assert "Could a node take it?" in out.splitlines()
     assert ["n2", "yes", "has", "room"] in [line.split() for line in out.splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("ahead", "words"),
-    [(0, "1st"), (1, "2nd"), (10, "11th"), (11, "12th"), (20, "21st"), (1_110, "1,111th")],
-)
-def test_the_position_is_an_ordinal(quorate, cluster, ahead, words):
-    cluster.explanation.place.ahead = ahead
-    assert f"Position in queue 'q': {words} of the tasks" in quorate("explain", TASK)[1]
-
-
-def test_the_position_counts_all_that_wait_and_a_tenants_own(quorate, cluster):
-    place = cluster.explanation.place
-    place.ahead, place.higher_priority, place.other_lanes, place.other_tenants = 0, 1, 1, 5
-    [line] = [one for one in quorate("explain", TASK)[1].splitlines() if "Position" in one]
-    assert "1st of the tasks of its fairness key with the same priority" in line
-    both = "1 task with a higher priority and 1 task with other needs or limits"
-    assert line.endswith(f"; {both} also wait in the queue")
-    place.higher_priority = 0
-    assert "limits also waits in the queue" in quorate("explain", TASK)[1]
 
 
 def test_tasks_that_are_waited_for_are_named_once(quorate, cluster):

@@ -14,7 +14,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import InstanceId, TaskId
 from quorate.v1 import explain_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.api.tasks.explaining import ended
+from scheduler.api.tasks.explaining import ended, nodes_question, place_in_words
 from scheduler.core.model import events as e
 from scheduler.core.placement.explain import Filter, Why
 from tests.support.core_specs import node_row
@@ -62,10 +62,56 @@ async def test_a_waiting_task_has_reasons_nodes_and_a_place(leader: Leader) -> N
     ]
     assert found.sentence == found.reasons[0].sentence
     assert (found.place.ahead, found.place.exact, found.place.next) == (1, True, first)
+    position = "2nd of the tasks with the same priority, needs and limits"
+    assert found.place.sentence == f"Position in queue 'default': {position}"
+    # The reason has what the only node says.
+    assert not found.nodes_question
     assert [(one.node, one.filter) for one in found.nodes] == [
         ("n1", explain_pb2.NODE_FILTER_SLOTS)
     ]
     assert (found.task.id, found.nodes_total) == (task, 1)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "exact", "words"),
+    [
+        *((0, True, "1st"), (1, True, "2nd"), (2, False, "about 3rd"), (10, True, "11th")),
+        *((11, True, "12th"), (20, True, "21st"), (1_110, True, "1,111th")),
+    ],
+)
+def test_the_position_is_an_ordinal(ahead: int, exact: bool, words: str) -> None:
+    place = explain_pb2.ExplanationPlace(ahead=ahead, exact=exact)
+    assert place_in_words(place, "q").startswith(f"Position in queue 'q': {words} of the tasks")
+
+
+def test_the_position_counts_all_that_wait_and_a_tenants_own() -> None:
+    place = explain_pb2.ExplanationPlace(higher_priority=1, other_lanes=1, other_tenants=5)
+    words = place_in_words(place, "q")
+    assert "1st of the tasks of its fairness key with the same priority" in words
+    both = "1 task with a higher priority and 1 task with other needs or limits"
+    assert words.endswith(f"; {both} also wait in the queue")
+    place.higher_priority = 0
+    assert place_in_words(place, "q").endswith("limits also waits in the queue")
+
+
+@pytest.mark.parametrize(
+    ("reason", "total", "question"),
+    [
+        ("NODES_BUSY", 2, "Could a node take it?"),
+        ("LIMIT", 2, "Apart from that, could a node take it?"),
+        ("LIMIT", 1, "Apart from that, could a node take it?"),
+        # Its sentence has what the only node says.
+        ("NODES_BUSY", 1, ""),
+        ("QUEUE_PAUSED", 2, ""),
+    ],
+)
+def test_what_nodes_are_asked(reason: str, total: int, question: str) -> None:
+    answer = explain_pb2.Explanation(nodes_total=total)
+    sentence = "all are busy: node n1 is full" if reason == "NODES_BUSY" else "wait"
+    number = explain_pb2.ExplainReason.Value(f"EXPLAIN_REASON_{reason}")
+    answer.reasons.add(reason=number, sentence=sentence)
+    answer.nodes.add(node="n1", sentence="node n1 is full")
+    assert nodes_question(answer) == question
 
 
 async def test_a_running_task_and_its_end_attempt_by_attempt(leader: Leader) -> None:

@@ -39,7 +39,8 @@ def audit(
         typer.Option(
             metavar="TYPE[/NAME]",
             help="Resource that was changed, such as queue/mail, or a type: queue, node, service, "
-            "task, schedule or quota. \\[default: all]",
+            "task, job, schedule, quota, limit, pause, exchange, message_queue or virtual_host. "
+            "\\[default: all]",
         ),
     ] = "",
     rpc: Annotated[

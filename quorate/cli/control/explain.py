@@ -18,15 +18,6 @@ from quorate.client.client import Client
 from quorate.runtime.sizes import plural
 from quorate.v1 import explain_pb2, task_pb2
 
-# Reasons that are about nodes.
-_OF_NODES: Final = frozenset(
-    (
-        explain_pb2.EXPLAIN_REASON_NO_NODE,
-        explain_pb2.EXPLAIN_REASON_NO_NODE_FITS,
-        explain_pb2.EXPLAIN_REASON_NODES_BUSY,
-        explain_pb2.EXPLAIN_REASON_RESERVED,
-    )
-)
 # Why a node cannot take the task however long that waits.
 _NEVER: Final = frozenset(
     (
@@ -39,7 +30,6 @@ _NEVER: Final = frozenset(
 )
 # The cluster names so many tasks for which one waits.
 _MOST_NAMED: Final = 5
-_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 
 
 @with_client
@@ -60,11 +50,9 @@ def explain(
     never = _fits_no_node(found)
     for line in _lines(found, never=never):
         render.say(line)
-    if _tells_more(found):
+    if found.nodes_question:
         render.show("")
-        of_nodes = any(reason.reason in _OF_NODES for reason in found.reasons)
-        question = "could a node take it?"
-        render.say(question.capitalize() if of_nodes else f"Apart from that, {question}")
+        render.say(found.nodes_question)
         render.show(_nodes(found))
         if found.nodes_total > len(found.nodes):
             hint(f"and {plural(found.nodes_total - len(found.nodes), 'more node')}")
@@ -92,7 +80,7 @@ def _lines(found: explain_pb2.Explanation, *, never: bool) -> Iterator[str]:
         elif not (never and reason.reason == explain_pb2.EXPLAIN_REASON_TURN):
             yield f"Also {words}" if words.startswith("waits ") else f"Also: {words}"
     if found.HasField("place") and not never:
-        yield _place(found.place, found.task.queue)
+        yield found.place.sentence
 
 
 def _with_tasks(sentence: str, reason: explain_pb2.ExplanationReason) -> str:
@@ -105,41 +93,6 @@ def _with_tasks(sentence: str, reason: explain_pb2.ExplanationReason) -> str:
     if reason.reason == explain_pb2.EXPLAIN_REASON_LIMIT:
         return f"{sentence}, by {tasks}"
     return f"{sentence} ({tasks})"
-
-
-def _tells_more(found: explain_pb2.Explanation) -> bool:
-    """Whether the nodes say what the reasons do not: a reason has the words of a single node."""
-    if not found.nodes or found.reasons[0].reason == explain_pb2.EXPLAIN_REASON_QUEUE_PAUSED:
-        return False
-    said = [found.sentence, *(reason.sentence for reason in found.reasons)]
-    return found.nodes_total > 1 or not any(found.nodes[0].sentence in one for one in said)
-
-
-def _place(place: explain_pb2.ExplanationPlace, queue: str) -> str:
-    about = "" if place.exact else "about "
-    # Then all of it is among those.
-    own = " of its fairness key" if place.other_tenants else ""
-    words = (
-        f"Position in queue '{queue}': {about}{_ordinal(place.ahead + 1)} of the tasks{own} with "
-        "the same priority, needs and limits"
-    )
-    others = [
-        f"{plural(count, 'task')} {which}"
-        for count, which in (
-            (place.higher_priority, "with a higher priority"),
-            (place.other_lanes, "with other needs or limits"),
-        )
-        if count
-    ]
-    if not others:
-        return words
-    wait = "waits" if place.higher_priority + place.other_lanes == 1 else "wait"
-    return f"{words}; {' and '.join(others)} also {wait} in the queue"
-
-
-def _ordinal(number: int) -> str:
-    teen = number % 100 in (11, 12, 13)
-    return f"{number:,}{'th' if teen else _ENDINGS.get(number % 10, 'th')}"
 
 
 def _nodes(found: explain_pb2.Explanation) -> object:

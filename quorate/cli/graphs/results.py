@@ -10,6 +10,7 @@ from typing import Any
 from quorate.cli.graphs.show import id_of, state_of
 from quorate.client.client import Client
 from quorate.client.graphs import outcomes
+from quorate.client.pages import pages
 from quorate.client.transport.rpcs import LIST_TASKS
 from quorate.runtime.sizes import size_text
 from quorate.runtime.visible import visible_json
@@ -27,15 +28,10 @@ def print_results(client: Client, job_id: str, *, follow: bool, as_json: bool) -
     write = _as_json if as_json else _as_line
     lines: dict[str, str] = {}
     nodes = {node.name: node for node in graph.nodes()}
-    token = ""
-    while True:
-        answer = client.calls.call(LIST_TASKS, outcomes.page(job_id, token))
+    for answer in pages(client.calls, LIST_TASKS, outcomes.tasks(job_id)):
         for task in answer.tasks:
             if node := nodes.get(task.graph_task):
                 lines[node.name] = write(node, task.result)
-        token = answer.next_page_token
-        if not token:
-            break
     for name, node in nodes.items():
         if node.job_id:
             # An array: its results are those of its subtasks.

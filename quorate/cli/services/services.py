@@ -21,6 +21,7 @@ from quorate.cli.services import options as o
 from quorate.cli.services import show as service_show
 from quorate.cli.words import pairs
 from quorate.client.client import Client
+from quorate.client.pages import pages
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.discovery import local_of
 from quorate.client.transport.policy import is_lost
@@ -341,13 +342,8 @@ def _deregister(client: Client, name: str, id: str) -> None:
 
 def _services(calls: Calls) -> Iterator[pb.Service]:
     """Every service by name."""
-    token = ""
-    while True:
-        answer = calls.call(LIST, pb.ListServicesRequest(page_token=token))
+    for answer in pages(calls, LIST, pb.ListServicesRequest()):
         yield from answer.services
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 def _patience(wait: bool, timeout: float | None) -> float:

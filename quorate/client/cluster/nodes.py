@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from quorate.client.cluster import requests
-from quorate.client.pages import list_nodes
+from quorate.client.pages import apages, list_nodes
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import GET_NODE, LIST_NODES, TAINT_NODE, UNTAINT_NODE
@@ -66,13 +66,9 @@ class AsyncNodes:
     async def list(self) -> AsyncIterator[node_pb2.Node]:
         """As `Nodes.list`."""
         request = scheduler_pb2.ListNodesRequest()
-        while True:
-            answer = await self._calls.call(LIST_NODES, request)
+        async for answer in apages(self._calls, LIST_NODES, request):
             for node in answer.nodes:
                 yield node
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     async def get(self, name: str) -> node_pb2.Node:
         """As `Nodes.get`."""

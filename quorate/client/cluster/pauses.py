@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from quorate.client.cluster import requests
 from quorate.client.cluster.requests import PauseScope
-from quorate.client.pages import list_pauses
+from quorate.client.pages import apages, list_pauses
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import CREATE_PAUSE, DELETE_PAUSE, LIST_PAUSES
@@ -87,13 +87,9 @@ class AsyncPauses:
     async def list(self) -> AsyncIterator[pb.Pause]:
         """As `Pauses.list`."""
         request = pb.ListPausesRequest()
-        while True:
-            answer = await self._calls.call(LIST_PAUSES, request)
+        async for answer in apages(self._calls, LIST_PAUSES, request):
             for pause in answer.pauses:
                 yield pause
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     async def end(self, name: str) -> None:
         """As `Pauses.end`."""

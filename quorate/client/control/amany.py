@@ -9,6 +9,7 @@ from quorate.client.ahandle import AsyncTaskHandle
 from quorate.client.mapping import abulk
 from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY, UPDATE
 from quorate.client.mapping.counts import Cancelled, Deleted, Retried, Updated
+from quorate.client.pages import apages
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
 from quorate.client.work.texts import text_of
@@ -94,10 +95,6 @@ class AsyncManyTasks:
     ) -> AsyncIterator[dead_letter_pb2.DeadLetterGroup]:
         """As `Client.dead_letters`."""
         request = scheduler_pb2.ListDeadLettersRequest(queue=text_of("queue", queue))
-        while True:
-            answer = await self._calls.call(LIST_DEAD_LETTERS, request)
+        async for answer in apages(self._calls, LIST_DEAD_LETTERS, request):
             for group in answer.groups:
                 yield group
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return

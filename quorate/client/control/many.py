@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from quorate.client.handle import TaskHandle
 from quorate.client.mapping.bulk import CANCEL, DELETE, RETRY, UPDATE
 from quorate.client.mapping.counts import Cancelled, Deleted, Retried, Updated
+from quorate.client.pages import pages
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import LIST_DEAD_LETTERS
 from quorate.client.work.texts import text_of
@@ -156,9 +157,5 @@ class ManyTasks:
             queue: of all queues when empty.
         """
         request = scheduler_pb2.ListDeadLettersRequest(queue=text_of("queue", queue))
-        while True:
-            answer = self.calls.call(LIST_DEAD_LETTERS, request)
+        for answer in pages(self.calls, LIST_DEAD_LETTERS, request):
             yield from answer.groups
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return

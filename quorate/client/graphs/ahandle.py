@@ -10,6 +10,7 @@ from quorate.client.graphs.handle import GraphHandle
 from quorate.client.graphs.plan import GraphTask
 from quorate.client.jobs.ahandle import AsyncJobHandle
 from quorate.client.jobs.values import Failures, check_failures
+from quorate.client.pages import apages
 from quorate.client.tracking.outcome import is_large, value_of
 from quorate.client.transport.job_rpcs import GET_JOB_GRAPH
 from quorate.client.transport.rpcs import LIST_TASKS
@@ -58,15 +59,11 @@ class AsyncGraphHandle(AsyncJobHandle[Any]):
         if wait:
             await self.wait()
         found: dict[str, Any] = {}
-        token = ""
-        while True:
-            answer = await self._calls.call(LIST_TASKS, outcomes.page(self.id, token))
+        async for answer in apages(self._calls, LIST_TASKS, outcomes.tasks(self.id)):
             for task in answer.tasks:
                 if task.graph_task:
                     await self._put(found, task, failures)
-            token = answer.next_page_token
-            if not token:
-                return outcomes.in_order(await self._graph(), found)
+        return outcomes.in_order(await self._graph(), found)
 
     async def _put(self, found: dict[str, Any], task: task_pb2.Task, failures: Failures) -> None:
         if task.state == task_pb2.TASK_STATE_SUCCEEDED:

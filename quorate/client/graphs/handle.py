@@ -9,6 +9,7 @@ from quorate.client.graphs.plan import GraphTask
 from quorate.client.handle import TaskHandle
 from quorate.client.jobs.handle import JobHandle
 from quorate.client.jobs.values import Failures, check_failures
+from quorate.client.pages import pages
 from quorate.client.tracking.outcome import value_of
 from quorate.client.transport.job_rpcs import GET_JOB_GRAPH
 from quorate.client.transport.rpcs import LIST_TASKS
@@ -77,15 +78,11 @@ class GraphHandle(JobHandle[Any]):
         if wait:
             self.wait()
         found: dict[str, Any] = {}
-        token = ""
-        while True:
-            answer = self.calls.call(LIST_TASKS, outcomes.page(self.id, token))
+        for answer in pages(self.calls, LIST_TASKS, outcomes.tasks(self.id)):
             for task in answer.tasks:
                 if task.graph_task:
                     self._put(found, task, failures)
-            token = answer.next_page_token
-            if not token:
-                return outcomes.in_order(self._graph(), found)
+        return outcomes.in_order(self._graph(), found)
 
     def _put(self, found: dict[str, Any], task: task_pb2.Task, failures: Failures) -> None:
         if task.state == task_pb2.TASK_STATE_SUCCEEDED:

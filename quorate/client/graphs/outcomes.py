@@ -61,9 +61,9 @@ def _is_no_array(name: str) -> QuorateError:
     return invalid("task", f"{name!r} is no array; use task()")
 
 
-def page(job_id: str, token: str) -> pb.ListTasksRequest:
+def tasks(job_id: str) -> pb.ListTasksRequest:
     """Lists the tasks of a graph with their results."""
-    return pb.ListTasksRequest(job_id=job_id, page_size=PAGE, page_token=token)
+    return pb.ListTasksRequest(job_id=job_id, page_size=PAGE)
 
 
 def is_skipped(task: task_pb2.Task) -> bool:

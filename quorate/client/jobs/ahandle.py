@@ -39,6 +39,7 @@ from quorate.client.jobs.values import (
     result_of,
     value_of,
 )
+from quorate.client.pages import apages
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.job_rpcs import (
@@ -282,14 +283,9 @@ class AsyncJobHandle(Generic[R]):
             for one in answer.ranges:
                 yield one
 
-    async def _subtask_pages(self, states: Sequence[str], *, details: bool) -> AsyncIterator[Any]:
+    def _subtask_pages(self, states: Sequence[str], *, details: bool) -> AsyncIterator[Any]:
         request = requests.subtasks(self.id, states, details=details, page_size=_PAGE)
-        while True:
-            answer = await self._calls.call(LIST_SUBTASKS, request)
-            yield answer
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
+        return apages(self._calls, LIST_SUBTASKS, request)
 
     async def append(self, items: Iterable[Any] | AsyncIterable[Any]) -> int:
         """As `JobHandle.append`; `items` may be asynchronous too."""

@@ -18,6 +18,7 @@ from quorate.client.jobs.specs import (
     split,
     template_of,
 )
+from quorate.client.pages import apages
 from quorate.client.tracking.outcome import is_pickled
 from quorate.client.transport.job_rpcs import LIST_JOBS
 from quorate.client.work.specs import Work
@@ -105,10 +106,6 @@ class AsyncJobMethods:
     ) -> AsyncIterator[job_pb2.Job]:
         """As `Client.jobs`."""
         request = requests.jobs(queue, states, text, page_size)
-        while True:
-            answer = await self.calls.call(LIST_JOBS, request)
+        async for answer in apages(self.calls, LIST_JOBS, request):
             for job in answer.jobs:
                 yield job
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return

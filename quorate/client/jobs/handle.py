@@ -29,6 +29,7 @@ from quorate.client.jobs.values import (
     result_of,
     value_of,
 )
+from quorate.client.pages import pages
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.job_rpcs import (
@@ -322,12 +323,7 @@ class JobHandle(Generic[R]):
 
     def _subtask_pages(self, states: Sequence[str], *, details: bool) -> Iterator[Any]:
         request = requests.subtasks(self.id, states, details=details, page_size=_PAGE)
-        while True:
-            answer = self._calls.call(LIST_SUBTASKS, request)
-            yield answer
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
+        return pages(self._calls, LIST_SUBTASKS, request)
 
     def append(self, items: Iterable[Any]) -> int:
         """Append items to an open array; the number of items that it has then.

@@ -18,6 +18,7 @@ from quorate.client.jobs.specs import (
     split,
     template_of,
 )
+from quorate.client.pages import pages
 from quorate.client.tracking.outcome import is_pickled
 from quorate.client.transport.job_rpcs import LIST_JOBS
 from quorate.client.work.specs import Work
@@ -157,9 +158,5 @@ class JobMethods:
             text: words that must all be found in a job's name, work or labels.
         """
         request = requests.jobs(queue, states, text, page_size)
-        while True:
-            answer = self.calls.call(LIST_JOBS, request)
+        for answer in pages(self.calls, LIST_JOBS, request):
             yield from answer.jobs
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return

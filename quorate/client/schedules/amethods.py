@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import grpc
 
 from quorate.client.ahandle import AsyncTaskHandle
+from quorate.client.pages import apages
 from quorate.client.schedules.requests import MOST_TRIES, Requests, ScheduledWork
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.rpcs import (
@@ -63,13 +64,9 @@ class AsyncSchedules:
     async def list(self, *, queue: str = "") -> AsyncIterator[pb.Schedule]:
         """As `Schedules.list`."""
         request = pb.ListSchedulesRequest(queue=text_of("queue", queue))
-        while True:
-            answer = await self._calls.call(LIST_SCHEDULES, request)
+        async for answer in apages(self._calls, LIST_SCHEDULES, request):
             for schedule in answer.schedules:
                 yield schedule
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     async def update(
         self,

@@ -17,6 +17,7 @@ from typing import Any, Unpack
 import grpc
 
 from quorate.client.handle import TaskHandle
+from quorate.client.pages import pages
 from quorate.client.schedules.requests import MOST_TRIES, Requests, ScheduledWork
 from quorate.client.transport.calls import Calls
 from quorate.client.transport.rpcs import (
@@ -84,12 +85,8 @@ class Schedules:
     def list(self, *, queue: str = "") -> Iterator[pb.Schedule]:
         """Schedules by name, of one queue if it is given."""
         request = pb.ListSchedulesRequest(queue=text_of("queue", queue))
-        while True:
-            answer = self._calls.call(LIST_SCHEDULES, request)
+        for answer in pages(self._calls, LIST_SCHEDULES, request):
             yield from answer.schedules
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return
 
     def update(
         self,

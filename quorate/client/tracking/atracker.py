@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
+from quorate.client.pages import apages
 from quorate.client.tracking.ledger import Ledger, Outcome, Sink
 from quorate.client.tracking.outcome import TERMINAL, is_finished
 from quorate.client.tracking.tracker import PAGE, PAUSE, SILENCE, SILENT, WATCH_DEADLINE, deliver
@@ -135,16 +136,14 @@ class AsyncTracker:
         waiting = set(self._ledger.waiting)
         if not waiting:
             return
-        oldest, seen, page = min(waiting), set[str](), ""
-        while True:
-            request = pb.ListTasksRequest(queue=self._queue, page_size=PAGE, page_token=page)
-            answer = await self._calls.call(LIST_TASKS, request)
+        oldest, seen = min(waiting), set[str]()
+        request = pb.ListTasksRequest(queue=self._queue, page_size=PAGE)
+        async for answer in apages(self._calls, LIST_TASKS, request):
             for task in answer.tasks:
                 seen.add(task.id)
                 if is_finished(task):
                     self._settle(task.id, task)
-            page = answer.next_page_token
-            if not page or (answer.tasks and answer.tasks[-1].id < oldest):
+            if answer.tasks and answer.tasks[-1].id < oldest:
                 break
         for task_id in sorted(waiting - seen):
             await self._look_at(task_id)

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from quorate.client.pages import pages
 from quorate.client.tracking.ledger import Ledger, Outcome, Sink
 from quorate.client.tracking.outcome import TERMINAL, is_finished
 from quorate.client.transport.calls import Calls
@@ -240,18 +241,14 @@ class Tracker:
             waiting = set(self._ledger.waiting)
         if not waiting:
             return
-        oldest, seen, page = min(waiting), set[str](), ""
-        while True:
-            answer = self._calls.call(
-                LIST_TASKS,
-                pb.ListTasksRequest(queue=self._queue, page_size=PAGE, page_token=page),
-            )
+        oldest, seen = min(waiting), set[str]()
+        request = pb.ListTasksRequest(queue=self._queue, page_size=PAGE)
+        for answer in pages(self._calls, LIST_TASKS, request):
             for task in answer.tasks:
                 seen.add(task.id)
                 if is_finished(task):
                     self._settle(task.id, task)
-            page = answer.next_page_token
-            if not page or (answer.tasks and answer.tasks[-1].id < oldest):
+            if answer.tasks and answer.tasks[-1].id < oldest:
                 break
         for task_id in sorted(waiting - seen):
             self._look_at(task_id)

@@ -27,7 +27,7 @@ from scheduler.storage.records import audit as audit_records
 SCAN: Final = 5_000
 AT_ONCE: Final = 500
 RESOURCE_TYPES: Final = (
-    *("queue", "node", "service", "task", "job", "schedule", "quota"),
+    *("queue", "node", "service", "task", "job", "schedule", "quota", "limit", "pause"),
     *("exchange", "message_queue", "virtual_host"),
 )
 _MAX_TEXT: Final = 256

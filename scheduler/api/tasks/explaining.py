@@ -7,6 +7,7 @@ from typing import Final
 
 from quorate.runtime.errors import unavailable
 from quorate.runtime.ids import TaskId
+from quorate.runtime.sizes import plural
 from quorate.v1 import explain_pb2, task_pb2
 from scheduler.api.subtask_place import Subtasks, is_subtask
 from scheduler.api.tasks.reading import TaskReader
@@ -25,6 +26,16 @@ _ENDED: Final[Mapping[int, Why]] = {
     task_pb2.TASK_STATE_CANCELLED: Why.CANCELLED,
     task_pb2.TASK_STATE_EXPIRED: Why.EXPIRED,
 }
+# Reasons that are about nodes.
+_OF_NODES: Final = frozenset(
+    (
+        explain_pb2.EXPLAIN_REASON_NO_NODE,
+        explain_pb2.EXPLAIN_REASON_NO_NODE_FITS,
+        explain_pb2.EXPLAIN_REASON_NODES_BUSY,
+        explain_pb2.EXPLAIN_REASON_RESERVED,
+    )
+)
+_ENDINGS: Final = {1: "st", 2: "nd", 3: "rd"}
 _OF_ERROR: Final[Mapping[str, Why]] = {CRASH_LIMIT: Why.CRASH_LIMIT, QUEUE_FULL: Why.DROPPED}
 
 
@@ -106,4 +117,47 @@ def _answer(view: task_pb2.Task, found: Explained) -> explain_pb2.Explanation:
         answer.place.ahead, answer.place.exact = ahead, exact
         answer.place.higher_priority, answer.place.other_lanes = higher, others
         answer.place.next, answer.place.other_tenants = following or "", tenants
+        answer.place.sentence = place_in_words(answer.place, view.queue)
+    answer.nodes_question = nodes_question(answer)
     return answer
+
+
+def place_in_words(place: explain_pb2.ExplanationPlace, queue: str) -> str:
+    """The place of a task in the order of its queue, for people."""
+    about = "" if place.exact else "about "
+    # Then all of it is among those.
+    own = " of its fairness key" if place.other_tenants else ""
+    words = (
+        f"Position in queue '{queue}': {about}{_ordinal(place.ahead + 1)} of the tasks{own} with "
+        "the same priority, needs and limits"
+    )
+    others = [
+        f"{plural(count, 'task')} {which}"
+        for count, which in (
+            (place.higher_priority, "with a higher priority"),
+            (place.other_lanes, "with other needs or limits"),
+        )
+        if count
+    ]
+    if not others:
+        return words
+    wait = "waits" if place.higher_priority + place.other_lanes == 1 else "wait"
+    return f"{words}; {' and '.join(others)} also {wait} in the queue"
+
+
+def _ordinal(number: int) -> str:
+    teen = number % 100 in (11, 12, 13)
+    return f"{number:,}{'th' if teen else _ENDINGS.get(number % 10, 'th')}"
+
+
+def nodes_question(answer: explain_pb2.Explanation) -> str:
+    """What the nodes are asked; empty where a reason has their answer already."""
+    reasons = [reason.reason for reason in answer.reasons]
+    if not answer.nodes or reasons[0] == explain_pb2.EXPLAIN_REASON_QUEUE_PAUSED:
+        return ""
+    said = [reason.sentence for reason in answer.reasons]
+    if answer.nodes_total == 1 and any(answer.nodes[0].sentence in one for one in said):
+        return ""
+    if any(reason in _OF_NODES for reason in reasons):
+        return "Could a node take it?"
+    return "Apart from that, could a node take it?"

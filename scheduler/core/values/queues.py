@@ -62,7 +62,8 @@ class LengthPolicy(IntEnum):
 
 
 class Rate(NamedTuple):
-    """`starts` starts in `period` seconds, and `burst` of them at once after a pause."""
+    """`starts` starts in `period` seconds, and `burst` of them at once after a time
+    without starts."""
 
     starts: int
     period: float

@@ -193,7 +193,9 @@ export interface Explanation {
   reasons?: { reason: string; sentence?: string; until?: string; pausedBy?: string; holders?: string[] }[];
   nodes?: { node: string; filter: string; sentence?: string }[];
   nodesTotal?: number;
-  place?: { ahead?: Int64; exact?: boolean; higherPriority?: Int64; otherLanes?: Int64; next?: string };
+  /** What the nodes answer; empty where they say nothing that the reasons do not. */
+  nodesQuestion?: string;
+  place?: { sentence?: string };
 }
 
 export interface DeadLetterGroup {

@@ -20,6 +20,10 @@ const TYPES = [
   { value: "job", label: "Jobs" },
   { value: "schedule", label: "Schedules" },
   { value: "quota", label: "Quotas" },
+  { value: "limit", label: "Limits" },
+  { value: "pause", label: "Pauses" },
+  { value: "message_queue", label: "Message queues" },
+  { value: "exchange", label: "Exchanges" },
 ] as const;
 
 export function AuditView({ query }: { query: URLSearchParams }) {

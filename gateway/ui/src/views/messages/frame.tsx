@@ -6,7 +6,7 @@ import { listVirtualHosts } from "@ui/api/messages";
 import { token } from "@ui/api/token";
 import { usePolled, type Polled } from "@ui/lib/poll";
 import { go } from "@ui/lib/router";
-import { Button } from "@ui/parts/basics";
+import { Button, Empty, Failure, Loading } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 import { Segments } from "@ui/parts/segments";
 import { addressOf, DEFAULT_HOST } from "@ui/views/messages/names";
@@ -123,6 +123,44 @@ export function BackLink({ kind, host }: { kind: Kind; host: string }) {
       <Icon name="back" />
       {kind === "queues" ? "Message queues" : "Exchanges"}
     </a>
+  );
+}
+
+interface NotShownProps extends Pick<Polled<unknown>, "gone" | "failure"> {
+  kind: Kind;
+  host: string;
+  name: string;
+}
+
+/** In place of a page: there is no such thing, it cannot be read, or not yet. */
+export function NotShown({ kind, host, name, gone, failure }: NotShownProps) {
+  return (
+    <div class="view">
+      <BackLink kind={kind} host={host} />
+      {gone ? (
+        <Empty icon="search" title={`There is no such ${kind === "queues" ? "message queue" : "exchange"}`}>
+          <p>
+            It was deleted, or never created: <span class="mono">{name}</span>
+          </p>
+        </Empty>
+      ) : failure ? (
+        <Failure message={failure} />
+      ) : (
+        <Loading rows={6} />
+      )}
+    </div>
+  );
+}
+
+/** Above a list: it cannot be read, or not yet. */
+export function ListHead<T>({ list, host }: { list: Listed<T>; host: string }) {
+  const { items, failure, gone } = list;
+  return (
+    <>
+      {failure && <Failure message={failure} />}
+      {gone && <Failure message={`There is no virtual host “${host}”.`} />}
+      {!items && !failure && !gone && <Loading />}
+    </>
   );
 }
 

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { explainTask } from "@ui/api/actions";
 import { sentence } from "@ui/api/rest";
 import type { Explanation, Task } from "@ui/api/types";
-import { count, plain, shortId } from "@ui/lib/format";
+import { shortId } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
 import { Panel } from "@ui/parts/basics";
 
@@ -13,6 +13,10 @@ const AGAIN_MS = 3_000;
 const NODES_SHOWN = 8;
 const NO_NODE_FITS = "EXPLAIN_REASON_NO_NODE_FITS";
 const WAITS = ["TASK_STATE_BLOCKED", "TASK_STATE_PENDING", "TASK_STATE_SCHEDULED", "TASK_STATE_PAUSED"];
+
+/** As `quorate explain` has it: yes or no, and why. */
+const answerOf = (node: string, filter: string, why: string) =>
+  `${filter === "NODE_FILTER_NONE" ? "yes" : "no"}: ${why.replace(`node ${node} `, "")}`;
 
 export function ExplainPanel({ task }: { task: Task }) {
   const [found, setFound] = useState<Explanation>();
@@ -33,10 +37,9 @@ export function ExplainPanel({ task }: { task: Task }) {
     };
   }, [task.id, task.state, task.attempt, waits]);
   if (!found) return null;
-  const { reasons = [], place, nodes = [], nodesTotal = 0 } = found;
+  const { reasons = [], place, nodesQuestion, nodes = [], nodesTotal = 0 } = found;
   // What fits no node has no place.
   const placed = waits && !reasons.some(({ reason }) => reason === NO_NODE_FITS);
-  const refused = waits ? nodes.filter(({ filter }) => filter !== "NODE_FILTER_NONE") : [];
   return (
     <Panel title="Why">
       <div class="explain">
@@ -58,26 +61,21 @@ export function ExplainPanel({ task }: { task: Task }) {
               ))}
           </p>
         )}
-        {placed && place && (
-          <p class="muted">
-            {place.exact ? "" : "About "}
-            {count(place.ahead)} like it go first
-            {Number(place.higherPriority ?? 0) > 0 &&
-              `, and ${count(place.higherPriority)} with a higher priority`}
-            .
-          </p>
+        {placed && place?.sentence && <p class="muted">{place.sentence}</p>}
+        {waits && nodesQuestion && (
+          <>
+            <p>{nodesQuestion}</p>
+            <ul aria-label="Nodes">
+              {nodes.slice(0, NODES_SHOWN).map(({ node, filter, sentence = "" }) => (
+                <li key={node}>
+                  <a href={href("nodes", node)}>{node}</a>{" "}
+                  <span class="muted">{answerOf(node, filter, sentence)}</span>
+                </li>
+              ))}
+            </ul>
+            {nodesTotal > NODES_SHOWN && <p class="muted">and {nodesTotal - NODES_SHOWN} more nodes</p>}
+          </>
         )}
-        {refused.length > 0 && (
-          <ul aria-label="Nodes">
-            {refused.slice(0, NODES_SHOWN).map(({ node, filter }) => (
-              <li key={node}>
-                <a href={href("nodes", node)}>{node}</a>{" "}
-                <span class="muted">{plain(filter, "NODE_FILTER_")}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-        {refused.length > NODES_SHOWN && <p class="muted">and {nodesTotal - NODES_SHOWN} more nodes</p>}
       </div>
     </Panel>
   );

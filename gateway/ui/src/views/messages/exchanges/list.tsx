@@ -4,10 +4,10 @@ import { useState } from "preact/hooks";
 import { useMay, type May } from "@ui/api/caller";
 import { listExchanges, type Exchange } from "@ui/api/messages";
 import { count } from "@ui/lib/format";
-import { Ago, Button, Count, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Count, Panel } from "@ui/parts/basics";
 import { Table, type Column } from "@ui/parts/table";
 import { CreateExchange, DeleteExchange } from "@ui/views/messages/exchanges/dialogs";
-import { Choices, More, useFilter, useListed } from "@ui/views/messages/frame";
+import { Choices, ListHead, More, useFilter, useListed } from "@ui/views/messages/frame";
 import { addressOf, isPredeclared, optionsOf, typeOf } from "@ui/views/messages/names";
 
 export function ExchangeList({ host }: { host: string }) {
@@ -18,7 +18,7 @@ export function ExchangeList({ host }: { host: string }) {
     const page = await listExchanges(host, { pageSize }, { signal });
     return { items: page.exchanges, token: page.nextPageToken };
   }, host);
-  const { items, failure, gone, refresh } = list;
+  const { items, refresh } = list;
   const found = items?.filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
   const create = may("exchanges.write") && (
     <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
@@ -41,9 +41,7 @@ export function ExchangeList({ host }: { host: string }) {
         {items && filter}
       </Choices>
       <Panel title="Exchanges" class="flush bare">
-        {failure && <Failure message={failure} />}
-        {gone && <Failure message={`There is no virtual host “${host}”.`} />}
-        {!items && !failure && !gone && <Loading />}
+        <ListHead list={list} host={host} />
         {found && found.length > 0 && (
           <Table
             label="Exchanges"

@@ -7,8 +7,8 @@ import { token } from "@ui/api/token";
 import { count, num } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go } from "@ui/lib/router";
-import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
-import { BackLink, EVERY_MS } from "@ui/views/messages/frame";
+import { Ago, Button, Failure, Panel } from "@ui/parts/basics";
+import { BackLink, EVERY_MS, NotShown } from "@ui/views/messages/frame";
 import { addressOf, isPredeclared, optionsOf, typeOf } from "@ui/views/messages/names";
 import { BindingTable } from "@ui/views/messages/exchanges/bindings";
 import { BindDialog, DeleteExchange } from "@ui/views/messages/exchanges/dialogs";
@@ -29,22 +29,7 @@ export function ExchangePage({ host, name }: { host: string; name: string }) {
     token.value,
   );
   if (gone || !value) {
-    return (
-      <div class="view">
-        <BackLink kind="exchanges" host={host} />
-        {gone ? (
-          <Empty icon="search" title="There is no such exchange">
-            <p>
-              It was deleted, or never created: <span class="mono">{name}</span>
-            </p>
-          </Empty>
-        ) : failure ? (
-          <Failure message={failure} />
-        ) : (
-          <Loading rows={6} />
-        )}
-      </div>
-    );
+    return <NotShown kind="exchanges" host={host} name={name} gone={gone} failure={failure} />;
   }
   const { exchange, routes } = value;
   const close = () => setOpened(undefined);

@@ -4,9 +4,9 @@ import { useState } from "preact/hooks";
 import { useMay, type May } from "@ui/api/caller";
 import { listMessageQueues, type MessageQueue } from "@ui/api/messages";
 import { count, num, rate } from "@ui/lib/format";
-import { Ago, Button, Count, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
+import { Ago, Button, Count, Empty, Panel } from "@ui/parts/basics";
 import { Table, type Column } from "@ui/parts/table";
-import { Choices, More, useBefore, useFilter, useListed } from "@ui/views/messages/frame";
+import { Choices, ListHead, More, useBefore, useFilter, useListed } from "@ui/views/messages/frame";
 import { addressOf, isStream, kindOf, ratesOf, totalsOf, type Rates } from "@ui/views/messages/names";
 import { QueueActions } from "@ui/views/messages/queues/actions";
 import { CreateMessageQueue } from "@ui/views/messages/queues/create";
@@ -20,7 +20,7 @@ export function QueueList({ host }: { host: string }) {
     return { items: page.messageQueues, token: page.nextPageToken };
   }, host);
   const before = useBefore(list.value);
-  const { items, failure, gone, refresh } = list;
+  const { items, refresh } = list;
   const found = items?.filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
   const past = new Map(before?.items?.map((queue) => [queue.name, queue]));
   const rates = (queue: MessageQueue): Rates | undefined => {
@@ -48,9 +48,7 @@ export function QueueList({ host }: { host: string }) {
         {items && items.length > 0 && filter}
       </Choices>
       <Panel title="Message queues and streams" class="flush bare">
-        {failure && <Failure message={failure} />}
-        {gone && <Failure message={`There is no virtual host “${host}”.`} />}
-        {!items && !failure && !gone && <Loading />}
+        <ListHead list={list} host={host} />
         {items && !items.length && (
           <Empty icon="messages" title="No message queues">
             <p>

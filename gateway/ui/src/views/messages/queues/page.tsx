@@ -7,8 +7,8 @@ import { token } from "@ui/api/token";
 import { bytes, count, num, rate } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
 import { go } from "@ui/lib/router";
-import { Ago, Button, Empty, Failure, Loading, Panel } from "@ui/parts/basics";
-import { BackLink, EVERY_MS, Pairs, useBefore } from "@ui/views/messages/frame";
+import { Ago, Button, Failure, Panel } from "@ui/parts/basics";
+import { BackLink, EVERY_MS, NotShown, Pairs, useBefore } from "@ui/views/messages/frame";
 import { addressOf, isStream, kindOf, ratesOf, settingsOf, totalsOf } from "@ui/views/messages/names";
 import { BindingTable } from "@ui/views/messages/exchanges/bindings";
 import { PublishDialog, Published, type Outcome } from "@ui/views/messages/exchanges/publish";
@@ -49,22 +49,7 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
     refresh();
   };
   if (gone || !value) {
-    return (
-      <div class="view">
-        <BackLink kind="queues" host={host} />
-        {gone ? (
-          <Empty icon="search" title="There is no such message queue">
-            <p>
-              It was deleted, or never created: <span class="mono">{name}</span>
-            </p>
-          </Empty>
-        ) : failure ? (
-          <Failure message={failure} />
-        ) : (
-          <Loading rows={6} />
-        )}
-      </div>
-    );
+    return <NotShown kind="queues" host={host} name={name} gone={gone} failure={failure} />;
   }
   const { queue, consumers, bindings, more } = value;
   return (
