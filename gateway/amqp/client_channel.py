@@ -35,7 +35,6 @@ from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster, from_failu
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
-from quorate.v1 import message_pb2
 
 log = structlog.get_logger(__name__)
 
@@ -289,17 +288,14 @@ class ClientChannel:
 
     async def _subscribe(self, consumer: fx.Consumer) -> Sequence[fx.Effect]:
         try:
-            asked = pb.GetMessageQueueRequest(
-                virtual_host=self._state.virtual_host,
-                name=consumer.queue,
-                session=self._link.owner_id,
-            )
-            spec = (await self._link.calls.ask("GetMessageQueue", asked)).message_queue.spec
-            consumer.stream = spec.type == message_pb2.MESSAGE_QUEUE_TYPE_STREAM
-            consumer.single_active = spec.single_active_consumer
-            if consumer.stream:
-                # Here, not in the stream of the session: it is this channel's mistake.
-                consuming.position(consumer.arguments, time.time())
+            if consumer.queue != consuming.REPLY_TO:
+                asked = pb.GetMessageQueueRequest(
+                    virtual_host=self._state.virtual_host,
+                    name=consumer.queue,
+                    session=self._link.owner_id,
+                )
+                found = await self._link.calls.ask("GetMessageQueue", asked)
+                consuming.look_at(consumer, found.message_queue.spec, time.time())
             failure = await self._of(consumer.owned).subscribe(
                 consumer, self, self._prefetch(consumer)
             )
@@ -340,10 +336,9 @@ class ClientChannel:
 
     def subscribed(self, consumer: fx.Consumer) -> None:
         """See Receiver; so are the others."""
-        if not (consumer.no_wait or self._closed):
-            self._link.send(
-                frames.method(self._state.number, "basic.consume-ok", consumer_tag=consumer.tag)
-            )
+        answer = consuming.subscribed(self._state, consumer)
+        if not self._closed:
+            self._act(answer)
 
     def deliver(self, consumer: fx.Consumer, found: wire.DeliveriesEnvelope) -> None:
         if not self._closed:

@@ -13,6 +13,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import grpc
 
@@ -162,4 +164,16 @@ class ConsumerEnded(QuorateError):
 
 
 class DeliveryLost(QuorateError):
-    """A delivery was settled that was not the consumer's any more: it may be delivered again."""
+    """A delivery was settled that was not the consumer's any more: it may be delivered again.
+
+    `deliveries`: the ids of all that one request settled in vain.
+    """
+
+    deliveries: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, deliveries: Iterable[int], failure: Mapping[str, Any]) -> DeliveryLost:
+        """The error for these deliveries. `failure`: arguments of a QuorateError."""
+        made = cls(**failure)
+        made.deliveries = tuple(deliveries)
+        return made

@@ -605,16 +605,20 @@ class SessionOpened(_message.Message):
     def __init__(self, session: _Optional[str] = ...) -> None: ...
 
 class Subscribed(_message.Message):
-    __slots__ = ("consumer", "failure", "ready", "reply_to")
+    __slots__ = ("consumer", "failure", "ready", "reply_to", "stream", "offset")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     consumer: int
     failure: Failure
     ready: int
     reply_to: str
-    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ready: _Optional[int] = ..., reply_to: _Optional[str] = ...) -> None: ...
+    stream: bool
+    offset: int
+    def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ready: _Optional[int] = ..., reply_to: _Optional[str] = ..., stream: _Optional[bool] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Deliveries(_message.Message):
     __slots__ = ("consumer", "deliveries", "skipped")
@@ -647,12 +651,14 @@ class ConsumerEnded(_message.Message):
     def __init__(self, consumer: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class SettleRefused(_message.Message):
-    __slots__ = ("number", "failure")
+    __slots__ = ("number", "failure", "ids")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
     number: int
     failure: Failure
-    def __init__(self, number: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, number: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TransactRequest(_message.Message):
     __slots__ = ("virtual_host", "publications", "session", "settles", "request_id", "producer")

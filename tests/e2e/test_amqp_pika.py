@@ -347,6 +347,13 @@ def test_a_direct_reply(connection, queue):
     server.basic_publish("", asked.reply_to, b"answer")
     until(lambda: connection.process_data_events(0.02) or answers)
     assert answers == [b"answer"]
+    assert asked.reply_to.startswith("amq.rabbitmq.reply-to.")
+    server.queue_declare(asked.reply_to, passive=True)
+    client.close()
+    # Nothing of it is stored.
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:
+        server.queue_declare(asked.reply_to, passive=True)
+    assert closed.value.reply_code == 404
 
 
 def test_a_stream_is_read_from_an_offset(connection, queue):

@@ -177,16 +177,34 @@ def test_the_outcomes_of_a_delivery(client):
     client.delete_message_queue(dead)
 
 
-def test_a_delayed_nack_comes_again_later(client, queue):
+@pytest.mark.parametrize(("settle", "failed"), [("nack", 0), ("requeue", 1)])
+def test_what_is_put_back_with_a_delay_comes_again_later(client, queue, settle, failed):
     client.publish_to_queue(queue, "x")
     with client.consume(queue, timeout=60) as consumer:
         delivery = consumer.get(20)
         assert delivery is not None
-        delivery.nack(delay=0.2)
+        getattr(delivery, settle)(delay=0.2)
         consumer.flush(20)
         again = consumer.get(20)
         assert again is not None
-        assert again.redelivered
+        assert (again.redelivered, again.failed_deliveries) == (True, failed)
+        again.ack()
+
+
+def test_a_loop_that_is_left_gives_its_messages_back(client, queue):
+    for body in ("1", "2", "3"):
+        client.publish_to_queue(queue, body)
+    for delivery in client.consume(queue):
+        delivery.ack()
+        break
+    # At once: the messages are not kept until the session is missed.
+    assert bodies(client, queue) == ["2", "3"]
+    assert client.message_queue(queue).consumers == 0
+    with client.consume(queue) as consumer:
+        again = consumer.get(20)
+        assert again is not None
+        # The others were never in its hands.
+        assert not again.failed_deliveries
         again.ack()
 
 
@@ -345,10 +363,10 @@ def test_declared_things_are_listed_and_a_difference_is_named(client, exchange):
     queue = client.declare_queue("", max_length=5).name
     assert queue.startswith("amq.gen-")
     client.bind(queue, exchange, "a.*")
-    client.bind("", exchange, "b", to_exchange="amq.fanout")
+    client.bind_exchange("amq.fanout", exchange, "b")
     assert {one.routing_key for one in client.bindings(exchange=exchange)} == {"a.*", "b"}
     client.unbind(queue, exchange, "a.*")
-    client.unbind("", exchange, "b", to_exchange="amq.fanout")
+    client.unbind_exchange("amq.fanout", exchange, "b")
     assert list(client.bindings(exchange=exchange)) == []
     assert exchange in [one.name for one in client.exchanges()]
     assert queue in [one.name for one in client.message_queues()]

@@ -35,8 +35,6 @@ STEPS: Final[Mapping[tuple[str, str], str]] = {
     ("queues", "declare quorum-"): "every queue is replicated, exclusive and transient ones too",
     ("queues", "declare stream-transient"): "every stream is durable",
     ("exclusive", "other: unbind"): "nobody else changes bindings of an exclusive queue",
-    ("reply-to", "the question"): "the address is a queue's name",
-    ("reply-to", "declare it"): "the queue is exclusive",
 }
 
 

@@ -43,6 +43,7 @@ class Consuming:
         late: deliveries that are on their way when the consumer unsubscribes.
         durable: settlements are confirmed.
         opens: sessions are opened.
+        closed: a session was.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Consuming:
         self.ready, self.late = ready, late
         self.durable = durable
         self.opens = opens
+        self.closed = threading.Event()
         self.kinds: list[str] = []
         self.settles: list[pb.Settle] = []
 
@@ -76,6 +78,7 @@ class Consuming:
                     call.answer(pb.ConsumeResponse(settled=request.settle.number))
             case "close":
                 call.end()
+                self.closed.set()
 
     def _deliver(self, call: Any, ids: Sequence[int]) -> None:
         if ids:

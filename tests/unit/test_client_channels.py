@@ -1,19 +1,22 @@
-"""The channels of a synchronous client when certificates are replaced."""
+"""The channels of a client when certificates are replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 
 from quorate.client.messages.rpcs import PUBLISH_STREAM
+from quorate.client.transport import acalls as atransport
 from quorate.client.transport import calls as transport
+from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.access import Access
 from quorate.client.transport.calls import RETIRED_SECONDS, Calls
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
-from tests.support.message_streams import Call, silent
+from tests.support.message_streams import AsyncCall, Call, silent
 
 ADDRESS = "127.0.0.1:1"
 
@@ -97,3 +100,58 @@ def test_a_retired_channel_is_closed_once_no_stream_can_use_it(monkeypatch: Any)
     calls.close()
     assert second.closed
     assert third.closed
+
+
+async def test_a_retired_channel_of_asyncio_is_closed_once_no_stream_can_use_it(monkeypatch: Any):
+    now = 1_000.0
+
+    class Time:
+        monotonic = staticmethod(lambda: now)
+
+    monkeypatch.setattr(atransport, "time", Time)
+    dialer = AsyncDialer()
+    calls = AsyncCalls(Access((ADDRESS,)))
+    calls._dialer = dialer  # type: ignore[assignment]
+    for passed in (0.0, RETIRED_SECONDS, 1.0):
+        now += passed
+        async with calls.duplex(PUBLISH_STREAM, nothing(), deadline=10.0) as (address, _):
+            dialer.stale.append(dialer.opened[-1])
+            calls.on_failure(address, slow())
+    first, second, third = dialer.opened
+    await asyncio.wait_for(first.closed.wait(), 10)
+    assert not second.closed.is_set()
+    assert not third.closed.is_set()
+    await calls.close()
+    assert second.closed.is_set()
+    assert third.closed.is_set()
+
+
+async def nothing() -> AsyncIterator[pb.PublishStreamRequest]:
+    return
+    yield
+
+
+class AsyncChannel:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def stream_stream(self, *_args: Any) -> Callable[..., AsyncCall]:
+        return lambda requests, **_options: AsyncCall(requests, silent)
+
+    async def close(self, _grace: float | None) -> None:
+        self.closed.set()
+
+
+class AsyncDialer:
+    """As `Dialer`."""
+
+    def __init__(self) -> None:
+        self.opened: list[AsyncChannel] = []
+        self.stale: list[AsyncChannel] = []
+
+    def open(self, _address: str, _options: Any) -> AsyncChannel:
+        self.opened.append(AsyncChannel())
+        return self.opened[-1]
+
+    def is_stale(self, channel: AsyncChannel) -> bool:
+        return channel in self.stale

@@ -111,6 +111,115 @@ def test_what_ends_one_thread_of_a_function_ends_its_run(error: BaseException):
         run(client)
 
 
+# -- left without a `with` block
+
+
+def left_by_break(consumer: Consumer) -> None:
+    for _ in consumer:
+        break
+
+
+def left_by_an_exception(consumer: Consumer) -> None:
+    def read() -> None:
+        for _ in consumer:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read()
+
+
+def left_by_closing_its_generator(consumer: Consumer) -> None:
+    deliveries: Any = iter(consumer)
+    next(deliveries)
+    deliveries.close()
+
+
+@pytest.mark.parametrize(
+    "leave", [left_by_break, left_by_an_exception, left_by_closing_its_generator]
+)
+def test_a_loop_that_is_left_ends_its_consumer_and_gives_messages_back(leave: Any):
+    served = Consuming(ready=(7, 8))
+    streams = OpenStreams()
+    calls: Any = FakeCalls(served)
+    consumer = Consumer(calls, streams, subscription("q"))
+    leave(consumer)
+    assert [list(one.ids) for one in served.settles if one.outcome == pb.OUTCOME_NACK] == [[8]]
+    assert served.kinds[-1] == "close"
+    assert not streams.take()
+    with pytest.raises(QuorateError, match="this consumer is closed"):
+        consumer.get(WAIT)
+
+
+def test_a_loop_that_is_left_in_a_with_block_leaves_its_consumer_open():
+    served = Consuming(ready=(7, 8))
+    with consumer_of(FakeCalls(served)) as consumer:
+        left_by_break(consumer)
+        assert "close" not in served.kinds
+        delivery = consumer.get(WAIT)
+        assert delivery is not None
+        assert delivery.id == 8
+    assert served.kinds[-1] == "close"
+
+
+def test_a_consumer_that_is_dropped_ends():
+    served = Consuming(ready=(7,))
+    consumer = consumer_of(FakeCalls(served))
+    delivery = consumer.get(WAIT)
+    assert delivery is not None
+    del consumer
+    # It can still be settled.
+    assert "close" not in served.kinds
+    delivery.ack()
+    del delivery
+    assert served.closed.wait(WAIT)
+    assert [one.outcome for one in served.settles if one.ids] == [pb.OUTCOME_ACK]
+
+
+async def closed(served: Consuming) -> None:
+    assert await asyncio.to_thread(served.closed.wait, WAIT)
+
+
+async def test_a_loop_of_asyncio_that_is_left_ends_its_consumer():
+    served = Consuming(ready=(7, 8))
+    calls: Any = FakeAsyncCalls(served)
+    async for _ in AsyncConsumer(calls, OpenStreams(), subscription("q")):
+        break
+    await closed(served)
+    assert [list(one.ids) for one in served.settles if one.outcome == pb.OUTCOME_NACK] == [[8]]
+    await until_no_task()
+
+
+async def test_a_consumer_of_asyncio_that_is_dropped_ends():
+    served = Consuming(ready=(7,))
+    calls: Any = FakeAsyncCalls(served)
+    consumer = AsyncConsumer(calls, OpenStreams(), subscription("q"))
+    delivery = await consumer.get(WAIT)
+    assert delivery is not None
+    del consumer, delivery
+    await closed(served)
+    await until_no_task()
+
+
+async def test_a_consumer_that_is_cancelled_while_it_is_read_ends_its_session():
+    served = Consuming()
+    calls: Any = FakeAsyncCalls(served)
+    streams = OpenStreams()
+
+    async def read() -> None:
+        async for _ in AsyncConsumer(calls, streams, subscription("q")):
+            pass
+
+    reading = asyncio.create_task(read())
+    while "subscribe" not in served.kinds:
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait((reading,), timeout=WAIT)
+    assert reading.cancelled()
+    await closed(served)
+    assert not streams.take()
+    await until_no_task()
+
+
 # -- request and reply
 
 
@@ -180,18 +289,21 @@ async def test_a_consumer_that_is_cancelled_while_it_is_entered_ends():
 
 
 async def test_a_consumer_that_is_cancelled_while_it_is_closed_ends():
-    calls: Any = FakeAsyncCalls(Consuming(durable=False))
+    served = Consuming(durable=False)
+    calls: Any = FakeAsyncCalls(served)
     streams = OpenStreams()
     consumer = AsyncConsumer(calls, streams, subscription("q"))
     await asyncio.wait_for(consumer.__aenter__(), WAIT)
     call = await calls.opened.get()
     closing = asyncio.create_task(consumer.close(timeout=1_000))
-    while not consumer.ledger.is_draining:
+    while not consumer.link.ledger.is_draining:
         await asyncio.sleep(0)
     closing.cancel()
     await asyncio.wait((closing,), timeout=WAIT)
     assert closing.cancelled()
     await until_no_task()
+    # Otherwise the cluster would keep its messages for a while.
+    assert served.kinds[-1] == "close"
     assert not streams.take()
     await call.ended()
 

@@ -131,11 +131,12 @@ def test_a_delivery_that_comes_again_during_its_transaction_is_held():
 
 def test_a_refused_settlement_is_told_once():
     made = ledger()
-    made.on_refused(pb.SettleRefused(failure=pb.Failure(code=9, reason="UNKNOWN_DELIVERY")))
-    assert made.refused == 1
+    failure = pb.Failure(code=9, reason="UNKNOWN_DELIVERY")
+    made.on_refused(pb.SettleRefused(failure=failure, ids=[7, 9]))
+    assert made.refused == 2
     lost = made.take_lost()
     assert isinstance(lost, DeliveryLost)
-    assert lost.reason == "UNKNOWN_DELIVERY"
+    assert (lost.reason, lost.deliveries) == ("UNKNOWN_DELIVERY", (7, 9))
     assert made.take_lost() is None
 
 
@@ -149,6 +150,7 @@ def test_a_refused_subscription_is_the_error_that_a_call_would_have_raised():
 
 def test_a_stream_is_read_on_behind_the_last_offset_as_another_consumer():
     made = ledger(offset="first")
+    made.on_subscribed(pb.Subscribed(consumer=1, stream=True))
     deliver(made, 7, 8, 9)
     made.settle(7, ACK)
     sent(made)
@@ -159,14 +161,11 @@ def test_a_stream_is_read_on_behind_the_last_offset_as_another_consumer():
 
 
 def test_a_stream_that_is_read_from_now_on_loses_nothing_to_a_break_before_its_first_message():
-    made = Ledger(subscription("q", offset="next"))
-    queue = message_pb2.MessageQueue(next_offset=42)
-    queue.spec.type = message_pb2.MESSAGE_QUEUE_TYPE_STREAM
-    made.look_at(queue)
-    made.opening(0.0)
-    made.subscribe()
-    [request] = sent(made)
-    assert request.subscribe.position.offset == 42
+    made = ledger(offset="next")
+    made.on_subscribed(pb.Subscribed(consumer=1, stream=True, offset=42))
+    made.broken()
+    [consumer] = made.opening(0.0).open.consumers
+    assert consumer.position.offset == 42
 
 
 def test_with_automatic_acknowledgements_nothing_is_held():

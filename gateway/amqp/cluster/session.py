@@ -297,6 +297,7 @@ class Session(Stream):
         if live is not None and not live.subscribed.done():
             refused = answer.HasField("failure")
             if not refused:
+                live.consumer.address = answer.reply_to
                 live.receiver.subscribed(live.consumer)
             live.subscribed.set_result(answer.failure if refused else None)
 

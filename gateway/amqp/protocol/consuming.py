@@ -16,7 +16,6 @@ import re
 from typing import Any, Final
 
 from gateway.amqp.protocol.effects import (
-    Call,
     Cancel,
     Consumer,
     Effect,
@@ -96,23 +95,30 @@ def _subscribe(state: State, method: Method, tag: str, queue: str) -> list[Effec
 
 
 def _consume_replies(state: State, method: Method, tag: str) -> list[Effect]:
-    """Answers come through a queue of the connection's own, which goes with the consumer."""
+    """Answers come directly: they are in no queue."""
     if not method["no_ack"]:
         text = "reply consumer cannot acknowledge"
         raise AmqpError(Reply.PRECONDITION_FAILED, text, method.id)
-    if state.reply_queue:
+    if state.replies_to:
         text = "reply consumer already set"
         raise AmqpError(Reply.PRECONDITION_FAILED, text, method.id)
-    spec = message_pb2.MessageQueueSpec(exclusive=True, auto_delete=True)
-    queue = message_pb2.MessageQueue(virtual_host=state.virtual_host, spec=spec)
+    return _subscribe(state, method, tag, REPLY_TO)
 
-    def declared(answer: Any) -> list[Effect]:
-        state.reply_queue = answer.message_queue.name
-        state.owned.add(state.reply_queue)
-        return _subscribe(state, method, tag, state.reply_queue)
 
-    asked = pb.CreateMessageQueueRequest(message_queue=queue)
-    return [Call("CreateMessageQueue", asked, declared, owner=True)]
+def look_at(consumer: Consumer, spec: message_pb2.MessageQueueSpec, now: float) -> None:
+    """What the queue of a consumer is. `now`: seconds since 1970. Raises AmqpError 406."""
+    consumer.stream = spec.type == message_pb2.MESSAGE_QUEUE_TYPE_STREAM
+    consumer.single_active = spec.single_active_consumer
+    if consumer.stream:
+        # Here, not in the stream of the session: it is this channel's mistake.
+        position(consumer.arguments, now)
+
+
+def subscribed(state: State, consumer: Consumer) -> list[Effect]:
+    """The cluster has a consumer."""
+    if consumer.queue == REPLY_TO:
+        state.replies_to = consumer.address
+    return [] if consumer.no_wait else [say("basic.consume-ok", consumer_tag=consumer.tag)]
 
 
 def _priority(arguments: Any, method: Method) -> int:
@@ -164,8 +170,8 @@ def forget(state: State, consumer: Consumer) -> None:
     """A consumer is gone."""
     if state.consumers.get(consumer.tag) is consumer:
         del state.consumers[consumer.tag]
-    if consumer.queue == state.reply_queue:
-        state.reply_queue = ""
+    if consumer.queue == REPLY_TO:
+        state.replies_to = ""
 
 
 def get(state: State, method: Method) -> list[Effect]:

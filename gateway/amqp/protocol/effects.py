@@ -38,6 +38,7 @@ class Consumer:
         offset: of a stream: what it gets next; None: not of a stream, or not known yet.
         stream, single_active: what its queue is.
         active: it has had deliveries.
+        address: of amq.rabbitmq.reply-to: where its answers are published.
     """
 
     tag: str
@@ -54,6 +55,7 @@ class Consumer:
     active: bool = False
     offset: int | None = None
     no_wait: bool = False
+    address: str = ""
 
     @property
     def source(self) -> Source:

@@ -66,7 +66,7 @@ def _publication(state: State, event: Published) -> Publication:
     if state.user and properties.names_user(event.properties):
         _check_user(state.user, found)
     if _REPLY_TO in found:
-        found = _with_reply_queue(state, found)
+        found = _with_address(state, found)
     message = wire.MessageEnvelope(
         exchange=asked.exchange, routing_key=asked.routing_key, properties=found, body=event.body
     ).SerializeToString()
@@ -84,14 +84,14 @@ def _check_user(user: str, data: bytes) -> None:
         raise AmqpError(Reply.PRECONDITION_FAILED, text, _METHOD)
 
 
-def _with_reply_queue(state: State, data: bytes) -> bytes:
+def _with_address(state: State, data: bytes) -> bytes:
     found = MessageProperties.FromString(data)
     if found.reply_to != REPLY_TO:
         return data
-    if not state.reply_queue:
+    if not state.replies_to:
         text = "fast reply consumer does not exist"
         raise AmqpError(Reply.PRECONDITION_FAILED, text, _METHOD)
-    found.reply_to = state.reply_queue
+    found.reply_to = state.replies_to
     return found.SerializeToString(deterministic=True)
 
 

@@ -41,7 +41,7 @@ class State:
             bytes of its messages; `transacting`: what they count in `transactions` of the
             connection, also while they are committed.
         user: who logged in, with a name; a message's user-id has to be the same.
-        reply_queue: where answers go that are addressed to amq.rabbitmq.reply-to.
+        replies_to: the address of the channel's consumer of amq.rabbitmq.reply-to.
     """
 
     number: int
@@ -66,7 +66,7 @@ class State:
     transacted: int = 0
     transacting: int = 0
     transactions: Transactions = field(default_factory=Transactions)
-    reply_queue: str = ""
+    replies_to: str = ""
     user: str = ""
 
     def queue_named(self, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.amqp.protocol.consuming import REPLY_TO
 from gateway.amqp.protocol.effects import Call, Effect, say
 from gateway.amqp.protocol.state import State
 from gateway.amqp.wire.methods import Method
@@ -100,7 +101,11 @@ def exchange_unbind(state: State, method: Method) -> list[Effect]:
 
 def queue_declare(state: State, method: Method) -> list[Effect]:
     host, name = state.virtual_host, method["queue"]
-    if method["passive"]:
+    if name == REPLY_TO:
+        # As RabbitMQ: it is always there.
+        answer = {"queue": name, "message_count": 0, "consumer_count": 1}
+        return _answer(method, "queue.declare-ok", **answer)
+    if method["passive"] or name.startswith(f"{REPLY_TO}."):
         return _look(state, method, state.queue_named(name))
     queue = message_pb2.MessageQueue(
         virtual_host=host,

@@ -164,7 +164,7 @@ class AsyncMessageMethods(AsyncTopologyMethods):
             await self.calls.call(TRANSACT, request)
             return
         with settled_once(deliveries):
-            await transact_async(self.calls, consumer, request, [one.id for one in deliveries])
+            await transact_async(self.calls, consumer.link, request, [one.id for one in deliveries])
 
     async def request(
         self,

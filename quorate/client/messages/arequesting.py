@@ -7,7 +7,7 @@ import secrets
 
 from quorate.client.messages.consuming.aconsumer import AsyncConsumer
 from quorate.client.messages.publishing.window import raise_first
-from quorate.client.messages.requesting import check_room, private, replies, request_of
+from quorate.client.messages.requesting import check_room, replies, request_of
 from quorate.client.messages.rpcs import PUBLISH
 from quorate.client.messages.streams.open_streams import OpenStreams, closed
 from quorate.client.messages.values.incoming import Received
@@ -24,9 +24,7 @@ class AsyncRequester:
         self._virtual_host = virtual_host
         self._waiting: dict[str, asyncio.Future[Received]] = {}
         self._error: QuorateError | None = None
-        self._consumer = AsyncConsumer(
-            calls, streams, replies(virtual_host), private=private(virtual_host)
-        )
+        self._consumer = AsyncConsumer(calls, streams, replies(virtual_host))
         self._task = asyncio.create_task(self._read(), name="quorate-replies")
 
     @property
@@ -41,10 +39,11 @@ class AsyncRequester:
         try:
             async with asyncio.timeout(timeout):
                 # Others wait for the same consumer: a timeout must not close it.
-                await self._consumer.until_ready()
+                await self._consumer.link.until_ready()
                 id = secrets.token_hex(16)
                 request = request_of(
-                    exchange, routing_key, body, args, id, self._consumer.queue, self._virtual_host
+                    *(exchange, routing_key, body, args, id),
+                    *(self._consumer.link.ledger.reply_to, self._virtual_host),
                 )
                 check_room(len(self._waiting))
                 reply: asyncio.Future[Received] = asyncio.get_running_loop().create_future()

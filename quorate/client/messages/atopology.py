@@ -150,6 +150,44 @@ class AsyncTopologyMethods:
         )
         await self.calls.call(rpcs.DELETE_BINDING, made)
 
+    async def bind_exchange(
+        self,
+        exchange: str,
+        source: str,
+        routing_key: str = "",
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """As `Client.bind_exchange`."""
+        await self.bind(
+            "",
+            source,
+            routing_key,
+            to_exchange=exchange,
+            arguments=arguments,
+            virtual_host=virtual_host,
+        )
+
+    async def unbind_exchange(
+        self,
+        exchange: str,
+        source: str,
+        routing_key: str = "",
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """As `Client.unbind_exchange`."""
+        await self.unbind(
+            "",
+            source,
+            routing_key,
+            to_exchange=exchange,
+            arguments=arguments,
+            virtual_host=virtual_host,
+        )
+
     async def bindings(
         self,
         *,

@@ -247,7 +247,7 @@ class MessageMethods(TopologyMethods):
             self.calls.call(TRANSACT, request)
             return
         with settled_once(deliveries):
-            transact(self.calls, consumer, request, [one.id for one in deliveries])
+            transact(self.calls, consumer.link, request, [one.id for one in deliveries])
 
     def request(
         self,

@@ -1,15 +1,14 @@
-"""Request and reply: one private queue of a client, on which all its replies come."""
+"""Request and reply: one consumer of a client, to which all its replies come directly."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
-from typing import Any, Final
+from typing import Final
 
 from quorate.client.messages.consuming.consumer import Consumer
-from quorate.client.messages.consuming.private import Private
-from quorate.client.messages.consuming.subscription import subscription
+from quorate.client.messages.consuming.subscription import Subscription, subscription
 from quorate.client.messages.publishing.window import raise_first
 from quorate.client.messages.rpcs import PUBLISH
 from quorate.client.messages.streams.open_streams import OpenStreams, closed
@@ -20,6 +19,8 @@ from quorate.client.transport.rpcs import new_request_id
 from quorate.runtime.errors import QuorateError, exhausted
 from quorate.v1 import broker_pb2 as pb
 
+# What a consumer of direct replies consumes from; there is no such queue.
+REPLY_TO: Final = "amq.rabbitmq.reply-to"
 # Requests of a client that wait for their replies.
 MOST_WAITING: Final = 10_000
 DEFAULT_TIMEOUT: Final = 30.0
@@ -35,9 +36,7 @@ class Requester:
         # Correlation id -> the reply, once it is there.
         self._waiting: dict[str, Received | None] = {}
         self._error: QuorateError | None = None
-        self._consumer = Consumer(
-            calls, streams, replies(virtual_host), private=private(virtual_host)
-        )
+        self._consumer = Consumer(calls, streams, replies(virtual_host))
         self._thread = threading.Thread(target=self._read, name="quorate-replies", daemon=True)
         self._thread.start()
 
@@ -54,7 +53,8 @@ class Requester:
         self._connect(end, timeout)
         id = secrets.token_hex(16)
         request = request_of(
-            exchange, routing_key, body, args, id, self._consumer.queue, self._virtual_host
+            *(exchange, routing_key, body, args, id),
+            *(self._consumer.link.ledger.reply_to, self._virtual_host),
         )
         with self._changed:
             check_room(len(self._waiting))
@@ -77,7 +77,7 @@ class Requester:
     def _connect(self, end: float, timeout: float) -> None:
         try:
             # Others wait for the same consumer: a timeout does not close it.
-            if not self._consumer.until_ready(end):
+            if not self._consumer.link.until_ready(end):
                 raise _late(timeout)
         except QuorateError as error:
             self._error = error
@@ -110,14 +110,10 @@ def _late(timeout: float) -> TimeoutError:
     return TimeoutError(f"no reply within {timeout:g} s")
 
 
-def private(virtual_host: str) -> Private:
-    """The queue of replies."""
-    return Private(virtual_host, "", (), None, {})
-
-
-def replies(virtual_host: str) -> Any:
-    """The consumer of replies: each is gone when it is sent; whoever asked asks again."""
-    return subscription("", prefetch=0, auto_ack=True, virtual_host=virtual_host)
+def replies(virtual_host: str) -> Subscription:
+    """The consumer of direct replies (https://www.rabbitmq.com/docs/direct-reply-to), which are in
+    no queue: each is gone when it is sent; whoever asked asks again."""
+    return subscription(REPLY_TO, prefetch=0, auto_ack=True, virtual_host=virtual_host)
 
 
 def check_room(waiting: int) -> None:

@@ -165,7 +165,7 @@ class TopologyMethods:
 
         Args:
             routing_key: of a topic exchange a pattern; "" by default.
-            to_exchange: another exchange that gets them; `queue` is "" then.
+            to_exchange: another exchange that gets them; `queue` is "" then. See `bind_exchange`.
             to_task_queue: a task queue with a message template: each message becomes a task;
                 `queue` is "" then. It takes the permission `tasks.submit`.
             arguments: of a headers exchange: what is compared, and `x-match`.
@@ -194,6 +194,44 @@ class TopologyMethods:
             *(queue, exchange, routing_key, to_exchange, to_task_queue, arguments, virtual_host)
         )
         self.calls.call(rpcs.DELETE_BINDING, made)
+
+    def bind_exchange(
+        self,
+        exchange: str,
+        source: str,
+        routing_key: str = "",
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """Have the exchange `source` pass messages on to another exchange. As `bind` otherwise."""
+        self.bind(
+            "",
+            source,
+            routing_key,
+            to_exchange=exchange,
+            arguments=arguments,
+            virtual_host=virtual_host,
+        )
+
+    def unbind_exchange(
+        self,
+        exchange: str,
+        source: str,
+        routing_key: str = "",
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """Remove such a binding; undoes `bind_exchange` with the same arguments."""
+        self.unbind(
+            "",
+            source,
+            routing_key,
+            to_exchange=exchange,
+            arguments=arguments,
+            virtual_host=virtual_host,
+        )
 
     def bindings(
         self,

@@ -16,6 +16,7 @@ import grpc
 import tenacity
 
 from quorate.client.transport.access import Access
+from quorate.client.transport.calls import RETIRED_SECONDS
 from quorate.client.transport.contact import DEFAULT_CONNECT_FOR, explained, is_hopeless, is_refused
 from quorate.client.transport.endpoints import Endpoints
 from quorate.client.transport.job_rpcs import WAIT_JOB
@@ -65,8 +66,10 @@ class AsyncCalls:
         self._dialer = Dialer(access.tls)
         self._endpoints = Endpoints(access.addresses)
         self._channels: dict[str, grpc.aio.Channel] = {}
-        # Channels with former certificates; closed with the rest, or when the next one retires.
-        self._retired: deque[grpc.aio.Channel] = deque()
+        # Channels with former certificates, and when they retired (monotonic): streams on them go
+        # on. Closed with the rest, or after `RETIRED_SECONDS` when the next one retires.
+        self._retired: deque[tuple[float, grpc.aio.Channel]] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
         self._methods: dict[tuple[str, str], Any] = {}
         self._discovering = False
         self._closed = False
@@ -195,7 +198,15 @@ class AsyncCalls:
             # Its certificates were replaced: it would only fail again.
             del self._channels[address]
             self._methods = {key: m for key, m in self._methods.items() if key[0] != address}
-            self._retired.append(channel)
+            self._retire(channel, time.monotonic())
+
+    def _retire(self, channel: grpc.aio.Channel, now: float) -> None:
+        """Keep it for its streams; close those that no stream uses any more."""
+        while self._retired and now - self._retired[0][0] > RETIRED_SECONDS:
+            closing = asyncio.create_task(self._retired.popleft()[1].close(None))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._retired.append((now, channel))
 
     @property
     def addresses(self) -> list[str]:
@@ -205,12 +216,13 @@ class AsyncCalls:
     async def close(self) -> None:
         """Close all channels; calls under way fail. Idempotent."""
         self._closed = True
-        channels = [*self._channels.values(), *self._retired]
+        channels = [*self._channels.values(), *(one for _, one in self._retired)]
         self._channels.clear()
         self._retired.clear()
         self._methods.clear()
         for channel in channels:
             await channel.close(None)
+        await asyncio.gather(*self._closing)
 
     def _method(self, address: str, rpc: Rpc[Req, Res], kind: str = "unary_unary") -> Any:
         method = self._methods.get((address, rpc.name))

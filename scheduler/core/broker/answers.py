@@ -31,10 +31,11 @@ class SessionAnswer(NamedTuple):
 
 class SubscribedAnswer(NamedTuple):
     """`ready`: messages that wait in the queue; `reply_to`: the address of a consumer of direct
-    replies."""
+    replies; `offset`: where it begins to read, None unless it reads a stream."""
 
     ready: int
     reply_to: str = ""
+    offset: int | None = None
 
 
 class Count(NamedTuple):

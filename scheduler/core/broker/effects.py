@@ -172,10 +172,13 @@ class EndConsumer(NamedTuple):
 
 
 class SettleRefused(NamedTuple):
+    """`ids`: the deliveries that were not settled."""
+
     session: SessionId
     number: int
     reason: str
     text: str
+    ids: Sequence[int]
 
 
 class TasksDone(NamedTuple):

@@ -256,7 +256,7 @@ class Outcome(StrEnum):
 
 
 class Settled(NamedTuple):
-    """`queue`: the name, of Fetch; `delay` in seconds, of NACK."""
+    """`queue`: the name, of Fetch; `delay` in seconds, of NACK and REQUEUE."""
 
     session: SessionId
     number: int

@@ -382,18 +382,3 @@ def test_transactions_of_a_connection_are_bounded_but_one_has_room():
     shared.most = 0
     c.do("tx.rollback")
     a.publish(b"x" * 500_000)
-
-
-def test_direct_reply_to_is_a_queue_of_the_connection(one):
-    properties = b"\x02\0" + b"\x15amq.rabbitmq.reply-to"
-    with refused(406):
-        one.publish(properties=properties)
-    (call,) = one.do("basic.consume", queue="amq.rabbitmq.reply-to", no_ack=True)
-    assert call.owner
-    (subscribe,) = call.answered(
-        pb.CreateMessageQueueResponse(message_queue={"name": "amq.gen-r", "owner_session": "s"})
-    )
-    assert (subscribe.consumer.queue, subscribe.consumer.owned) == ("amq.gen-r", True)
-    (effect,) = one.publish(properties=properties)
-    message = message_pb2.Message.FromString(effect.publication.message)
-    assert message.properties.reply_to == "amq.gen-r"

@@ -171,11 +171,28 @@ async def test_what_is_refused_is_told_and_the_session_goes_on():
         assert not (await consumer.subscribe("q", 2)).HasField("failure")
         consumer.send(settle=pb.Settle(number=1, consumer=2, ids=[99], outcome=pb.OUTCOME_ACK))
         refused = (await consumer.answer()).refused
-        assert refused.number == 1
+        assert (refused.number, list(refused.ids)) == (1, [99])
         await broker.call(pb.DeleteMessageQueueRequest(name="q"))
         while not (answer := await consumer.answer()).HasField("ended"):
             pass
         assert answer.ended.consumer == 2
+        await consumer.close()
+
+
+async def test_a_subscription_says_whether_it_reads_a_stream_and_from_where():
+    async with serving() as broker:
+        await broker.queue("q")
+        await broker.queue("s", type=m.MESSAGE_QUEUE_TYPE_STREAM)
+        for queue in ("q", "s"):
+            await publish(broker, b"1", b"2", to=queue)
+        consumer = Consumer(broker)
+        await consumer.open()
+        assert not (await consumer.subscribe("q", 1, prefetch=1)).stream
+        await consumer.deliveries(1)
+        following = await consumer.subscribe("s", 2)
+        first = await consumer.subscribe("s", 3, position=pb.StreamPosition(first=True))
+        assert (following.stream, first.stream) == (True, True)
+        assert following.offset == first.offset + 2
         await consumer.close()
 
 

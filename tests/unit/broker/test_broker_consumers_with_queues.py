@@ -21,7 +21,7 @@ from scheduler.core.broker.storage.records import (
     PutChunkDone,
 )
 from tests.support.broker import HOST, Waiting, publication
-from tests.support.consuming import Consumers
+from tests.support.consuming import Consumers, body_of
 
 UID = QueueUid("00000000000000a1")
 
@@ -111,6 +111,23 @@ def test_a_delayed_nack_comes_back_as_redelivered(broker: Consumers) -> None:
     # What was in vain before counts: the limit is 1.
     client.requeue()
     assert broker.state.queue(HOST, "dead").ready == 1
+
+
+def test_a_delayed_requeue_counts_and_is_dead_lettered_beyond_the_limit(broker: Consumers) -> None:
+    client = broker.client()
+    client.subscribe("q", prefetch=10)
+    publish(broker, "a")
+    client.requeue(delay=30.0)
+    assert client.bodies() == ["a"]
+    broker.fail_over()
+    client.open(inventory=True)
+    broker.pass_time(31)
+    assert [(body_of(one), one.failed) for one in client.got[1]] == [("a", 0), ("a", 1)]
+    # The limit is 1: nothing is left to wait for.
+    number = client.requeue(delay=30.0)
+    assert client.settled == number
+    assert broker.state.queue(HOST, "dead").ready == 1
+    assert broker.state.queue(HOST, "q").waiting_for_due == 0
 
 
 def test_a_delayed_message_of_a_lost_leader_is_there(broker: Consumers) -> None:

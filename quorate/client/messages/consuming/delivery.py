@@ -48,6 +48,10 @@ class _Once(Received):
         self.settled = True
 
 
+def _millis(delay: Seconds) -> int:
+    return round(span("delay", delay) * 1e3)
+
+
 @contextmanager
 def settled_once(deliveries: Sequence[Delivery | AsyncDelivery]) -> Iterator[None]:
     """They are settled in the `with` block, unless it raises.
@@ -94,15 +98,20 @@ class Delivery(_Once):
         Args:
             delay: seconds before which it is not delivered again, at most 365 days.
         """
-        millis = round(span("delay", delay) * 1e3)
+        millis = _millis(delay)
         self.settle_once()
         self.consumer.settle(self.id, pb.OUTCOME_NACK, millis)
 
-    def requeue(self) -> None:
+    def requeue(self, delay: Seconds = 0.0) -> None:
         """Put it back in its place; counts towards the queue's `delivery_limit` (20 by default),
-        after which it is dead lettered."""
+        after which it is dead lettered.
+
+        Args:
+            delay: as of `nack`.
+        """
+        millis = _millis(delay)
         self.settle_once()
-        self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
+        self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, millis)
 
     def reject(self) -> None:
         """To the dead letter exchange of its queue, if that has one; else it is gone."""
@@ -139,14 +148,15 @@ class AsyncDelivery(_Once):
 
     async def nack(self, delay: Seconds = 0.0) -> None:
         """As `Delivery.nack`."""
-        millis = round(span("delay", delay) * 1e3)
+        millis = _millis(delay)
         self.settle_once()
         await self.consumer.settle(self.id, pb.OUTCOME_NACK, millis)
 
-    async def requeue(self) -> None:
+    async def requeue(self, delay: Seconds = 0.0) -> None:
         """As `Delivery.requeue`."""
+        millis = _millis(delay)
         self.settle_once()
-        await self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, 0)
+        await self.consumer.settle(self.id, pb.OUTCOME_REQUEUE, millis)
 
     async def reject(self) -> None:
         """As `Delivery.reject`."""

@@ -53,9 +53,10 @@ class Ledger:
     """One consumer of a queue, which is a session of its own.
 
     Attributes:
-        refused: settlements that the leader refused: the delivery was not this consumer's any more.
+        refused: deliveries that were not this consumer's any more when it settled them.
         skipped: messages of a stream that were gone before they could be read.
         is_stream: it reads a stream.
+        reply_to: of direct replies: where they are published; the same under every leader.
     """
 
     def __init__(self, subscription: Subscription) -> None:
@@ -63,6 +64,7 @@ class Ledger:
         self.session = secrets.token_hex(16)
         self.is_stream = subscription.position is not None
         self.refused = self.skipped = 0
+        self.reply_to = ""
         self.prefetch = subscription.prefetch
         # Its number in the session; of a stream another one after each break.
         self._consumer = 1
@@ -94,14 +96,6 @@ class Ledger:
     def become(self, queue: str) -> None:
         """The name of its private queue."""
         self.subscription = replace(self.subscription, queue=queue)
-
-    def look_at(self, queue: message_pb2.MessageQueue) -> None:
-        """Before it subscribes for the first time: what it will read."""
-        self.is_stream = queue.spec.type == message_pb2.MESSAGE_QUEUE_TYPE_STREAM
-        position = self.subscription.position
-        if self.is_stream and (position is None or position.next):
-            # A stream of gRPC that breaks before the first message must not skip any.
-            self._following = queue.next_offset
 
     def opening(self, now: float) -> pb.ConsumeRequest:
         """The first request of a stream."""
@@ -161,6 +155,12 @@ class Ledger:
         if answer.HasField("failure"):
             raise QuorateError(**parts(answer.failure))
         self._subscribed = True
+        self.reply_to = answer.reply_to
+        self.is_stream = answer.stream
+        position = self.subscription.position
+        if self.is_stream and (position is None or position.next):
+            # A stream of gRPC that breaks before the first message must not skip any.
+            self._following = answer.offset
 
     def on_deliveries(self, answer: pb.Deliveries) -> Sequence[message_pb2.Delivery]:
         """Deliveries that the program gets."""
@@ -187,10 +187,10 @@ class Ledger:
             self._durable = settlement.serial
 
     def on_refused(self, answer: pb.SettleRefused) -> None:
-        """A delivery was not this consumer's any more."""
-        self.refused += 1
+        """Deliveries were not this consumer's any more."""
+        self.refused += len(answer.ids)
         if self._lost is None:
-            self._lost = DeliveryLost(**parts(answer.failure))
+            self._lost = DeliveryLost.of(answer.ids, parts(answer.failure))
 
     def take_lost(self) -> QuorateError | None:
         """The first refusal since the last call."""
@@ -232,11 +232,12 @@ class Ledger:
         """Raises DeliveryLost: one of them is not held any more."""
         for one in ids:
             if one not in self._held:
-                raise DeliveryLost(
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                    "UNKNOWN_DELIVERY",
-                    f"delivery {one} is not this consumer's any more",
-                )
+                failure = {
+                    "code": grpc.StatusCode.FAILED_PRECONDITION,
+                    "reason": "UNKNOWN_DELIVERY",
+                    "message": f"delivery {one} is not this consumer's any more",
+                }
+                raise DeliveryLost.of((one,), failure)
 
     def take(self, ids: Sequence[int]) -> None:
         """A transaction is to settle them. Raises as `check_held`."""

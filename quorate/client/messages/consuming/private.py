@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from quorate.client.messages.consuming.subscription import Subscription
 from quorate.client.messages.rpcs import CREATE_BINDING, CREATE_MESSAGE_QUEUE
 from quorate.client.messages.values import declaring
 from quorate.client.messages.values.declaring import QueueArgs
@@ -80,13 +79,6 @@ class Private:
             yield pb.CreateBindingRequest(
                 binding=made, session=session, request_id=new_request_id()
             )
-
-
-def look(asked: Subscription, session: str) -> pb.GetMessageQueueRequest:
-    """What a consumer reads."""
-    return pb.GetMessageQueueRequest(
-        virtual_host=asked.virtual_host, name=asked.queue, session=session
-    )
 
 
 def reply(

@@ -87,6 +87,7 @@ def ended(effect: fx.EndConsumer) -> pb.ConsumeResponse:
 
 
 def refused(effect: fx.SettleRefused) -> pb.ConsumeResponse:
-    """A settlement that was not done."""
+    """Deliveries that were not settled."""
     why = failure(precondition(effect.reason, effect.text))
-    return pb.ConsumeResponse(refused=pb.SettleRefused(number=effect.number, failure=why))
+    answer = pb.SettleRefused(number=effect.number, failure=why, ids=effect.ids)
+    return pb.ConsumeResponse(refused=answer)

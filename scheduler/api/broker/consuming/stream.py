@@ -239,6 +239,8 @@ class ConsumeStream:
             found = token.result()
             assert isinstance(found, SubscribedAnswer)
             answer.ready, answer.reply_to = found.ready, found.reply_to
+            if found.offset is not None:
+                answer.stream, answer.offset = True, found.offset
         elif isinstance(error, QuorateError) and error.code is not grpc.StatusCode.UNAVAILABLE:
             answer.failure.CopyFrom(failure(error))
         else:

@@ -7,7 +7,7 @@
 | `inventory` | what a session that came back has |
 | `deliveries` | which consumer gets which message; readers of streams; single messages |
 | `settling` | ack, nack, requeue, reject, touch |
-| `delaying` | nack with a delay |
+| `delaying` | nack or requeue with a delay |
 | `replying` | who gets direct replies |
 | `returning` | deliveries that come back |
 | `times` | consumer timeouts; deliveries that go on record |

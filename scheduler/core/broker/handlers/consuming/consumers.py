@@ -32,7 +32,8 @@ def on_subscribed(
         return
     consumer = subscribe(state, session, event.spec, now, out)
     ready = state.queues[consumer.uid].ready
-    out.after.append(fx.Reply(event.token, SubscribedAnswer(ready)))
+    offset = consumer.offset if state.queues[consumer.uid].is_stream else None
+    out.after.append(fx.Reply(event.token, SubscribedAnswer(ready, offset=offset)))
     out.after.append(fx.StepOnceCommitted(ce.SubscriptionRecorded(consumer)))
 
 

@@ -1,5 +1,5 @@
-"""Nack with a delay: the message moves to the delayed sub-log in the commit that takes it from its
-place, and is ready again when it is due.
+"""Nack or requeue with a delay: the message moves to the delayed sub-log in the commit that takes
+it from its place, and is ready again when it is due.
 
 It has another id then and gives up its place, and with it the order of its ordering key. That it
 was delivered, and how often in vain, goes with it in its flags.
@@ -34,6 +34,8 @@ def delay(
     """Move deliveries of one consumer, all of them its own, as many as one step copies; the others
     follow."""
     due = now + min(event.delay, MOST_DELAY)
+    counts = event.outcome is e.Outcome.REQUEUE
+    limit = queue.row.spec.delivery_limit if counts else 0
     lane = queue.delayed
     packed: list[Packed] = []
     moved: list[int] = []
@@ -41,6 +43,12 @@ def delay(
     size = 0
     missing, place = None, 0
     for delivery in event.ids:
+        failed = consumer.unsettled[delivery].failed + counts
+        if limit and failed > limit:
+            # It comes back no more: it is dead lettered.
+            plain.append(delivery)
+            place += 1
+            continue
         message = queue.message_of(delivery)
         missing = queue.missing(delivery) if message is None else None
         if missing is not None or size >= limits.step_bytes:
@@ -50,7 +58,7 @@ def delay(
             # Bytes that this version cannot read: it comes back without a delay.
             plain.append(delivery)
             continue
-        flags = with_failed(message.flags, consumer.unsettled[delivery].failed)
+        flags = with_failed(message.flags, failed)
         payload, expiry = message.payload, message.expiry
         sequence = lane.log.reserve(1)
         packed.append(pack(sequence, message.instant, payload, expiry=expiry, due=due, flags=flags))
@@ -76,5 +84,5 @@ def delay(
     if rest:
         consumer.session.settles.begin(event.number)
     if plain:
-        back = returning.lose(state, limits, queue, consumer, plain, now, out, counts=False)
+        back = returning.lose(state, limits, queue, consumer, plain, now, out, counts=counts)
         returning.put_back(state, queue, back)

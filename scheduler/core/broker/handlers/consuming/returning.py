@@ -5,7 +5,7 @@ What counts as a delivery in vain is RabbitMQ's table of 4.3
 
 | what happened | counts |
 |---|---|
-| reject with requeue (`REQUEUE`) | yes |
+| reject with requeue (`REQUEUE`), with a delay or without | yes |
 | the session closed, or its connection is lost | yes |
 | nack (`NACK`), with a delay or without | no |
 | consumer timeout | no |

@@ -2,7 +2,7 @@
 
     ACK       gone, once that is durable
     NACK      ready again in its place; with a delay: in the delayed sub-log, in the same commit
-    REQUEUE   as NACK, and counts as a delivery in vain
+    REQUEUE   as NACK, and counts as a delivery in vain; beyond the limit dead lettered at once
     REJECT    to the dead letter exchange; gone
     TOUCH     not settled; its timeout begins anew
 
@@ -42,7 +42,10 @@ def on_settled(
     session = state.consuming.sessions.get(event.session)
     if session is None:
         text = f"session {event.session!r} does not exist"
-        out.now.append(fx.SettleRefused(event.session, event.number, "SESSION_NOT_FOUND", text))
+        refused = fx.SettleRefused(
+            event.session, event.number, "SESSION_NOT_FOUND", text, event.ids
+        )
+        out.now.append(refused)
         return
     consumer = consumer_of(state, session, event)
     queue = None if consumer is None else state.queues.get(consumer.uid)
@@ -109,15 +112,12 @@ def settle(
         for delivery in known:
             unsettled[delivery] = unsettled.pop(delivery)._replace(time=now)
         return
-    if (
-        queue.is_stream
-        or outcome is Outcome.REQUEUE
-        or (outcome is Outcome.NACK and not event.delay)
-    ):
+    comes_back = outcome in (Outcome.NACK, Outcome.REQUEUE)
+    if queue.is_stream or (comes_back and not event.delay):
         counts = outcome is Outcome.REQUEUE
         back = returning.lose(state, limits, queue, consumer, known, now, out, counts=counts)
         returning.put_back(state, queue, back)
-    elif outcome is Outcome.NACK:
+    elif comes_back:
         delaying.delay(state, limits, queue, consumer, event._replace(ids=known), now, out)
     else:
         remove(state, queue, consumer, known)
@@ -194,7 +194,7 @@ def _is_small(queue: MessageQueue, ids: Sequence[int], most_chunks: int) -> bool
 def _refuse(event: e.Settled, wrong: Sequence[int], out: BrokerEffects) -> None:
     if wrong:
         text = _text(event, wrong[0])
-        out.now.append(fx.SettleRefused(event.session, event.number, UNKNOWN, text))
+        out.now.append(fx.SettleRefused(event.session, event.number, UNKNOWN, text, wrong))
 
 
 def _text(event: e.Settled, delivery: int) -> str:

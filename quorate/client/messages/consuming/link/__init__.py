@@ -1,0 +1,1 @@
+"""What a consumer has of the cluster: its session, over one stream after the other."""
