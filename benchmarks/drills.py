@@ -1,4 +1,4 @@
-"""`python -m benchmarks.drills`: all drills of issue 2, with all their rounds, and their figures.
+"""`python -m benchmarks.drills`: all drills, with all their rounds, and their figures.
 
 The same drills as in `tests/e2e`, which run few rounds of each. What must hold (nothing lost,
 nothing accepted twice, no commit under an epoch that is over) is asserted by the drills themselves:
@@ -26,15 +26,17 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from tests.support import drills
+from tests.support import broker_drills, drills
 from tests.support.cluster import Cluster
 
 Drill = Callable[[Cluster, drills.Figures], Awaitable[None]]
 LEADER_TTL, NODE_TTL = 2, 3
+MESSAGES_A_SECOND = 2_000
 
 
 class Plan(NamedTuple):
-    """One drill: on what cluster, how often, and the bounds (milliseconds) of its figure."""
+    """One drill: on what cluster, how often, and the bounds (milliseconds) of its figure, if any
+    has bounds."""
 
     drill: Drill
     rounds: int
@@ -69,6 +71,7 @@ def plans(share: float) -> dict[str, Plan]:
     killed = "SIGKILL of the leader -> first start under the next epoch"
     left = "SIGTERM of the leader -> first start under the next epoch"
     kill, leave, stop, node, halt, etcd, everything = map(times, (30, 10, 10, 20, 5, 10, 5))
+    broker = times(20)
     return {
         "leader-killed": Plan(
             replaced(signal.SIGKILL, kill, killed), kill, busy, killed, 100, 1_000
@@ -114,6 +117,14 @@ def plans(share: float) -> dict[str, Plan]:
             None,
             None,
         ),
+        "broker-leader-killed": Plan(
+            others(broker_drills.kill_broker_leader, broker, rate=MESSAGES_A_SECOND),
+            broker,
+            {"agents": 0},
+            "",
+            None,
+            None,
+        ),
     }
 
 
@@ -155,6 +166,8 @@ def main() -> int:
             row = (name, f"{plan.rounds}", figure, f"{len(values)}")
             table.add_row(*row, f"{middle:.0f} ms", f"{longest:.0f} ms", bound, took)
         console.print(f"{name}: {took} s, all that must hold did")
+        for note in figures.notes:
+            console.print(f"  {note}")
     console.print(table)
     return int(missed)
 

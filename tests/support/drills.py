@@ -34,9 +34,13 @@ SHORT = 0.02
 
 @dataclass(slots=True)
 class Figures:
-    """What a drill measured: name -> one value for each round (or task), in seconds."""
+    """What a drill measured: name -> one value for each round (or task), in seconds.
+
+    `notes`: what else is worth knowing, a line each.
+    """
 
     values: dict[str, list[float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
