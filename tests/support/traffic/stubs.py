@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import broker_pb2_grpc
@@ -19,6 +19,8 @@ from tests.support.traffic.tasks import running
 
 _SESSION = "session-of-plain-stubs"
 _BATCH = 100
+# None: the stream is over.
+_Requests: TypeAlias = "asyncio.Queue[pb.ConsumeRequest | None]"
 
 
 class StubTraffic(Traffic):
@@ -63,15 +65,20 @@ class _Producer(StreamClient):
         self._news.set()
 
     async def _stream(self, stub: Any) -> None:
-        async for answer in stub.PublishStream(self._requests(), timeout=60):
-            self._record.trouble += [f"{one}" for one in answer.results]
-            for number in range(self._confirmed + 1, answer.confirmed + 1):
-                self._record.on_confirmed(number)
-            self._confirmed = max(self._confirmed, answer.confirmed)
+        over = asyncio.Event()
+        try:
+            async for answer in stub.PublishStream(self._requests(over), timeout=60):
+                self._record.trouble += [f"{one}" for one in answer.results]
+                for number in range(self._confirmed + 1, answer.confirmed + 1):
+                    self._record.on_confirmed(number)
+                self._confirmed = max(self._confirmed, answer.confirmed)
+        finally:
+            over.set()
+            self.wake()
 
-    async def _requests(self) -> AsyncIterator[pb.PublishStreamRequest]:
+    async def _requests(self, over: asyncio.Event) -> AsyncIterator[pb.PublishStreamRequest]:
         producer, sent = "plain-stubs", self._confirmed
-        while True:
+        while not over.is_set():
             while sent < self._record.published:
                 last = min(sent + _BATCH, self._record.published)
                 publications = [self._publication(number) for number in range(sent + 1, last + 1)]
@@ -102,7 +109,7 @@ class _Consumer(StreamClient):
         return len(self._record.settled)
 
     async def _stream(self, stub: Any) -> None:
-        requests: asyncio.Queue[pb.ConsumeRequest] = asyncio.Queue()
+        requests: _Requests = asyncio.Queue()
         # The inventory, and once more the acknowledgements that are not known durable.
         subscribe = pb.Subscribe(consumer=1, queue=self._queue, prefetch=200)
         again = self._turn > 1
@@ -120,12 +127,13 @@ class _Consumer(StreamClient):
             requests.put_nowait(pb.ConsumeRequest(subscribe=subscribe))
         self._asked.clear()
         self._settle(requests, list(self._unsettled))
-        async for answer in stub.Consume(_sent(requests), timeout=60):
-            self._on_answer(answer, requests)
+        try:
+            async for answer in stub.Consume(_sent(requests), timeout=60):
+                self._on_answer(answer, requests)
+        finally:
+            requests.put_nowait(None)
 
-    def _on_answer(
-        self, answer: pb.ConsumeResponse, requests: asyncio.Queue[pb.ConsumeRequest]
-    ) -> None:
+    def _on_answer(self, answer: pb.ConsumeResponse, requests: _Requests) -> None:
         match answer.WhichOneof("response"):
             case "deliveries":
                 for one in answer.deliveries.deliveries:
@@ -146,7 +154,7 @@ class _Consumer(StreamClient):
             case _:
                 self._record.trouble.append(str(answer))
 
-    def _settle(self, requests: asyncio.Queue[pb.ConsumeRequest], ids: list[int]) -> None:
+    def _settle(self, requests: _Requests, ids: list[int]) -> None:
         if ids:
             self._number += 1
             self._asked[self._number] = ids
@@ -154,6 +162,6 @@ class _Consumer(StreamClient):
             requests.put_nowait(pb.ConsumeRequest(settle=settle))
 
 
-async def _sent(requests: asyncio.Queue[pb.ConsumeRequest]) -> AsyncIterator[pb.ConsumeRequest]:
-    while True:
-        yield await requests.get()
+async def _sent(requests: _Requests) -> AsyncIterator[pb.ConsumeRequest]:
+    while (request := await requests.get()) is not None:
+        yield request
