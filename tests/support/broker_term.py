@@ -16,7 +16,7 @@ from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.etcd.paging import pages
 from quorate.runtime.ids import TaskIds
-from quorate.runtime.timing.clock import SystemClock, TermClock
+from quorate.runtime.timing.clock import Clock, SystemClock, TermClock
 from scheduler.agents.links import Links
 from scheduler.api.asking import refused
 from scheduler.core.broker import effects as fx
@@ -97,7 +97,13 @@ class BrokerTerm:
     """A leader with its journal. `trusted` may be changed."""
 
     def __init__(
-        self, etcd: Etcd, journal: Journal, fold: Fold, machine: Any = None, ops: int = 128
+        self,
+        etcd: Etcd,
+        journal: Journal,
+        fold: Fold,
+        machine: Any = None,
+        ops: int = 128,
+        clock: Clock | None = None,
     ) -> None:
         self.etcd = etcd
         self.journal = journal
@@ -110,7 +116,7 @@ class BrokerTerm:
             Machine(fold.state),
             records.Codec(PREFIX, fold.state),
             journal,
-            TermClock(SystemClock()),
+            TermClock(clock or SystemClock()),
             lambda: self.trusted,
             ops,
             ids,
@@ -151,7 +157,9 @@ class BrokerTerm:
                 task.exception()
 
 
-async def begin(etcd: Any, fold: Fold, machine: Any = None, ops: int = 128) -> BrokerTerm:
+async def begin(
+    etcd: Any, fold: Fold, machine: Any = None, ops: int = 128, clock: Clock | None = None
+) -> BrokerTerm:
     """A term begins, with the fold of all that is in the store."""
     await etcd.delete(LEADER)
     elected = await etcd.put(LEADER, b"")
@@ -160,12 +168,12 @@ async def begin(etcd: Any, fold: Fold, machine: Any = None, ops: int = 128) -> B
         prefix=PREFIX,
         leader_key=LEADER,
         elected=elected,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         stall_after=30.0,
         max_txn_ops=ops,
     )
     await journal.claim()
-    term = BrokerTerm(etcd, journal, fold, machine, ops)
+    term = BrokerTerm(etcd, journal, fold, machine, ops, clock)
     term.broker.elected(fold.broker.orphans)
     return term
 

@@ -72,6 +72,12 @@ class Consuming:
             served.reattach_at = reattach_at
         return list(self.sessions.values())
 
+    def waits(self, uid: QueueUid, now: float) -> bool:
+        """Whether what is ready in a queue may be with sessions of which this leader has to
+        hear."""
+        served = self.served.get(uid)
+        return served is not None and served.waits(now)
+
     def serve(self, row: MessageQueueRow) -> Served:
         """What is known of the consumers of a queue; made if there is nothing."""
         served = self.served.get(row.uid)

@@ -5,7 +5,8 @@ Due messages move from the delayed sub-log to that of their priority, in the ord
 at which they are due: copy and removal are one commit.
 
 The index knows the earliest instant of each chunk; a chunk whose instant has come is loaded and
-looked at. Messages that are out do not expire; they do when they come back.
+looked at. Messages that are out do not expire; they do when they come back. While a new leader does
+not know what consumers have, nothing of their queue expires.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def on_instants_due(
 ) -> None:
     queue = state.queues.get(event.uid)
     if queue is None:
+        return
+    if state.consuming.waits(event.uid, now):
+        # Sooner if all sessions are heard of before: see `inventory.heard_of`.
+        state.timers.put((INSTANTS, event.uid), now + limits.reattach_within)
         return
     state.timers.put((INSTANTS, event.uid), inf)
     for sub_log, lane in list(queue.sub_logs()):

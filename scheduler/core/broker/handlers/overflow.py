@@ -51,6 +51,9 @@ def shorten(
         return
     if queue.is_overflowing or spec.overflow is not Overflow.DROP_HEAD:
         return
+    if state.consuming.waits(queue.row.uid, now):
+        # Under a new leader consumers have some of what looks ready: those do not count.
+        return
     surplus = _surplus(queue)
     if not surplus or _taken_soon(state, queue, now):
         return

@@ -32,6 +32,7 @@ from scheduler.core.broker.consuming.sessions import (
     Unsettled,
 )
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers import instants
 from scheduler.core.broker.handlers.consuming import consumers, records, replying, returning
 from scheduler.core.broker.handlers.consuming.deliveries import fetching, sending
 from scheduler.core.broker.limits import BrokerLimits
@@ -160,6 +161,8 @@ def heard_of(state: BrokerState, session: Session, *, doubt: bool) -> None:
             served.choose_active()
             state.touched[uid] = None
             state.consuming.forget_idle(uid)
+            if queue is not None:
+                instants.watch(state, queue)
     session.awaited = ()
 
 
