@@ -22,7 +22,7 @@ def test_every_promise_of_messages_is_kept(seed: int) -> None:
 
 
 def test_what_histories_are_about_does_happen() -> None:
-    worlds = [play(seed, STEPS) for seed in range(8, 12)]
+    worlds = [play(seed, STEPS) for seed in range(8, 16)]
     reasons = sum((Counter(world.reasons) for world in worlds), Counter[str]())
     assert set(reasons) == {"rejected", "expired", "maxlen", "delivery_limit"}
     assert sum(world.transactions.done for world in worlds) > 10

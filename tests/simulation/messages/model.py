@@ -59,7 +59,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "retry": Kind({"message_ttl": 5.0}, "work", "", "work"),
     "letters": Kind({"message_ttl": 20.0}, "dead", "letters of the dead"),
     "bounded": Kind({"max_length": 6}, "dead", "", "dead"),
-    "poison": Kind({"delivery_limit": 2}, "dead", "", "dead"),
+    "poison": Kind({"delivery_limit": 1}, "dead", "", "dead"),
     "ranked": Kind({"max_priority": 3}),
     # It is deleted and made again.
     "extra": Kind(),

@@ -246,7 +246,7 @@ class World:
             return
         client, number = self.random.choice(found)
         outcomes = (e.Outcome.ACK, e.Outcome.REJECT, e.Outcome.NACK, e.Outcome.REQUEUE)
-        (outcome,) = self.random.choices(outcomes, (12, 5, 2, 2))
+        (outcome,) = self.random.choices(outcomes, (12, 5, 2, 5))
         delay = self.random.choice((0.0, 0.0, 3.0)) if outcome is e.Outcome.NACK else 0.0
         client.settle(number, outcome, delay)
 
