@@ -9,7 +9,7 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ConsumerNumber, SessionId
-from tests.support.broker import Waiting, publication
+from tests.support.broker import Waiting
 from tests.support.consuming import CALLER, Consumers
 
 GRACE, REATTACH = 10.0, 3.0
@@ -168,50 +168,6 @@ def test_a_new_leader_waits_for_the_sessions_on_record(broker: Consumers) -> Non
     assert other.bodies() == ["c"]
     assert [delivery.redelivered for delivery in other.got[1]] == [False]
     assert broker.state.queue("/", "q").unacknowledged == 3
-    client.ack()
-    assert client.refused == []
-
-
-def test_a_new_leader_drops_nothing_that_a_session_may_have(broker: Consumers) -> None:
-    """What consumers have does not count: https://www.rabbitmq.com/docs/maxlength"""
-    broker.declare("full", max_length=1)
-    client = broker.client()
-    client.subscribe("full", prefetch=2)
-    for body in "abc":
-        broker.put("full", body)
-    broker.fail_over()
-    broker.pass_time(REATTACH - 1)
-    client.open(inventory=True)
-    assert len(client.ids()) == 2
-    client.ack()
-    assert client.refused == []
-    assert client.bodies() == ["a", "b", "c"]
-
-
-def test_a_new_leader_drops_the_surplus_that_no_session_has(broker: Consumers) -> None:
-    broker.declare("full", max_length=1)
-    client = broker.client()
-    client.subscribe("full", prefetch=2)
-    for body in "ab":
-        broker.put("full", body)
-    broker.fail_over()
-    assert broker.state.queue("/", "full").ready == 2
-    broker.pass_time(REATTACH)
-    assert broker.bodies("full") == [b"b"]
-
-
-def test_a_new_leader_expires_nothing_that_a_session_may_have(broker: Consumers) -> None:
-    broker.declare("brief", message_ttl=2.0)
-    client = broker.client()
-    client.subscribe("brief", prefetch=1)
-    broker.publish(publication(b"a", "brief"), publication(b"b", "brief"))
-    broker.fail_over()
-    broker.pass_time(REATTACH - 0.5)
-    client.open(inventory=True)
-    # "b" expired meanwhile, and goes now.
-    assert broker.state.queue("/", "brief").unacknowledged == 1
-    broker.pass_time(0.1)
-    assert broker.state.queue("/", "brief").ready == 0
     client.ack()
     assert client.refused == []
 
