@@ -32,7 +32,7 @@ MOST_PATTERN: Final = 64
 _MOST_PASSED_ON: Final = 4096
 
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@|:/+-]{0,127}")
-_pattern = re.compile(rf"[A-Za-z0-9._*?-]{{1,{MOST_PATTERN}}}")
+_pattern = re.compile(rf"[A-Za-z0-9._/*?-]{{1,{MOST_PATTERN}}}")
 
 
 class Role(StrEnum):
@@ -65,7 +65,8 @@ class How(StrEnum):
 class Caller:
     """Who calls.
 
-    * `patterns`: names of queues and services it is bound to, `*` and `?` as in a shell.
+    * `patterns`: names of queues, services, message queues and exchanges that it is bound to; `*`
+      and `?` as in a shell.
     * `expires`: seconds since 1970 until which the credential holds.
     """
 
@@ -116,7 +117,7 @@ def check_patterns(patterns: object) -> tuple[str, ...]:
         if not isinstance(pattern, str) or not _pattern.fullmatch(pattern):
             raise ValueError(
                 f"queues: {pattern!r} is not a pattern: "
-                f"1 to {MOST_PATTERN} letters, digits and ._-*?"
+                f"1 to {MOST_PATTERN} letters, digits and ._/-*?"
             )
     return tuple(patterns)
 

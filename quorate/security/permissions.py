@@ -22,6 +22,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from quorate.runtime.errors import QuorateError
 from quorate.security.identity import Caller, Role
+from quorate.security.message_names import check_exchange, check_message_queue
 from quorate.security.policy import holds
 from quorate.v1 import permission_pb2
 
@@ -38,11 +39,14 @@ class Rule:
     service: str = ""
     node: str = ""
     unbound: bool = False
+    message_queues: tuple[str, ...] = ()
+    exchanges: tuple[str, ...] = ()
 
     @property
     def names_nothing(self) -> bool:
         """Whether no request of the RPC can name what a caller may be bound to."""
-        return not (self.task or self.queue or self.service or self.node)
+        of_messages = self.message_queues or self.exchanges
+        return not (self.task or self.queue or self.service or self.node or of_messages)
 
 
 _PUBLIC: Final = Rule(public=True)
@@ -94,6 +98,8 @@ def rule_of(method: MethodDescriptor) -> Rule | None:
         said.service,
         said.node,
         said.unbound,
+        tuple(said.message_queues),
+        tuple(said.exchanges),
     )
 
 
@@ -133,6 +139,9 @@ def check_request(
         raise denied("FOREIGN_NODE", "a node speaks only for itself", caller, field=rule.node)
     if not caller.bound or rule.unbound:
         return
+    if rule.message_queues or rule.exchanges:
+        _check_messages(rule, caller, request)
+        return
     tasks = _named(request, rule.task) if rule.task else []
     if tasks or (rule.task and not rule.queue):
         # Thousands of tasks are in a few queues.
@@ -159,14 +168,39 @@ def check_request(
             field=field,
         )
     for name in names:
-        if not caller.may_name(name):
-            kind = "QUEUE" if rule.queue else "SERVICE"
-            raise denied(
-                f"FOREIGN_{kind}",
-                f"{field}: this caller is bound to {', '.join(caller.patterns)}",
-                caller,
-                field=field,
-            )
+        _check_queue(field, name, caller, "QUEUE" if rule.queue else "SERVICE")
+
+
+def _check_messages(rule: Rule, caller: Caller, request: Any) -> None:
+    """As `check_request`, of message queues and exchanges."""
+    named = False
+    for paths, check in (
+        (rule.message_queues, check_message_queue),
+        (rule.exchanges, check_exchange),
+    ):
+        for path in paths:
+            # The name stands beside its virtual host.
+            inside, _, last = path.rpartition(".")
+            holder = getattr(request, inside) if inside else request
+            name = getattr(holder, last) or rule.queue_when_empty
+            if name:
+                named = True
+                check(caller, path, holder.virtual_host, name)
+    for queue in _named(request, rule.queue) if rule.queue else ():
+        if queue:
+            named = True
+            _check_queue(rule.queue, queue, caller)
+    if not named:
+        field = [*rule.message_queues, *rule.exchanges][0]
+        bound = ", ".join(caller.patterns)
+        message = f"{field}: must name what this caller is bound to ({bound})"
+        raise denied("BOUND_CALLER", message, caller, field=field)
+
+
+def _check_queue(field: str, name: str, caller: Caller, kind: str = "QUEUE") -> None:
+    if not caller.may_name(name):
+        text = f"{field}: this caller is bound to {', '.join(caller.patterns)}"
+        raise denied(f"FOREIGN_{kind}", text, caller, field=field)
 
 
 def _named(request: Any, path: str) -> list[str]:

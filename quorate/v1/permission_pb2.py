@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquorate/v1/permission.proto\x12\nquorate.v1\x1a google/protobuf/descriptor.proto\"\x91\x01\n\nPermission\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x18\n\x10queue_when_empty\x18\x04 \x01(\t\x12\x0c\n\x04task\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\x0f\n\x07unbound\x18\x08 \x01(\x08:L\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8c\x03 \x01(\x0b\x32\x16.quorate.v1.Permissionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquorate/v1/permission.proto\x12\nquorate.v1\x1a google/protobuf/descriptor.proto\"\xbe\x01\n\nPermission\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x18\n\x10queue_when_empty\x18\x04 \x01(\t\x12\x0c\n\x04task\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12\x0f\n\x07unbound\x18\x08 \x01(\x08\x12\x17\n\x0emessage_queues\x18\xa0\x01 \x03(\t\x12\x12\n\texchanges\x18\xa1\x01 \x03(\t:L\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xbc\x8c\x03 \x01(\x0b\x32\x16.quorate.v1.Permissionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorate.v1.permission_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PERMISSION']._serialized_start=78
-  _globals['_PERMISSION']._serialized_end=223
+  _globals['_PERMISSION']._serialized_end=268
 # @@protoc_insertion_point(module_scope)

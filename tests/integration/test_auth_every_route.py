@@ -106,7 +106,8 @@ def ask(
 ) -> httpx.Response:
     """Call a route that names `name` wherever it names a queue, service or node."""
     rule = route.rule
-    where = rule.task or rule.queue or rule.service or rule.node
+    of_messages = (*rule.message_queues, *rule.exchanges, "")
+    where = rule.task or rule.queue or rule.service or rule.node or of_messages[0]
     value = task if rule.task else name
     path, query, body = route.path, {}, {}
     in_path = False

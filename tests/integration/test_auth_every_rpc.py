@@ -108,7 +108,9 @@ def code_of(error: grpc.RpcError | None) -> grpc.StatusCode:
 def naming(method: MethodDescriptor, rule: Rule, value: str) -> Any:
     """A request that names `value` where the rule looks for a name."""
     request = message_factory.GetMessageClass(method.input_type)()
-    *steps, last = (rule.task or rule.queue or rule.service or rule.node).split(".")
+    of_messages = (*rule.message_queues, *rule.exchanges, "")
+    where = rule.task or rule.queue or rule.service or rule.node or of_messages[0]
+    *steps, last = where.split(".")
     target: Any = request
     for step in steps:
         target = getattr(target, step)
@@ -258,15 +260,16 @@ def test_a_foreign_queue_is_denied(cluster: Locked, servers: list[Served]):
                     continue
                 tried.add(rule.name)
                 request = None
-                if rule.task or rule.queue or rule.service:
+                if not rule.names_nothing:
                     foreign = cluster.foreign_task if rule.task else FOREIGN
                     request = naming(method, rule, foreign)
                 for token in tokens:
                     bearer = f"Bearer {token}"
                     error = call(channel, method, authorization=bearer, request=request)
                     assert code_of(error) is C.PERMISSION_DENIED, (path_of(method), error)
-                    if not rule.task:
-                        # Naming nothing means everything, or `default`: not theirs either.
+                    if not rule.task and method.name != "CreateMessageQueue":
+                        # Naming nothing means everything, or `default`: not theirs either. (A
+                        # message queue without a name gets one that nobody else knows.)
                         error = call(channel, method, authorization=bearer)
                         assert code_of(error) is C.PERMISSION_DENIED, (path_of(method), error)
     assert {"tasks.submit", "tasks.read", "tasks.control", "queues.write"} <= tried
@@ -278,7 +281,8 @@ def test_the_own_queue_passes(cluster: Locked, servers: list[Served]):
             continue
         with open_channel(cluster, served.address, NOBODY) as channel:
             for method, rule in guarded(served):
-                if not (rule.queue or rule.service) and not rule.unbound:
+                of_messages = rule.message_queues or rule.exchanges
+                if not (rule.queue or rule.service or of_messages or rule.unbound):
                     continue
                 request = None if rule.unbound else naming(method, rule, "mail2")
                 error = call(

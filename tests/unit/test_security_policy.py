@@ -50,7 +50,8 @@ def test_every_rpc_declares_a_permission_that_exists_and_fields_that_it_has():
         assert rule is not None, method.full_name
         assert not rule.public, method.full_name
         assert rule.name in PERMISSIONS, method.full_name
-        for path in (rule.queue, rule.task, rule.service, rule.node):
+        paths = (rule.queue, rule.task, rule.service, rule.node)
+        for path in (*paths, *rule.message_queues, *rule.exchanges):
             fields = method.input_type.fields_by_name
             for step in filter(None, path.split(".")):
                 field = fields[step]
@@ -170,6 +171,7 @@ def test_a_node_names_itself():
         (("a", "b*"), ["a", "b1"], ["aa"]),
         (("a.b",), ["a.b"], ["axb"]),
         (("a", "*"), ["anything"], []),
+        (("team/*",), ["team/mail"], ["team", "mail"]),
     ],
 )
 def test_patterns_are_those_of_a_shell(patterns: tuple[str, ...], yes: list[str], no: list[str]):

@@ -7,6 +7,8 @@ from typing import Final
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import invalid, not_found
+from quorate.security.identity import current_caller
+from quorate.security.message_names import check_exchange, shows
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
 from scheduler.api.broker import validate, views
@@ -15,6 +17,7 @@ from scheduler.api.broker.steps import Steps
 from scheduler.api.origin import may_submit
 from scheduler.api.servicer import Context
 from scheduler.core.broker import events as e
+from scheduler.core.broker.routing import checks
 from scheduler.core.broker.routing.rows import Binding, Destination, DestinationKind, Exchange
 from scheduler.core.broker.routing.virtual_host import VirtualHost
 from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST
@@ -107,6 +110,9 @@ class ExchangeCalls:
             asked.internal,
             validate.arguments("exchange.arguments", asked.arguments),
         )
+        caller, alternate = current_caller(), checks.alternate(row.arguments)
+        if caller is not None and alternate is not None:
+            check_exchange(caller, f"exchange.arguments.{checks.ALTERNATE}", host, alternate)
         known = False
 
         def make(token: e.Token) -> object:
@@ -138,7 +144,12 @@ class ExchangeCalls:
     async def ListExchanges(self, request: pb.ListExchangesRequest, context: Context) -> Message:
         host = self._host(request.virtual_host)
         # The default exchange has no name, and nobody can ask for it.
-        known = [state.row for name, state in host.exchanges.items() if name]
+        caller = current_caller()
+        known = [
+            state.row
+            for name, state in host.exchanges.items()
+            if name and shows(caller, host.name, name)
+        ]
         rows, token = await page(
             *("exchanges", (host.name,), known, lambda row: row.name),
             *(request.page_size, request.page_token),

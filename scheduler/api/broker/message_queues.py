@@ -9,6 +9,8 @@ from typing import Final
 from google.protobuf.message import Message
 
 from quorate.runtime.errors import invalid, not_found
+from quorate.security.identity import current_caller
+from quorate.security.message_names import check_exchange, check_message_queue, shows
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
 from scheduler.api.broker import validate, views
@@ -24,7 +26,7 @@ from scheduler.core.broker.consuming.replies import PREFIX
 from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.queues import checks
 from scheduler.core.broker.queues.queue import MessageQueue
-from scheduler.core.broker.rows import QueueUid
+from scheduler.core.broker.rows import MessageQueueSpec, QueueUid
 
 # Names that the cluster makes, as RabbitMQ does.
 GENERATED: Final = "amq.gen-"
@@ -50,6 +52,7 @@ class MessageQueueCalls:
         validate.name("message_queue.name", name)
         session = validate.session(request.session)
         spec = spec_of(asked.spec)
+        _check_dead_letters(host, spec)
         uid = QueueUid(secrets.token_hex(8))
 
         def make(token: e.Token) -> object:
@@ -97,9 +100,11 @@ class MessageQueueCalls:
     ) -> Message:
         state = self._broker.state
         host = state.router.host(validate.virtual_host(request.virtual_host))
+        caller = current_caller()
         names, token = await page(
             *("message queues", (host.name,), host.queues, str),
             *(request.page_size, request.page_token),
+            wanted=lambda name: shows(caller, host.name, name),
         )
         # Some may have gone while the page was looked for.
         found = [state.find_queue(host.name, name) for name in names]
@@ -167,6 +172,24 @@ class MessageQueueCalls:
 
     def _view(self, queue: MessageQueue) -> message_pb2.MessageQueue:
         return views.message_queue(queue, self._broker.state.consuming.served.get(queue.row.uid))
+
+
+def _check_dead_letters(virtual_host: str, spec: MessageQueueSpec) -> None:
+    """Raises PERMISSION_DENIED: the caller may not name where dead letters go.
+
+    By way of the default exchange they go to the queue that the routing key names: to the message's
+    own without another one, and that may be anything.
+    """
+    caller = current_caller()
+    if caller is None or spec.dead_letter_exchange is None:
+        return
+    if spec.dead_letter_exchange:
+        field = "message_queue.spec.dead_letter_exchange"
+        check_exchange(caller, field, virtual_host, spec.dead_letter_exchange)
+    else:
+        key = spec.dead_letter_routing_key or ""
+        field = "message_queue.spec.dead_letter_routing_key"
+        check_message_queue(caller, field, virtual_host, key)
 
 
 def _generated(virtual_host: str, request_id: str) -> str:

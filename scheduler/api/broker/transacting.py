@@ -46,7 +46,7 @@ class TransactCalls:
                 raise invalid(f"{field}.ids", "at least one is required")
             settles.append(settle(one, session, field))
         producer = producer_key(host, validate.short("producer", request.producer))
-        publications = Reader().read_all(enveloped(request.publications))
+        publications = Reader(host).read_all(enveloped(request.publications))
         key = transaction_key(host, request.request_id)
         digest = identified("Transact", request).digest
         event = e.Transacted

@@ -18,6 +18,8 @@ import grpc
 
 from quorate.runtime.errors import QuorateError, invalid, leader_lost
 from quorate.runtime.parsing import parse_request
+from quorate.security.identity import current_caller
+from quorate.security.message_names import check_message_queue
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker.consuming import answers, requests
 from scheduler.api.broker.failures import failure
@@ -51,6 +53,8 @@ class ConsumeStream:
         self, broker: BrokerDriver, incoming: AsyncGenerator[bytes, None], put: Put, drop: Drop
     ) -> None:
         self.caller = caller_name()
+        self._bound = current_caller()
+        self._host = ""
         self._broker = broker
         self._incoming = incoming
         self._put = put
@@ -199,7 +203,7 @@ class ConsumeStream:
             case "settle":
                 self._handle(requests.settle(request.settle, session))
             case "fetch":
-                self._handle(requests.fetch(request.fetch, session))
+                self._fetch(request.fetch)
             case "close":
                 self._closed = True
                 self._handle(e.SessionClosed(session))
@@ -208,6 +212,11 @@ class ConsumeStream:
         session = requests.session_id(asked.session)
         await self._broker.room()
         event = requests.opened(asked, session, self.caller, self._loop.create_future())
+        self._host = event.virtual_host
+        for spec in event.consumers:
+            self._check_queue("open.consumers.queue", spec.queue)
+        for queue, _, _ in event.unsettled:
+            self._check_queue("open.unsettled.queue", queue)
         self._put(session, self)
         self._session = session
         try:
@@ -225,6 +234,12 @@ class ConsumeStream:
         session, number = self._session, spec.consumer
         if number in self._subscribing:
             raise invalid("subscribe.consumer", f"{number} is being subscribed already")
+        try:
+            self._check_queue("subscribe.queue", spec.queue)
+        except QuorateError as error:
+            answer = pb.Subscribed(consumer=number, failure=failure(error))
+            self._send(pb.ConsumeResponse(subscribed=answer))
+            return
         self._subscribing[number] = []
         token = self._broker.ask(lambda token: e.Subscribed(session, spec, token))
         token.add_done_callback(lambda token: self._subscribed(number, token))
@@ -249,6 +264,20 @@ class ConsumeStream:
         self._send(pb.ConsumeResponse(subscribed=answer))
         for effect in held:
             self.deliver(effect)
+
+    def _fetch(self, asked: pb.Fetch) -> None:
+        event = requests.fetch(asked, self._session)
+        try:
+            self._check_queue("fetch.queue", event.queue)
+        except QuorateError as error:
+            self.fetched(fx.SendFetched(self._session, event.number, None, 0, error))
+            return
+        self._handle(event)
+
+    def _check_queue(self, field: str, queue: str) -> None:
+        """Raises PERMISSION_DENIED: the caller may not name it."""
+        if self._bound is not None:
+            check_message_queue(self._bound, field, self._host, queue)
 
     def _handle(self, event: object) -> None:
         self._broker.handle((event,))

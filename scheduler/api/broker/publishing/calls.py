@@ -46,7 +46,7 @@ class PublishCalls:
             count = len(request.publications)
             raise invalid("report_queues", f"is for one publication; there are {count}")
         producer = producer_key(host, validate.short("producer", request.producer))
-        publications = Reader().read_all(enveloped(request.publications))
+        publications = Reader(host).read_all(enveloped(request.publications))
         digest = b""
         if request.request_id and not producer:
             # Repeated, its messages are those of a producer that are settled.

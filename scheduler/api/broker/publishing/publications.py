@@ -13,13 +13,15 @@ from google.protobuf.message import DecodeError
 
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.runtime.errors import QuorateError, invalid
-from quorate.security.identity import current_caller
+from quorate.security.identity import Caller, current_caller
+from quorate.security.message_names import check_exchange, check_message_queue
 from quorate.v1.message_pb2 import MessageProperties
 from quorate.v1.message_pb2 import Publication as PublicationMessage
 from scheduler.api.broker import validate
 from scheduler.api.validate import between
 from scheduler.core.broker.events import Publication
-from scheduler.core.broker.queues.envelope import parsed
+from scheduler.core.broker.queues.envelope import parse, parsed
+from scheduler.core.broker.routing.checks import routing_keys
 
 # Messages of one request.
 MOST_MESSAGES: Final = 1_024
@@ -37,9 +39,12 @@ _TEXTS: Final = (
 class Reader:
     """Reads publications of one caller."""
 
-    def __init__(self) -> None:
+    def __init__(self, virtual_host: str = "") -> None:
         caller = current_caller()
         self._caller = "" if caller is None else caller.name
+        # Who may not name every exchange and message queue.
+        self._bound = caller if caller is not None and caller.bound else None
+        self.virtual_host = virtual_host
         # The properties that were found good last: messages of one program are often alike.
         self._good = b""
 
@@ -47,7 +52,8 @@ class Reader:
         """One publication.
 
         Raises:
-            QuorateError: INVALID_ARGUMENT naming the field of the publication, and the limit.
+            QuorateError: INVALID_ARGUMENT naming the field of the publication, and the limit;
+                PERMISSION_DENIED: the caller may not name its exchange or message queue.
         """
         payload = envelope.message
         try:
@@ -69,6 +75,8 @@ class Reader:
         if properties and properties != self._good:
             self._check(properties)
             self._good = properties
+        if self._bound is not None:
+            self._check_names(self._bound, message)
         return Publication(
             payload,
             message.exchange,
@@ -89,8 +97,24 @@ class Reader:
                 field = f"publications[{place}].{error.field}"
                 sentence = error.message.removeprefix(f"{error.field}: ")
                 metadata = {key: text for key, text in error.metadata.items() if key != "field"}
-                raise invalid(field, sentence, reason=error.reason, **metadata) from None
+                raise QuorateError(
+                    error.code,
+                    error.reason,
+                    f"{field}: {sentence}",
+                    field=field,
+                    metadata=metadata,
+                ) from None
         return found
+
+    def _check_names(self, caller: Caller, message: wire.MessageEnvelope) -> None:
+        if message.exchange:
+            check_exchange(caller, "message.exchange", self.virtual_host, message.exchange)
+            return
+        # The default exchange: each routing key names a message queue.
+        routed = parse(message.routing_key.encode(), message.properties).message
+        for key in routing_keys(routed):
+            name = key.decode(errors="replace")
+            check_message_queue(caller, "message.routing_key", self.virtual_host, name)
 
     def _check(self, properties: bytes) -> None:
         try:

@@ -217,7 +217,7 @@ class PublishStream:
         request = parse_request(wire.PublishStreamEnvelope, body, "PublishStream")
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
         if first:
-            self._host = validate.virtual_host(request.virtual_host)
+            self._host = self._reader.virtual_host = validate.virtual_host(request.virtual_host)
             self._producer = producer_key(self._host, validate.short("producer", request.producer))
         elif request.virtual_host or request.producer:
             field = "virtual_host" if request.virtual_host else "producer"
