@@ -19,7 +19,11 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
+<<<<<<< Updated upstream
 .PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle drills docs ui screenshots protos release-protos format clean
+=======
+.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker amqp-oracle amqp-suites drills docs ui screenshots protos release-protos format clean
+>>>>>>> Stashed changes
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -84,6 +88,10 @@ bench-broker: setup ## Measure messages beside RabbitMQ's (rabbitmq-server of th
 
 amqp-oracle: setup ## Compare AMQP step by step with RabbitMQ (rabbitmq-server of the system's packages)
 	python -m tests.oracle $(ARGS)
+
+# Apart from `test`: it downloads the sources of three clients of RabbitMQ.
+amqp-suites: setup ## Run the own tests of kombu, aio-pika and pika against a broker that it starts
+	python -m tests.amqp_suites $(ARGS)
 
 drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)

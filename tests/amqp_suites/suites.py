@@ -1,0 +1,48 @@
+"""The suites: what is downloaded, what is run, and what it needs besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The tests of one client.
+
+    Attributes:
+        name: of the package.
+        paths: of the tests, in the unpacked source distribution.
+        packages: that they need.
+        plugins: of pytest; modules of this room.
+        in_sdist: the source distribution has the tests.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    packages: tuple[str, ...]
+    plugins: tuple[str, ...] = ()
+    in_sdist: bool = True
+
+
+_PYTEST: Final = ("pytest", "pytest-timeout")
+SUITES: Final = (
+    Suite("kombu", ("t/integration/test_py_amqp.py",), _PYTEST),
+    Suite(
+        "aio-pika",
+        ("tests",),
+        (*_PYTEST, "aiomisc", "aiomisc-pytest", "shortuuid", "timeout-decorator"),
+        plugins=("aio_pika_broker",),
+    ),
+    Suite(
+        "pika",
+        (
+            "tests/acceptance/blocking_adapter_test.py",
+            "tests/acceptance/async_adapter_tests.py",
+            "tests/acceptance/enforce_one_basicget_test.py",
+            "tests/acceptance/twisted_adapter_tests.py",
+        ),
+        (*_PYTEST, "tornado", "twisted"),
+        in_sdist=False,
+    ),
+)
