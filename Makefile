@@ -19,11 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-<<<<<<< Updated upstream
-.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle drills docs ui screenshots protos release-protos format clean
-=======
-.PHONY: help setup ready check test test-tls sim clients demo bench bench-broker amqp-oracle amqp-suites drills docs ui screenshots protos release-protos format clean
->>>>>>> Stashed changes
+.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle amqp-suites drills docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \

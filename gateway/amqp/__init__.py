@@ -5,7 +5,7 @@
 | `wire` | frames, methods, tables, properties: bytes and values (pure) |
 | `protocol` | what a connection and a channel do with them (pure) |
 | `cluster` | streams and calls to the schedulers, which go on with the next leader |
-| `client_channel`, `client_connection`, `component` | what joins the three: asyncio |
+| `client_channel`, `link`, `client_connection`, `component` | what joins the three: asyncio |
 | `login`, `hall`, `metrics` | who may come in, what connections share, figures |
 
 A connection belongs to one gateway process; all else is in the cluster. So any number of gateways

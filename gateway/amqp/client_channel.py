@@ -13,23 +13,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import grpc
 import structlog
 
-from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
 from gateway.amqp.cluster.transaction import transact
-from gateway.amqp.hall import Counts
+from gateway.amqp.link import Link
 from gateway.amqp.protocol import channel, consuming, publishing
 from gateway.amqp.protocol import effects as fx
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol.state import State
+from gateway.amqp.protocol.unsettled import settles
 from gateway.amqp.wire import frames
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster, from_failure
 from quorate.internal.v1 import broker_wire_pb2 as wire
@@ -41,51 +41,8 @@ log = structlog.get_logger(__name__)
 Event = e.MethodCame | e.Acked | e.Published | e.ChannelFailed | e.ChannelClosed
 # Seconds for what was published on a channel that is gone to become durable.
 _DRAIN: Final = 30.0
+_QUEUE_DELETE: Final = (50, 40)
 _TIMED_OUT: Final = "CONSUMER_TIMEOUT"
-
-
-class Link(Protocol):
-    """The connection of a channel."""
-
-    @property
-    def counts(self) -> Counts: ...
-
-    @property
-    def calls(self) -> Calls: ...
-
-    @property
-    def owner(self) -> Session:
-        """Owns the exclusive queues of the connection. Not open before it is needed."""
-
-    @property
-    def owner_id(self) -> str:
-        """Of `owner`; empty if it was never needed."""
-
-    def session(self, failed: Callable[[QuorateError], None]) -> Session:
-        """A new session."""
-
-    def publisher(
-        self,
-        number: int,
-        failed: Callable[[QuorateError], None],
-        settled: Callable[[Sequence[Settled]], None],
-    ) -> Publisher:
-        """A new producer."""
-
-    def send(self, data: bytes) -> None:
-        """Frames for the client."""
-
-    def close_channel(self, number: int, error: AmqpError) -> None:
-        """An error ends the channel, or the connection."""
-
-    async def drained(self) -> None:
-        """Wait until what was published so far on any channel is settled."""
-
-    def channel_closed(self, number: int, channel: ClientChannel) -> None:
-        """The client closed the channel, and all is done."""
-
-    def relieved(self, channel: ClientChannel) -> None:
-        """It may hold less than before."""
 
 
 class ClientChannel:
@@ -104,6 +61,8 @@ class ClientChannel:
         self._closed = False
         # Class and id of the one that is looked at.
         self._method = (0, 0)
+        # basic.cancel of consumers whose queue the client deletes: behind queue.delete-ok.
+        self._notices: list[fx.Say] = []
         self._session: Session | None = None
         self._publisher: Publisher | None = None
 
@@ -133,8 +92,9 @@ class ClientChannel:
         """It is there once something was published."""
         return self._publisher
 
-    async def leave(self, *, drain: bool) -> None:
-        """The channel is gone. `drain`: wait for what was published, for a while."""
+    async def leave(self, *, drain: bool, lost: bool = False) -> None:
+        """The channel is gone. `drain`: wait for what was published, for a while; `lost`: the
+        connection is gone, too."""
         self._closed = True
         self._events.clear()
         self.waiting = 0
@@ -146,6 +106,8 @@ class ClientChannel:
         # First: its consumers would get messages that nobody reads.
         if self._session is not None:
             await self._session.close()
+        if self._link.owner_id and not lost:
+            await self._leave_owned()
         publisher = self._publisher
         if publisher is not None and drain:
             try:
@@ -154,6 +116,18 @@ class ClientChannel:
             except TimeoutError:
                 log.warning("amqp_publications_lost", bytes=publisher.size)
         await self.abandon()
+
+    async def _leave_owned(self) -> None:
+        """Exclusive queues stay: they get back what the channel has of them."""
+        owner, state = self._link.owner, self._state
+        live = [one for one in state.consumers.values() if one.owned]
+        numbers = {one.number for one in live}
+        taken = state.unsettled.take(0, multiple=True)
+        # Of basic.get, and of consumers that were cancelled.
+        left = [one for one in taken if one.source.owned and one.source.consumer not in numbers]
+        for settle in settles(left, pb.OUTCOME_REQUEUE):
+            owner.settle(settle)
+        await asyncio.gather(*map(owner.abandon, live))
 
     async def abandon(self) -> None:
         """What was published and is not durable is not wanted any more."""
@@ -216,6 +190,8 @@ class ClientChannel:
         finally:
             if self._doing is asyncio.current_task():
                 self._doing = None
+        notices, self._notices = self._notices, []
+        self._act(() if self._closed else notices)
         while self._events and self._doing is None and not self._closed:
             event = self._events.popleft()
             self.waiting -= e.size_of(event)
@@ -269,6 +245,8 @@ class ClientChannel:
                 return (fx.Raw(consuming.fetched(self._state, effect, answer)),)
             case fx.Commit():
                 return await self._commit(effect)
+            case fx.Quiet():
+                return effect.then
             case _:
                 raise AssertionError(effect)
 
@@ -352,7 +330,11 @@ class ClientChannel:
             self._fail(AmqpError(Reply.PRECONDITION_FAILED, text))
         elif self._state.cancels and not self._closed:
             # https://www.rabbitmq.com/docs/consumer-cancel
-            self._act((fx.say("basic.cancel", consumer_tag=consumer.tag, no_wait=True),))
+            notice = fx.say("basic.cancel", consumer_tag=consumer.tag, no_wait=True)
+            if self._doing is not None and self._method == _QUEUE_DELETE:
+                self._notices.append(notice)
+            else:
+                self._act((notice,))
 
     def _settled(self, found: Sequence[Settled]) -> None:
         """Publications are durable, or what became of them."""

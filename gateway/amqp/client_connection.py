@@ -18,7 +18,7 @@ from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.cluster.outbox import Settled
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
-from gateway.amqp.flow import MOST_UNREAD, Flow
+from gateway.amqp.flow import MOST_UNREAD, Flow, Holder
 from gateway.amqp.hall import Counts, Hall
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
@@ -41,7 +41,7 @@ _NO_SPACE: Final = "the cluster has no room for more messages at the moment"
 
 
 class ClientConnection(asyncio.Protocol):
-    """See above. Implements `client_channel.Link`.
+    """See above. Implements `Link`.
 
     Attributes:
         gone: the socket is closed.
@@ -168,7 +168,7 @@ class ClientConnection(asyncio.Protocol):
 
     # -- what is held
 
-    def relieved(self, channel: ClientChannel) -> None:
+    def relieved(self, channel: Holder) -> None:
         self._flow.count(channel)
         self._hold()
 
@@ -352,7 +352,7 @@ class ClientConnection(asyncio.Protocol):
             if channel.publisher is not None:
                 await channel.publisher.drained()
 
-    def channel_closed(self, number: int, channel: ClientChannel) -> None:
+    def channel_closed(self, number: int, channel: Holder) -> None:
         self._flow.forget(channel)
         # The number may be another channel's by now.
         if self._channels.get(number) is channel:
@@ -369,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
         """It counts until what was published is durable."""
         self._draining[channel] = None
         try:
-            await channel.leave(drain=drain)
+            await channel.leave(drain=drain, lost=self._lost)
         finally:
             del self._draining[channel]
             self._flow.forget(channel)

@@ -8,7 +8,9 @@ from typing import Final
 NOT_PASSING: Final[dict[str, dict[str, str]]] = {
     "kombu": {},
     "aio-pika": {},
-    "pika": {},
+    "pika": {
+        "TestZ_PublishAndConsumeBig::*": "its body has 15 MB; the limit is 1 MiB",
+    },
 }
 
 

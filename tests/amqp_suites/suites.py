@@ -42,7 +42,7 @@ SUITES: Final = (
             "tests/acceptance/enforce_one_basicget_test.py",
             "tests/acceptance/twisted_adapter_tests.py",
         ),
-        (*_PYTEST, "tornado", "twisted"),
+        (*_PYTEST, "gevent", "tornado", "twisted"),
         in_sdist=False,
     ),
 )

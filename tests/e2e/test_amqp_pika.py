@@ -187,7 +187,7 @@ def test_publishing_where_no_exchange_is_closes_the_channel(connection):
 @pytest.mark.parametrize(
     ("ask", "code"),
     [
-        (lambda c: c.exchange_declare("x", "odd"), 503),
+        (lambda c: c.basic_qos(prefetch_size=1), 540),
         (lambda c: c.basic_recover(requeue=False), 540),
     ],
 )

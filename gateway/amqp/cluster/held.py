@@ -60,6 +60,16 @@ class Held:
         """How many of a source are not settled."""
         return len(self._deliveries.get(source, ()))
 
+    def ids(self, source: Source) -> list[int]:
+        """Those of a source that are not settled."""
+        return list(self._deliveries.get(source, ()))
+
+    def release(self) -> None:
+        """Nothing becomes durable any more: nobody waits for it."""
+        for asked in [*self._unsent, *(one for _, one in self._sent)]:
+            if asked.done is not None:
+                asked.done()
+
     def forget(self, source: Source) -> None:
         """Its queue is gone."""
         self._deliveries.pop(source, None)

@@ -138,6 +138,14 @@ class Session(Stream):
         await self.quiet(consumer.source)
         self._forget_if_done(live)
 
+    async def abandon(self, consumer: Consumer) -> None:
+        """End a consumer whose channel is gone. What it has not settled is delivered again, and
+        counts as delivered in vain."""
+        await self.cancel(consumer)
+        # What was on its way has come, and what was settled is not held any more.
+        if left := self._held.ids(consumer.source):
+            self.settle(Settle(consumer.source, left, pb.OUTCOME_REQUEUE))
+
     async def fetch(self, fetch: Fetch) -> pb.Fetched:
         """One message of a queue."""
         self._fetches += 1
@@ -187,6 +195,8 @@ class Session(Stream):
 
     async def quiet(self, source: Source | None = None) -> None:
         """Wait until all that was settled so far is durable. `source`: even if nothing was."""
+        if self._ended or self._closing:
+            return
         if source is None:
             if self._held.quiet:
                 return
@@ -206,6 +216,7 @@ class Session(Stream):
 
     async def stop(self) -> None:
         await super().stop()
+        self._held.release()
         for live in self._live.values():
             live.subscribed.cancel()
         for one in self._fetching.values():

@@ -1,7 +1,8 @@
 """What a channel asks for, in order.
 
 `Say` and `Raw` go to the client. Those that are waited for (`Call`, `Subscribe`, `Cancel`, `Fetch`,
-`Commit`) are the last of their list: the channel's next method is looked at when they are done.
+`Commit`, `Quiet`) are the last of their list: the channel's next method is looked at when they are
+done.
 """
 
 from __future__ import annotations
@@ -159,8 +160,14 @@ class Commit(NamedTuple):
     owned: bool
 
 
+class Quiet(NamedTuple):
+    """What follows when all that was published and settled before is durable, or came back."""
+
+    then: Sequence[Say]
+
+
 Effect: TypeAlias = (
-    Say | Raw | Publish | Settle | Limit | Call | Subscribe | Cancel | Fetch | Commit
+    Say | Raw | Publish | Settle | Limit | Call | Subscribe | Cancel | Fetch | Commit | Quiet
 )
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.amqp.protocol.consuming import REPLY_TO
-from gateway.amqp.protocol.effects import Commit, Effect, Publication, Publish, Raw, say
+from gateway.amqp.protocol.effects import (
+    Commit,
+    Effect,
+    Publication,
+    Publish,
+    Quiet,
+    Raw,
+    say,
+)
 from gateway.amqp.protocol.events import Published
 from gateway.amqp.protocol.limits import MOST_TX, MOST_TX_BYTES, TX_MESSAGE
 from gateway.amqp.protocol.state import State
@@ -105,7 +113,9 @@ def confirm_select(state: State, method: Method) -> list[Effect]:
     if not state.confirms:
         state.confirms = True
         state.unconfirmed_at = state.published
-    return [] if method["no_wait"] else [say("confirm.select-ok")]
+    then = [] if method["no_wait"] else [say("confirm.select-ok")]
+    # What was published before comes back before, if it reaches no queue, as in RabbitMQ.
+    return [Quiet(then)] if state.published else [*then]
 
 
 class Confirmed:

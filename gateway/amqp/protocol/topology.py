@@ -53,7 +53,8 @@ def exchange_declare(state: State, method: Method) -> list[Effect]:
     type_ = _TYPES.get(method["type"])
     if type_ is None:
         text = f"unknown exchange type '{method['type'][:40]}'"
-        raise AmqpError(Reply.COMMAND_INVALID, text, method.id)
+        # RabbitMQ before 4 closes the connection with 503.
+        raise AmqpError(Reply.PRECONDITION_FAILED, text, method.id)
     exchange = message_pb2.Exchange(
         virtual_host=host,
         name=name,

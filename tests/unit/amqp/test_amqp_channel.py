@@ -141,7 +141,7 @@ def test_a_message_names_the_user_who_logged_in():
     ("name", "arguments", "code"),
     [
         ("queue.purge", {}, 404),
-        ("exchange.declare", {"exchange": "x", "type": "odd"}, 503),
+        ("exchange.declare", {"exchange": "x", "type": "odd"}, 406),
         ("exchange.declare", {"exchange": "", "type": "direct"}, 403),
         ("exchange.declare", {"exchange": "", "type": "direct", "passive": True}, 403),
         ("exchange.delete", {"exchange": ""}, 403),
