@@ -17,10 +17,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
-import grpc
 import structlog
 
-from gateway.amqp.cluster.outbox import Settled
+from gateway.amqp.cluster.outbox import Settled, is_nacked
 from gateway.amqp.cluster.publisher import Publisher
 from gateway.amqp.cluster.session import Session
 from gateway.amqp.cluster.transaction import transact
@@ -346,7 +345,7 @@ class ClientChannel:
                 confirmed.durable(number)
             elif result.kind == pb.PublicationResult.KIND_RETURNED:
                 confirmed.returned(number, publication)
-            elif result.failure.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]:
+            elif is_nacked(result.failure):
                 confirmed.refused(number)
             else:
                 failure = from_failure(result.failure, state.virtual_host)

@@ -129,6 +129,17 @@ def unavailable(reason: str, message: str, **metadata: object) -> QuorateError:
     )
 
 
+def of_code(number: int, reason: str, message: str, **metadata: object) -> QuorateError:
+    """An error whose gRPC code was stored as a number; UNKNOWN for a number that is none."""
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    return QuorateError(
+        codes.get(number, grpc.StatusCode.UNKNOWN),
+        reason,
+        message,
+        metadata={k: str(v) for k, v in metadata.items()},
+    )
+
+
 def leader_lost() -> QuorateError:
     """UNAVAILABLE `LEADER_LOST`: the leader's term ended under the call."""
     return unavailable(

@@ -323,7 +323,9 @@ class BrokerServicer:
         `publications[2]` or `settles[0].ids[5]`.
 
         Repeated within 10 minutes, also to the next leader, with its `request_id` or with the same numbers of its
-        `producer`, it is done once and has the same answer. The session of its deliveries has to be open: a client
+        `producer`, it is done once and has the same answer. One that was refused is looked at again; if a
+        publication or transaction of its producer with higher numbers was done since, it is refused again, with the
+        same code and reason. The session of its deliveries has to be open: a client
         that lost its leader opens it again before it repeats the transaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

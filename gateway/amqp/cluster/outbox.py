@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+import grpc
+
 from gateway.amqp.protocol.effects import Publication
 from quorate.internal.v1 import broker_wire_pb2 as wire
 from quorate.v1 import broker_pb2 as pb
@@ -112,6 +114,13 @@ class Outbox:
     def has_unsent(self) -> bool:
         """Whether something waits."""
         return bool(self._unsent)
+
+
+def is_nacked(failure: pb.Failure) -> bool:
+    """Whether a queue refused a publication, or it is repeated and the cluster does not know any
+    more whether it is queued. What fails otherwise closes the channel."""
+    full = failure.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    return full or failure.reason == "OUTCOME_FORGOTTEN"
 
 
 def _size(publication: Publication) -> int:

@@ -159,13 +159,29 @@ class MessageSessionRecord(_message.Message):
     def __init__(self, id: _Optional[str] = ..., caller: _Optional[str] = ..., virtual_host: _Optional[str] = ..., queues: _Optional[_Iterable[str]] = ..., create_time: _Optional[float] = ...) -> None: ...
 
 class ProducerRecord(_message.Message):
-    __slots__ = ("key", "number", "instant", "digest")
+    __slots__ = ("key", "number", "instant", "digest", "refused", "reasons", "forgotten")
     KEY_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     INSTANT_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     key: str
     number: int
     instant: float
     digest: bytes
-    def __init__(self, key: _Optional[str] = ..., number: _Optional[int] = ..., instant: _Optional[float] = ..., digest: _Optional[bytes] = ...) -> None: ...
+    refused: _containers.RepeatedScalarFieldContainer[int]
+    reasons: _containers.RepeatedCompositeFieldContainer[RejectionReasonRecord]
+    forgotten: int
+    def __init__(self, key: _Optional[str] = ..., number: _Optional[int] = ..., instant: _Optional[float] = ..., digest: _Optional[bytes] = ..., refused: _Optional[_Iterable[int]] = ..., reasons: _Optional[_Iterable[_Union[RejectionReasonRecord, _Mapping]]] = ..., forgotten: _Optional[int] = ...) -> None: ...
+
+class RejectionReasonRecord(_message.Message):
+    __slots__ = ("returned", "code", "reason")
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    returned: bool
+    code: int
+    reason: str
+    def __init__(self, returned: _Optional[bool] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -16,6 +16,8 @@ class BrokerLimits:
         step_chunks: chunks that one event goes through.
         queues, exchanges, bindings, producers: how many there may be.
         in_flight: messages of one queue that are published and not committed.
+        refused_runs: runs of refused publications that are remembered, of all producers together;
+            about 150 bytes each.
         producer_keep: how long a producer's number is remembered.
         session_grace: how long a session whose stream broke may stay away.
         reattach_within: how long a new leader waits for the inventories of sessions.
@@ -31,6 +33,7 @@ class BrokerLimits:
     bindings: int = 500_000
     in_flight: int = 200_000
     producers: int = 100_000
+    refused_runs: int = 200_000
     producer_keep: float = 600.0
     session_grace: float = 10.0
     reattach_within: float = 3.0

@@ -144,15 +144,37 @@ class SessionRow:
     create_time: float
 
 
+class Refused(NamedTuple):
+    """Publications `first` to `last` of a producer that are in no queue.
+
+    Attributes:
+        returned: they were mandatory and reached no queue; otherwise they were rejected.
+        code, reason: of the error; `code` is the number of a gRPC status code.
+    """
+
+    first: int
+    last: int
+    returned: bool
+    code: int
+    reason: str
+
+
 class ProducerRow(NamedTuple):
     """How far a producer is: publications up to `number` are settled.
+
+    Those in `refused` are in no queue. Those up to `forgotten` may be in none, either: what became
+    of them is not on record any more. All others are durable.
 
     Attributes:
         key: caller and name; of a call, caller and request id.
         digest: of a call that is known by its request id: what it asked for.
+        refused: in ascending order. Those above `number` are of transactions, which may be done
+            when they are repeated. Bounds: see `handlers.publishing.rejections`.
     """
 
     key: str
     number: int
     instant: float
     digest: bytes = b""
+    refused: tuple[Refused, ...] = ()
+    forgotten: int = 0

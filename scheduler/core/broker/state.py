@@ -55,7 +55,7 @@ class BrokerState:
         router: exchanges and bindings; it knows the names of the queues.
         queues, names: message queues by uid, uids by virtual host and name.
         sessions: those that are open, and those on record (with `queues`).
-        producers: by key, those that published last at the end.
+        producers: by key, those that published last at the end; `refused_runs`: of all of them.
         publishing: by producer or stream, while a publish or transaction of it is under way: what
             came after it, in order. See `handlers.publishing.turns`.
         consuming: what the leader knows of consumers: see `consuming`.
@@ -76,6 +76,7 @@ class BrokerState:
         self.names: dict[QueueKey, QueueUid] = {}
         self.sessions: dict[SessionId, SessionRow] = {}
         self.producers: dict[str, ProducerRow] = {}
+        self.refused_runs = 0
         self.publishing: dict[str, deque[object]] = {}
         self.totals = Totals()
         self.window = Window(limits.window_bytes)
@@ -148,6 +149,7 @@ class BrokerState:
         self.producers = {
             row.key: row for row in sorted(self.producers.values(), key=lambda row: row.instant)
         }
+        self.refused_runs = sum([len(row.refused) for row in self.producers.values()])
         self.instant = max(latest)
 
     def load(

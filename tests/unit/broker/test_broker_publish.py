@@ -255,19 +255,6 @@ def test_each_part_says_how_far_the_producer_is() -> None:
     assert [body[:1] for body in broker.bodies("jobs")] == [b"%d" % n for n in range(1, 8)]
 
 
-def test_what_was_refused_is_tried_again_when_it_is_repeated() -> None:
-    broker = Broker()
-    queue = broker.declare("jobs", max_length=1, overflow=Overflow.REJECT_PUBLISH)
-    sent = [publication(b"%d" % n, "jobs", number=n) for n in range(1, 3)]
-    ((position, _, _),) = broker.publish(*sent, producer="p").results
-    assert position == 1
-    assert broker.state.producers["p"].number == 1
-    broker.receive("jobs")
-    assert broker.publish(*sent, producer="p").results == ()
-    assert broker.bodies("jobs") == [b"2"]
-    assert queue.published == 2
-
-
 def test_a_producer_is_as_far_as_all_of_its_messages_are() -> None:
     """A publish that goes on in parts is not overtaken by the next one of its producer: after a
     crash between the two, its messages would count as queued."""

@@ -5,8 +5,8 @@
               '---- broken() -----'        the next stream gets them again, with the same numbers
 
 The leader keeps the highest number of each producer that is settled, in the commit of the messages
-themselves, for 10 minutes: what was durable before a stream broke is confirmed again and not queued
-twice. One case is left: publications behind a rejected one in the same request.
+themselves, for 10 minutes, and which were refused: what was durable before a stream broke is
+confirmed again and not queued twice, and what was refused is refused again.
 
 Not thread-safe: the caller holds a lock (`producer`) or lives in one event loop (`aproducer`).
 """

@@ -27,6 +27,7 @@ from scheduler.core.broker.rows import (
     ProducerRow,
     QueueType,
     QueueUid,
+    Refused,
     SessionId,
     SessionRow,
 )
@@ -188,11 +189,38 @@ def session_of(record: r.MessageSessionRecord) -> SessionRow:
 
 def producer_record(row: ProducerRow) -> r.ProducerRecord:
     """Undoes `producer_of`."""
-    return r.ProducerRecord(key=row.key, number=row.number, instant=row.instant, digest=row.digest)
+    record = r.ProducerRecord(
+        key=row.key,
+        number=row.number,
+        instant=row.instant,
+        digest=row.digest,
+        forgotten=row.forgotten,
+    )
+    reasons: dict[tuple[bool, int, str], int] = {}
+    packed: list[int] = []
+    end = 0
+    for first, last, returned, code, text in row.refused:
+        place = reasons.setdefault((returned, code, text), len(reasons))
+        packed += first - end, last - first + 1, place
+        end = last + 1
+    record.refused.extend(packed)
+    for returned, code, text in reasons:
+        record.reasons.add(returned=returned, code=code, reason=text)
+    return record
 
 
 def producer_of(record: r.ProducerRecord) -> ProducerRow:
-    return ProducerRow(record.key, record.number, record.instant, record.digest)
+    """Lenient: runs that make no sense are left out."""
+    reasons = [(one.returned, one.code, one.reason) for one in record.reasons]
+    runs: list[Refused] = []
+    packed, end = record.refused, 0
+    for gap, count, place in zip(packed[::3], packed[1::3], packed[2::3], strict=False):
+        first, end = end + gap, end + gap + count
+        if count and place < len(reasons):
+            runs.append(Refused(first, end - 1, *reasons[place]))
+    return ProducerRow(
+        record.key, record.number, record.instant, record.digest, tuple(runs), record.forgotten
+    )
 
 
 def _finite(seconds: float) -> float | None:

@@ -5,10 +5,9 @@
 A part holds whole publications, in their order; one that goes to more queues than a step takes is
 split by queue. A publication that a queue refuses is in none.
 
-Numbers of a producer that are settled are confirmed again without effect: each part writes how far
-it is, so that a producer that repeats what was not confirmed, to the next leader, finds each of
-its messages once. Twice are at most those that were split by queue, and those behind one that was
-refused in the same event.
+Numbers of a producer that are settled have the same answer again, without effect: each part writes
+how far it is, and what was refused, so that a producer that repeats what was not confirmed, to the
+next leader, finds each of its messages once. Twice are at most those that were split by queue.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.placing import Placing
-from scheduler.core.broker.handlers.publishing import producers, turns
+from scheduler.core.broker.handlers.publishing import producers, rejections, turns
 from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ProducerRow
@@ -74,16 +73,17 @@ def _publish(
     out: BrokerEffects,
 ) -> None:
     state.router.host(event.virtual_host)
+    known = state.producers.get(event.producer) if event.producer else None
     if event.digest:
-        producers.check_same(state.producers.get(event.producer), event.digest)
-    settled = producers.settled(state, event.producer)
+        producers.check_same(known, event.digest)
+    settled = 0 if known is None else known.number
     plan = plan_publications(
         state,
         limits,
         event.virtual_host,
         event.publications,
         now,
-        settled=settled,
+        producer=known,
         creator=event.caller,
     )
     continued = PublishContinued(
@@ -104,7 +104,7 @@ def on_publish_continued(
     placing.flush(out)
     settled = min(placed, plan.settled) if plan.copies else plan.settled
     if event.producer and settled > event.settled:
-        row = ProducerRow(event.producer, settled, now, event.digest)
+        row = _row(state.producers.get(event.producer), event, settled, now)
         producers.remember(state, limits, row, now, out)
         event = event._replace(settled=settled)
     if plan.copies:
@@ -115,3 +115,13 @@ def on_publish_continued(
         results = tuple(sorted(plan.results, key=lambda one: one.position))
         out.after.append(fx.Reply(event.token, PublishAnswer(results)))
         turns.go_on(state, event.turn, out)
+
+
+def _row(
+    known: ProducerRow | None, event: PublishContinued, settled: int, now: float
+) -> ProducerRow:
+    """How far the producer is. What is refused of the parts that follow is on record before they
+    are: it says nothing until they are settled."""
+    runs = rejections.noted(known, event.plan.numbers, event.plan.refused)
+    forgotten = 0 if known is None else known.forgotten
+    return ProducerRow(event.producer, settled, now, event.digest, runs, forgotten)

@@ -18,12 +18,20 @@ from scheduler.core.broker.effects import Deliver, Delivery
 from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
 from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
+from scheduler.core.broker.handlers.publishing import rejections
 from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.envelope import Parsed, parse
 from scheduler.core.broker.queues.queue import MessageQueue
-from scheduler.core.broker.rows import ConsumerNumber, MessageQueueSpec, Overflow, QueueUid
+from scheduler.core.broker.rows import (
+    ConsumerNumber,
+    MessageQueueSpec,
+    Overflow,
+    ProducerRow,
+    QueueUid,
+    Refused,
+)
 from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.format import MESSAGE_BYTES
 
@@ -55,6 +63,7 @@ class Plan:
         copies: each publication that goes into queues, in their order.
         coming: messages by queue.
         replies: what goes straight to sessions, once all of it is durable.
+        numbers: of the producer, those that are new; `refused`: of those, what is in no queue.
         settled: the greatest number of the producer that is settled with all of them.
         creator: who publishes.
     """
@@ -64,6 +73,8 @@ class Plan:
     coming: dict[QueueUid, int] = field(default_factory=dict)
     replies: list[Deliver] = field(default_factory=list)
     size: int = 0
+    numbers: list[int] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     settled: int = 0
     creator: str = ""
 
@@ -75,14 +86,17 @@ class Plan:
             self.coming[uid] = self.coming.get(uid, 0) + 1
             self.size += len(copy.payload) + MESSAGE_BYTES
 
+    def note(self, position: int, number: int, kind: ResultKind, error: QuorateError) -> None:
+        """A publication goes into none of its queues."""
+        self.results.append(PublishResult(position, kind, error))
+        if number:
+            self.refused.append(rejections.refused(number, kind, error))
+
     def refuse(self, one: Planned, error: QuorateError) -> None:
-        """The first of `copies` is refused as its turn comes. Those behind it are not settled: as
-        when it is refused ahead."""
+        """The first of `copies` is refused as its turn comes."""
         assert self.copies[0] is one
         self.copies.popleft()
-        self.results.append(PublishResult(one.position, ResultKind.REJECTED, error))
-        if one.number:
-            self.settled = min(self.settled, one.number - 1)
+        self.note(one.position, one.number, ResultKind.REJECTED, error)
 
 
 def plan_publications(
@@ -92,24 +106,29 @@ def plan_publications(
     publications: Sequence[e.Publication],
     now: float,
     *,
-    settled: int = 0,
+    producer: ProducerRow | None = None,
     creator: str = "",
     inside: bool = False,
 ) -> Plan:
     """Where publications go. Changes nothing but counts.
 
     Args:
-        settled: of their producer.
+        producer: what is on record of it.
         creator: who publishes: the creator of tasks that they become.
         inside: the cluster itself publishes, which an internal exchange accepts.
     """
-    plan = Plan(settled=settled, creator=creator)
+    plan = Plan(settled=0 if producer is None else producer.number, creator=creator)
     # Many of one event say the same, but for their bodies.
     known: dict[tuple[str, bytes, bytes], _Way] = {}
-    refused = False
     for position, one in enumerate(publications):
-        if one.number and one.number <= settled:
-            continue
+        if one.number:
+            if producer is not None and one.number <= producer.number:
+                repeated = rejections.again(producer, position, one)
+                if repeated is not None:
+                    plan.results.append(repeated)
+                continue
+            plan.numbers.append(one.number)
+            plan.settled = max(plan.settled, one.number)
         found: list[tuple[Target, Copy]] = []
         try:
             way = one.exchange, one.routing_key, one.properties
@@ -127,15 +146,13 @@ def plan_publications(
             parsed, queues, tasks, asked = known[way]
             _check_room(limits, plan, queues)
         except _Full as full:
-            refused = True
-            plan.results.append(PublishResult(position, ResultKind.REJECTED, full.error))
+            plan.note(position, one.number, ResultKind.REJECTED, full.error)
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
                 found = to_dead_letter_exchange(
                     state, full.queue, one.payload, Reason.MAXLEN, now, now
                 )
         except QuorateError as error:
-            refused = True
-            plan.results.append(PublishResult(position, ResultKind.REJECTED, error))
+            plan.note(position, one.number, ResultKind.REJECTED, error)
         else:
             if asked is not None:
                 session, consumer = asked
@@ -143,12 +160,10 @@ def plan_publications(
                 plan.replies.append(Deliver(session.id, consumer, (reply,)))
             elif one.mandatory and not (queues or tasks):
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
-                plan.results.append(PublishResult(position, ResultKind.RETURNED, none))
+                plan.note(position, one.number, ResultKind.RETURNED, none)
             copy = Copy(one.payload, parsed, now)
             found += [(queue, copy) for queue in queues]
             found += [(queue, copy) for queue in tasks]
-        if not refused:
-            plan.settled = max(plan.settled, one.number)
         if found:
             plan.add(_planned(one.number, position, found))
     return plan

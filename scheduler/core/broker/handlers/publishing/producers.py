@@ -1,4 +1,4 @@
-"""How far producers are: which numbers are settled. Those that are idle are forgotten.
+"""How far producers are: which numbers are settled, and how. Those that are idle are forgotten.
 
 A call that is repeated with its request id is known in the same way: its key is a producer, and all
 of it is number 1.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from quorate.runtime.errors import invalid
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers.publishing import rejections
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ProducerRow
 from scheduler.core.broker.state import BrokerState
@@ -17,12 +18,6 @@ from scheduler.core.broker.state import BrokerState
 PRODUCERS = "producers"
 _FORGET_EVERY = 60.0
 _FORGOTTEN_AT_ONCE = 256
-
-
-def settled(state: BrokerState, producer: str) -> int:
-    """The greatest number of a producer that is settled; 0: none, or it has no name."""
-    known = state.producers.get(producer) if producer else None
-    return 0 if known is None else known.number
 
 
 def check_same(known: ProducerRow | None, digest: bytes) -> None:
@@ -36,13 +31,21 @@ def check_same(known: ProducerRow | None, digest: bytes) -> None:
         )
 
 
+def hold(state: BrokerState, limits: BrokerLimits, row: ProducerRow) -> ProducerRow:
+    """How far a producer is, as this leader knows it; within the bounds of `rejections`."""
+    known = state.producers.pop(row.key, None)
+    if known is not None:
+        state.refused_runs -= len(known.refused)
+    row = state.producers[row.key] = rejections.bounded(state, limits, row)
+    state.refused_runs += len(row.refused)
+    return row
+
+
 def remember(
     state: BrokerState, limits: BrokerLimits, row: ProducerRow, now: float, out: BrokerEffects
 ) -> None:
     """How far a producer is goes on record. Those that published least lately make room."""
-    state.producers.pop(row.key, None)
-    state.producers[row.key] = row
-    out.writes.append(fx.PutProducer(row))
+    out.writes.append(fx.PutProducer(hold(state, limits, row)))
     if len(state.producers) > limits.producers:
         _forget(state, next(iter(state.producers)), out)
     state.timers.sooner((PRODUCERS, ""), now + _FORGET_EVERY)
@@ -66,5 +69,5 @@ def producers_due(
 
 
 def _forget(state: BrokerState, key: str, out: BrokerEffects) -> None:
-    del state.producers[key]
+    state.refused_runs -= len(state.producers.pop(key).refused)
     out.writes.append(fx.DropProducer(key))

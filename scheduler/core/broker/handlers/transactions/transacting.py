@@ -8,6 +8,11 @@
 So a program that consumes, transforms and produces has the effect of each message once, if it
 repeats a transaction whose answer it did not get: with the request id, or with the same numbers of
 its producer. What the next leader finds on record is the whole of it or nothing.
+
+A transaction that is refused has done nothing, and its numbers are not settled: repeated, it is
+looked at again. That it was refused is on record, for the numbers of a later one may be settled
+before it is repeated: then it is not done any more, and has the code and the reason of the first
+answer.
 """
 
 from __future__ import annotations
@@ -17,13 +22,13 @@ from typing import NamedTuple
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, precondition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
-from scheduler.core.broker.answers import PublishAnswer
+from scheduler.core.broker.answers import PublishAnswer, ResultKind
 from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import records
 from scheduler.core.broker.handlers.dead_letters import put
 from scheduler.core.broker.handlers.placing import Placing
-from scheduler.core.broker.handlers.publishing import producers, turns
+from scheduler.core.broker.handlers.publishing import producers, rejections, turns
 from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
 from scheduler.core.broker.handlers.transactions import bounds, settlements
 from scheduler.core.broker.handlers.transactions.settlements import Settlement
@@ -47,7 +52,7 @@ def on_transacted(
 ) -> None:
     if turns.waits(state, event.producer, TransactionResumed(event)):
         return
-    if not _transact(state, limits, event, now, out):
+    if not _done(state, limits, event, now, out):
         turns.hold(state, event.producer)
 
 
@@ -59,13 +64,20 @@ def on_transaction_resumed(
     out: BrokerEffects,
 ) -> None:
     asked = event.event
-    try:
-        done = _transact(state, limits, asked, now, out)
-    except QuorateError as error:
-        out.after.append(fx.Reply(asked.token, error))
-        done = True
-    if done:
+    if _done(state, limits, asked, now, out):
         turns.go_on(state, asked.producer, out)
+
+
+def _done(
+    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+) -> bool:
+    """Do it, or answer why not; False: bodies are being loaded."""
+    try:
+        return _transact(state, limits, event, now, out)
+    except QuorateError as error:
+        _note(state, limits, event, error, now, out)
+        out.after.append(fx.Reply(event.token, error))
+        return True
 
 
 def _transact(
@@ -114,16 +126,46 @@ def _transact(
     return True
 
 
+def _note(
+    state: BrokerState,
+    limits: BrokerLimits,
+    event: e.Transacted,
+    error: QuorateError,
+    now: float,
+    out: BrokerEffects,
+) -> None:
+    """That its numbers were refused goes on record, unless some of them were settled before."""
+    numbers = _numbers(event)
+    known = state.producers.get(event.producer)
+    settled = 0 if known is None else known.number
+    if not event.producer or not numbers or min(numbers) <= settled:
+        return
+    found = [rejections.refused(number, ResultKind.REJECTED, error) for number in sorted(numbers)]
+    row = known or ProducerRow(event.producer, 0, now)
+    row = row._replace(refused=rejections.noted(known, numbers, found), instant=now)
+    if state.space is not Space.NONE:
+        producers.remember(state, limits, row, now, out)
+    elif known is not None or len(state.producers) < limits.producers:
+        # It goes on record with the number that is settled next: before that, it says nothing.
+        producers.hold(state, limits, row)
+
+
+def _numbers(event: e.Transacted) -> list[int]:
+    return list(dict.fromkeys([one.number for one in event.publications if one.number]))
+
+
 def _is_repeated(state: BrokerState, event: e.Transacted) -> bool:
-    """Whether it is done already. Raises INVALID_ARGUMENT for a request id of another call, and
-    FAILED_PRECONDITION if only some of its numbers are settled."""
+    """Whether it is done already. Raises INVALID_ARGUMENT for a request id of another call;
+    FAILED_PRECONDITION if only some of its numbers are settled; and why it was refused, if others
+    were settled afterwards."""
     known = state.producers.get(event.request) if event.request else None
     if known is not None:
         producers.check_same(known, event.digest)
         return True
-    settled = producers.settled(state, event.producer)
-    numbers = [one.number for one in event.publications if one.number]
-    if not event.producer or not numbers or min(numbers) > settled:
+    producer = state.producers.get(event.producer) if event.producer else None
+    settled = 0 if producer is None else producer.number
+    numbers = _numbers(event)
+    if producer is None or not numbers or min(numbers) > settled:
         return False
     if max(numbers) > settled:
         position = next(n for n, one in enumerate(event.publications) if one.number > settled)
@@ -135,6 +177,12 @@ def _is_repeated(state: BrokerState, event: e.Transacted) -> bool:
             settled=settled,
         )
         raise _at(error, f"publications[{position}].number")
+    for number in numbers:
+        found = rejections.find(producer, number)
+        if isinstance(found, QuorateError):
+            raise found
+        if found is not None:
+            raise rejections.error_of(found, "transaction", number)
     return True
 
 
@@ -207,9 +255,12 @@ def _remember(
     state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
 ) -> None:
     """That it is done goes on record with it."""
-    number = max([one.number for one in event.publications], default=0)
-    if event.producer and number:
-        row = ProducerRow(event.producer, number, now)
+    numbers = _numbers(event)
+    if event.producer and numbers:
+        known = state.producers.get(event.producer)
+        forgotten = 0 if known is None else known.forgotten
+        runs = rejections.noted(known, numbers, ())
+        row = ProducerRow(event.producer, max(numbers), now, b"", runs, forgotten)
         producers.remember(state, limits, row, now, out)
     if event.request:
         row = ProducerRow(event.request, _WHOLE, now, event.digest)
