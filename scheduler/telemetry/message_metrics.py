@@ -161,7 +161,7 @@ class MessageMetrics:
         yield gauge(
             "quorate_messages_unacknowledged",
             "Messages that consumers have and have not settled.",
-            consuming.total.unsettled,
+            consuming.total.unsettled + consuming.of_streams.unsettled,
         )
         yield gauge(
             "quorate_message_queues", "Message queues and streams.", len(self._state.queues)

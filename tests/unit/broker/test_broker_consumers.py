@@ -290,11 +290,9 @@ def test_a_large_delivery_is_made_in_steps(broker: Consumers) -> None:
 
 
 def test_too_many_unsettled_deliveries_stop_all_until_some_are_settled(
-    broker: Consumers, monkeypatch: pytest.MonkeyPatch
+    broker: Consumers,
 ) -> None:
-    monkeypatch.setattr(
-        "scheduler.core.broker.handlers.consuming.deliveries.delivering.UNSETTLED", 2
-    )
+    broker.state.consuming.total.most = 2
     broker.declare("other")
     client = broker.client()
     client.subscribe("q", 1, prefetch=2)
@@ -304,6 +302,31 @@ def test_too_many_unsettled_deliveries_stop_all_until_some_are_settled(
     assert client.bodies(2) == []
     client.ack(client.ids(1)[0])
     assert client.bodies(2) == ["c"]
+
+
+def test_a_queue_that_is_deleted_makes_room_for_others(broker: Consumers) -> None:
+    broker.state.consuming.total.most = 2
+    broker.declare("other")
+    client = broker.client()
+    client.subscribe("q", 1, prefetch=2)
+    client.subscribe("other", 2, prefetch=2)
+    broker.put("q", *"ab")
+    broker.put("other", "c")
+    assert client.bodies(2) == []
+    broker.step_delete("q")
+    assert client.bodies(2) == ["c"]
+
+
+def test_single_messages_count_too(broker: Consumers) -> None:
+    broker.state.consuming.total.most = 2
+    client = broker.client()
+    broker.put("q", *"abc")
+    answers: Any = [client.fetch("q") for _ in range(3)]
+    error = answers.pop().error
+    assert [answer.error for answer in answers] == [None, None]
+    assert (error.reason, error.metadata["limit"]) == ("TOO_MANY_UNSETTLED", "2")
+    last: Any = client.fetch("q", automatic_ack=True)
+    assert last.delivery is not None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.core.broker.rows import PositionKind, QueueType, StreamPosition
@@ -134,3 +136,45 @@ def test_a_long_stream_is_read_in_steps(broker: Consumers) -> None:
     client = broker.client()
     client.read("s", FIRST, prefetch=5_000)
     assert [delivery.id for delivery in client.got[1]] == list(range(3_000))
+
+
+def test_readers_that_settle_nothing_are_held_and_do_not_stop_queues(broker: Consumers) -> None:
+    consuming = broker.state.consuming
+    consuming.of_streams.most = 3
+    broker.declare("q")
+    broker.declare("t", type=QueueType.STREAM)
+    one, two = broker.client("one"), broker.client("two")
+    one.read("s", FIRST, prefetch=10)
+    two.read("t", FIRST, prefetch=10)
+    broker.put("s", *"abcde")
+    broker.put("t", "f")
+    assert (one.bodies(), two.bodies()) == (["a", "b", "c"], [])
+    assert (consuming.of_streams.unsettled, consuming.total.unsettled) == (3, 0)
+    consuming.total.most = 2
+    two.subscribe("q", 2, prefetch=10)
+    broker.put("q", *"xyz")
+    assert two.bodies(2) == ["x", "y"]
+    two.ack(two.ids(2)[0], consumer=2)
+    assert (one.bodies(), two.bodies()) == (["a", "b", "c"], [])
+    one.ack(one.ids()[0])
+    assert len(one.bodies()) + len(two.bodies()) == 4
+    while one.ids():
+        one.ack(one.ids()[0])
+    assert (one.bodies(), two.bodies()) == (["a", "b", "c", "d", "e"], ["f"])
+    assert two.bodies(2) == ["x", "y", "z"]
+
+
+def test_what_a_reader_says_it_has_is_held_by_the_same_bound(broker: Consumers) -> None:
+    broker.put("s", *"abcd")
+    client = broker.client()
+    client.read("s", FIRST, prefetch=10)
+    assert len(client.ids()) == 4
+    broker.fail_over()
+    broker.state.consuming.of_streams.most = 3
+    after = StreamPosition(PositionKind.OFFSET, 4)
+    client.specs[1] = replace(client.specs[1], position=after)
+    client.open(inventory=True)
+    assert broker.state.consuming.of_streams.unsettled == 3
+    client.ack(*client.ids())
+    assert broker.state.consuming.of_streams.unsettled == 0
+    assert not client.refused

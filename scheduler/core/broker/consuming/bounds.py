@@ -20,8 +20,10 @@ CONSUMERS: Final = 100_000
 # record names: 20 KiB.
 SESSION_CONSUMERS: Final = 4_096
 SESSION_QUEUES: Final = 1_024
-# Unsettled deliveries of all consumers, about 250 bytes each. Nothing is delivered beyond.
+# Unsettled deliveries of all consumers of queues, and of all of streams, about 250 bytes each.
+# Nothing is delivered beyond. Two bounds: readers of streams that settle nothing stop no queues.
 UNSETTLED: Final = 2_000_000
+STREAM_UNSETTLED: Final = 1_000_000
 # Fetches of a queue that wait for a body to be read.
 FETCHES: Final = 1_000
 # Messages of a queue that wait for an earlier one of their ordering key. With more, all wait.

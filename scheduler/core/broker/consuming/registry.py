@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scheduler.core.broker.consuming.bounds import STREAM_UNSETTLED, UNSETTLED
 from scheduler.core.broker.consuming.served import Served
-from scheduler.core.broker.consuming.sessions import Consumer, Presence, Session, Tally
+from scheduler.core.broker.consuming.sessions import Consumer, Presence, Session, Total
 from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueRow,
+    QueueType,
     QueueUid,
     SessionId,
     SessionRow,
@@ -24,19 +26,18 @@ class Consuming:
     Attributes:
         sessions: by id.
         served: queues by uid, those that somebody consumes from, waits for, or has messages of.
-        total: unsettled deliveries.
+        total, of_streams: unsettled deliveries of queues, and of streams.
         consumers: of all sessions, those that ended with unsettled deliveries included.
         replies: consumers of direct replies, by address.
-        starved: queues that wait because there are too many unsettled deliveries in all.
     """
 
     def __init__(self) -> None:
         self.sessions: dict[SessionId, Session] = {}
         self.served: dict[QueueUid, Served] = {}
-        self.total = Tally()
+        self.total = Total(UNSETTLED)
+        self.of_streams = Total(STREAM_UNSETTLED)
         self.consumers = 0
         self.replies: dict[str, tuple[Session, ConsumerNumber]] = {}
-        self.starved: dict[QueueUid, None] = {}
         self._orders = 0
 
     def lead(
@@ -82,7 +83,8 @@ class Consuming:
         """What is known of the consumers of a queue; made if there is nothing."""
         served = self.served.get(row.uid)
         if served is None:
-            served = self.served[row.uid] = Served(row, self.total)
+            total = self.of_streams if row.spec.type is QueueType.STREAM else self.total
+            served = self.served[row.uid] = Served(row, total)
         return served
 
     def own(self, row: MessageQueueRow) -> None:

@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple
 
 from scheduler.core.broker.consuming.ordering import OrderingKeys
-from scheduler.core.broker.consuming.sessions import Consumer, Tally
+from scheduler.core.broker.consuming.sessions import Consumer, Tally, Total
 from scheduler.core.broker.consuming.turns import Turns
 from scheduler.core.broker.rows import MessageQueueRow, SessionId
 
@@ -74,7 +74,7 @@ class Served:
         "unread",
     )
 
-    def __init__(self, row: MessageQueueRow, total: Tally) -> None:
+    def __init__(self, row: MessageQueueRow, total: Total) -> None:
         self.consumers: dict[Consumer, None] = {}
         self.members: dict[Consumer, None] = {}
         self.turns = Turns()

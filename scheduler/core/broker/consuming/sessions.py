@@ -64,20 +64,40 @@ class Unsettled(NamedTuple):
     recorded: bool = False
 
 
+class Total:
+    """Deliveries that are not settled, of all queues or of all streams.
+
+    Attributes:
+        most: nothing is delivered beyond.
+        starved: queues that wait because of that.
+    """
+
+    __slots__ = ("most", "starved", "unsettled")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.unsettled = 0
+        self.starved: dict[QueueUid, None] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more there may be."""
+        return max(self.most - self.unsettled, 0)
+
+
 class Tally:
-    """Deliveries that are not settled: of one queue, and of all (`total`)."""
+    """Deliveries of one queue or stream that are not settled; they count in its `total`, too."""
 
     __slots__ = ("total", "unsettled")
 
-    def __init__(self, total: Tally | None = None) -> None:
+    def __init__(self, total: Total) -> None:
         self.total = total
         self.unsettled = 0
 
     def add(self, count: int) -> None:
         """So many more."""
         self.unsettled += count
-        if self.total is not None:
-            self.total.unsettled += count
+        self.total.unsettled += count
 
 
 class Listed:

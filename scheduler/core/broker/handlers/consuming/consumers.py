@@ -172,3 +172,4 @@ def queue_gone(state: BrokerState, queue: MessageQueue, _now: float, out: Broker
         error = records.deleted(row.name)
         out.after.append(fx.SendFetched(fetch.session, fetch.number, None, 0, error))
     sending.forget_timers(state, row.uid)
+    returning.feed(state, served.tally.total)

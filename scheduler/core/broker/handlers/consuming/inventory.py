@@ -8,6 +8,7 @@
 | a delivery | has it as this consumer's | it stays |
 | a delivery | has it as ready | it is the consumer's again: the leader before this one sent it |
 | a delivery | does not: another has it, or it is gone | nothing; see `settling` |
+| a delivery of a stream | has too many unsettled ones of streams | it is settled |
 | not | a delivery | it is ready again: it was lost on its way |
 
 The queues that wait for the session wait until all of it is compared.
@@ -196,7 +197,7 @@ def _confirm(
     for delivery in some:
         if delivery in consumer.unsettled:
             listed.confirmed[delivery] = None
-        elif queue.is_stream or queue.adopt(delivery):
+        elif served.tally.total.room if queue.is_stream else queue.adopt(delivery):
             # The record may say one more than came back in vain: this one, while it is out.
             failed = queue.failed(delivery)
             consumer.put(delivery, Unsettled(now, 0, failed, b"", failed > 0))

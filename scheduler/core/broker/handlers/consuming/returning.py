@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 
 from scheduler.core.broker.consuming import events as ce
 from scheduler.core.broker.consuming.bounds import STEP_SETTLED
-from scheduler.core.broker.consuming.sessions import Consumer
+from scheduler.core.broker.consuming.sessions import Consumer, Total
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers import instants
 from scheduler.core.broker.handlers.dead_letters import DeadLetterAsked
@@ -129,9 +129,14 @@ def after_settling(state: BrokerState, queue: MessageQueue) -> None:
     if served is not None and served.handover:
         served.choose_active()
     state.touched[uid] = None
-    if consuming.starved:
-        state.touched.update(consuming.starved)
-        consuming.starved.clear()
+    feed(state, consuming.of_streams if queue.is_stream else consuming.total)
+
+
+def feed(state: BrokerState, total: Total) -> None:
+    """There may be room for more deliveries in all: those that wait for it are looked at."""
+    if total.starved and total.room:
+        state.touched.update(total.starved)
+        total.starved.clear()
 
 
 def room_again(state: BrokerState, consumer: Consumer, freed: int) -> None:

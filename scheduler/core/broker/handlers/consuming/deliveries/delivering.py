@@ -11,11 +11,7 @@ from collections import deque
 
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker.consuming import events as ce
-from scheduler.core.broker.consuming.bounds import (
-    STEP_BYTES,
-    STEP_MESSAGES,
-    UNSETTLED,
-)
+from scheduler.core.broker.consuming.bounds import STEP_BYTES, STEP_MESSAGES
 from scheduler.core.broker.consuming.served import Served
 from scheduler.core.broker.consuming.sessions import Consumer
 from scheduler.core.broker.consuming.taking import Batch, take
@@ -59,10 +55,11 @@ def _serve(
         if messages <= 0 or size <= 0 or chunks <= 0:
             state.touched[queue.row.uid] = None
             return
-        if state.consuming.total.unsettled >= UNSETTLED:
-            state.consuming.starved[queue.row.uid] = None
+        total = served.tally.total
+        if not total.room:
+            total.starved[queue.row.uid] = None
             return
-        room = served.turns.rooms(level, messages)
+        room = served.turns.rooms(level, min(messages, total.room))
         batch = take(queue, served.orders, room, size, chunks, now)
         if batch.deliveries:
             deal(state, queue, served, level, batch, now, out)

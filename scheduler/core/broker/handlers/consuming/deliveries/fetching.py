@@ -77,6 +77,11 @@ def serve(
         if session is None or not session.present:
             served.fetches.popleft()
             continue
+        if not (fetch.automatic_ack or served.tally.total.room):
+            served.fetches.popleft()
+            error = _too_many(served.tally.total.most)
+            out.after.append(fx.SendFetched(session.id, fetch.number, None, queue.ready, error))
+            continue
         batch = take(queue, served.orders, 1, STEP_BYTES, 1, now)
         if batch.missing is not None:
             state.load(queue, batch.missing, out)
@@ -145,3 +150,11 @@ def _checked(state: BrokerState, session: Session, event: e.Fetched) -> tuple[Me
             limit=FETCHES,
         )
     return queue, served
+
+
+def _too_many(most: int) -> QuorateError:
+    return exhausted(
+        "TOO_MANY_UNSETTLED",
+        f"consumers have {most} messages that are not settled, which is the most; settle some",
+        limit=most,
+    )

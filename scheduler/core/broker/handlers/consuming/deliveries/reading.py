@@ -19,7 +19,7 @@ def serve(
     state: BrokerState, queue: MessageQueue, served: Served, now: float, out: BrokerEffects
 ) -> None:
     """Deliver to all readers of a stream that have room, in turn, in bounded steps."""
-    messages, size = STEP_MESSAGES, STEP_BYTES
+    messages, size, total = STEP_MESSAGES, STEP_BYTES, served.tally.total
     waiting: list[Consumer] = []
     while (level := served.turns.first()) is not None:
         if messages <= 0 or size <= 0:
@@ -27,7 +27,14 @@ def serve(
             break
         consumer = level.popleft()
         consumer.queued = False
-        taken = queue.read(consumer.offset, min(consumer.room(), messages), size)
+        room = min(consumer.room(), messages)
+        if not consumer.spec.automatic_ack:
+            room = min(room, total.room)
+        if not room:
+            total.starved[queue.row.uid] = None
+            waiting.append(consumer)
+            continue
+        taken = queue.read(consumer.offset, room, size)
         messages -= len(taken.deliveries)
         size -= sum([len(delivery.payload) for delivery in taken.deliveries])
         _deliver(queue, consumer, taken, now, out)
