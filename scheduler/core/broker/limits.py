@@ -11,6 +11,8 @@ class BrokerLimits:
 
     Attributes:
         step_bytes, step_writes: what one event may copy and write; more of it is done in parts.
+        commit_bytes: what one event may write that is never done in parts. etcd refuses requests
+            over 1.5 MiB.
         window_bytes: bodies in memory, of the process.
         step_messages: messages that one event expires, moves or takes.
         step_chunks: chunks that one event goes through.
@@ -25,6 +27,7 @@ class BrokerLimits:
 
     step_bytes: int = 512 << 10
     step_writes: int = 400
+    commit_bytes: int = 1_300_000
     window_bytes: int = 128 << 20
     step_messages: int = 1_000
     step_chunks: int = 1_000

@@ -6,7 +6,7 @@ chunk that has one keeps it until it goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from scheduler.core.broker.storage.records import (
@@ -14,9 +14,12 @@ from scheduler.core.broker.storage.records import (
     MOST_ACKS_BYTES,
     ChunkDone,
     PutChunkDone,
+    heaviest,
 )
 
 _MOST_BYTES: Final = MOST_ACKS_BYTES - ACKS_BYTES
+# What a chunk takes in `acks` at least.
+_LEAST: Final = ChunkDone(0).weight
 
 
 class DoneChunks:
@@ -79,6 +82,27 @@ class DoneChunks:
             del self.inline[done.first]
             self.own[done.first] = done
             yield PutChunkDone(done)
+
+    def weigh(self, changed: Mapping[int, int]) -> tuple[int, int]:
+        """Keys and bytes, at most, that a commit writes in which messages of these chunks (first
+        sequence: how many messages) are done or come back; with the deletion of chunks."""
+        keys, size, runs, weight = 1, ACKS_BYTES, self._runs, self.weight
+        for first, count in changed.items():
+            known = self.get(first)
+            if first in self.own:
+                keys, size = keys + 2, size + heaviest(known, count)
+                continue
+            keys, runs = keys + 1, runs + count
+            weight += heaviest(known, count) - (known.weight if first in self.inline else 0)
+        size += min(weight, _MOST_BYTES)
+        if runs > self._most_runs or weight > _MOST_BYTES:
+            # As `spill` does it, if each were as light as can be; some have no run at all.
+            beyond = runs - self._most_runs * 3 // 4, (weight - _MOST_BYTES * 3 // 4) // _LEAST + 1
+            without = sum([not done.runs for done in self.inline.values()])
+            most = len(self.inline) + len(changed)
+            keys += min(most, max(beyond) + without + len(changed))
+            size += weight
+        return keys, size
 
     def _count(self, first: int, sign: int) -> None:
         done = self.inline.get(first)

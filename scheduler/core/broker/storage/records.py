@@ -15,6 +15,8 @@ ACKS_BYTES: Final = 40
 _CHUNK_BYTES: Final = 20
 _RUN_BYTES: Final = 4
 _RETURNED_BYTES: Final = 5
+# Bits of a whole chunk.
+_DONE_BYTES: Final = 128
 
 
 class ChunkDone(NamedTuple):
@@ -49,6 +51,11 @@ class ChunkDone(NamedTuple):
             + _RETURNED_BYTES * len(self.returned)
             + len(self.unknown)
         )
+
+
+def heaviest(known: ChunkDone, count: int) -> int:
+    """Bytes that it takes at most when so many more messages of the chunk are done or come back."""
+    return known.weight + min(_DONE_BYTES, _RUN_BYTES * count) + _RETURNED_BYTES * count
 
 
 class Acks(NamedTuple):

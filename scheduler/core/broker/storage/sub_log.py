@@ -16,7 +16,7 @@ Bounds: see `format` (a chunk) and `records` (acknowledgements); chunks: `crowde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from scheduler.core.broker.storage.done import DoneChunks
@@ -127,6 +127,10 @@ class SubLog:
             return 0
         ordinal = self.chunks.ordinal(place, sequence)
         return dict(self.of_chunk(self.chunks.firsts[place]).returned).get(ordinal, 0)
+
+    def weigh(self, changed: Mapping[int, int]) -> tuple[int, int]:
+        """Keys and bytes of a change, at most: see `DoneChunks.weigh`."""
+        return self._chunks_done.weigh(changed)
 
     def facts(self) -> tuple[object, ...]:
         """All that a leader and a standby have to agree on, once everything is committed."""

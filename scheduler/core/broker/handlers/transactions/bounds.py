@@ -11,15 +11,21 @@ from scheduler.core.broker.consuming.bounds import STEP_SETTLED
 from scheduler.core.broker.handlers.placing import Copy, Target, TaskQueue, placed
 from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.storage.format import MESSAGE_BYTES
 from scheduler.core.broker.storage.places import SubLogName
+from scheduler.core.broker.storage.sub_log import SubLog
 
 # Messages that are published and dead lettered: each is routed.
 MOST_MESSAGES: Final = 512
-# Keys beside those of messages and acknowledgements: two producers, and two that make room.
+# Keys beside those of messages and acknowledgements: two producers, and two that make room. Bytes
+# of such a row: see `publishing.rejections`.
 _ROWS: Final = 4
+_ROW_BYTES: Final = 8_192
+# Of a key, twice for a range, and what the request has beside it.
+_KEY_BYTES: Final = 300
 # Writes of a task that a dead letter becomes, at most.
 _DEAD_TASK: Final = 6
 
@@ -50,20 +56,28 @@ def check_settled(count: int) -> None:
         )
 
 
+def check_dead(size: int, limits: BrokerLimits) -> None:
+    """Raise RESOURCE_EXHAUSTED for too many bytes of dead letters."""
+    if size > limits.step_bytes:
+        raise too_large(
+            f"dead letters messages of {size} bytes or more, and the limit is {limits.step_bytes}",
+            limits.step_bytes,
+        )
+
+
 @dataclass(slots=True)
 class Weight:
     """What a transaction writes.
 
     Attributes:
         size: bytes of copies; `places`: the sub-logs that they go to.
-        chunks: chunks of which messages are settled; `settled`: the sub-logs of those.
+        settled: the sub-logs of which messages are settled, and of which of their chunks how many.
         tasks: writes of tasks that messages become.
     """
 
     size: int = 0
     places: dict[tuple[QueueUid, SubLogName], None] = field(default_factory=dict)
-    chunks: dict[tuple[QueueUid, int, int], None] = field(default_factory=dict)
-    settled: dict[tuple[QueueUid, int], None] = field(default_factory=dict)
+    settled: dict[tuple[QueueUid, int], tuple[SubLog, dict[int, int]]] = field(default_factory=dict)
     tasks: int = 0
 
     def add(self, copies: Iterable[tuple[Target, Copy]], now: float) -> None:
@@ -81,16 +95,16 @@ class Weight:
             self.size += task.size
             self.tasks += task.writes
 
-    def settle(self, queue: MessageQueue, deliveries: Iterable[tuple[int, int]]) -> None:
-        """Deliveries that are settled: (priority, first sequence of the chunk)."""
-        for priority, first in deliveries:
-            self.settled[queue.row.uid, priority] = None
-            self.chunks[queue.row.uid, priority, first] = None
-
-    @property
-    def writes(self) -> int:
-        """Keys, at most."""
-        return len(self.places) + len(self.chunks) + len(self.settled) + self.tasks + _ROWS
+    def settle(self, queue: MessageQueue, deliveries: Iterable[int]) -> None:
+        """Deliveries that are settled."""
+        for delivery in deliveries:
+            priority, sequence = split_id(delivery)
+            key = queue.row.uid, priority
+            if key not in self.settled:
+                self.settled[key] = queue.of_priority(priority).log, {}
+            log, chunks = self.settled[key]
+            first = log.find(sequence)
+            chunks[first] = chunks.get(first, 0) + 1
 
     def check(self, limits: BrokerLimits) -> None:
         """Raise RESOURCE_EXHAUSTED if one commit does not take it."""
@@ -100,10 +114,27 @@ class Weight:
                 f"{limits.step_bytes}",
                 limits.step_bytes,
             )
-        if self.writes > limits.step_writes:
+        keys, size = self.total()
+        if keys > limits.step_writes:
+            settled = keys - len(self.places) - self.tasks - _ROWS
+            commits = sum([len(chunks) for _, chunks in self.settled.values()])
             raise too_large(
-                f"writes {self.writes} keys ({len(self.places)} for message queues, "
-                f"{len(self.chunks) + len(self.settled)} for deliveries of {len(self.chunks)} "
-                f"commits, {self.tasks} for tasks), and the limit is {limits.step_writes}",
+                f"writes up to {keys} keys ({len(self.places)} for message queues, {settled} for "
+                f"deliveries of {commits} commits, {self.tasks} for tasks), and the limit is "
+                f"{limits.step_writes}",
                 limits.step_writes,
             )
+        if size > limits.commit_bytes:
+            raise too_large(
+                f"writes up to {size} bytes ({self.size} of messages, the others for deliveries), "
+                f"and the limit is {limits.commit_bytes}",
+                limits.commit_bytes,
+            )
+
+    def total(self) -> tuple[int, int]:
+        """Keys and bytes, at most."""
+        keys, size = len(self.places) + self.tasks + _ROWS, self.size + _ROWS * _ROW_BYTES
+        for log, chunks in self.settled.values():
+            written, heavy = log.weigh(chunks)
+            keys, size = keys + written, size + heavy
+        return keys, size + keys * _KEY_BYTES

@@ -13,8 +13,8 @@ Dead letters need the bodies of their messages: those that are not in memory are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from quorate.runtime.errors import invalid
 from scheduler.core.broker import effects as fx
@@ -29,10 +29,16 @@ from scheduler.core.broker.handlers.placing import Copy, Target
 from scheduler.core.broker.handlers.transactions import bounds
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
-from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
+
+# Chunks that are loaded for one transaction at a time.
+LOADED_AT_ONCE: Final = 16
+
+# By queue and delivery id.
+Bodies: TypeAlias = dict[tuple[QueueUid, int], bytes]
+Place: TypeAlias = tuple[MessageQueue, Missing]
 
 
 class Settlement(NamedTuple):
@@ -97,15 +103,10 @@ def checked(state: BrokerState, session: Session, settles: Sequence[e.Settled]) 
 
 
 def weigh(settlements: Sequence[Settlement], weight: bounds.Weight) -> None:
-    """Add what they write. Raises RESOURCE_EXHAUSTED for too many dead letters."""
+    """Add what they write."""
     for one in settlements:
-        if one.queue.is_stream:
-            continue
-        places = []
-        for delivery in (*one.done, *one.dead, *one.back):
-            priority, sequence = split_id(delivery)
-            places.append((priority, one.queue.of_priority(priority).log.find(sequence)))
-        weight.settle(one.queue, places)
+        if not one.queue.is_stream:
+            weight.settle(one.queue, (*one.done, *one.dead, *one.back))
 
 
 def dead_letters(settlements: Sequence[Settlement]) -> int:
@@ -113,29 +114,50 @@ def dead_letters(settlements: Sequence[Settlement]) -> int:
     return sum([len(one.dead) for one in settlements if one.copied])
 
 
-def missing(settlements: Sequence[Settlement]) -> Iterator[tuple[MessageQueue, Missing]]:
-    """The chunks that are to be loaded first, each once."""
-    found: dict[tuple[QueueUid, Missing], None] = {}
+def collect(settlements: Sequence[Settlement], bodies: Bodies, limits: BrokerLimits) -> list[Place]:
+    """Keep the bodies of dead letters that are in memory now.
+
+    They stay with the transaction: whatever others have loaded meanwhile, each chunk is loaded
+    once. Together they have as many bytes as one commit stores.
+
+    Args:
+        bodies: those that were found before; they get the new ones.
+
+    Returns:
+        Chunks that are to be loaded for the others, a few at a time. Empty: all are there.
+
+    Raises:
+        QuorateError: RESOURCE_EXHAUSTED (TRANSACTION_TOO_LARGE), which names the limit.
+    """
+    missing: dict[tuple[QueueUid, Missing], MessageQueue] = {}
+    size = sum([len(body) for body in bodies.values()])
     for one in settlements:
         for delivery in one.dead if one.copied else ():
-            chunk = one.queue.missing(delivery)
-            if chunk is not None and (one.queue.row.uid, chunk) not in found:
-                found[one.queue.row.uid, chunk] = None
-                yield one.queue, chunk
+            key = one.queue.row.uid, delivery
+            if key in bodies:
+                continue
+            body = one.queue.body(delivery)
+            # None for one that a later version wrote: its copy cannot be made. It goes without.
+            chunk = one.queue.missing(delivery) if body is None else None
+            if body is not None:
+                bodies[key] = body
+                size += len(body)
+            elif chunk is not None and len(missing) < LOADED_AT_ONCE:
+                missing[one.queue.row.uid, chunk] = one.queue
+    bounds.check_dead(size, limits)
+    return [(queue, chunk) for (_, chunk), queue in missing.items()]
 
 
 def copies(
-    state: BrokerState, settlements: Sequence[Settlement], now: float
+    state: BrokerState, settlements: Sequence[Settlement], bodies: Bodies, now: float
 ) -> list[tuple[Target, Copy]]:
     """The dead letters on their way, and which queues get them."""
     found: list[tuple[Target, Copy]] = []
     for one in settlements:
         for delivery in one.dead if one.copied else ():
-            message = one.queue.message_of(delivery)
-            # A later version wrote it: its copy cannot be made. It goes without.
-            if message is not None:
-                payload = message.payload
-                found += to_dead_letter_exchange(state, one.queue, payload, one.reason, now, now)
+            body = bodies.get((one.queue.row.uid, delivery))
+            if body is not None:
+                found += to_dead_letter_exchange(state, one.queue, body, one.reason, now, now)
     return found
 
 

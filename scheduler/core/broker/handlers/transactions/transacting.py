@@ -1,7 +1,7 @@
 """Publish and settle in one commit: all of it, or nothing.
 
     known already (request id, or numbers of the producer) --------------------> the same answer
-    checked --(bodies of dead letters are not in memory)--> loaded, then again
+    checked --(bodies of dead letters are not in memory)--> loaded, kept, then again
       |  '--(anything is wrong, or does not fit)--> a typed error; nothing has changed
       '--> one commit: copies, settlements, numbers of the producer ----> answered once durable
 
@@ -17,6 +17,7 @@ answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, precondition
@@ -31,7 +32,7 @@ from scheduler.core.broker.handlers.placing import Placing
 from scheduler.core.broker.handlers.publishing import producers, rejections, turns
 from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
 from scheduler.core.broker.handlers.transactions import bounds, settlements
-from scheduler.core.broker.handlers.transactions.settlements import Settlement
+from scheduler.core.broker.handlers.transactions.settlements import Bodies, Place, Settlement
 from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.rows import ProducerRow
@@ -42,17 +43,20 @@ _WHOLE = 1
 
 
 class TransactionResumed(NamedTuple):
-    """A transaction whose turn has come, or for which a body was loaded."""
+    """A transaction whose turn has come, or for which a body was loaded. `bodies`: of dead letters,
+    those that were in memory by now."""
 
     event: e.Transacted
+    bodies: Bodies
 
 
 def on_transacted(
     state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
 ) -> None:
-    if turns.waits(state, event.producer, TransactionResumed(event)):
+    asked = TransactionResumed(event, {})
+    if turns.waits(state, event.producer, asked):
         return
-    if not _done(state, limits, event, now, out):
+    if not _done(state, limits, asked, now, out):
         turns.hold(state, event.producer)
 
 
@@ -64,16 +68,22 @@ def on_transaction_resumed(
     out: BrokerEffects,
 ) -> None:
     asked = event.event
-    if _done(state, limits, asked, now, out):
+    # A caller that is gone does not learn what becomes of it: nothing is loaded for it any more.
+    if asked.token.done() or _done(state, limits, event, now, out):
         turns.go_on(state, asked.producer, out)
 
 
 def _done(
-    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+    state: BrokerState,
+    limits: BrokerLimits,
+    asked: TransactionResumed,
+    now: float,
+    out: BrokerEffects,
 ) -> bool:
     """Do it, or answer why not; False: bodies are being loaded."""
+    event = asked.event
     try:
-        return _transact(state, limits, event, now, out)
+        return _transact(state, limits, asked, now, out)
     except QuorateError as error:
         _note(state, limits, event, error, now, out)
         out.after.append(fx.Reply(event.token, error))
@@ -81,12 +91,17 @@ def _done(
 
 
 def _transact(
-    state: BrokerState, limits: BrokerLimits, event: e.Transacted, now: float, out: BrokerEffects
+    state: BrokerState,
+    limits: BrokerLimits,
+    asked: TransactionResumed,
+    now: float,
+    out: BrokerEffects,
 ) -> bool:
     """Do all of it in this step; False: bodies are being loaded, and nothing was done.
 
     Raises QuorateError: nothing has changed.
     """
+    event, bodies = asked
     state.router.host(event.virtual_host)
     if _is_repeated(state, event):
         out.after.append(fx.Reply(event.token, PublishAnswer()))
@@ -101,10 +116,10 @@ def _transact(
     weight = bounds.Weight()
     settlements.weigh(settled, weight)
     weight.check(limits)
-    if _load(state, event, settled, out):
+    if _load(state, asked, settlements.collect(settled, bodies, limits), out):
         return False
     plan = _planned(state, limits, event, now)
-    dead = settlements.copies(state, settled, now)
+    dead = settlements.copies(state, settled, bodies, now)
     for one in plan.copies:
         weight.add([(state.queues[uid], copy) for uid, copy in one.copies], now)
     weight.add(dead, now)
@@ -205,15 +220,14 @@ def _session(state: BrokerState, event: e.Transacted) -> Session:
 
 
 def _load(
-    state: BrokerState, event: e.Transacted, settled: list[Settlement], out: BrokerEffects
+    state: BrokerState, asked: TransactionResumed, missing: Sequence[Place], out: BrokerEffects
 ) -> bool:
-    """Have the bodies loaded that are missing; False: all are there. One of them brings the
-    transaction back, which then looks for the others again."""
-    missing = list(settlements.missing(settled))
+    """Have chunks loaded; False: there are none. The first one brings the transaction back, which
+    keeps what is there then, and looks for the others again."""
     if not missing:
         return False
     queue, chunk = missing[0]
-    if not state.load(queue, chunk, out, TransactionResumed(event), bounded=True):
+    if not state.load(queue, chunk, out, asked, bounded=True):
         raise exhausted(
             "TOO_MANY_READERS",
             f"too many calls wait for the same messages of {queue.row.name!r}; try again",
