@@ -69,13 +69,13 @@ def on_dead_letter_asked(
         places.sort()
         buried = bury(state, limits, queue, places, event.reason, now, out)
         if buried.done < len(places):
-            left = tuple(
-                delivery
-                for delivery in event.deliveries
-                if (of_priority(split_id(delivery)[0]), split_id(delivery)[1])
-                in {(sub_log, sequence) for sub_log, _, sequence in places[buried.done :]}
-            )
-            event = event._replace(deliveries=left)
+            following = {(sub_log, sequence) for sub_log, _, sequence in places[buried.done :]}
+            left: list[int] = []
+            for delivery in event.deliveries:
+                priority, sequence = split_id(delivery)
+                if (of_priority(priority), sequence) in following:
+                    left.append(delivery)
+            event = event._replace(deliveries=tuple(left))
             if buried.missing is None:
                 out.then.append(event)
             else:
