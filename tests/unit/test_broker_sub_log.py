@@ -50,16 +50,26 @@ def test_a_message_is_alive_from_its_commit_to_its_acknowledgement() -> None:
 
 def test_chunks_next_to_each_other_go_in_one_deletion() -> None:
     chunks = Chunks()
-    for _ in range(6):
+    for _ in range(7):
         chunks.publish(2)
-    change = chunks.ack((0, 5), (8, 9))
-    assert change.writes[:2] == (DeleteChunks(0, 4, False), DeleteChunks(8, 8, False))
+    change = chunks.ack((0, 7), (10, 11))
+    assert change.writes[:2] == (DeleteChunks(0, 6, False), DeleteChunks(10, 10, False))
     encoded = codec.encode(PLACE, change.writes)
     assert encoded.writes == [
-        Delete(PLACE + b"c/000000000000", PLACE + b"c/000000000004\0"),
-        Delete(PLACE + b"c/000000000008"),
+        Delete(PLACE + b"c/000000000000", PLACE + b"c/000000000006\0"),
+        Delete(PLACE + b"c/00000000000a"),
     ]
     assert len(encoded.additions) == 1
+
+
+def test_a_few_chunks_go_one_by_one_so_that_the_journal_joins_their_deletion_with_others() -> None:
+    chunks = Chunks()
+    for _ in range(5):
+        chunks.publish(2)
+    change = chunks.ack((0, 5))
+    assert kinds(change.writes) == ["DeleteChunks"] * 3 + ["PutAcks"]
+    encoded = codec.encode(PLACE, change.writes)
+    assert not any(isinstance(one, Delete) and one.range_end for one in encoded.writes)
 
 
 def test_what_came_back_keeps_its_place_and_its_deliveries_until_it_is_done() -> None:
@@ -108,7 +118,7 @@ def test_without_space_the_deletions_are_the_acknowledgement_and_the_newest_chun
     found.settle()
     assert (found.next, found.alive) == (4, 2)
     chunks.publish(1)
-    assert kinds(chunks.ack(4).writes) == ["DeleteChunks", "PutAcks"]
+    assert kinds(chunks.ack(4).writes) == ["DeleteChunks", "DeleteChunks", "PutAcks"]
     assert len(chunks.log.chunks) == 0
 
 
@@ -145,6 +155,27 @@ def test_small_chunks_in_a_row_are_merged_and_keep_their_sequences() -> None:
     assert list(chunks.log.chunks.firsts) == [0, 7, 8]
     assert chunks.log.find(3) == -1
     assert chunks.log.find(4) == 0
+
+
+def test_chunks_in_front_that_went_while_they_were_read_are_left_out_of_a_merge() -> None:
+    """A full queue loses its oldest messages all the time."""
+    chunks = Chunks()
+    for _ in range(12):
+        chunks.publish(1)
+    read = chunks.read(merging.plan(chunks.log).firsts)
+    chunks.ack(0, 1, 2)
+    change = merging.merge(chunks.log, read, NOW)
+    assert change is not None
+    assert change.changed == 9
+    assert list(chunks.log.chunks.firsts) == [3]
+    chunks = Chunks()
+    for _ in range(12):
+        chunks.publish(1)
+    read = chunks.read(merging.plan(chunks.log).firsts)
+    chunks.ack((0, 5))
+    assert merging.merge(chunks.log, read, NOW) is None, "few are left alone"
+    chunks.ack((6, 11))
+    assert merging.merge(chunks.log, read, NOW) is None
 
 
 @pytest.mark.parametrize(("done", "planned"), [(750, ()), (751, (0,))])

@@ -155,6 +155,22 @@ def test_small_chunks_are_merged() -> None:
     assert not broker.stored
 
 
+def test_a_queue_that_loses_its_oldest_messages_merges_many_and_not_those_that_go_next() -> None:
+    """Others would be gone before they are read back."""
+    broker = Broker()
+    limited = broker.declare("limited", max_length=500)
+    for n in range(600):
+        broker.publish(publication(b"%d" % n, "limited"))
+    assert len(limited.of_priority(0).log.chunks) == 500
+    large = broker.declare("large", max_length=1_200)
+    for n in range(1_100):
+        broker.publish(publication(b"%d" % n, "large"))
+    firsts = large.of_priority(0).log.chunks.firsts
+    assert len(firsts) < 700
+    assert list(firsts[:500]) == list(range(500))
+    assert broker.bodies("large") == [b"%d" % n for n in range(1_000)]
+
+
 def test_events_of_different_kinds_wait_for_the_same_chunk() -> None:
     """They hold the same values, and are not the same."""
     broker = Broker()

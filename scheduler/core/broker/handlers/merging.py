@@ -12,14 +12,17 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects, ChangeSubLog, ReadToMerge
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue
+from scheduler.core.broker.rows import Overflow
 from scheduler.core.broker.state import BrokerState, Space
 from scheduler.core.broker.storage import merging
 from scheduler.core.broker.storage.format import BadChunk, summarize
 from scheduler.core.broker.storage.places import DELAYED, SubLogName
 from scheduler.core.broker.storage.records import PutChunk
 
-# So many small chunks are left alone: a queue that is nearly empty is never merged.
+# So many small chunks are left alone: a queue that is nearly empty is never merged. Nor is one that
+# holds a few messages at most and loses the oldest: most would be gone before they are read back.
 LEAST_SMALL = 64
+LEAST_SMALL_OF_LIMITED = 1_024
 
 
 def look(state: BrokerState, queue: MessageQueue, sub_log: SubLogName, out: BrokerEffects) -> None:
@@ -29,7 +32,14 @@ def look(state: BrokerState, queue: MessageQueue, sub_log: SubLogName, out: Brok
         return
     if state.space is not Space.PLENTY:
         return
-    plan = merging.plan(log, queue.merged_until.get(sub_log, 0))
+    start = queue.merged_until.get(sub_log, 0)
+    spec = queue.row.spec
+    if (spec.max_length or spec.max_length_bytes) and spec.overflow is Overflow.DROP_HEAD:
+        if log.chunks.small < LEAST_SMALL_OF_LIMITED:
+            return
+        # The older half may go soon.
+        start = max(start, log.chunks.firsts[len(log.chunks) // 2])
+    plan = merging.plan(log, start)
     queue.merged_until[sub_log] = plan.following
     if plan.firsts:
         queue.merging[sub_log] = None

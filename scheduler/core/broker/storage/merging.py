@@ -94,6 +94,9 @@ def plan(log: SubLog, start: int = 0) -> Plan:
 def merge(log: SubLog, chunks: Sequence[tuple[int, bytes]], now: float) -> Change | None:
     """Merge chunks that were read back: first sequence and bytes of each, ascending.
 
+    Those in front that went meanwhile are left out: a full queue loses its oldest messages all the
+    time, and would never be merged otherwise.
+
     Returns:
         What is written; None if they are not what is on record any more, or not next to each other:
         nothing has happened then, and the caller plans again.
@@ -101,6 +104,11 @@ def merge(log: SubLog, chunks: Sequence[tuple[int, bytes]], now: float) -> Chang
     Raises:
         BadChunk: bytes that nobody wrote.
     """
+    gone = next((n for n, (first, _) in enumerate(chunks) if first in log.chunks), len(chunks))
+    if gone:
+        chunks = chunks[gone:]
+        if len(chunks) < LEAST_MERGED:
+            return None
     if not _current(log, chunks):
         return None
     survivors: list[Packed] = []

@@ -39,6 +39,11 @@ from scheduler.core.broker.storage.records import (
 MOST_SMALL: Final = 20_000
 
 
+# Fewer chunks next to each other are deleted one by one: events that delete a range are not joined
+# with others on their way to the journal.
+LEAST_RANGE: Final = 4
+
+
 class SubLog:
     """Owned by the leader's or the standby's state.
 
@@ -295,18 +300,23 @@ class SubLog:
 
     def _sweep(self, space: bool) -> list[DeleteChunks]:
         """Drop the chunks that are wholly done: those that are next to each other at once."""
-        runs: list[tuple[int, int]] = []
+        runs: list[list[int]] = []
         following = -1
         for first in sorted(self._finished):
             place = self.chunks.position(first)
             if not space and place == len(self.chunks) - 1:
                 break
-            if place == following:
-                runs[-1] = runs[-1][0], first
-            else:
-                runs.append((first, first))
+            if place != following:
+                runs.append([])
+            runs[-1].append(first)
             following = place + 1
-        return [self.drop(*run) for run in runs]
+        writes: list[DeleteChunks] = []
+        for run in runs:
+            if len(run) < LEAST_RANGE:
+                writes += [self.drop(first, first) for first in run]
+            else:
+                writes.append(self.drop(run[0], run[-1]))
+        return writes
 
     def _advance(self) -> None:
         """Put the cursor to the lowest sequence that is alive."""
