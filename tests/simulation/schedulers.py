@@ -23,6 +23,7 @@ from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.rows import Reservation
 from scheduler.core.model.state import State
 from scheduler.engine.background import note_starts
+from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
 from scheduler.leadership.registrations import follow_registrations
 from scheduler.storage import records
@@ -75,6 +76,8 @@ class Term(NamedTuple):
 
     driver: Driver
     ids: TaskIds
+    # In worlds with messages.
+    broker: BrokerDriver | None = None
 
 
 class CheckedMachine(Machine):
@@ -213,9 +216,12 @@ class Scheduler:
             read_back=ReadBack(state, stored, world.limits),
         )
         sessions.driver = driver
-        self.term = Term(driver, ids)
         driver.handle((e.Elected(),))
+        broker = world.lead_messages(self, driver)
+        self.term = Term(driver, ids, broker)
         more = world.more_duties(driver, ids, clock)
+        if broker is not None:
+            more.append(_serve_messages(broker))
         more.append(ResultMerger(driver, stored, PREFIX).run())
         await self._work(driver, sessions, revision, more)
 
@@ -267,3 +273,10 @@ class Scheduler:
                 await driver.barrier()
             except QuorateError:
                 pass
+
+
+async def _serve_messages(broker: BrokerDriver) -> None:
+    try:
+        await broker.run()
+    finally:
+        broker.close()

@@ -18,6 +18,7 @@ from quorate.etcd.journal.journal import Journal
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.ids import InstanceId, NodeName, TaskIds
 from scheduler.core.model.limits.bounds import Limits
+from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
 from scheduler.leadership.schedules import ScheduleRuns
 from scheduler.storage.replica.fold import Fold
@@ -25,13 +26,7 @@ from tests.simulation.agents import Agent
 from tests.simulation.callers import Callers
 from tests.simulation.history import History
 from tests.simulation.network import PREFIX, Way
-from tests.simulation.schedulers import (
-    CheckedFold,
-    CheckedMachine,
-    LeaderClock,
-    Scheduler,
-    Term,
-)
+from tests.simulation.schedulers import CheckedFold, CheckedMachine, LeaderClock, Scheduler, Term
 from tests.simulation.settled import (
     compare,
     left_of_services,
@@ -206,6 +201,10 @@ class World:
     ) -> list[Awaitable[object]]:
         """What a leader of this world does besides."""
         return [ScheduleRuns(driver, ids, clock, lambda: None).run()]
+
+    def lead_messages(self, scheduler: Scheduler, driver: Driver) -> BrokerDriver | None:
+        """The broker of a leader, in worlds with messages."""
+        return None
 
     def some_leader(self) -> Term | None:
         """One that leads, or believes so."""
