@@ -97,7 +97,7 @@ def test_a_task_that_fits_no_node_has_no_position_and_a_next_step(quorate, clust
     _, out, err = quorate("explain", TASK)
     assert "Position" not in out
     assert "turn" not in out
-    assert f"Add such a node, or cancel the task: quorate cancel {TASK}" in err
+    assert f"Add a node that the task fits, or cancel the task: quorate cancel {TASK}" in err
     # One that is cordoned may take work again.
     cluster.explanation.nodes[0].filter = explain_pb2.NODE_FILTER_CORDONED
     _, out, err = quorate("explain", TASK)

@@ -62,8 +62,8 @@ async def test_a_waiting_task_has_reasons_nodes_and_a_place(leader: Leader) -> N
     ]
     assert found.sentence == found.reasons[0].sentence
     assert (found.place.ahead, found.place.exact, found.place.next) == (1, True, first)
-    position = "2nd of the tasks with the same priority, needs and limits"
-    assert found.place.sentence == f"Position in queue 'default': {position}"
+    among = "Position among the tasks of queue 'default' with the same priority, needs and limits"
+    assert found.place.sentence == f"{among}: 2nd"
     # The reason has what the only node says.
     assert not found.nodes_question
     assert [(one.node, one.filter) for one in found.nodes] == [
@@ -81,17 +81,25 @@ async def test_a_waiting_task_has_reasons_nodes_and_a_place(leader: Leader) -> N
 )
 def test_the_position_is_an_ordinal(ahead: int, exact: bool, words: str) -> None:
     place = explain_pb2.ExplanationPlace(ahead=ahead, exact=exact)
-    assert place_in_words(place, "q").startswith(f"Position in queue 'q': {words} of the tasks")
+    among = "Position among the tasks of queue 'q' with the same priority, needs and limits"
+    assert place_in_words(place, "q") == f"{among}: {words}"
 
 
 def test_the_position_counts_all_that_wait_and_a_tenants_own() -> None:
     place = explain_pb2.ExplanationPlace(higher_priority=1, other_lanes=1, other_tenants=5)
     words = place_in_words(place, "q")
-    assert "1st of the tasks of its fairness key with the same priority" in words
-    both = "1 task with a higher priority and 1 task with other needs or limits"
-    assert words.endswith(f"; {both} also wait in the queue")
-    place.higher_priority = 0
-    assert place_in_words(place, "q").endswith("limits also waits in the queue")
+    among = (
+        "the tasks of queue 'q' and of its fairness key with the same priority, needs and limits"
+    )
+    assert words == (
+        f"Position among {among}: 1st. 1 task with a higher priority goes first. 1 task with other "
+        "needs or limits waits too and may go first"
+    )
+    place.higher_priority, place.other_lanes = 2, 3
+    assert place_in_words(place, "q").endswith(
+        ". 2 tasks with a higher priority go first. 3 tasks with other needs or limits wait too "
+        "and may go first"
+    )
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def restore(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Restore a cluster from a backup into an etcd that does not hold it yet. Stop the cluster's
-    schedulers first.
+    """Restore a cluster from a backup into an etcd that has no data of this cluster. Stop the
+    cluster's schedulers first.
 
     The file is checked before anything is written. If a restore was interrupted, run it again with
     the same file. Until it is done, no scheduler leads.

@@ -21,8 +21,8 @@ from quorate.v1 import queue_pb2
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The pause's name.")]
 
 group = typer.Typer(
-    help="List pauses of all tasks with a label or fairness key; create or end one. For single "
-    "tasks see 'quorate pause'.",
+    help="List, create or end pauses. Each holds back all tasks with a label or a fairness key. "
+    "For single tasks see 'quorate pause'.",
     no_args_is_help=True,
 )
 

@@ -92,7 +92,8 @@ def _leader(cluster: cluster_pb2.Cluster) -> str:
 
 def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     table = Details()
-    leader = _leader(cluster) or "none"
+    name = _leader(cluster)
+    leader = f"scheduler {name}" if name else "none"
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row("Leader", f"{leader}, for {render.ago(cluster.leader_since)}")
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)

@@ -60,7 +60,8 @@ def explain(
         render.show("")
         render.show(_attempts(found.task))
     if never:
-        hint(f"\nAdd such a node, or cancel the task: {command(f'cancel {found.task.id}')}")
+        cancel = command(f"cancel {found.task.id}")
+        hint(f"\nAdd a node that the task fits, or cancel the task: {cancel}")
 
 
 def _fits_no_node(found: explain_pb2.Explanation) -> bool:

@@ -126,8 +126,7 @@ def _details(schedule: pb.Schedule) -> Table:
     if spec.HasField("catch_up_window"):
         window = spec.catch_up_window.seconds + spec.catch_up_window.nanos / 1e9
     count = spec.catch_up_count or _DEFAULT_COUNT
-    late = render.seconds(window)
-    details.add_row("Catch-up", f"after an outage, up to {count} ticks run, at most {late} late")
+    details.add_row("Catch-up", _caught_up(count, render.seconds(window)))
     if spec.HasField("jitter"):
         details.add_row("Jitter", f"up to {render.span(spec.jitter)}")
     for name, value in (("Start", spec.start_time), ("End", spec.end_time)):
@@ -265,3 +264,9 @@ def _word(enum: object, number: int, default: str) -> str:
         "MissReason": "MISS_REASON_",
     }[enum.name]  # type: ignore[attr-defined]
     return name.removeprefix(prefix).lower()
+
+
+def _caught_up(count: int, window: str) -> str:
+    return (
+        f"after an outage, ticks of the last {window} run (up to {count}); older ones are skipped"
+    )

@@ -126,23 +126,18 @@ def place_in_words(place: explain_pb2.ExplanationPlace, queue: str) -> str:
     """The place of a task in the order of its queue, for people."""
     about = "" if place.exact else "about "
     # Then all of it is among those.
-    own = " of its fairness key" if place.other_tenants else ""
+    own = " and of its fairness key" if place.other_tenants else ""
     words = (
-        f"Position in queue '{queue}': {about}{_ordinal(place.ahead + 1)} of the tasks{own} with "
-        "the same priority, needs and limits"
+        f"Position among the tasks of queue '{queue}'{own} with the same priority, needs and "
+        f"limits: {about}{_ordinal(place.ahead + 1)}"
     )
-    others = [
-        f"{plural(count, 'task')} {which}"
-        for count, which in (
-            (place.higher_priority, "with a higher priority"),
-            (place.other_lanes, "with other needs or limits"),
-        )
-        if count
-    ]
-    if not others:
-        return words
-    wait = "waits" if place.higher_priority + place.other_lanes == 1 else "wait"
-    return f"{words}; {' and '.join(others)} also {wait} in the queue"
+    if higher := place.higher_priority:
+        goes = "goes" if higher == 1 else "go"
+        words += f". {plural(higher, 'task')} with a higher priority {goes} first"
+    if others := place.other_lanes:
+        wait = "waits too and" if others == 1 else "wait too and"
+        words += f". {plural(others, 'task')} with other needs or limits {wait} may go first"
+    return words
 
 
 def _ordinal(number: int) -> str:
