@@ -92,8 +92,8 @@ def test_the_position_counts_all_that_wait_and_a_tenants_own() -> None:
         "the tasks of queue 'q' and of its fairness key with the same priority, needs and limits"
     )
     assert words == (
-        f"Position among {among}: 1st. 1 task with a higher priority goes first. 1 task with other "
-        "needs or limits waits too and may go first"
+        f"Position among {among}: about 1st. 1 task with a higher priority goes first. 1 task with "
+        "other needs or limits waits too and may go first"
     )
     place.higher_priority, place.other_lanes = 2, 3
     assert place_in_words(place, "q").endswith(
