@@ -35,7 +35,7 @@ def test_where_it_stands_and_what_nodes_say_are_the_words_of_the_command(
         look = open_page(f"tasks/{second}")
         said = quorate(cluster, "explain", second)
         why = look.page.locator(".explain")
-        for words in ("Position among the tasks of queue ", "Apart from that, could a node take it?"):
+        for words in ("Position among the tasks ", "Apart from that, could a node take it?"):
             [line] = [one for one in said.splitlines() if one.startswith(words)]
             expect(why).to_contain_text(line)
         expect(why.get_by_label("Nodes").locator("li").first).to_contain_text("yes: ")
