@@ -2,7 +2,8 @@
 
 100-byte persistent messages; publisher and consumer are processes of their own; one replica each
 (an etcd, a RabbitMQ node), which write to the same disk before they confirm. Rounds of both sides
-alternate. Without RabbitMQ ours are shown alone.
+alternate. Without RabbitMQ ours are shown alone. JetStream follows, without a bar, where there is
+one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.broker import rabbitmq
+from benchmarks.broker import jetstream, rabbitmq
 from benchmarks.broker.clients.work import Found
 from benchmarks.broker.sides import Side, amqp_of, process
 from benchmarks.cluster import BenchCluster
@@ -92,6 +93,7 @@ def run(*, quick: bool, nodes: int, slots: int) -> Findings:
         etcd = next(one.address for one in cluster.local.processes if one.role == "etcd")
         findings.figures += _bare(etcd, findings.figures, rounds, seconds)
         findings.figures += measured.paced()
+    findings.figures += _jetstream(rounds, seconds)
     return findings
 
 
@@ -168,3 +170,21 @@ def _bare(etcd: str, figures: Sequence[Figure], rounds: int, seconds: float) -> 
     above = single.value - bare[0].value
     target: Target = at_most(_ABOVE_TXN)
     return [*bare, Figure(f"{single.name}, above the bare one's", above, "ms", target)]
+
+
+def _jetstream(rounds: int, seconds: float) -> list[Figure]:
+    """The same with JetStream, which does not sync before it confirms."""
+    if not jetstream.is_installed():
+        return []
+    figures = []
+    with jetstream.serving() as port:
+        for name, (program, filled) in jetstream.CASES.items():
+            founds = [jetstream.run(port, program, seconds, filled) for _ in range(rounds)]
+            rates = [one.rate for one in founds]
+            note = f"{spread(rates)}; {jetstream.UNSYNCED}"
+            label = f"JetStream: {name}"
+            figures.append(Figure(label, median(rates), "messages/s", None, note, load_average()))
+        founds = [jetstream.run(port, jetstream.PACED, seconds) for _ in range(rounds)]
+        label = f"JetStream: {jetstream.PACED}, 1,000/s, publish to deliver"
+        figures += _shares(label, founds, (0.5, 0.99))
+    return figures

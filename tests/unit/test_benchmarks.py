@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks import __main__ as command_line
 from benchmarks import report
-from benchmarks.broker import comparing
+from benchmarks.broker import comparing, jetstream
 from benchmarks.broker.clients.__main__ import PROGRAMS
 from benchmarks.figures import CpuCost, Figure, Findings, at_least, at_most, percentile, spread
 
@@ -112,3 +112,5 @@ def test_cases_of_the_broker_name_programs_that_exist():
     for case in comparing.CASES:
         assert {case.ours, case.theirs} <= PROGRAMS.keys()
         assert case.theirs.startswith(("aio-", "pika-"))
+    assert {program for program, _ in jetstream.CASES.values()} <= PROGRAMS.keys()
+    assert jetstream.PACED in PROGRAMS

@@ -6,10 +6,16 @@ import json
 import sys
 from dataclasses import asdict
 
-from benchmarks.broker.clients import aio, blocking, etcd, sdk
+from benchmarks.broker.clients import aio, blocking, etcd, jetstream, sdk
 from benchmarks.broker.clients.work import Work
 
-PROGRAMS = {**sdk.PROGRAMS, **aio.PROGRAMS, **blocking.PROGRAMS, **etcd.PROGRAMS}
+PROGRAMS = {
+    **sdk.PROGRAMS,
+    **aio.PROGRAMS,
+    **blocking.PROGRAMS,
+    **etcd.PROGRAMS,
+    **jetstream.PROGRAMS,
+}
 
 
 def main() -> None:
