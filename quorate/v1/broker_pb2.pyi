@@ -385,14 +385,16 @@ class PublishRequest(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_message_pb2.Publication, _Mapping]]] = ..., producer: _Optional[str] = ..., request_id: _Optional[str] = ..., report_queues: _Optional[bool] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
-    __slots__ = ("results", "queues", "queue_count")
+    __slots__ = ("results", "queues", "queue_count", "task_queues")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     QUEUES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUES_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[PublicationResult]
     queues: _containers.RepeatedScalarFieldContainer[str]
     queue_count: int
-    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., queue_count: _Optional[int] = ...) -> None: ...
+    task_queues: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, results: _Optional[_Iterable[_Union[PublicationResult, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., queue_count: _Optional[int] = ..., task_queues: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import quorate
+from examples.messages import tasks_of_messages
 from quorate.client.errors import TaskFailed
 from quorate.client.transport.discovery import LocalCluster, read_local_cluster
 from quorate.client.transport.rpcs import CREATE_QUEUE, PAUSE_QUEUE, new_request_id
@@ -74,6 +75,18 @@ def test_what_a_task_gets_of_its_message(client: quorate.Client) -> None:
     assert not task.spec.message.body, "the list has no payloads"
     assert client.get(task.id).result(timeout=60) == 0
     client.delete_exchange("words")
+
+
+def test_the_example_makes_a_task_of_each_message(
+    cluster: LocalCluster,
+    client: quorate.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("QUORATE_DATA_DIR", cluster.data_dir)
+    assert tasks_of_messages.main(["5"]) == 0
+    assert capsys.readouterr().out == "5 tasks done\n"
+    client.delete_exchange(tasks_of_messages.EXCHANGE)
 
 
 def test_each_confirmed_message_is_one_task_while_leaders_are_killed(

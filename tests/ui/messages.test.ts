@@ -180,6 +180,16 @@ test("routes are drawn once for each destination, the alternate exchange too, an
   expect(drawnRoutes(exchange, { own, more: true, further: [] })).toBeUndefined();
 });
 
+test("a task queue is drawn apart from a message queue of the same name", () => {
+  const own = [
+    { source: "x", messageQueue: "work", routingKey: "a" },
+    { source: "x", taskQueue: "work", routingKey: "b" },
+  ];
+  const found = drawnRoutes({ name: "x" }, { own, more: false, further: [] });
+  expect(found?.spots.map(({ kind, name }) => `${kind} ${name}`)).toEqual(["exchange x", "queue work", "task queue work"]);
+  expect(found?.spots[2]?.after).toEqual(["from x: b"]);
+});
+
 test("addresses keep names with slashes, and leave the default virtual host out", () => {
   expect(addressOf("/", "queues", "a/b")).toBe("#/messages/queues%2Fa%2Fb");
   expect(addressOf("shop", "exchanges", "x")).toBe("#/messages/exchanges%2Fx?vhost=shop");

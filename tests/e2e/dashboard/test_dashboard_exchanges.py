@@ -133,10 +133,16 @@ def test_a_task_queue_is_bound_drawn_and_says_what_messages_become(
     drawing = look.page.get_by_role("group", name="Where messages of drawn-work go")
     box = drawing.get_by_role("link", name="drawn-tasks, task queue, from drawn-work: photo.*")
     expect(box).to_be_visible()
+    send(look, "photo.cat")
+    expect(look.page.get_by_text("It became a task in: drawn-tasks")).to_be_visible()
     look.go("queues")
     look.button("Messages of drawn-tasks").click()
     expect(look.dialog()).to_contain_text("sha256sum -")
     expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("photo.*")
     look.page.keyboard.press("Escape")
     ask_json(cluster, "v1/exchanges/drawn-work", method="DELETE")
+    # It may run meanwhile.
+    (task,) = ask_json(cluster, "v1/tasks?queue=drawn-tasks")["tasks"]
+    ask_json(cluster, f"v1/tasks/{task['id']}:wait?timeout=60s")
+    ask_json(cluster, f"v1/tasks/{task['id']}", method="DELETE")
     ask_json(cluster, "v1/queues/drawn-tasks", method="DELETE")

@@ -139,6 +139,8 @@ interface PublishAnswer {
   /** Where it was routed to. */
   queues?: string[];
   queueCount?: Int64;
+  /** Task queues in which it became a task. */
+  taskQueues?: string[];
 }
 
 interface Page {

@@ -25,6 +25,7 @@ from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer
 from scheduler.core.broker.queues.envelope import parse
+from scheduler.core.broker.routing.rows import Route
 from scheduler.engine.broker.driver import BrokerDriver
 
 # Of one message, that are named in the answer.
@@ -53,13 +54,13 @@ class PublishCalls:
             producer = producer_key(host, "", request.request_id)
             publications = [one._replace(number=place) for place, one in enumerate(publications, 1)]
             digest = identified("Publish", request).digest
-        queues: tuple[str, ...] = ()
+        reached = Route(())
         caller = caller_name()
 
         def make(token: e.Token) -> object:
-            nonlocal queues
+            nonlocal reached
             if request.report_queues:
-                queues = self._reached(host, publications[0])
+                reached = self._reached(host, publications[0])
             return e.MessagesPublished(
                 host, producer, publications, token, digest=digest, caller=caller
             )
@@ -67,20 +68,21 @@ class PublishCalls:
         answer = await self._broker.call(make, weight_of(publications), publishes=True)
         assert isinstance(answer, PublishAnswer)
         if answer.results:
-            queues = ()
+            reached = Route(())
         return pb.PublishResponse(
             results=[result(one.position, one.kind, one.error) for one in answer.results],
-            queues=queues[:MOST_QUEUES],
-            queue_count=len(queues),
+            queues=reached.queues[:MOST_QUEUES],
+            queue_count=len(reached.queues),
+            task_queues=reached.task_queues[:MOST_QUEUES],
         )
 
-    def _reached(self, host: str, publication: e.Publication) -> tuple[str, ...]:
+    def _reached(self, host: str, publication: e.Publication) -> Route:
         """The queues that a message goes to as things are; none if it will be rejected."""
         try:
             message = parse(publication.routing_key, publication.properties).message
-            return self._broker.state.router.route(host, publication.exchange, message).queues
+            return self._broker.state.router.route(host, publication.exchange, message)
         except QuorateError:
-            return ()
+            return Route(())
 
     async def PublishStream(
         self, requests: AsyncGenerator[bytes, None], context: Context

@@ -5,6 +5,7 @@ import { publish } from "@ui/api/messages";
 import { sentence } from "@ui/api/rest";
 import { num, plural } from "@ui/lib/format";
 import { base64, Unreadable } from "@ui/lib/words";
+import { href } from "@ui/lib/router";
 import { Button } from "@ui/parts/basics";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { addressOf, exchangeText } from "@ui/views/messages/names";
@@ -18,6 +19,8 @@ export interface Outcome {
   /** The message queues that have it, at most 100. */
   queues: string[];
   count: number;
+  /** In which it became a task. */
+  taskQueues: string[];
 }
 
 interface Props {
@@ -35,7 +38,7 @@ export function PublishDialog({ host, exchange, routingKey: fixed, onClose, onDo
     const routingKey = fixed ?? read("routingKey");
     const headers = headersOf(read("headers"), "Headers");
     const contentType = read("contentType").trim();
-    const { results, queues = [], queueCount } = await publish(host, {
+    const { results, queues = [], queueCount, taskQueues = [] } = await publish(host, {
       exchange,
       routingKey,
       body: base64(read("body")),
@@ -50,7 +53,7 @@ export function PublishDialog({ host, exchange, routingKey: fixed, onClose, onDo
       );
     }
     if (result) throw new Unreadable(`It was rejected. ${sentence({ detail: result.failure?.message })}`);
-    onDone({ queues, count: num(queueCount) });
+    onDone({ queues, count: num(queueCount), taskQueues });
   };
   return (
     <FormDialog
@@ -86,11 +89,11 @@ export function PublishDialog({ host, exchange, routingKey: fixed, onClose, onDo
 
 /** Where the message went. */
 export function Published({ host, outcome, onClose }: { host: string; outcome: Outcome; onClose: () => void }) {
-  const { queues, count } = outcome;
+  const { queues, count, taskQueues } = outcome;
   return (
     <div class="notice good row" role="status">
       <span>
-        {`The message is durable in ${plural(count, "message queue")}: `}
+        {(count > 0 || !taskQueues.length) && `The message is durable in ${plural(count, "message queue")}: `}
         {queues.slice(0, MOST_NAMED).map((name, at) => (
           <Fragment key={name}>
             {at > 0 && ", "}
@@ -98,6 +101,14 @@ export function Published({ host, outcome, onClose }: { host: string; outcome: O
           </Fragment>
         ))}
         {count > MOST_NAMED && ` and ${plural(count - MOST_NAMED, "other")}`}
+        {taskQueues.length > 0 && `${count ? ". " : ""}It became a task in: `}
+        {taskQueues.slice(0, MOST_NAMED).map((name, at) => (
+          <Fragment key={name}>
+            {at > 0 && ", "}
+            <a href={href("tasks", "", { queue: name })}>{name}</a>
+          </Fragment>
+        ))}
+        {taskQueues.length > MOST_NAMED && ` and ${plural(taskQueues.length - MOST_NAMED, "other")}`}
       </span>
       <span class="push">
         <Button kind="quiet" icon="close" title="Dismiss" onClick={onClose} />
