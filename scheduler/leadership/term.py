@@ -253,8 +253,9 @@ class LeadershipTerm:
             parts = TermParts(self._process, won, fold, self._recent, journal)
             self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
             self._metrics.messages.term_began(parts.broker.state)
-            parts.driver.handle((e.Elected(),))
+            # First: tasks that end in the other's step may be announced by messages.
             parts.broker.elected(fold.broker.orphans)
+            parts.driver.handle((e.Elected(),))
             took = self._clock.monotonic() - began
             tasks = len(fold.state.tasks)
             log.info("leading", epoch=parts.epoch, tasks=tasks, took_ms=round(took * 1e3, 1))
