@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
@@ -123,6 +125,24 @@ async def test_the_end_of_a_job_is_told():
         assert message.routing_key == "job.work.cancelled"
         body = json.loads(message.body)
         assert (body["succeeded"], body["failed"], body["cancelled"]) == (0, 0, 3)
+
+
+async def test_a_new_leader_announces_what_ends_in_its_first_steps():
+    store = MemoryEtcd()
+    async with leading(store) as term:
+        await told(term)
+        await task_queue(term, template=None, events=ENDS)
+        await cancel(term, await submit(term))
+        # No node is there that could start it.
+        await submit(term, start_deadline=Duration(nanos=50_000_000))
+    async with leading(store, Follower(store).follow()) as term:
+        term.driver.handle((e.Elected(),))
+        async with asyncio.timeout(60):
+            while term.driver.state.tasks:
+                await asyncio.sleep(0.01)
+                term.driver.handle((e.TimersDue(),))
+        found = [one.routing_key for one in await messages(term)]
+        assert found == ["task.work.cancelled", "task.work.expired"]
 
 
 async def test_other_queues_tell_nothing():
