@@ -99,6 +99,11 @@ def update_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Even
     return lambda r, token: e.QueueUpdateAsked(QueueName("default"), settings, r, token)
 
 
+def set_message_template(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    template = spec(payload=b"%d" % number)
+    return lambda r, token: e.MessageTemplateSubmitted(QueueName("default"), template, r, token)
+
+
 def create_limit(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     return lambda r, token: e.LimitSubmitted(f"made-{number}", 1, None, r, token)
 
@@ -254,6 +259,7 @@ ALL: list[Make] = [
     update_service,
     set_quota,
     update_queue,
+    set_message_template,
     create_limit,
     update_limit,
     delete_limit,
