@@ -100,8 +100,7 @@ def update_queue(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Even
 
 
 def set_message_template(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
-    template = spec(payload=b"%d" % number)
-    return lambda r, token: e.MessageTemplateSubmitted(QueueName("default"), template, r, token)
+    return lambda r, token: e.MessageTemplateSubmitted(QueueName("default"), spec(), r, token)
 
 
 def create_limit(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
