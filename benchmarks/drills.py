@@ -118,7 +118,7 @@ def plans(share: float) -> dict[str, Plan]:
             None,
         ),
         "broker-leader-killed": Plan(
-            others(broker_drills.kill_broker_leader, broker, rate=MESSAGES_A_SECOND),
+            others(broker_drills.kill_broker_leader, broker, rate=MESSAGES_A_SECOND, steady=1_000),
             broker,
             # To import what a scheduler needs would take its standby longer than all the rest.
             {"agents": 0, "loaded": True},

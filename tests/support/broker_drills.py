@@ -29,14 +29,15 @@ _WITHIN: Final = 60.0
 
 
 async def kill_broker_leader(
-    cluster: Cluster, *, rounds: int, rate: float, figures: Figures
+    cluster: Cluster, *, rounds: int, rate: float, figures: Figures, steady: int = _STEADY
 ) -> None:
     """SIGKILL the leader while messages are published, delivered and acknowledged.
 
     The SDK, plain stubs and pika share the rate (publishes a second, and as many acknowledgements).
     All go on by themselves; a confirmed message that is lost, one that comes again after its
     confirmed acknowledgement, and an AMQP connection that is closed fail the drill. The figures:
-    for each kill and client the longest time without a confirm, and without a delivery.
+    for each kill and client the longest time without a confirm, and without a delivery. `steady`:
+    messages of each client before and after a kill.
     """
     await cluster.standby()
     addresses = [server.address for server in cluster.schedulers.values()]
@@ -51,12 +52,12 @@ async def kill_broker_leader(
             for client in clients:
                 await stack.enter_async_context(client.run())
             began = time.monotonic()
-            kills = [await _kill(cluster, clients) for _ in range(rounds)]
-            await _steady(clients)
+            kills = [await _kill(cluster, clients, steady) for _ in range(rounds)]
+            await _steady(clients, steady)
             ended = time.monotonic()
             for client in clients:
                 client.stop()
-            await until(lambda: all(one.record.is_whole for one in clients), _state(clients), 30.0)
+            await _whole(clients)
     for client in clients:
         client.record.check()
         for kill, end in zip(kills, [*kills[1:], ended], strict=True):
@@ -73,23 +74,23 @@ async def kill_broker_leader(
         figures.notes.append(f"{count:,} messages {what}, {count / (ended - began):,.0f} a second")
 
 
-async def _kill(cluster: Cluster, clients: Sequence[Traffic]) -> float:
+async def _kill(cluster: Cluster, clients: Sequence[Traffic], steady: int) -> float:
     """One round; when the leader was killed (`time.monotonic`)."""
     await cluster.standby()
-    await _steady(clients)
+    await _steady(clients, steady)
     epoch, leader = await cluster.leader()
     at = time.monotonic()
     leader.send(signal.SIGKILL)
     await leader.gone()
     await cluster.leader(after=epoch)
-    await _steady(clients)
+    await _steady(clients, steady)
     await leader.start()
     return at
 
 
-async def _steady(clients: Sequence[Traffic]) -> None:
+async def _steady(clients: Sequence[Traffic], count: int) -> None:
     """Until each client has confirms and deliveries of what it publishes from now on."""
-    marks = [(one.record, one.record.published + _STEADY) for one in clients]
+    marks = [(one.record, one.record.published + count) for one in clients]
 
     def look() -> bool:
         return all(
@@ -119,5 +120,17 @@ async def _nothing_left(cluster: Cluster, clients: Sequence[Traffic]) -> None:
             await stub.DeleteMessageQueue(pb.DeleteMessageQueueRequest(name=name), timeout=20)
 
 
-def _state(clients: Sequence[Traffic]) -> str:
-    return "all is confirmed, delivered and settled by " + ", ".join(c.name for c in clients)
+async def _whole(clients: Sequence[Traffic]) -> None:
+    """Until all that was published is confirmed, delivered and settled."""
+    names = ", ".join(client.name for client in clients)
+    try:
+        await until(
+            lambda: all(one.record.is_whole for one in clients),
+            f"all is confirmed, delivered and settled by {names}",
+            30.0,
+        )
+    except AssertionError:
+        # What is lost never comes.
+        for client in clients:
+            client.record.check()
+        raise
