@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.core.broker import events as be
+from scheduler.core.broker.answers import PublishAnswer
 from scheduler.core.broker.routing.rows import DestinationKind
 from scheduler.core.broker.rows import MessageQueueSpec, QueueUid, SessionId
+from scheduler.core.values import NO_LIMITS, QueueLimits
 from tests.property.test_broker_crashes import Dies, Dying
 from tests.support.broker import publication
 from tests.support.broker_term import BrokerTerm, Follower, begin
@@ -33,6 +35,7 @@ class Producer:
     def __init__(self) -> None:
         self.sent: list[list[int]] = []
         self.confirmed: set[int] = set()
+        self.rejected: set[int] = set()
         self._number = 0
 
     def publish(self, term: BrokerTerm, size: int) -> asyncio.Future[object]:
@@ -51,12 +54,22 @@ class Producer:
 
     def _answered(self, numbers: Sequence[int], token: asyncio.Future[object]) -> None:
         if not token.cancelled() and token.exception() is None:
-            self.confirmed.update(numbers)
+            answer = token.result()
+            assert isinstance(answer, PublishAnswer)
+            rejected = {numbers[one.position] for one in answer.results}
+            self.rejected |= rejected
+            self.confirmed.update(one for one in numbers if one not in rejected)
+
+    @property
+    def unanswered(self) -> list[int]:
+        """What it sends to the next leader, in order."""
+        known = self.confirmed | self.rejected
+        return [one for some in self.sent for one in some if one not in known]
 
 
-async def prepare(term: BrokerTerm) -> None:
-    """A task queue and a message queue get each message."""
-    await bound(term)
+async def prepare(term: BrokerTerm, most: int) -> None:
+    """A task queue of at most so many tasks (0: any) and a message queue get each message."""
+    await bound(term, limits=QueueLimits(max_length=most) if most else NO_LIMITS)
     uid = QueueUid(f"{1:016x}")
     declared = partial(
         be.MessageQueueDeclared, "/", "copies", MessageQueueSpec(), SessionId(""), uid
@@ -74,14 +87,16 @@ async def play(term: BrokerTerm, producer: Producer, publishes: list[tuple[int, 
     await asyncio.gather(*tokens)
 
 
-async def history(publishes: list[tuple[int, bool]], crashes: list[tuple[int, Dies]]) -> None:
+async def history(
+    publishes: list[tuple[int, bool]], crashes: list[tuple[int, Dies]], most: int
+) -> None:
     store = Dying()
     term = await begin(store, Follower(store).follow())
-    await prepare(term)
+    await prepare(term, most)
     producer = Producer()
     for ahead, dies in crashes:
         store.die(ahead, dies)
-        repeated = [one for some in producer.sent for one in some if one not in producer.confirmed]
+        repeated = producer.unanswered
         again = [producer.send(term, repeated)] if repeated else []
         playing = asyncio.ensure_future(play(term, producer, publishes))
         dead = asyncio.create_task(store.dead.wait())
@@ -97,12 +112,13 @@ async def history(publishes: list[tuple[int, bool]], crashes: list[tuple[int, Di
         counts = Counter(bodies(term))
         assert max(counts.values(), default=1) == 1
         assert {b"%d" % one for one in producer.confirmed} <= counts.keys()
-    left = [one for some in producer.sent for one in some if one not in producer.confirmed]
-    if left:
-        await producer.send(term, left)
-    everything = [b"%d" % one for some in producer.sent for one in some]
-    assert Counter(bodies(term)) == Counter(everything)
-    assert term.broker.state.queue("/", "copies").ready == len(everything)
+        assert not {b"%d" % one for one in producer.rejected} & counts.keys()
+    if producer.unanswered:
+        await producer.send(term, producer.unanswered)
+    assert not producer.unanswered
+    assert bool(producer.rejected) == (len(producer.confirmed) < sum(map(len, producer.sent)))
+    assert Counter(bodies(term)) == Counter(b"%d" % one for one in producer.confirmed)
+    assert term.broker.state.queue("/", "copies").ready == len(producer.confirmed)
     standby = Follower(store).follow().state
     assert standby.tasks.keys() == term.driver.state.tasks.keys()
     await term.end()
@@ -112,8 +128,9 @@ async def history(publishes: list[tuple[int, bool]], crashes: list[tuple[int, Di
 @given(
     publishes=PUBLISHES,
     crashes=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(Dies)), max_size=3),
+    most=st.sampled_from((0, 0, 50)),
 )
 def test_each_confirmed_message_is_one_task(
-    publishes: list[tuple[int, bool]], crashes: list[tuple[int, Dies]]
+    publishes: list[tuple[int, bool]], crashes: list[tuple[int, Dies]], most: int
 ) -> None:
-    asyncio.run(history(publishes, crashes))
+    asyncio.run(history(publishes, crashes, most))
