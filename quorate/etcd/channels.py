@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.wire import Stubs
+from quorate.runtime.network.keepalive import client_keepalive
 from quorate.security.tls.dialer import ClientTls, Dialer
 
 _MEBIBYTE = 1024 * 1024
@@ -28,10 +29,8 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 64 * _MEBIBYTE),
     ("grpc.max_send_message_length", 64 * _MEBIBYTE),
     # etcd refuses pings more often than every 5 s, and any without a call under way.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    *client_keepalive(10.0, 5.0),
     ("grpc.keepalive_permit_without_calls", 0),
-    ("grpc.http2.max_pings_without_data", 0),
     # A proxy that the environment names is for the web, and gets no credentials of etcd's.
     ("grpc.enable_http_proxy", 0),
     # A write must reach etcd at most once: no layer below repeats anything.

@@ -10,7 +10,10 @@ from typing import Any
 import grpc
 import pytest
 
+from quorate.etcd import channels
+from quorate.etcd.api import Range
 from quorate.etcd.memory.store import MemoryEtcd
+from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.network.keepalive import LEAST_TIME, client_keepalive, server_keepalive
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import broker_pb2_grpc
@@ -20,6 +23,7 @@ from scheduler.storage.replica.fold import Fold
 from tests.support.broker_calls import Broker, publication, serving
 from tests.support.forwarding import BROKER, Cluster, Process
 from tests.support.mute_proxy import MuteProxy
+from tests.support.tls import open_etcd
 
 # For what comes within seconds.
 PATIENCE = 60.0
@@ -109,3 +113,21 @@ async def test_a_stream_to_a_silent_server_ends(stack: AsyncExitStack, broker: B
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await asyncio.wait_for(consumer.call.read(), PATIENCE)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_silent_member_of_etcd_is_noticed_by_its_pings(
+    stack: AsyncExitStack, etcd_server: EtcdProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All times of the pings, whichever gRPC goes by, a tenth of what they are.
+    times = {
+        name: value for name, value in channels._OPTIONS if name.endswith(("time_ms", "timeout_ms"))
+    }
+    tenth = {**dict(channels._OPTIONS), **{name: value // 10 for name, value in times.items()}}
+    monkeypatch.setattr(channels, "_OPTIONS", tuple(tenth.items()))
+    proxy = await stack.enter_async_context(MuteProxy(etcd_server.endpoint))
+    client = await stack.enter_async_context(open_etcd(proxy.address, etcd_server.endpoint))
+    await client.range(Range(b"k"))
+    proxy.mute()
+    # The other member is asked soon; it took a minute while gRPC's own timeout of pings held.
+    async with asyncio.timeout(PATIENCE / 2):
+        await client.range(Range(b"k"), timeout=10 * PATIENCE)
