@@ -136,11 +136,11 @@ class Stream(ABC):
                 await self._received(data)
         finally:
             sending.cancel()
+            call.cancel()
             await asyncio.wait((sending,))
             if not sending.cancelled():
                 # Whatever broke it is what reading says.
                 sending.exception()
-            call.cancel()
         return self._duplex.heard
 
     async def _send(self, call: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -13,7 +14,10 @@ from quorate.security.identity import Caller, How, Role, set_caller
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.consuming import stream as consume_stream
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.rows import SessionId
+from scheduler.core.broker.state import BrokerState
 from tests.support.broker_calls import Broker, Consumer, publication, serving
 
 C = grpc.StatusCode
@@ -266,6 +270,33 @@ async def test_a_stream_that_ends_without_close_leaves_its_session_for_a_while()
         with pytest.raises(StopAsyncIteration):
             await consumer.answer()
         assert not broker.term.broker.state.consuming.sessions[session].present
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_session_is_lost_also_when_the_call_is_cancelled_while_it_ends(turns):
+    # gRPC first ends the requests of a connection that broke, and then cancels the call: the
+    # cancellation meets it in any step of its end.
+    machine = BrokerMachine(BrokerState(), BrokerLimits(session_grace=0.01))
+    async with serving(machine=machine) as broker:
+        await broker.queue("q")
+        await publish(broker, b"1")
+        gone, other = Consumer(broker), Consumer(broker)
+        await gone.open()
+        await gone.subscribe("q", prefetch=1)
+        await gone.deliveries(1)
+        ending = asyncio.create_task(anext(gone._answers))
+        await asyncio.sleep(0)
+        gone.sent.put_nowait(None)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ending.cancel()
+        with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+            await ending
+        await gone.close()
+        await other.open()
+        await other.subscribe("q", prefetch=1)
+        (delivery,) = await other.deliveries(1)
+        assert delivery.redelivered
 
 
 async def test_a_session_is_opened_first_and_has_a_long_id():

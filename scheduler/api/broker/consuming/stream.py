@@ -114,12 +114,14 @@ class ConsumeStream:
     async def close(self) -> None:
         """The call is over."""
         self._reading.cancel()
+        # Ahead of any wait: the caller's cancellation may come behind the end of its requests, and
+        # would end this here. A session that nobody declares lost keeps its messages.
+        if self._session and self._drop(self._session, self) and not self._closed:
+            self._handle(e.SessionLost(self._session))
         await asyncio.wait((self._reading,))
         if not self._reading.cancelled():
             # Retrieved: whoever left did not want to know.
             self._reading.exception()
-        if self._session and self._drop(self._session, self) and not self._closed:
-            self._handle(e.SessionLost(self._session))
 
     # -- out
 

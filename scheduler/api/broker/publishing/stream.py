@@ -129,13 +129,14 @@ class PublishStream:
     async def close(self) -> None:
         """The call is over. What was stepped goes on; nobody waits for it."""
         self._reading.cancel()
+        # Ahead of any wait, which the caller's cancellation may end.
+        for one in self._waiting:
+            if one.token is not None:
+                one.token.cancel()
         await asyncio.wait((self._reading,))
         if not self._reading.cancelled():
             # Retrieved: whoever left did not want to know.
             self._reading.exception()
-        for one in self._waiting:
-            if one.token is not None:
-                one.token.cancel()
 
     def _take(self) -> list[pb.PublicationResult] | None:
         """The results of what is confirmed by now; None: there is nothing to tell."""
