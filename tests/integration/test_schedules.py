@@ -256,7 +256,7 @@ def test_the_command_line_shows_what_it_made(cluster: Locked) -> None:
         "30 2 * * * Europe/Berlin",
         "echo 'hello world'",
         "cancel-running",
-        "up to 100 ticks, of the last 1 h",
+        "after an outage, ticks of the last 1 h run (up to 100); older ones are skipped",
         "up to 10 min",
         "8 h from each 0 9 * * 1-5",
         "5 of 5",

@@ -41,6 +41,8 @@ _F = FieldDescriptor
 _WHOLE = {
     _F.TYPE_INT32: (-(2**31), 2**31 - 1),
     _F.TYPE_INT64: (-(2**63), 2**63 - 1),
+    _F.TYPE_SINT32: (-(2**31), 2**31 - 1),
+    _F.TYPE_SINT64: (-(2**63), 2**63 - 1),
     _F.TYPE_UINT32: (0, 2**32 - 1),
     _F.TYPE_UINT64: (0, 2**64 - 1),
 }

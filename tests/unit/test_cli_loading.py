@@ -21,13 +21,26 @@ def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("module", COMMANDS)
+# They add to a command of another module as they are imported.
+ADDING = {"control.templates": ("queue", "template")}
+
+
+@pytest.mark.parametrize("module", [one for one in COMMANDS if one not in ADDING])
 def test_each_module_adds_the_commands_that_it_is_listed_with(module):
     app = typer.Typer()
     importlib.import_module(f"quorate.cli.{module}").register(app)
     named = [command.name for command in app.registered_commands]
     groups = [group.name for group in app.registered_groups]
     assert sorted(filter(None, [*named, *groups])) == sorted(COMMANDS[module])
+
+
+@pytest.mark.parametrize("module", ADDING)
+def test_each_module_that_adds_to_a_command_does_so(module):
+    command, added = ADDING[module]
+    assert COMMANDS[module] == (command,)
+    help_of = "import sys; from quorate.cli.app import run; run([sys.argv[1], '--help'])"
+    done = _python(help_of, command)
+    assert f" {added} " in done.stdout
 
 
 def test_a_command_loads_neither_the_other_commands_nor_what_they_need():

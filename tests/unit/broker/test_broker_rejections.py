@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from quorate.v1 import broker_pb2 as pb
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import ResultKind
@@ -15,6 +16,8 @@ from scheduler.core.broker.rows import Overflow, ProducerRow, Refused
 from scheduler.core.broker.state import Space
 from scheduler.storage.records.broker import rows
 from tests.support.broker import HOST, Broker, Waiting, publication
+from tests.support.broker_calls import publication as message
+from tests.support.broker_calls import serving
 from tests.support.consuming import CALLER, Consumers
 
 
@@ -250,3 +253,19 @@ def test_a_commit_that_only_refuses_writes_the_producer_alone(broker: Consumers)
     broker.publish(sent(1, "nowhere", mandatory=True), producer="p")
     writes = [write for out in broker.effects for write in out.writes][-1:]
     assert writes == [fx.PutProducer(broker.state.producers["p"])]
+
+
+def test_of_what_is_said_twice_of_a_number_the_first_holds() -> None:
+    full, none = Refused(2, 2, False, 8, "FULL"), Refused(2, 2, True, 5, "NONE")
+    wide = Refused(2, 4, True, 5, "NONE")
+    assert rejections.joined([full, none]) == (full,)
+    assert rejections.joined([full, wide]) == (full, Refused(3, 4, True, 5, "NONE"))
+    assert rejections.joined([wide, full]) == (wide,)
+
+
+@pytest.mark.parametrize("numbers", [(1, 1), (5, 3), (1, 0, 1)])
+async def test_numbers_of_one_request_ascend(numbers: tuple[int, ...]) -> None:
+    async with serving() as served:
+        sent = [message(b"", "nowhere", number=number, mandatory=True) for number in numbers]
+        error = await served.refused(pb.PublishRequest(producer="p", publications=sent))
+        assert error.field == f"publications[{len(numbers) - 1}].number"

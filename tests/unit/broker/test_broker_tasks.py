@@ -17,6 +17,8 @@ from scheduler.api.asking import ask
 from scheduler.core.broker import events as be
 from scheduler.core.broker.answers import PublishAnswer, ResultKind
 from scheduler.core.broker.intake import EVENT_HEADER, Asked
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.queues.envelope import of_payload
 from scheduler.core.broker.routing.fields import text
 from scheduler.core.broker.routing.rows import DestinationKind
@@ -31,6 +33,7 @@ from scheduler.core.jobs.from_message import made_of
 from scheduler.core.model import events as e
 from scheduler.core.values import LengthPolicy, PauseScope, QueueLimits, QueuePause, TaskState
 from scheduler.storage import records
+from scheduler.storage.replica.fold import Fold
 from tests.support.broker import publication
 from tests.support.broker_term import Follower, leading
 from tests.support.message_tasks import (
@@ -283,6 +286,39 @@ async def test_a_dead_letter_becomes_a_task_also_of_a_full_queue():
         assert "x-death" in spec_of(row).message.properties.headers
         assert row.expire_at == 0.0
         assert row.not_before < inf
+
+
+async def test_more_tasks_of_one_message_than_a_commit_takes_are_refused_or_dropped():
+    fold = Fold()
+    machine = BrokerMachine(fold.broker.state, BrokerLimits(step_writes=5))
+    async with leading(MemoryEtcd(), fold, machine) as term:
+        await exchange(term, "x")
+        for number in range(6):
+            await task_queue(term, f"work{number}")
+            await bind(term, "x", f"work{number}")
+        sent = [publication(b"%d" % n, "", "x", number=n) for n in (1, 2)]
+        for _ in range(2):
+            answer = await publish(term, sent, "p")
+            assert len(answer.results) == 2
+            assert {one.error.reason for one in answer.results} == {"TOO_MANY_TASK_QUEUES"}
+        assert not term.driver.state.tasks
+
+        # A dead letter is not refused to anybody: it becomes as many as there can be.
+        await message_queue(term, "in", dead_letter_exchange="x")
+        await publish(term, [publication(b"bad", "in"), publication(b"worse", "in")])
+        session, spec = SessionId("a session of the tests"), SubscribeSpec(ConsumerNumber(1), "in")
+        await term.broker.call(lambda token: be.SessionOpened(session, "", "/", [spec], [], token))
+        while len(term.sessions.deliveries) < 2:
+            await term.driver.barrier()
+        ids = [delivery.id for delivery in term.sessions.deliveries]
+        settled = be.Settled(session, 1, spec.consumer, "in", ids, be.Outcome.REJECT)
+        term.broker.handle((settled,))
+        while len(term.driver.state.tasks) < 10:
+            await term.driver.barrier()
+        await term.broker.readable()
+        made = [len(tasks(term, f"work{number}")) for number in range(6)]
+        assert sorted(made) == [0, 2, 2, 2, 2, 2]
+        assert term.broker.state.totals.tasks_dropped == 2
 
 
 async def test_a_transaction_creates_its_tasks_or_none():

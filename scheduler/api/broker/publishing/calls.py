@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from google.protobuf.message import Message
@@ -48,6 +48,8 @@ class PublishCalls:
             raise invalid("report_queues", f"is for one publication; there are {count}")
         producer = producer_key(host, validate.short("producer", request.producer))
         publications = Reader(host).read_all(enveloped(request.publications))
+        if producer:
+            _check_numbers(publications)
         digest = b""
         if request.request_id and not producer:
             # Repeated, its messages are those of a producer that are settled.
@@ -93,3 +95,19 @@ class PublishCalls:
                 yield answer
         finally:
             await stream.close()
+
+
+def _check_numbers(publications: Sequence[e.Publication]) -> None:
+    """Numbers of a producer ascend: of those that are not above the last settled one, the leader
+    knows that they are done. 0 is not looked at."""
+    last = 0
+    for place, one in enumerate(publications):
+        if not one.number:
+            continue
+        if one.number <= last:
+            raise invalid(
+                f"publications[{place}].number",
+                f"is {one.number} behind {last}; the numbers of a producer ascend",
+                value=one.number,
+            )
+        last = one.number

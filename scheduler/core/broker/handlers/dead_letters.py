@@ -14,7 +14,7 @@ from typing import NamedTuple
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.effects import After, BrokerEffects
 from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
-from scheduler.core.broker.intake import Asked
+from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason, dead_letter, is_cycle
 from scheduler.core.broker.queues.ids import split_id
@@ -169,7 +169,15 @@ def _copy(
     """Add the copies of one message; False: the step has no room for them."""
     # Ages begin anew: https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers
     found = to_dead_letter_exchange(state, queue, message.payload, reason, now, now)
-    if found and not placing.has_room(found[0][1].payload, len(found)):
+    if not found:
+        return True
+    made = [
+        _task_of(state, target, copy, now)
+        for target, copy in found
+        if isinstance(target, TaskQueue)
+    ]
+    tasks = [task for task in made if task is not None]
+    if not (placing.has_room(found[0][1].payload, len(found)) and placing.takes(tasks)):
         return False
     for target, copy in found:
         put(state, target, copy, placing, now)
@@ -177,13 +185,18 @@ def _copy(
 
 
 def put(state: BrokerState, target: Target, copy: Copy, placing: Placing, now: float) -> None:
-    """A dead letter goes into a queue. One that cannot become a task is dropped, and counted."""
+    """A dead letter goes into a queue. One that cannot become a task is dropped, and counted; so
+    are further tasks of one that reaches more task queues than one commit takes."""
     if not isinstance(target, TaskQueue):
         placing.add(target, copy, now)
         return
-    asked = Asked(target.name, copy.payload, copy.parsed, copy.instant)
-    prepared = state.tasks.prepare_dead(asked, now)
-    if prepared is None:
+    prepared = _task_of(state, target, copy, now)
+    if prepared is None or not placing.takes_dead(prepared):
         state.totals.tasks_dropped += 1
     else:
         placing.create(state, (prepared,), "", now)
+
+
+def _task_of(state: BrokerState, target: TaskQueue, copy: Copy, now: float) -> Prepared | None:
+    asked = Asked(target.name, copy.payload, copy.parsed, copy.instant)
+    return state.tasks.prepare_dead(asked, now)

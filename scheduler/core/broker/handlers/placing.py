@@ -97,6 +97,22 @@ class Placing:
             <= self._limits.step_writes
         )
 
+    def never_takes(self, tasks: Sequence[Prepared]) -> bool:
+        """Whether these tasks fit into no step: several, and too much together for one commit. One
+        task alone is as large as one that a caller creates."""
+        return len(tasks) > 1 and self._is_beyond(
+            sum([task.writes for task in tasks]), sum([task.size for task in tasks])
+        )
+
+    def takes_dead(self, task: Prepared) -> bool:
+        """Whether the task of a dead letter fits beside those of the step. The first does."""
+        return not self.tasks or not self._is_beyond(
+            self.tasks + task.writes, self.size + task.size
+        )
+
+    def _is_beyond(self, writes: int, size: int) -> bool:
+        return writes > self._limits.step_writes or size > self._limits.commit_bytes
+
     def create(
         self, state: BrokerState, tasks: Sequence[Prepared], creator: str, now: float
     ) -> None:

@@ -258,6 +258,12 @@ def place(
         if one.asked and not whole:
             try:
                 tasks = state.tasks.prepare(one.asked, plan.creator, now)
+                if placing.never_takes(tasks):
+                    raise exhausted(
+                        "TOO_MANY_TASK_QUEUES",
+                        f"the message reaches {len(tasks)} task queues; the tasks that it would "
+                        "become are more, or larger together, than one commit takes",
+                    )
             except QuorateError as error:
                 plan.refuse(one, error)
                 continue

@@ -41,10 +41,15 @@ def refused(number: int, kind: ResultKind, error: QuorateError) -> Refused:
 
 
 def joined(runs: Iterable[Refused]) -> tuple[Refused, ...]:
-    """Runs in ascending order; those next to each other that say the same are one."""
+    """Runs in ascending order; those next to each other that say the same are one. Of what is said
+    twice of a number, the first holds."""
     found: list[Refused] = []
     for run in runs:
         last = found[-1] if found else None
+        if last is not None and run.first <= last.last:
+            if run.last <= last.last:
+                continue
+            run = run._replace(first=last.last + 1)
         if last is not None and run.first == last.last + 1 and run[2:] == last[2:]:
             found[-1] = last._replace(last=run.last)
         else:
