@@ -89,7 +89,11 @@ def value(field: Any, dice: Random) -> Any:
     return text(field.name, dice)
 
 
-def fill(message: Message, dice: Random) -> Message:
+# Headers of messages hold headers: messages are filled that deep.
+DEPTH = 5
+
+
+def fill(message: Message, dice: Random, depth: int = DEPTH) -> Message:
     """Set some of a message's fields. A map is filled by what its keys and values may be."""
     fields: Any = message.DESCRIPTOR.fields
     for field in fields:
@@ -97,9 +101,11 @@ def fill(message: Message, dice: Random) -> Message:
             continue
         target = getattr(message, field.name)
         nested = field.type == _F.TYPE_MESSAGE
+        if nested and not depth:
+            continue
         if not field.is_repeated:
             if nested:
-                fill(target, dice)
+                fill(target, dice, depth - 1)
                 target.SetInParent()
             else:
                 setattr(message, field.name, value(field, dice))
@@ -110,11 +116,11 @@ def fill(message: Message, dice: Random) -> Message:
                 key = value(parts["key"], dice)
                 if parts["value"].type == _F.TYPE_MESSAGE:
                     # A map's message is there once it is asked for.
-                    fill(target[key], dice)
+                    fill(target[key], dice, depth - 1)
                 else:
                     target[key] = value(parts["value"], dice)
             elif nested:
-                fill(target.add(), dice)
+                fill(target.add(), dice, depth - 1)
             else:
                 target.append(value(field, dice))
     return message
