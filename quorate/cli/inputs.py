@@ -7,9 +7,13 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
+
+NEEDED: Final = (
+    "--arguments: a list is needed, or an object with args and kwargs, such as '[2, 10]'"
+)
 
 Function = Annotated[
     str,
@@ -34,6 +38,17 @@ def arguments_of(text: str) -> Any:
     if isinstance(value, dict) and value and set(value) <= {"args", "kwargs"}:
         return value
     return [value]
+
+
+def option_arguments(text: str) -> list[Any] | dict[str, Any]:
+    """What --arguments says; none when empty. Raises BadParameter."""
+    try:
+        value = json.loads(text or "[]")
+    except ValueError as error:
+        raise typer.BadParameter(f"--arguments: {text!r} is not JSON: {error}") from None
+    if not isinstance(value, list | dict):
+        raise typer.BadParameter(NEEDED)
+    return value
 
 
 def item(line: str, number: int) -> Any:

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from quorate.etcd.wire import Stubs
-from quorate.runtime.network.keepalive import client_keepalive
+from quorate.runtime.network.keepalive import BETWEEN_PROCESSES, client_keepalive
 from quorate.security.tls.dialer import ClientTls, Dialer
 
 _MEBIBYTE = 1024 * 1024
@@ -29,7 +29,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 64 * _MEBIBYTE),
     ("grpc.max_send_message_length", 64 * _MEBIBYTE),
     # etcd refuses pings more often than every 5 s, and any without a call under way.
-    *client_keepalive(10.0, 5.0),
+    *client_keepalive(*BETWEEN_PROCESSES),
     ("grpc.keepalive_permit_without_calls", 0),
     # A proxy that the environment names is for the web, and gets no credentials of etcd's.
     ("grpc.enable_http_proxy", 0),

@@ -36,8 +36,6 @@ _SHELL = "chromium-headless-shell"
 _SHELLS = (_SHELL, "chrome-headless-shell")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PACKAGE = "chromium"
-# Ubuntu has no package of the first name. Each has its program below usr/lib/chromium.
-_PACKAGES = (_SHELL, _PACKAGE)
 # Seconds. Playwright's download is about 170 MB.
 _DOWNLOAD_TIMEOUT = 1_800
 HOW = (
@@ -139,11 +137,15 @@ def _install(say: Say) -> None:
 
 
 def _first(get: Callable[[str], T]) -> tuple[str, T]:
-    """The first package that can be had. Raises PackagesUnavailable as for the last one."""
-    for package in _PACKAGES[:-1]:
-        with contextlib.suppress(PackagesUnavailable):
-            return package, get(package)
-    return _PACKAGES[-1], get(_PACKAGES[-1])
+    """The package that can be had: its name, which its program below usr/lib/chromium has too.
+
+    Raises PackagesUnavailable.
+    """
+    try:
+        return _SHELL, get(_SHELL)
+    except PackagesUnavailable:
+        # Ubuntu has no package of that name.
+        return _PACKAGE, get(_PACKAGE)
 
 
 def _unpack(say: Say) -> None:

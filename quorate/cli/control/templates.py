@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from quorate.cli.cluster import queues
 from quorate.cli.common import Json, with_client
 from quorate.cli.groups import with_groups
+from quorate.cli.inputs import NEEDED, option_arguments
 from quorate.cli.output import render
+from quorate.cli.output.work import work_text
 from quorate.cli.tasks import options as task
 from quorate.cli.words import pairs
 from quorate.client.client import Client
@@ -109,7 +110,7 @@ def show(client: Client, queue: queues.Name, as_json: Json = False) -> None:
     elif template is None:
         render.hint(f"No message template. Set one: quorate queue template set {queue} -- COMMAND")
     else:
-        sys.stdout.write(f"{words_of(template)}\n")
+        sys.stdout.write(f"{_words_of(template)}\n")
 
 
 @group.command("remove")
@@ -120,25 +121,20 @@ def remove(client: Client, queue: queues.Name) -> None:
     sys.stdout.write(f"{queue} has no message template\n")
 
 
-def words_of(spec: task_pb2.TaskSpec) -> str:
+def _words_of(spec: task_pb2.TaskSpec) -> str:
     """What a task runs, as a command line or a call."""
     if spec.HasField("command"):
-        return " ".join(spec.command.argv)
+        return work_text(spec)
     return f"{spec.python.entrypoint}(body, ...)" if spec.python.json else spec.python.entrypoint
 
 
-def _arguments_of(text: str) -> tuple[list[object], dict[str, object]]:
+def _arguments_of(text: str) -> tuple[list[Any], dict[str, Any]]:
     """What --arguments says. Raises BadParameter."""
-    try:
-        value = json.loads(text or "[]")
-    except ValueError as error:
-        raise typer.BadParameter(f"--arguments: {text!r} is not JSON: {error}") from None
+    value = option_arguments(text)
     if isinstance(value, list):
         return value, {}
-    if not isinstance(value, dict) or value.keys() - {"args", "kwargs"}:
-        raise typer.BadParameter(
-            "--arguments: a list is needed, or an object with args and kwargs, such as '[2, 10]'"
-        )
+    if value.keys() - {"args", "kwargs"}:
+        raise typer.BadParameter(NEEDED)
     return value.get("args", []), value.get("kwargs", {})
 
 

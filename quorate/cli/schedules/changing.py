@@ -14,7 +14,7 @@ import time
 from typing import Any, Final, cast
 
 from quorate.cli.groups import Changes, refuse
-from quorate.cli.inputs import arguments_of, item
+from quorate.cli.inputs import arguments_of, item, option_arguments
 from quorate.cli.jobs import creating
 from quorate.cli.jobs.options import ArrayJob
 from quorate.cli.schedules import work as w
@@ -115,7 +115,7 @@ class Runs:
         if work.arguments and not work.call:
             if not spec.python.entrypoint:
                 raise invalid("--arguments", "needs --call: the runs call no function by its name")
-            spec.python.json = json.dumps(w.arguments_of(work.arguments))
+            spec.python.json = json.dumps(option_arguments(work.arguments))
         elif (new := w.task_of(self._argv, work, TaskOptions())) is not None:
             if new.HasField("python") and spec.command.env:
                 names = ", ".join(sorted(spec.command.env))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 import typer
 
+from quorate.cli.inputs import option_arguments
 from quorate.cli.jobs.creating import array_args, call_template, lines_of
 from quorate.cli.jobs.options import ArrayJob
 from quorate.cli.schedules.options import Work
@@ -44,7 +44,7 @@ def task_of(
     if work.call:
         if work.env:
             raise invalid("--env", "is for programs; a function has no environment of its own")
-        arguments = arguments_of(work.arguments)
+        arguments = option_arguments(work.arguments)
         if template:
             return call_template(work.call, arguments, options)
         return json_spec(work.call, arguments, options, now)
@@ -84,17 +84,6 @@ def _of_lines(error: QuorateError) -> QuorateError:
     if error.field != "items":
         return error
     return invalid("--each-line", error.message.removeprefix("items: "), limit=MOST_BYTES)
-
-
-def arguments_of(text: str) -> Any:
-    """What --arguments says. Raises BadParameter."""
-    try:
-        value = json.loads(text or "[]")
-    except ValueError as error:
-        raise typer.BadParameter(f"--arguments: {text!r} is not JSON: {error}") from None
-    if not isinstance(value, list | dict):
-        raise typer.BadParameter("--arguments: a list is needed, such as '[2, 10]'")
-    return value
 
 
 def refuse_conflicts(unique: Unique) -> None:

@@ -10,7 +10,8 @@ ever (https://github.com/grpc/grpc/blob/master/doc/keepalive.md).
 | a scheduler all its callers | `--keepalive`, `--keepalive-timeout` |
 | a node agent the leader | `TIME`, `TIMEOUT` |
 | SDK and CLI a scheduler, while a call is under way | `TIME`, `TIMEOUT` |
-| a gateway, or a standby, a scheduler; the leader a node agent | `BETWEEN_PROCESSES` |
+| a gateway or a standby a scheduler; the leader a node agent | `BETWEEN_PROCESSES` |
+| a client of etcd a member, while a call is under way | `BETWEEN_PROCESSES` |
 """
 
 from __future__ import annotations
