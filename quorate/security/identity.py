@@ -30,6 +30,7 @@ EVERYTHING: Final = ("*",)
 MOST_PATTERNS: Final = 16
 MOST_PATTERN: Final = 64
 _MOST_PASSED_ON: Final = 4096
+_DEFAULT_VIRTUAL_HOST: Final = "/"
 
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@|:/+-]{0,127}")
 _pattern = re.compile(rf"[A-Za-z0-9._/*?-]{{1,{MOST_PATTERN}}}")
@@ -88,6 +89,23 @@ class Caller:
         """Whether it is bound to nothing, or to this queue or service."""
         return not self.bound or _compiled(self.patterns).fullmatch(name) is not None
 
+    def may_name_in(self, virtual_host: str, name: str) -> bool:
+        """Whether it is bound to nothing, or to this message queue or exchange of a virtual host.
+
+        A pattern without a slash means names in the virtual host "/". In another one, `HOST/NAME`,
+        the first slash separates two patterns: one of virtual hosts other than "/", and one of
+        the names there. With nothing before the slash the second one means names in "/". Neither
+        ever matches beyond its own part, whatever characters a name holds.
+        """
+        if not self.bound:
+            return True
+        default = virtual_host in ("", _DEFAULT_VIRTUAL_HOST)
+        for hosts, names in _by_virtual_host(self.patterns):
+            inside = default if hosts is None else not default and hosts.fullmatch(virtual_host)
+            if inside and names.fullmatch(name):
+                return True
+        return False
+
 
 _caller: ContextVar[Caller | None] = ContextVar("quorate_caller", default=None)
 
@@ -126,6 +144,21 @@ def check_patterns(patterns: object) -> tuple[str, ...]:
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
     # `translate` makes expressions that do not backtrack; brackets are not among the characters.
     return re.compile("|".join(map(translate, patterns)))
+
+
+@lru_cache(maxsize=1024)
+def _by_virtual_host(
+    patterns: tuple[str, ...],
+) -> tuple[tuple[re.Pattern[str] | None, re.Pattern[str]], ...]:
+    """Of each pattern: the virtual hosts, None for "/", and the names in them."""
+    found = []
+    for pattern in patterns:
+        host, slash, name = pattern.partition("/")
+        if not slash:
+            host, name = "", pattern
+        hosts = re.compile(translate(host)) if host else None
+        found.append((hosts, re.compile(translate(name))))
+    return tuple(found)
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,8 @@
 """Which message queues and exchanges a caller may name that is bound to names.
 
-The patterns are those for queues and services. What is in another virtual host than "/" is compared
-as `HOST/NAME`. Names that nobody can guess are for whoever knows them, as ids of tasks are: those
-that the cluster makes (`amq.gen-`), and addresses of direct replies.
+The patterns are those for queues and services; one for another virtual host than "/" is
+`HOST/NAME`: see `Caller.may_name_in`. Names that nobody can guess are for whoever knows them, as
+ids of tasks are: those that the cluster makes (`amq.gen-`), and addresses of direct replies.
 """
 
 from __future__ import annotations
@@ -16,28 +16,22 @@ from quorate.security.identity import Caller
 
 # 128 random bits follow.
 SECRETS: Final = ("amq.gen-", "amq.rabbitmq.reply-to")
-_DEFAULT_HOST: Final = "/"
-
-
-def compared(virtual_host: str, name: str) -> str:
-    """What patterns are compared with."""
-    return name if virtual_host in ("", _DEFAULT_HOST) else f"{virtual_host}/{name}"
 
 
 def shows(caller: Caller | None, virtual_host: str, name: str) -> bool:
     """Whether a list shows it to the caller. None: authentication is off."""
-    return caller is None or caller.may_name(compared(virtual_host, name))
+    return caller is None or caller.may_name_in(virtual_host, name)
 
 
 def check_message_queue(caller: Caller, field: str, virtual_host: str, name: str) -> None:
     """Raises PERMISSION_DENIED: the caller may not name it."""
-    if not (name.startswith(SECRETS) or caller.may_name(compared(virtual_host, name))):
+    if not (name.startswith(SECRETS) or caller.may_name_in(virtual_host, name)):
         raise _foreign("MESSAGE_QUEUE", caller, field)
 
 
 def check_exchange(caller: Caller, field: str, virtual_host: str, name: str) -> None:
     """Raises PERMISSION_DENIED: the caller may not name it."""
-    if not caller.may_name(compared(virtual_host, name)):
+    if not caller.may_name_in(virtual_host, name):
         raise _foreign("EXCHANGE", caller, field)
 
 

@@ -55,6 +55,13 @@ def merged(
     return result
 
 
+def names_field(new: Message, paths: Sequence[str], field: str) -> bool:
+    """Whether an update sets or clears a field, or a part of it."""
+    if not paths:
+        return new.HasField(field)
+    return any(path == "*" or path.partition(".")[0] == field for path in paths)
+
+
 def is_path(descriptor: Any, names: Sequence[str]) -> bool:
     """Whether `names` lead from a message to a field of it."""
     for place, name in enumerate(names):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -105,6 +106,23 @@ def reason_in_a_child(use: Callable[[], object]) -> str:
         return pipe.read().decode()
 
 
+def test_closing_that_is_interrupted_leaves_nothing_with_the_client(
+    calls: FakeCalls, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(_thread: threading.Thread, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    streams = OpenStreams()
+    made = Producer(calls, streams, Window("", 10, 1 << 20), "", "q", True)  # type: ignore[arg-type]
+    made.send("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.close()
+    assert streams.take() == []
+    made.close()
+
+
 def test_a_producer_that_is_used_in_a_child_process_raises(calls: FakeCalls, producer: Producer):
     confirm = producer.send("a")
     assert reason_in_a_child(lambda: producer.send("b")) == "FORKED"
@@ -183,3 +201,28 @@ async def test_closing_ends_although_its_stream_ended_at_the_same_time():
     with pytest.raises(QuorateError, match="this producer is closed"):
         await confirm
     await call.ended()
+
+
+async def test_closing_that_is_cancelled_leaves_nothing_with_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    calls: Any = FakeAsyncCalls()
+    streams = OpenStreams()
+    window: Window[asyncio.Future[None]] = Window("", 10, 1 << 20)
+    producer = AsyncProducer(calls, streams, window, "", "q", True)
+    await producer.send("a")
+    waiting = asyncio.Event()
+
+    async def wait(_tasks: object) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "wait", wait)
+        closing = asyncio.create_task(producer.close())
+        await waiting.wait()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    assert streams.take() == []
+    await producer.close()

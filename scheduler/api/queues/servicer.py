@@ -13,7 +13,7 @@ from quorate.v1 import queue_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import ask, audited, page_of_names
 from scheduler.api.candidates import LIMIT_GROUP, Candidates
-from scheduler.api.masks import merged
+from scheduler.api.masks import merged, names_field
 from scheduler.api.queues import validate, views
 from scheduler.api.servicer import Context
 from scheduler.api.specs.placement import OLD_STRATEGIES
@@ -43,6 +43,7 @@ class QueueCalls:
         queue = request.queue
         name = QueueName(queue_name("queue.name", queue.name))
         wanted = validate.settings(queue)
+        validate.check_events(wanted.events)
         await self._understood(wanted)
         answer = await ask(
             self._driver,
@@ -79,7 +80,11 @@ class QueueCalls:
             # The queue as it is when it is changed, not as it was when the call came.
             return e.QueueUpdateAsked(name, self._updated(name, request), asked, token)
 
-        await self._understood(self._updated(name, request))
+        wanted = self._updated(name, request)
+        if names_field(request.queue, request.update_mask.paths, "events"):
+            # Only what the caller asks for: it may change a queue whose events others have set.
+            validate.check_events(wanted.events)
+        await self._understood(wanted)
         return pb.UpdateQueueResponse(queue=_queue_view(await ask(self._driver, asked, make)))
 
     def _updated(self, name: QueueName, request: pb.UpdateQueueRequest) -> QueueSettings:

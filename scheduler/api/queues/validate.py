@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.runtime.errors import invalid
+from quorate.security.identity import current_caller
+from quorate.security.message_names import check_exchange
 from quorate.v1 import queue_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api import rates
@@ -17,8 +19,9 @@ from scheduler.api.validate import (
     between,
     duration,
     known_enum,
-    required,
 )
+from scheduler.core.broker.routing.checks import RESERVED
+from scheduler.core.broker.routing.virtual_host import PREDECLARED
 from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST
 from scheduler.core.place_rules import PlaceSettings
 from scheduler.core.values import (
@@ -38,6 +41,7 @@ MAX_WEIGHTS = 1_000
 MAX_FILTERS = 8
 # Bytes of the name of an exchange or a virtual host.
 MAX_EXCHANGE = 255
+_PREDECLARED: Final = frozenset(name for name, _ in PREDECLARED)
 # What UpdateQueue may change.
 SETTABLE: Final = (
     *("placement", "retention", "disconnect"),
@@ -83,11 +87,31 @@ def _events(queue: queue_pb2.Queue) -> EventsTo | None:
     """Where messages about ends of its tasks go. The exchange need not exist."""
     if not queue.HasField("events"):
         return None
-    to = queue.events
-    required("queue.events.exchange", to.exchange)
-    at_most("queue.events.exchange", len(to.exchange.encode()), MAX_EXCHANGE, "bytes")
+    to, field = queue.events, "queue.events.exchange"
+    if not to.exchange:
+        raise invalid(field, f"is required; a name has 1 to {MAX_EXCHANGE} bytes")
+    at_most(field, len(to.exchange.encode()), MAX_EXCHANGE, "bytes")
+    if to.exchange.startswith(RESERVED) and to.exchange not in _PREDECLARED:
+        # Nobody can declare it, so that no message would ever arrive.
+        raise invalid(
+            field,
+            f"{to.exchange[:80]!r}: there is no such exchange, and names that begin with "
+            f"{RESERVED!r} are reserved; use another name",
+            reason="RESERVED_NAME",
+        )
     at_most("queue.events.virtual_host", len(to.virtual_host.encode()), MAX_EXCHANGE, "bytes")
     return EventsTo(to.exchange, to.virtual_host or DEFAULT_VIRTUAL_HOST)
+
+
+def check_events(to: EventsTo | None) -> None:
+    """Refuse an exchange into which the caller may not publish.
+
+    Raises:
+        QuorateError: PERMISSION_DENIED, `FOREIGN_EXCHANGE`.
+    """
+    caller = current_caller()
+    if to is not None and caller is not None:
+        check_exchange(caller, "queue.events.exchange", to.virtual_host, to.exchange)
 
 
 def _place(queue: queue_pb2.Queue) -> PlaceSettings:

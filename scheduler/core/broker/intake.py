@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple, Protocol
 from quorate.runtime.errors import not_found
 from scheduler.core.broker.queues.envelope import Parsed
 
+# Headers that only the cluster sets: `scheduler.api.broker.publishing` removes a publisher's.
+RESERVED_HEADERS: Final = "quorate-"
 # Of a message about the end of a task or job: those of tasks that are made of it are not
 # announced.
-EVENT_HEADER: Final = "quorate-event"
+EVENT_HEADER: Final = RESERVED_HEADERS + "event"
 
 
 class Asked(NamedTuple):

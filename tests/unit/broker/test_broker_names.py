@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 
+from quorate.etcd.memory.store import MemoryEtcd
 from quorate.runtime.errors import QuorateError
 from quorate.security.identity import Caller, How, Role
 from quorate.security.identity import _caller as current
 from quorate.security.permissions import check_request, rule_of
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
+from quorate.v1 import queue_pb2
+from quorate.v1 import scheduler_pb2 as spb
 from tests.support.broker_calls import Consumer, publication, serving
+from tests.support.one_leader import Leader, leading
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 METHODS = pb.DESCRIPTOR.services_by_name["Broker"].methods_by_name
@@ -29,6 +34,12 @@ def calling(caller: Caller = BOUND) -> Iterator[None]:
         yield
     finally:
         current.reset(token)
+
+
+@pytest_asyncio.fixture
+async def leader() -> AsyncIterator[Leader]:
+    async with leading(MemoryEtcd()) as leader:
+        yield leader
 
 
 def queue(name: str, host: str = "", **spec: Any) -> m.MessageQueue:
@@ -102,6 +113,105 @@ def test_a_bound_caller_names_what_it_is_bound_to(request_: Any, reason: str) ->
     else:
         check_request(rule, BOUND, request_, lambda task: None)
     check_request(rule, Caller("bob", Role.ADMIN, How.TOKEN), request_, lambda task: None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "name", "may"),
+    [
+        ("mail*", "/", "mail.in", True),
+        ("mail*", "", "mail.in", True),
+        # A name may hold slashes, and a pattern without one stays in "/".
+        ("mail*", "/", "mail/in", True),
+        ("mail*", "mail", "in", False),
+        ("mail*", "mail/eu", "in", False),
+        ("*mail", "eu", "mail", False),
+        ("????*", "eu", "mail", False),
+        # What a name in "/" holds names no virtual host.
+        ("team/*", "team", "any", True),
+        ("team/*", "team", "a/b", True),
+        ("team/*", "/", "team/any", False),
+        ("team/*", "/", "any", False),
+        ("team/*", "team/eu", "any", False),
+        ("team/*", "team2", "any", False),
+        ("team/mail*", "team", "mail/in", True),
+        ("team/mail*", "team", "orders", False),
+        ("team/a/b", "team", "a/b", True),
+        ("team/a/b", "team/a", "b", False),
+        # Patterns of virtual hosts: others than "/".
+        ("team*/mail", "team2", "mail", True),
+        ("team*/mail", "team2", "x/mail", False),
+        ("team?eu/*", "team/eu", "any", True),
+        ("*/mail", "eu", "mail", True),
+        ("*/mail", "/", "mail", False),
+        ("*/*", "/", "x/mail", False),
+        # Nothing before the slash: "/".
+        ("/a/b", "/", "a/b", True),
+        ("/a/b", "a", "b", False),
+        ("/*", "/", "any", True),
+        ("/*", "eu", "any", False),
+        ("*", "eu", "any", True),
+    ],
+)
+def test_patterns_of_a_virtual_host_match_no_other(
+    pattern: str, host: str, name: str, may: bool
+) -> None:
+    caller = Caller("alice", Role.SUBMITTER, How.TOKEN, ("zzz", pattern))
+    assert caller.may_name_in(host, name) is may
+
+
+async def test_the_ends_of_tasks_are_announced_where_the_caller_may_publish(
+    leader: Leader,
+) -> None:
+    def request(exchange: str, host: str = "") -> Any:
+        events = queue_pb2.TaskEvents(exchange=exchange, virtual_host=host)
+        return queue_pb2.Queue(name="mail", events=events)
+
+    async def refused(method: str, message: Any) -> tuple[Any, str, str]:
+        with pytest.raises(QuorateError) as raised:
+            await leader.call(method, message)
+        return raised.value.code, raised.value.reason, raised.value.field
+
+    foreign = (DENIED, "FOREIGN_EXCHANGE", "queue.events.exchange")
+    with calling():
+        for name, host in (("orders", ""), ("mail", "eu"), ("amq.topic", "")):
+            asked = spb.CreateQueueRequest(queue=request(name, host))
+            assert await refused("CreateQueue", asked) == foreign
+        await leader.call("CreateQueue", spb.CreateQueueRequest(queue=request("mail", "/")))
+        for paths in ([], ["events"], ["events.exchange"], ["*"]):
+            update = spb.UpdateQueueRequest(queue=request("orders"))
+            update.update_mask.paths.extend(paths)
+            assert await refused("UpdateQueue", update) == foreign, paths
+    # What another caller chose may stay when something else is changed, or be removed.
+    await leader.call("UpdateQueue", spb.UpdateQueueRequest(queue=request("orders")))
+    with calling():
+        other = spb.UpdateQueueRequest(queue=queue_pb2.Queue(name="mail", share=2.0))
+        changed = (await leader.call("UpdateQueue", other)).queue
+        assert (changed.events.exchange, changed.share) == ("orders", 2.0)
+        update = spb.UpdateQueueRequest(queue=queue_pb2.Queue(name="mail"))
+        update.update_mask.paths.append("events")
+        changed = (await leader.call("UpdateQueue", update)).queue
+        assert not changed.HasField("events")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "host", "field"),
+    [
+        ("", "", "exchange"),
+        ("x" * 256, "", "exchange"),
+        ("é" * 128, "", "exchange"),
+        ("amq.unknown", "", "exchange"),
+        ("ends", "h" * 256, "virtual_host"),
+    ],
+)
+async def test_bad_names_for_the_ends_of_tasks_are_refused(
+    leader: Leader, exchange: str, host: str, field: str
+) -> None:
+    events = queue_pb2.TaskEvents(exchange=exchange, virtual_host=host)
+    queue = queue_pb2.Queue(name="q", events=events)
+    with pytest.raises(QuorateError) as raised:
+        await leader.call("CreateQueue", spb.CreateQueueRequest(queue=queue))
+    assert raised.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert raised.value.field == f"queue.events.{field}"
 
 
 def test_each_rpc_names_something_or_says_that_its_servicer_checks() -> None:

@@ -12,8 +12,8 @@ from google.protobuf.duration_pb2 import Duration
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
 from quorate.runtime.ids import QueueName, TaskId, TaskIds
-from quorate.v1 import job_pb2, task_pb2
-from quorate.v1.message_pb2 import MessageProperties
+from quorate.v1 import broker_pb2, job_pb2, task_pb2
+from quorate.v1.message_pb2 import HeaderValue, MessageProperties
 from scheduler.api.asking import ask
 from scheduler.core.broker import events as be
 from scheduler.core.broker.intake import EVENT_HEADER
@@ -24,6 +24,8 @@ from scheduler.core.values import EventsTo, LengthPolicy, QueueLimits
 from scheduler.storage import records
 from scheduler.storage.records.jobs import job_spec
 from tests.support.broker import publication
+from tests.support.broker_calls import Broker
+from tests.support.broker_calls import publication as api_publication
 from tests.support.broker_term import Follower, leading
 from tests.support.message_tasks import (
     COMMAND,
@@ -200,6 +202,33 @@ async def test_a_task_of_a_message_about_a_task_tells_nobody():
         await cancel(term, row.id)
         assert tasks(term) == []
         assert len(await messages(term)) == 1
+
+
+@pytest.mark.parametrize("way", ["publish", "transact", "stream"])
+async def test_a_publisher_cannot_pass_its_message_off_as_one_about_a_task(way: str):
+    forged = {name: HeaderValue(text="task") for name in (EVENT_HEADER, "quorate-x", "mine")}
+    sent = api_publication(b"body", "", exchange="x", properties={"headers": forged}, number=1)
+    async with leading(MemoryEtcd()) as term:
+        await told(term)
+        await task_queue(term, template=COMMAND, events=ENDS)
+        await exchange(term, "x")
+        await bind(term, "x", "work")
+        broker = Broker(term)
+        if way == "stream":
+            stream = broker.stream()
+            stream.send([sent])
+            await stream.until(1)
+            await stream.close()
+        elif way == "publish":
+            await broker.call(broker_pb2.PublishRequest(publications=[sent]))
+        else:
+            await broker.call(broker_pb2.TransactRequest(publications=[sent]))
+        (row,) = tasks(term)
+        message = spec_of(row).message
+        assert (message.body, list(message.properties.headers)) == (b"body", ["mine"])
+        await cancel(term, row.id)
+        (announced,) = await messages(term)
+        assert announced.routing_key == "task.work.cancelled"
 
 
 async def test_messages_about_tasks_do_not_empty_a_full_queue():

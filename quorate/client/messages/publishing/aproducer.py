@@ -102,13 +102,14 @@ class AsyncProducer:
 
     async def close(self) -> None:
         """As `Producer.close`."""
+        # First: whoever waits below may be cancelled, and the client would keep it for ever.
+        self._streams.discard(self)
         if self._error is None:
             self._error = closed("producer")
         self.settle(self.window.give_up(self._error))
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
-        self._streams.discard(self)
 
     async def __aenter__(self) -> Self:
         return self

@@ -140,6 +140,8 @@ class Producer:
         if self._changed.is_forked:
             # Nothing runs in a child process.
             return
+        # First: what interrupts the wait below would leave it with the client for ever.
+        self._streams.discard(self)
         with self._changed:
             self.closing = True
             if self._error is None:
@@ -151,7 +153,6 @@ class Producer:
             call.cancel()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5.0)
-        self._streams.discard(self)
 
     def __enter__(self) -> Self:
         return self

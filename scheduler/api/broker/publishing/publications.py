@@ -1,7 +1,8 @@
 """Publications as callers send them: checked, and the bytes of the message as they came.
 
 A message stays the bytes that its producer serialized. Its properties are parsed once to be
-checked; the body is never looked at.
+checked; the body is never looked at. One exception: headers `quorate-...` say what the cluster
+itself says of its messages, so a producer's are removed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from quorate.v1.message_pb2 import Publication as PublicationMessage
 from scheduler.api.broker import validate
 from scheduler.api.validate import between
 from scheduler.core.broker.events import Publication
+from scheduler.core.broker.intake import RESERVED_HEADERS
 from scheduler.core.broker.queues.envelope import parse, parsed
 from scheduler.core.broker.routing.checks import routing_keys
 
@@ -34,6 +36,8 @@ _TEXTS: Final = (
     *("content_type", "content_encoding", "correlation_id", "reply_to", "message_id"),
     *("type", "user_id", "app_id"),
 )
+# A name of a header is UTF-8 in the bytes of the properties.
+_RESERVED: Final = RESERVED_HEADERS.encode()
 
 
 class Reader:
@@ -73,6 +77,9 @@ class Reader:
         validate.short("message.routing_key", message.routing_key)
         properties = message.properties
         if properties and properties != self._good:
+            if _RESERVED in properties:
+                properties = message.properties = _without_reserved(properties)
+                payload = message.SerializeToString(deterministic=True)
             self._check(properties)
             self._good = properties
         if self._bound is not None:
@@ -138,6 +145,18 @@ class Reader:
             error.metadata["field"] = error.field
             error.message = f"message.{error.message}"
             raise
+
+
+def _without_reserved(properties: bytes) -> bytes:
+    """Properties without the headers that only the cluster sets."""
+    try:
+        found = MessageProperties.FromString(properties)
+    except DecodeError:
+        return properties
+    names = [name for name in found.headers if name.startswith(RESERVED_HEADERS)]
+    for name in names:
+        del found.headers[name]
+    return found.SerializeToString(deterministic=True) if names else properties
 
 
 def enveloped(
