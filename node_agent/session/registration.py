@@ -14,6 +14,10 @@ attempts on record belong to, is the process's for good.
 Who finds a living agent of the same name at another address does not register: NameTaken. One that
 neither answers nor is refused is asked again until its lease ends, or for twice as long as a lease.
 
+An agent that may not read its record (it shares an etcd user with the other pods of a Deployment,
+see `quorate.etcd.server.users`) does not look for another agent with its name: names of pods are
+unique. It learns from its lease that the record is gone.
+
 Owned by the app, which runs `keep`. While etcd is silent nothing happens: the lease may well be
 alive, and `on_alive` simply stops telling of later instants.
 """
@@ -104,6 +108,8 @@ class Registration:
         self._before = before
         self._alive = alive
         self._lease: LeaseSession | None = None
+        # Whether etcd lets this process read its record.
+        self._reads = True
 
     @property
     def lease(self) -> LeaseSession | None:
@@ -185,8 +191,8 @@ class Registration:
         """
         give_up = self._clock.monotonic() + 2 * self._ttl
         while True:
-            found = await self._etcd.range(Range(self._key))
-            if not found.kvs or not await self._is_silent(found.kvs[0].value):
+            found = await self._read()
+            if found is None or not await self._is_silent(found):
                 break
             if self._clock.monotonic() > give_up:
                 break
@@ -201,6 +207,19 @@ class Registration:
             return 0
         self._on_registered(lease.id, self._record.instance)
         return revision + 1
+
+    async def _read(self) -> bytes | None:
+        """The record in etcd; None when there is none, or when it may not be read."""
+        try:
+            found = await self._etcd.range(Range(self._key))
+        except EtcdUnauthenticated as error:
+            if self._reads:
+                # Wrong credentials are refused for the write that follows, too.
+                _log.info("registration_not_readable", error=str(error))
+            self._reads = False
+            return None
+        self._reads = True
+        return found.kvs[0].value if found.kvs else None
 
     async def _is_silent(self, value: bytes) -> bool:
         """Whether the process of this record may live and does not say. Raises NameTaken."""
@@ -220,6 +239,8 @@ class Registration:
 
     async def _watch(self, lease: LeaseSession, revision: int) -> None:
         """Return when the record has to be written again; raise Replaced when we have to go."""
+        if not self._reads:
+            await asyncio.Event().wait()
         async with self._etcd.watch(self._key, start_revision=revision) as batches:
             # What happened before the watch was there (after a loss of it) is read.
             found = await self._etcd.range(Range(self._key))

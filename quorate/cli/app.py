@@ -81,6 +81,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "admin.tokens": ("tokens",),
     "admin.doctor": ("doctor",),
     "admin.backup": ("backup", "restore", "etcd"),
+    # Adds `etcd init-auth`.
+    "admin.etcd_auth": ("etcd",),
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from quorate.doctor.etcd_auth_checks import check_auth
 from quorate.doctor.finding import Finding, failure, note, ok, warning
 from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
 from quorate.etcd.client import EtcdClient, EtcdTls
@@ -89,6 +90,7 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
         return findings
     findings.append(_check_members(target, statuses))
     async with _client(target, list(statuses)) as client:
+        findings.extend(await check_auth(client, local=target.local))
         findings.extend(await _check_alarms(client))
         findings.append(await _check_latency(client))
     return findings

@@ -27,7 +27,8 @@ from tests.support import forked
 from tests.support.tls import TestAuthority
 
 PREFIX = b"/quorate/c/"
-SUBJECTS = ("operator:o1", "scheduler:s1", "node:n1", "node:n2", "gateway:g1")
+PODS = "node:agent-*"
+SUBJECTS = ("operator:o1", "scheduler:s1", "node:n1", "node:n2", PODS, "gateway:g1")
 
 
 class Store:
@@ -126,6 +127,11 @@ MAY: list[tuple[str, Deed, bytes]] = [
     ("node:n1", lists, ELECTION),
     ("node:n1", watches, ELECTION),
     ("node:n1", reads, PREFIX + b"generation"),
+    (PODS, puts, NODES + b"agent-6bd5f7c9f4-x2x7k"),
+    (PODS, puts, PREFIX + b"services/web/1"),
+    (PODS, txns, PREFIX + b"services/web/1"),
+    (PODS, watches, ELECTION),
+    (PODS, reads, PREFIX + b"generation"),
     ("scheduler:s1", txns, PREFIX + b"queues/q"),
     ("scheduler:s1", lists, PREFIX),
     ("scheduler:s1", watches, PREFIX),
@@ -137,6 +143,12 @@ MAY: list[tuple[str, Deed, bytes]] = [
 MAY_NOT: list[tuple[str, Deed, bytes]] = [
     *(("node:n1", deed, NODES + b"n2") for deed in (puts, txns, deletes, reads)),
     *(("node:n1", deed, LEADER) for deed in (puts, txns, deletes)),
+    *((PODS, deed, MINE) for deed in (puts, txns, deletes, reads)),
+    *((PODS, deed, NODES + b"agent-6bd5f7c9f4-x2x7k") for deed in (reads, watches)),
+    *((PODS, lists, NODES + end) for end in (b"", b"agent-")),
+    *((PODS, deed, PREFIX + b"tasks/q/1") for deed in (puts, reads, watches)),
+    *((PODS, deed, PREFIX + b"runs/") for deed in (lists, watches)),
+    (PODS, revokes, b""),
     ("node:n1", lists, NODES),
     ("node:n1", lists, PREFIX),
     ("node:n1", reads, PREFIX + b"tasks/q/1"),

@@ -22,7 +22,10 @@ def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # They add to a command of another module as they are imported.
-ADDING = {"control.templates": ("queue", "template")}
+ADDING = {
+    "admin.etcd_auth": ("etcd", "init-auth"),
+    "control.templates": ("queue", "template"),
+}
 
 
 @pytest.mark.parametrize("module", [one for one in COMMANDS if one not in ADDING])

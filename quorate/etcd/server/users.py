@@ -7,8 +7,12 @@ A user is called as the common name of its certificate (`scheduler:s1`), by whic
 |---|---|
 | `scheduler:<name>` | read and write all of the cluster's keys |
 | `node:<name>` | write `nodes/<name>` and below `services/`; read `election/`, `generation` too |
+| `node:<start>*` | the same for every node whose name begins so, but it reads no registration |
 | `operator:<name>` | everything, as etcd's `root` role has it |
 | anybody else, also who has a certificate of the right CA | nothing |
+
+A user for many nodes (`node:agent-*`) is for pods, whose names nobody knows in advance. It writes
+the registrations below `nodes/agent-` and reads none, also not its own.
 
 A gateway, and programs that submit work, need nothing of etcd. Granting is idempotent; nothing that
 was granted by others is taken back.
@@ -40,26 +44,29 @@ class Right:
     key: bytes
     end: bytes = b""
     write: bool = False
+    read: bool = True
 
 
-def below(prefix: bytes, *, write: bool = False) -> Right:
+def below(prefix: bytes, *, write: bool = False, read: bool = True) -> Right:
     """The right to all keys that begin with `prefix`."""
-    return Right(prefix, prefix_end(prefix), write)
+    return Right(prefix, prefix_end(prefix), write, read)
 
 
 def rights_of(subject: str, prefix: bytes) -> Sequence[Right] | None:
     """What a process may do in a cluster; None for one that needs nothing of etcd.
 
     Args:
-        subject: `<role>:<name>`, as in its certificate.
+        subject: `<role>:<name>`, as in its certificate; `node:<start>*` for many nodes.
         prefix: of the cluster's keys.
     """
     role, _, name = subject.partition(":")
     if role == "scheduler":
         return (below(prefix, write=True),)
     if role == "node":
+        own = prefix + f"nodes/{name.removesuffix('*')}".encode()
+        many = name.endswith("*")
         return (
-            Right(prefix + f"nodes/{name}".encode(), write=True),
+            below(own, write=True, read=False) if many else Right(own, write=True),
             below(prefix + b"services/", write=True),
             below(prefix + b"election/"),
             Right(prefix + b"generation"),
@@ -88,6 +95,13 @@ async def grant(etcd: EtcdClient, subjects: Sequence[str], prefix: bytes) -> Non
     await granter.ask("AuthEnable", rpc.AuthEnableRequest())
 
 
+def _kind(permission: Any, right: Right) -> int:
+    """etcd's kind of permission."""
+    if not right.write:
+        return int(permission.READ)
+    return int(permission.READWRITE if right.read else permission.WRITE)
+
+
 class _Granter:
     def __init__(self, etcd: EtcdClient) -> None:
         self._etcd = etcd
@@ -97,7 +111,7 @@ class _Granter:
         for right in rights:
             request = rpc.AuthRoleGrantPermissionRequest(name=name)
             request.perm.key, request.perm.range_end = right.key, right.end
-            request.perm.permType = request.perm.READWRITE if right.write else request.perm.READ
+            request.perm.permType = _kind(request.perm, right)
             await self.ask("RoleGrantPermission", request)
 
     async def user(self, name: str, role: str) -> None:

@@ -32,7 +32,8 @@ CA_KEY = "ca.key"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 # A common name holds 64 characters (RFC 5280, upper bounds).
-_SUBJECT = re.compile(r"[a-z]{1,16}:[A-Za-z0-9][A-Za-z0-9._@-]{0,46}")
+# `node:agent-*` is etcd's user of all nodes whose names begin so.
+_SUBJECT = re.compile(r"[a-z]{1,16}:[A-Za-z0-9][A-Za-z0-9._@-]{0,46}|node:[A-Za-z0-9._-]{1,46}\*")
 _DNS = re.compile(r"(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9_-]{1,63}")
 # Clocks of a cluster's machines differ a little.
 # How long a CA made by `quorate certs init` is valid.
@@ -152,7 +153,7 @@ class Authority:
 
 def file_names(subject: str) -> tuple[str, str]:
     """How the files of a leaf are called: `node:n1` is in `node-n1.crt` and `node-n1.key`."""
-    stem = subject.replace(":", "-")
+    stem = subject.replace(":", "-").replace("*", "all")
     return f"{stem}.crt", f"{stem}.key"
 
 
