@@ -155,20 +155,22 @@ class CreateBindingResponse(_message.Message):
     def __init__(self, binding: _Optional[_Union[_message_pb2.Binding, _Mapping]] = ...) -> None: ...
 
 class ListBindingsRequest(_message.Message):
-    __slots__ = ("virtual_host", "source", "message_queue", "page_size", "page_token", "task_queue")
+    __slots__ = ("virtual_host", "source", "message_queue", "page_size", "page_token", "exchange", "task_queue")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     source: str
     message_queue: str
     page_size: int
     page_token: str
+    exchange: str
     task_queue: str
-    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., task_queue: _Optional[str] = ...) -> None: ...
+    def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., message_queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., exchange: _Optional[str] = ..., task_queue: _Optional[str] = ...) -> None: ...
 
 class ListBindingsResponse(_message.Message):
     __slots__ = ("bindings", "next_page_token")

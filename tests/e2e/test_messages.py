@@ -365,6 +365,8 @@ def test_declared_things_are_listed_and_a_difference_is_named(client, exchange):
     client.bind(queue, exchange, "a.*")
     client.bind_exchange("amq.fanout", exchange, "b")
     assert {one.routing_key for one in client.bindings(exchange=exchange)} == {"a.*", "b"}
+    (found,) = [one for one in client.bindings(to_exchange="amq.fanout") if one.source == exchange]
+    assert found.routing_key == "b"
     client.unbind(queue, exchange, "a.*")
     client.unbind_exchange("amq.fanout", exchange, "b")
     assert list(client.bindings(exchange=exchange)) == []

@@ -123,6 +123,7 @@ async def test_the_asyncio_client_declares_and_moves(aclient):
     await aclient.declare_exchange("a-exchange", "fanout")
     await aclient.bind(queue, "a-exchange")
     assert [one.message_queue async for one in aclient.bindings(exchange="a-exchange")] == [queue]
+    assert [one async for one in aclient.bindings(to_exchange="a-exchange")] == []
     await aclient.publish("a-exchange", "x")
     assert [one.text for one in await aclient.peek(queue)] == ["x"]
     assert await aclient.move(queue, other) == 1

@@ -58,13 +58,20 @@ def list_(
     task_queue: Annotated[
         str, typer.Option("--task-queue", help="Only to this task queue. \\[default: all]")
     ] = "",
+    to_exchange: Annotated[
+        str, typer.Option("--to-exchange", help="Only to this exchange. \\[default: all]")
+    ] = "",
     virtual_host: VirtualHost = "",
     as_json: Json = False,
 ) -> None:
     """List bindings."""
     found = list(
         client.bindings(
-            exchange=exchange, queue=queue, task_queue=task_queue, virtual_host=virtual_host
+            exchange=exchange,
+            queue=queue,
+            task_queue=task_queue,
+            to_exchange=to_exchange,
+            virtual_host=virtual_host,
         )
     )
     if as_json:

@@ -194,10 +194,11 @@ class AsyncTopologyMethods:
         exchange: str = "",
         queue: str = "",
         task_queue: str = "",
+        to_exchange: str = "",
         virtual_host: str = "",
     ) -> AsyncIterator[message_pb2.Binding]:
         """As `Client.bindings`."""
-        request = requests.list_bindings(exchange, queue, task_queue, virtual_host)
+        request = requests.list_bindings(exchange, queue, task_queue, to_exchange, virtual_host)
         async for answer in apages(self.calls, rpcs.LIST_BINDINGS, request):
             for one in answer.bindings:
                 yield one

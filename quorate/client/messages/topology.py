@@ -239,10 +239,16 @@ class TopologyMethods:
         exchange: str = "",
         queue: str = "",
         task_queue: str = "",
+        to_exchange: str = "",
         virtual_host: str = "",
     ) -> Iterator[message_pb2.Binding]:
-        """The bindings of an exchange, to a message queue or task queue, or all."""
-        request = requests.list_bindings(exchange, queue, task_queue, virtual_host)
+        """The bindings of an exchange, to one destination, or all.
+
+        Args:
+            exchange: their source.
+            queue, task_queue, to_exchange: their destination, at most one of these.
+        """
+        request = requests.list_bindings(exchange, queue, task_queue, to_exchange, virtual_host)
         for answer in pages(self.calls, rpcs.LIST_BINDINGS, request):
             yield from answer.bindings
 

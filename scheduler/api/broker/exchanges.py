@@ -193,20 +193,20 @@ class ExchangeCalls:
     async def ListBindings(self, request: pb.ListBindingsRequest, context: Context) -> Message:
         host = self._host(request.virtual_host)
         source = validate.short("source", request.source)
-        queue = validate.short("message_queue", request.message_queue)
-        tasks = validate.short("task_queue", request.task_queue)
-        if queue and tasks:
-            raise invalid("task_queue", "cannot be set together with message_queue")
-        kind = DestinationKind.TASK_QUEUE if tasks else DestinationKind.QUEUE
-        to = Destination(kind, tasks or queue)
+        to = _destination(request)
+        known = host.bindings if to is None else host.to(to)
+        if source:
+            of_source = host.of(source)
+            # The fewer ones: an exchange may have 500,000.
+            known = min(known, of_source, key=len)
 
         def wanted(row: Binding) -> bool:
-            return (not source or row.source == source) and (not to.name or row.destination == to)
+            return (not source or row.source == source) and (to is None or row.destination == to)
 
         rows, token = await page(
             "bindings",
-            (host.name, source, kind.name, to.name),
-            host.bindings.values(),
+            (host.name, source, *(("QUEUE", "") if to is None else (to.kind.name, to.name))),
+            known.values(),
             lambda row: row.ordinal,
             request.page_size,
             request.page_token,
@@ -238,6 +238,17 @@ class ExchangeCalls:
     def _next_ordinal(self, virtual_host: str) -> int:
         host = self._broker.state.router.virtual_hosts.get(virtual_host)
         return 0 if host is None else host.next_ordinal
+
+
+def _destination(request: pb.ListBindingsRequest) -> Destination | None:
+    """Where listed bindings lead; None: anywhere."""
+    given = {field: getattr(request, field) for field in _KINDS if getattr(request, field)}
+    for field, name in given.items():
+        validate.short(field, name)
+    if len(given) > 1:
+        first, second, *_ = given
+        raise invalid(second, f"cannot be set together with {first}; use one destination")
+    return next((Destination(_KINDS[field], name) for field, name in given.items()), None)
 
 
 def _binding(asked: message_pb2.Binding) -> Binding:

@@ -89,6 +89,10 @@ def test_an_exchange_is_created_bound_drawn_tried_and_deleted(
     expect(look.dialog().get_by_label("Routing key")).to_have_value("parcel.new")
     look.page.keyboard.press("Escape")
 
+    look.page.get_by_role("link", name="drawn-all, exchange, from drawn").click()
+    sources = look.page.get_by_role("table", name="Bound to other exchanges")
+    expect(sources).to_contain_text("order.#")
+    sources.get_by_role("link", name="drawn", exact=True).click()
     table.get_by_role("button", name="Unbind shelf-a").click()
     expect(look.dialog()).to_contain_text("with the routing key order.*")
     look.dialog().get_by_role("button", name="Unbind").click()
@@ -140,6 +144,23 @@ def test_a_task_queue_is_bound_drawn_and_says_what_messages_become(
     expect(look.dialog()).to_contain_text("sha256sum -")
     expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("photo.*")
     look.page.keyboard.press("Escape")
+    # Of another virtual host, which the address names.
+    ask_json(cluster, "v1/virtualHosts", {"name": "drawn-host"})
+    there = {"virtualHost": "drawn-host"}
+    elsewhere = {**there, "source": "amq.fanout", "taskQueue": "drawn-tasks"}
+    ask_json(cluster, "v1/bindings", {"binding": elsewhere})
+    try:
+        look.button("Messages of drawn-tasks").click()
+        expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("drawn-work")
+        look.dialog().get_by_label("Virtual host").select_option("drawn-host")
+        expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("amq.fanout")
+        look.page.reload()
+        expect(look.dialog().get_by_role("table", name="Bindings")).to_contain_text("amq.fanout")
+        look.page.keyboard.press("Escape")
+        expect(look.dialog()).to_have_count(0)
+    finally:
+        ask_json(cluster, "v1/bindings:delete", {"binding": elsewhere})
+        ask_json(cluster, "v1/virtualHosts/drawn-host", method="DELETE")
     ask_json(cluster, "v1/exchanges/drawn-work", method="DELETE")
     # It may run meanwhile.
     (task,) = ask_json(cluster, "v1/tasks?queue=drawn-tasks")["tasks"]

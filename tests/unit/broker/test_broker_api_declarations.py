@@ -62,39 +62,6 @@ async def test_another_declaration_of_an_exchange_names_the_field():
         assert error.metadata["field"] == "type"
 
 
-async def test_bindings_are_listed_by_source_and_queue_in_the_order_they_were_made():
-    async with serving() as broker:
-        await broker.queue("a")
-        await broker.queue("b")
-        await broker.call(exchange("logs"))
-        rows = [
-            binding("logs", "b", "x.#"),
-            binding("logs", "a", "y.*"),
-            binding("amq.topic", "a", "z"),
-        ]
-        for row in rows:
-            await broker.call(pb.CreateBindingRequest(binding=row))
-        await broker.call(pb.CreateBindingRequest(binding=rows[0]))
-
-        async def keys(**wanted: Any) -> list[str]:
-            found, token = [], ""
-            while True:
-                request = pb.ListBindingsRequest(page_size=1, page_token=token, **wanted)
-                answer = await broker.call(request)
-                found += [one.routing_key for one in answer.bindings]
-                token = answer.next_page_token
-                if not token:
-                    return found
-
-        assert await keys() == ["x.#", "y.*", "z"]
-        assert await keys(source="logs") == ["x.#", "y.*"]
-        assert await keys(message_queue="a") == ["y.*", "z"]
-        assert await keys(source="logs", message_queue="a") == ["y.*"]
-        for _ in range(2):
-            await broker.call(pb.DeleteBindingRequest(binding=rows[0]))
-        assert await keys() == ["y.*", "z"]
-
-
 async def test_virtual_hosts_are_name_spaces():
     async with serving() as broker:
         for _ in range(2):

@@ -165,10 +165,10 @@ export const createExchange = (exchange: Exchange) => post("v1/exchanges", { exc
 export const deleteExchange = (virtualHost: string, name: string) =>
   remove(`v1/exchanges/${segment(name)}`, { query: { virtualHost } });
 
-/** Of a source, or to a message queue or task queue. */
+/** Of a source, or to a message queue, task queue or exchange. */
 export const listBindings = (
   virtualHost: string,
-  of: { source?: string; messageQueue?: string; taskQueue?: string },
+  of: { source?: string; messageQueue?: string; taskQueue?: string; exchange?: string },
   page: Page,
   options?: Options,
 ) =>

@@ -119,13 +119,14 @@ def unbind(
 
 
 def list_bindings(
-    exchange: str, queue: str, task_queue: str, virtual_host: str
+    exchange: str, queue: str, task_queue: str, to_exchange: str, virtual_host: str
 ) -> pb.ListBindingsRequest:
     return pb.ListBindingsRequest(
         virtual_host=checked_text("virtual_host", virtual_host),
         source=checked_text("exchange", exchange),
         message_queue=checked_text("queue", queue),
         task_queue=checked_text("task_queue", task_queue),
+        exchange=checked_text("to_exchange", to_exchange),
     )
 
 

@@ -131,6 +131,14 @@ class VirtualHost:
         _take(self._to, row.destination, identity)
         return row
 
+    def of(self, exchange: str) -> Mapping[BindingId, Binding]:
+        """Those of which the exchange is the source."""
+        return MappingProxyType(self._from.get(exchange, {}))
+
+    def to(self, destination: Destination) -> Mapping[BindingId, Binding]:
+        """Those that lead there."""
+        return MappingProxyType(self._to.get(destination, {}))
+
     def bindings_from(self, exchange: str) -> tuple[Binding, ...]:
         """Those of which the exchange is the source, oldest first."""
         return _oldest_first(self._from.get(exchange))

@@ -67,31 +67,33 @@ export function useListed<T>(
   };
 }
 
-/** The two lists, and the choice of a virtual host where there are several. */
-export function Choices({ kind, host, children }: { kind: Kind; host: string; children?: ComponentChildren }) {
+/** The choice of a virtual host, where there are several. */
+export function HostChoice({ host, onChoose }: { host: string; onChoose: (host: string) => void }) {
   const { value } = usePolled(
     (signal) => listVirtualHosts({ pageSize: MOST }, { signal }),
     HOSTS_EVERY_MS,
     token.value,
   );
   const hosts = (value?.virtualHosts ?? []).map(({ name }) => name);
+  if (hosts.length < 2 && host === DEFAULT_HOST) return null;
+  return (
+    <label class="row tight">
+      <span class="muted">Virtual host</span>
+      <select class="host" value={host} onChange={(event) => onChoose(event.currentTarget.value)}>
+        {[...new Set([...hosts, host])].map((name) => (
+          <option key={name}>{name}</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The two lists, and the choice of a virtual host where there are several. */
+export function Choices({ kind, host, children }: { kind: Kind; host: string; children?: ComponentChildren }) {
   return (
     <div class="row">
       <Segments label="Show" options={KINDS} value={kind} onChange={(chosen) => go(addressOf(host, chosen))} />
-      {(hosts.length > 1 || host !== DEFAULT_HOST) && (
-        <label class="row tight">
-          <span class="muted">Virtual host</span>
-          <select
-            class="host"
-            value={host}
-            onChange={(event) => go(addressOf(event.currentTarget.value, kind))}
-          >
-            {[...new Set([...hosts, host])].map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        </label>
-      )}
+      <HostChoice host={host} onChoose={(chosen) => go(addressOf(chosen, kind))} />
       {children}
     </div>
   );

@@ -13,7 +13,7 @@ import { confirm } from "@ui/parts/dialog";
 import { Table, type Column } from "@ui/parts/table";
 import { attempt, tell } from "@ui/parts/toasts";
 import { CreateQueueDialog } from "@ui/views/queues/create";
-import { MessagesButton } from "@ui/views/queues/messages";
+import { MessagesButton, OpenMessages } from "@ui/views/queues/messages";
 import { PauseDialog, pausedWords } from "@ui/views/queues/pause";
 import { Pauses } from "@ui/views/queues/pauses";
 import { limitsText, QueueSettingsDialog } from "@ui/views/queues/settings";
@@ -61,6 +61,7 @@ export function QueuesView() {
       </Panel>
       <Pauses adding={pausing} mayEnd={may("queues.control")} onClose={() => setPausing(false)} />
       {creating && <CreateQueueDialog onClose={() => setCreating(false)} />}
+      <OpenMessages />
     </div>
   );
 }

@@ -14,11 +14,13 @@ interface Props {
   host: string;
   bindings: readonly Binding[];
   may: May;
+  /** Whose they are: of an exchange they lead away, of a queue they lead there. */
   of: "exchange" | "queue";
+  label?: string;
   onDone: () => void;
 }
 
-export function BindingTable({ host, bindings, may, of, onDone }: Props) {
+export function BindingTable({ host, bindings, may, of, label = "Bindings", onDone }: Props) {
   const remove = (binding: Binding) => {
     const to = nameOf(binding);
     confirm({
@@ -74,7 +76,7 @@ export function BindingTable({ host, bindings, may, of, onDone }: Props) {
       ),
     });
   }
-  return <Table label="Bindings" columns={columns} items={bindings} keyOf={keyOf} />;
+  return <Table label={label} columns={columns} items={bindings} keyOf={keyOf} />;
 }
 
 const nameOf = (binding: Binding): string =>

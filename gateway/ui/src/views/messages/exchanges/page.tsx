@@ -88,6 +88,19 @@ export function ExchangePage({ host, name }: { host: string; name: string }) {
           )}
         </Panel>
       )}
+      {routes.sources.length > 0 && (
+        <Panel title="Bound to other exchanges" class="flush">
+          <BindingTable
+            host={host}
+            bindings={routes.sources}
+            may={may}
+            of="queue"
+            label="Bound to other exchanges"
+            onDone={refresh}
+          />
+          {routes.moreSources && <p class="note">{`The first ${count(MOST_BINDINGS)} are shown.`}</p>}
+        </Panel>
+      )}
       {opened === "bind" && <BindDialog host={host} exchange={exchange} onClose={close} onDone={refresh} />}
       {opened === "publish" && (
         <PublishDialog host={host} exchange={name} onClose={close} onDone={setOutcome} />

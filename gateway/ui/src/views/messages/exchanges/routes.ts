@@ -24,7 +24,14 @@ export interface Routes {
   more: boolean;
   /** Of the exchanges behind it. */
   further: Binding[];
+  /** Of other exchanges, to it. */
+  sources: Binding[];
+  /** There are more of those. */
+  moreSources: boolean;
 }
+
+/** What is drawn: where messages go. */
+type Drawable = Pick<Routes, "own" | "more" | "further">;
 
 export async function readRoutes(host: string, name: string, signal: AbortSignal): Promise<Routes> {
   const page = { pageSize: MOST_BINDINGS };
@@ -44,7 +51,14 @@ export async function readRoutes(host: string, name: string, signal: AbortSignal
       waiting.push(...bindings);
     }
   }
-  return { own, more: Boolean(first.nextPageToken), further };
+  const before = await listBindings(host, { exchange: name }, page, { signal });
+  return {
+    own,
+    more: Boolean(first.nextPageToken),
+    further,
+    sources: before.bindings ?? [],
+    moreSources: Boolean(before.nextPageToken),
+  };
 }
 
 export interface Spot {
@@ -67,7 +81,7 @@ export function conditionOf(binding: Binding): string {
 }
 
 /** Undefined: there is nothing to draw, or too much. */
-export function drawnRoutes(exchange: Exchange, routes: Routes): RouteDrawing | undefined {
+export function drawnRoutes(exchange: Exchange, routes: Drawable): RouteDrawing | undefined {
   const bindings = [...routes.own, ...routes.further];
   const alternate = alternateOf(exchange);
   if (routes.more || bindings.length > MOST_LINES || (!bindings.length && !alternate)) return undefined;
