@@ -154,7 +154,7 @@ def test_every_folder_is_in_the_table() -> None:
 
 
 def test_figures_of_the_text_are_those_of_the_manifests() -> None:
-    for _, workload in workloads("prod"):
+    for _, workload in workloads("dev"):
         assert pod_of(workload)["securityContext"]["runAsUser"] == 65532
     assert "user 65532" in TEXT
     version = re.findall(r'^version = "([\d.]+)"$', (ROOT / "pyproject.toml").read_text(), re.M)

@@ -31,10 +31,16 @@ def _pods(variant: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         yield name, pod_of(workload), container_of(workload)
 
 
+def _has_task_user(variant: str) -> bool:
+    """Whether its agents are root in their pod, so that tasks are somebody else."""
+    return "QUORATE_TASK_USER" in environment(variant, dict(workloads(variant))["agent"])
+
+
 @every_variant
 def test_namespace_enforces_restricted_pods(variant: str) -> None:
     labels = named(variant, "Namespace", "quorate")["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    wanted = "baseline" if _has_task_user(variant) else "restricted"
+    assert labels["pod-security.kubernetes.io/enforce"] == wanted
     # With the rules of one version: `latest` would change under a running cluster.
     assert labels["pod-security.kubernetes.io/enforce-version"] == "v1.34"
 
@@ -44,26 +50,61 @@ def test_pods_are_confined(variant: str) -> None:
     for name, pod, container in _pods(variant):
         for flag in ("hostNetwork", "hostPID", "hostIPC"):
             assert flag not in pod, name
-        assert not pod.get("initContainers"), name
         assert not [v for v in pod.get("volumes", ()) if "hostPath" in v], name
-        assert pod["securityContext"]["runAsNonRoot"] is True, name
-        assert pod["securityContext"]["runAsUser"] >= 10_000, name
-        assert pod["securityContext"]["runAsGroup"] >= 10_000, name
         security = container["securityContext"]
-        assert security["runAsNonRoot"] is True, name
         assert security["readOnlyRootFilesystem"] is True, name
         assert security["allowPrivilegeEscalation"] is False, name
         assert security["privileged"] is False, name
+        assert security["capabilities"]["drop"] == ["ALL"], name
+        if name == "agent" and _has_task_user(variant):
+            continue  # the test below
+        assert not pod.get("initContainers"), name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] >= 10_000, name
+        assert pod["securityContext"]["runAsGroup"] >= 10_000, name
+        assert security["runAsNonRoot"] is True, name
         assert security["capabilities"] == {"drop": ["ALL"]}, name
         for context in (pod["securityContext"], security):
             assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         # Secrets are for this pod's group alone, and not for writing.
         for volume in pod.get("volumes", ()):
             if "secret" in volume:
-                assert volume["secret"]["defaultMode"] == 0o440, name
+                # What tasks read, too: docs/kubernetes.md#large-values.
+                wanted = 0o444 if (name, volume["name"]) == ("agent", "blob-store") else 0o440
+                assert volume["secret"]["defaultMode"] == wanted, name
         for mount in container["volumeMounts"]:
             if mount["mountPath"].startswith("/etc/"):
                 assert mount["readOnly"] is True, name
+
+
+@pytest.mark.parametrize("variant", ["prod", "blobs in a bucket"])
+def test_tasks_can_read_none_of_the_agents_secrets(variant: str) -> None:
+    agent = dict(workloads(variant))["agent"]
+    pod, container = pod_of(agent), container_of(agent)
+    user, group = map(int, environment(variant, agent)["QUORATE_TASK_USER"].split(":"))
+    context = pod["securityContext"]
+    # Root of a user namespace, who is nobody outside, and what docs/node-setup.md says it needs.
+    assert pod["hostUsers"] is False
+    assert (context["runAsUser"], context["runAsGroup"]) == (0, 0)
+    assert set(container["securityContext"]["capabilities"]["add"]) == {
+        f"{each}" for each in ("CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID")
+    }
+    assert user
+    assert group
+    # The kubelet would give each file of a volume to this group.
+    assert "fsGroup" not in context
+    secret = {v["name"]: v["secret"] for v in pod["volumes"] if "secret" in v}
+    secret.pop("blob-store", None)
+    assert set(secret) == {"tls", "etcd-client", "task-secrets"}
+    for volume in secret.values():
+        assert volume["defaultMode"] == 0o400
+    # Else the agent would refuse to start: a task could replace its data directory.
+    (modes,) = pod["initContainers"]
+    assert modes["command"] == ["sh", "-ec", "chmod 0755 /var/lib/quorate; chmod 1777 /tmp"]
+    assert modes["image"] == container["image"]
+    mounts = {each["name"]: each["mountPath"] for each in modes["volumeMounts"]}
+    assert mounts == {"data": "/var/lib/quorate", "tmp": "/tmp"}
+    assert modes["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 @every_variant
@@ -136,6 +177,9 @@ def test_every_workload_has_a_budget(variant: str) -> None:
             continue
         assert [each["metadata"]["name"] for each in found] == [name]
         assert found[0]["spec"]["maxUnavailable"] == 1
+        # A member that catches up may be what the quorum needs; of others none is needed.
+        policy = "IfHealthyBudget" if name == "etcd" else "AlwaysAllow"
+        assert found[0]["spec"]["unhealthyPodEvictionPolicy"] == policy
 
 
 @every_variant
@@ -238,6 +282,8 @@ def test_each_reaches_whom_it_needs_and_nobody_else(variant: str) -> None:
         # Standbys forward to the leader and watch it; the leader dials agents.
         ("scheduler", "scheduler", 7480), ("scheduler", "agent", 7481),
         ("gateway", "scheduler", 7480),
+        # Tasks submit tasks.
+        ("agent", "scheduler", 7480),
         # Instances of services.
         ("gateway", "agent", 32768), ("gateway", "agent", 60999),
     }  # fmt: skip

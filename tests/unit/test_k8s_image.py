@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.manifests import PROGRAMS, ROOT, container_of, pod_of, workloads
+from tests.support.manifests import PROGRAMS, ROOT, container_of, environment, pod_of, workloads
 from tools.dashboard.build_ui import NODE_REQUIREMENT
 
 INSTRUCTIONS = [
@@ -108,6 +108,10 @@ def test_image_runs_as_the_pods_do() -> None:
     pods = dict(workloads("prod"))
     for name in PROGRAMS:
         pod, container = pod_of(pods[name]), container_of(pods[name])
+        if name == "agent":
+            # Root, for tasks of this user; without the component `task-user` it is this user.
+            assert environment("prod", pods[name])["QUORATE_TASK_USER"] == user
+            pod = pod_of(dict(workloads("dev"))[name])
         assert pod["securityContext"]["runAsUser"] == uid
         assert pod["securityContext"]["runAsGroup"] == gid
         served |= {each["containerPort"] for each in container["ports"]}

@@ -181,10 +181,12 @@ def test_shapes_of_kedas_kinds() -> None:
     _keys(
         spec,
         {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "pollingInterval",
-         "cooldownPeriod", "advanced", "triggers"},
+         "cooldownPeriod", "advanced", "fallback", "triggers"},
         {"scaleTargetRef", "triggers"},
     )  # fmt: skip
     assert 0 <= spec["minReplicaCount"] < spec["maxReplicaCount"]
+    assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
+    assert spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"]
     assert set(spec["advanced"]) == {"horizontalPodAutoscalerConfig"}
     (trigger,) = spec["triggers"]
     _keys(trigger, {"type", "metricType", "metadata", "authenticationRef"}, {"type", "metadata"})

@@ -59,16 +59,17 @@ def test_a_mark_outlasts_the_probe_that_is_to_see_it() -> None:
 
 
 def test_the_manifest_asks_for_what_an_agent_offers() -> None:
-    """Slots and cores by its limit, which its cgroup tells it; memory by its request."""
+    """Slots and cores by its settings, which are its requests; memory by its request."""
     agent, scaled = manifests()
     asked = parse(scaled["triggers"][0]["metadata"]).shape
     resources = agent["resources"]
-    assert asked.slots == asked.cpu == float(resources["limits"]["cpu"])
+    assert asked.slots == asked.cpu == float(resources["requests"]["cpu"])
     assert asked.memory == size_in_bytes(resources["requests"]["memory"])
     told = {each["name"]: each.get("valueFrom", {}) for each in agent["env"]}
-    assert told["QUORATE_SLOTS"]["resourceFieldRef"]["resource"] == "limits.cpu"
     assert told["QUORATE_MEMORY"]["resourceFieldRef"]["resource"] == "requests.memory"
-    assert "QUORATE_CPU" not in told
+    said = (ROOT / "k8s/base/kustomization.yaml").read_text()
+    for name in ("QUORATE_SLOTS", "QUORATE_CPU"):
+        assert f"- {name}={resources['requests']['cpu']}\n" in said
 
 
 def test_the_example_and_the_manifest_are_taken() -> None:
