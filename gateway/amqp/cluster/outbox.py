@@ -117,10 +117,10 @@ class Outbox:
 
 
 def is_nacked(failure: pb.Failure) -> bool:
-    """Whether a queue refused a publication, or it is repeated and the cluster does not know any
-    more whether it is queued. What fails otherwise closes the channel."""
+    """Whether a queue refused a publication, or it is repeated and was not queued, or the cluster
+    does not know any more whether it is. What fails otherwise closes the channel."""
     full = failure.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
-    return full or failure.reason == "OUTCOME_FORGOTTEN"
+    return full or failure.reason in ("OUTCOME_FORGOTTEN", "NUMBER_SKIPPED")
 
 
 def _size(publication: Publication) -> int:

@@ -162,7 +162,8 @@ def test_old_numbers_are_forgotten() -> None:
     assert broker.state.producers["p"].refused
     broker.publish(sent(rejections.WINDOW + 1), producer="p")
     row = broker.state.producers["p"]
-    assert (row.refused, row.forgotten) == ((), 1)
+    assert row.forgotten == 1
+    assert row.refused == (Refused(2, rejections.WINDOW - 1, False, 9, "NUMBER_SKIPPED"),)
 
 
 def test_what_all_producers_remember_is_bounded() -> None:
@@ -180,6 +181,32 @@ def test_what_all_producers_remember_is_bounded() -> None:
     assert broker.state.refused_runs == held
     broker.pass_time(2_000)
     assert broker.state.refused_runs == 0
+
+
+def test_a_number_that_was_passed_over_is_not_confirmed(broker: Consumers) -> None:
+    """What its batch was refused with, before it was stepped, its producer may not have seen."""
+    broker.publish(sent(1, "other"), producer="p")
+    broker.publish(sent(4, "other"), sent(6, "other"), producer="p")
+    broker.fail_over()
+    numbered = [sent(n, "other") for n in range(1, 7)]
+    found = told(broker.publish(*numbered, producer="p"))
+    skipped = (ResultKind.REJECTED, "FAILED_PRECONDITION", "NUMBER_SKIPPED")
+    assert found == [(1, *skipped), (2, *skipped), (4, *skipped)]
+    assert broker.bodies("other") == [b"1", b"4", b"6"]
+
+
+def test_what_an_unknown_producer_did_before_is_forgotten(broker: Consumers) -> None:
+    broker.publish(sent(3, "other"), producer="p")
+    found = told(broker.publish(sent(2, "other"), sent(3, "other"), producer="p"))
+    assert found == [(0, ResultKind.REJECTED, "FAILED_PRECONDITION", "OUTCOME_FORGOTTEN")]
+    assert broker.bodies("other") == [b"3"]
+
+
+def test_numbers_are_taken_out_of_runs() -> None:
+    runs = [Refused(2, 9, False, 8, "FULL"), Refused(12, 12, True, 5, "NONE")]
+    known = ProducerRow("p", 1, 0.0, refused=tuple(runs))
+    left = rejections.noted(known, [12, 2, 9, 5, 10, 11], ())
+    assert left == (Refused(3, 4, False, 8, "FULL"), Refused(6, 8, False, 8, "FULL"))
 
 
 # -- transactions ----------------------------------------------------------------------------------
@@ -228,6 +255,32 @@ def test_what_was_refused_without_space_is_on_record_with_what_is_settled_next(
     broker.fail_over()
     assert transact(broker, sent(1, "other")).reason == "ETCD_SPACE_LOW"
     assert broker.bodies("other") == [b"2"]
+
+
+def test_a_transaction_that_never_came_is_not_answered_as_done(broker: Consumers) -> None:
+    """Two were under way: the first one was refused before it was stepped, or lost."""
+    assert transact(broker, sent(1, "other")).results == ()
+    assert transact(broker, sent(4, "other"), sent(5, "other")).results == ()
+    assert broker.standby.producers == broker.state.producers
+    broker.fail_over()
+    for numbers in ((2, 3), (2,), (3, 4)):
+        error = transact(broker, *[sent(number, "other") for number in numbers])
+        assert (error.reason, error.code.name) == ("NUMBER_SKIPPED", "FAILED_PRECONDITION")
+    assert transact(broker, sent(4, "other"), sent(5, "other")).results == ()
+    assert transact(broker, sent(6, "other")).results == ()
+    assert broker.bodies("other") == [b"1", b"4", b"5", b"6"]
+
+
+def test_the_first_transaction_of_a_producer_that_never_came(broker: Consumers) -> None:
+    assert transact(broker, sent(3, "other")).results == ()
+    assert transact(broker, sent(1, "other"), sent(2, "other")).reason == "OUTCOME_FORGOTTEN"
+
+
+def test_what_was_refused_before_is_not_passed_over(broker: Consumers) -> None:
+    assert transact(broker, sent(2, "nowhere", mandatory=True)).reason == "ROUTE_NOT_FOUND"
+    assert transact(broker, sent(5, "other")).results == ()
+    found = [transact(broker, sent(number, "other")).reason for number in (1, 2, 3, 4)]
+    assert found == ["OUTCOME_FORGOTTEN", "ROUTE_NOT_FOUND", "NUMBER_SKIPPED", "NUMBER_SKIPPED"]
 
 
 # -- records ---------------------------------------------------------------------------------------

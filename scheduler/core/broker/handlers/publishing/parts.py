@@ -122,6 +122,8 @@ def _row(
 ) -> ProducerRow:
     """How far the producer is. What is refused of the parts that follow is on record before they
     are: it says nothing until they are settled."""
-    runs = rejections.noted(known, event.plan.numbers, event.plan.refused)
-    forgotten = 0 if known is None else known.forgotten
-    return ProducerRow(event.producer, settled, now, event.digest, runs, forgotten)
+    numbers = event.plan.numbers
+    if known is None:
+        known = rejections.begun(event.producer, numbers, now)
+    runs = rejections.noted(known, numbers, event.plan.refused)
+    return ProducerRow(event.producer, settled, now, event.digest, runs, known.forgotten)

@@ -4,7 +4,8 @@ They are on record with how far the producer is, so a repetition gets the kind, 
 reason of the first answer, from the next leader, too.
 
     number > `row.number`   not settled: the publication is stepped as a new one
-    in `row.refused`        returned or rejected again
+    in `row.refused`        returned or rejected again; or it was passed over by the numbers that were
+                            settled after it, and is rejected with NUMBER_SKIPPED
     <= `row.forgotten`      rejected with OUTCOME_FORGOTTEN: it may be in its queues or not
     otherwise               confirmed again: it is in its queues
 
@@ -12,13 +13,13 @@ Bounds: a producer has `MOST_RUNS` runs, all of them of its last `WINDOW` number
 for the last 1,000 messages, whatever became of each: as many as a producer of the SDK has under way
 by default. All producers together have `BrokerLimits.refused_runs`; beyond that, a producer keeps
 its latest run alone. The lowest numbers are forgotten first. What is forgotten is never confirmed:
-a program may publish such a message again, and have it twice, but does not lose it.
+a program may publish such a message again, and have it twice, but does not lose it. Of a producer
+that is not known (any more), all numbers below its first one are forgotten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Final
 
 from quorate.runtime.errors import QuorateError, not_found, of_code, precondition
@@ -32,6 +33,9 @@ from scheduler.core.broker.state import BrokerState
 MOST_RUNS: Final = 512
 # As many messages as a producer of the SDK has under way at most.
 WINDOW: Final = 100_000
+# The reason of numbers that were passed over.
+SKIPPED: Final = "NUMBER_SKIPPED"
+_SKIPPED_CODE: Final = int(precondition(SKIPPED, "").code.value[0])
 
 
 def refused(number: int, kind: ResultKind, error: QuorateError) -> Refused:
@@ -57,24 +61,35 @@ def joined(runs: Iterable[Refused]) -> tuple[Refused, ...]:
     return tuple(found)
 
 
+def begun(key: str, numbers: Iterable[int], now: float) -> ProducerRow:
+    """The row of a producer that is not known, before its first event: what became of lower numbers
+    than it has nobody knows."""
+    return ProducerRow(key, 0, now, forgotten=min(numbers, default=1) - 1)
+
+
 def noted(
-    known: ProducerRow | None, numbers: Sequence[int], new: Sequence[Refused]
+    known: ProducerRow, numbers: Sequence[int], new: Sequence[Refused], *, settles: bool = True
 ) -> tuple[Refused, ...]:
     """What is on record after an event.
 
     Args:
         known: before it.
         numbers: those of the event that were not settled; `new`: of those, the refused ones.
+        settles: the event settles them; of other numbers below the last of them, none is settled
+            any more.
     """
-    runs: Iterable[Refused] = () if known is None else known.refused
-    if known is not None:
-        # Of an event that is done in parts, some may be settled by now.
-        numbers = [number for number in numbers if number > known.number]
-        new = [run for run in new if run.last > known.number]
-        if known.refused and known.refused[-1].last > known.number:
-            # Refused before without being settled: they are something else now.
-            runs = _without(known.refused, numbers)
-    return joined(sorted([*runs, *new])) if new else tuple(runs)
+    # Of an event that is done in parts, some may be settled by now.
+    numbers = sorted([number for number in numbers if number > known.number])
+    if not numbers:
+        return known.refused
+    found = [run for run in new if run.last > known.number]
+    runs: Sequence[Refused] = known.refused
+    if runs and runs[-1].last > known.number:
+        # Refused before without being settled: they are something else now.
+        runs = _without(runs, numbers)
+    if settles:
+        found += _skipped(max(known.number, known.forgotten), numbers, runs)
+    return joined(sorted([*runs, *found])) if found else tuple(runs)
 
 
 def bounded(state: BrokerState, limits: BrokerLimits, row: ProducerRow) -> ProducerRow:
@@ -123,6 +138,13 @@ def again(row: ProducerRow, position: int, one: e.Publication) -> PublishResult 
 
 def error_of(run: Refused, what: str, number: int) -> QuorateError:
     """Why a publication or transaction was rejected before."""
+    if run.reason == SKIPPED:
+        return precondition(
+            SKIPPED,
+            f"the {what} with number {number} was not done, and is not done now: a higher number of "
+            "this producer was settled before it came; send it with a new number",
+            value=number,
+        )
     return of_code(
         run.code,
         run.reason,
@@ -133,13 +155,35 @@ def error_of(run: Refused, what: str, number: int) -> QuorateError:
 
 
 def _without(runs: Sequence[Refused], numbers: Sequence[int]) -> list[Refused]:
+    """Runs but for these numbers; both ascend."""
     found: list[Refused] = []
-    ordered = sorted(numbers)
+    place = 0
     for run in runs:
-        bounds = [run.first - 1, *(n for n in ordered if run.first <= n <= run.last), run.last + 1]
-        found += [
-            run._replace(first=before + 1, last=after - 1)
-            for before, after in pairwise(bounds)
-            if before + 1 < after
-        ]
+        first = run.first
+        while place < len(numbers) and numbers[place] <= run.last:
+            number = numbers[place]
+            place += 1
+            if number < first:
+                continue
+            if first < number:
+                found.append(run._replace(first=first, last=number - 1))
+            first = number + 1
+        if first <= run.last:
+            found.append(run._replace(first=first))
+    return found
+
+
+def _skipped(settled: int, numbers: Sequence[int], runs: Sequence[Refused]) -> list[Refused]:
+    """Numbers above `settled` that are passed over by these, which ascend, and have no run."""
+    first, last = numbers[0], numbers[-1]
+    if first == settled + 1 and last - first + 1 == len(numbers):
+        return []
+    spans = [(number, number) for number in numbers]
+    spans += [(run.first, run.last) for run in runs if settled < run.last and run.first < last]
+    found: list[Refused] = []
+    following = settled + 1
+    for begin, end in sorted(spans):
+        if following < begin:
+            found.append(Refused(following, begin - 1, False, _SKIPPED_CODE, SKIPPED))
+        following = max(following, end + 1)
     return found

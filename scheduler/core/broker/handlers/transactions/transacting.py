@@ -12,7 +12,8 @@ its producer. What the next leader finds on record is the whole of it or nothing
 A transaction that is refused has done nothing, and its numbers are not settled: repeated, it is
 looked at again. That it was refused is on record, for the numbers of a later one may be settled
 before it is repeated: then it is not done any more, and has the code and the reason of the first
-answer.
+answer. So is a transaction that comes first, or again, when higher numbers of its producer are
+settled: it has the reason NUMBER_SKIPPED, and nothing of it was done.
 """
 
 from __future__ import annotations
@@ -156,8 +157,9 @@ def _note(
     if not event.producer or not numbers or min(numbers) <= settled:
         return
     found = [rejections.refused(number, ResultKind.REJECTED, error) for number in sorted(numbers)]
-    row = known or ProducerRow(event.producer, 0, now)
-    row = row._replace(refused=rejections.noted(known, numbers, found), instant=now)
+    row = known or rejections.begun(event.producer, numbers, now)
+    runs = rejections.noted(row, numbers, found, settles=False)
+    row = row._replace(refused=runs, instant=now)
     if state.space is not Space.NONE:
         producers.remember(state, limits, row, now, out)
     elif known is not None or len(state.producers) < limits.producers:
@@ -272,9 +274,9 @@ def _remember(
     numbers = _numbers(event)
     if event.producer and numbers:
         known = state.producers.get(event.producer)
-        forgotten = 0 if known is None else known.forgotten
+        known = known or rejections.begun(event.producer, numbers, now)
         runs = rejections.noted(known, numbers, ())
-        row = ProducerRow(event.producer, max(numbers), now, b"", runs, forgotten)
+        row = ProducerRow(event.producer, max(numbers), now, b"", runs, known.forgotten)
         producers.remember(state, limits, row, now, out)
     if event.request:
         row = ProducerRow(event.request, _WHOLE, now, event.digest)
