@@ -4,8 +4,8 @@ They are on record with how far the producer is, so a repetition gets the kind, 
 reason of the first answer, from the next leader, too.
 
     number > `row.number`   not settled: the publication is stepped as a new one
-    in `row.refused`        returned or rejected again; or it was passed over by the numbers that were
-                            settled after it, and is rejected with NUMBER_SKIPPED
+    in `row.refused`        returned or rejected again; or passed over by numbers that were
+                            settled after it, and rejected with NUMBER_SKIPPED
     <= `row.forgotten`      rejected with OUTCOME_FORGOTTEN: it may be in its queues or not
     otherwise               confirmed again: it is in its queues
 
@@ -141,8 +141,8 @@ def error_of(run: Refused, what: str, number: int) -> QuorateError:
     if run.reason == SKIPPED:
         return precondition(
             SKIPPED,
-            f"the {what} with number {number} was not done, and is not done now: a higher number of "
-            "this producer was settled before it came; send it with a new number",
+            f"the {what} with number {number} was not done, and is not done now: a higher number "
+            "of this producer was settled before it came; send it with a new number",
             value=number,
         )
     return of_code(
