@@ -124,6 +124,6 @@ def _row(
     are: it says nothing until they are settled."""
     numbers = event.plan.numbers
     if known is None:
-        known = rejections.begun(event.producer, numbers, now)
+        known = rejections.unknown(event.producer, numbers, now)
     runs = rejections.noted(known, numbers, event.plan.refused)
     return ProducerRow(event.producer, settled, now, event.digest, runs, known.forgotten)

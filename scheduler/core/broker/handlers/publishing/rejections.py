@@ -61,7 +61,7 @@ def joined(runs: Iterable[Refused]) -> tuple[Refused, ...]:
     return tuple(found)
 
 
-def begun(key: str, numbers: Iterable[int], now: float) -> ProducerRow:
+def unknown(key: str, numbers: Iterable[int], now: float) -> ProducerRow:
     """The row of a producer that is not known, before its first event: what became of lower numbers
     than it has nobody knows."""
     return ProducerRow(key, 0, now, forgotten=min(numbers, default=1) - 1)

@@ -157,7 +157,7 @@ def _note(
     if not event.producer or not numbers or min(numbers) <= settled:
         return
     found = [rejections.refused(number, ResultKind.REJECTED, error) for number in sorted(numbers)]
-    row = known or rejections.begun(event.producer, numbers, now)
+    row = known or rejections.unknown(event.producer, numbers, now)
     runs = rejections.noted(row, numbers, found, settles=False)
     row = row._replace(refused=runs, instant=now)
     if state.space is not Space.NONE:
@@ -274,7 +274,7 @@ def _remember(
     numbers = _numbers(event)
     if event.producer and numbers:
         known = state.producers.get(event.producer)
-        known = known or rejections.begun(event.producer, numbers, now)
+        known = known or rejections.unknown(event.producer, numbers, now)
         runs = rejections.noted(known, numbers, ())
         row = ProducerRow(event.producer, max(numbers), now, b"", runs, known.forgotten)
         producers.remember(state, limits, row, now, out)
