@@ -44,6 +44,7 @@ MESSAGE_QUEUES = b"message-queues/"
 MESSAGE_SESSIONS = b"message-sessions/"
 PRODUCERS = b"producers/"
 MESSAGES = b"mq/"
+MESSAGE_BODIES = b"mb/"
 
 # The order in which a snapshot is folded: a queue before its tasks, a task before its run. What a
 # restore has not finished writing is in no such order, and is not folded.
@@ -77,7 +78,10 @@ SNAPSHOT_ORDER = (
     MESSAGE_SESSIONS,
     PRODUCERS,
     MESSAGES,
+    MESSAGE_BODIES,
 )
+# What a standby folds by keys alone.
+KEYS_ONLY = (MESSAGE_BODIES,)
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
 TASK_UPDATE = "task-update"
@@ -328,6 +332,24 @@ def producer_key(producer: str) -> bytes:
 def message_queue_messages(uid: str) -> bytes:
     """What all keys of the messages of a queue begin with."""
     return f"mq/{uid}/".encode()
+
+
+def message_body_key(body: int, part: int) -> bytes:
+    """A part of a body that is stored apart from its messages."""
+    return b"mb/%016x/%04d" % (body, part)
+
+
+def message_body_parts(body: int) -> bytes:
+    """What the keys of all parts of a body begin with."""
+    return b"mb/%016x/" % body
+
+
+def split_message_body_key(key: bytes) -> int | None:
+    """The body of a key; None for one that `message_body_key` does not make."""
+    digits = key[3:19]
+    if len(key) != 24 or digits.strip(b"0123456789abcdef"):
+        return None
+    return int(digits, 16)
 
 
 # Kinds of keys of a sub-log of a message queue.

@@ -16,6 +16,7 @@ from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.routing.rows import Destination, DestinationKind, Exchange, ExchangeType
 from scheduler.core.broker.rows import MessageQueueSpec, QueueUid, SessionId
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import chunked
 from scheduler.core.broker.storage.records import DeleteChunks, PutChunk
 
@@ -77,6 +78,9 @@ class Broker:
         # Chunks are not read until this is set again.
         self.loads = True
         self.wanted: list[Any] = []
+        self.wanted_bodies: list[BodyRef] = []
+        # Bodies that are stored apart, by id and part.
+        self.parts: dict[int, dict[int, bytes]] = {}
 
     def step(self, event: object) -> list[fx.BrokerEffects]:
         """Step an event and all that follows; each is committed at once."""
@@ -94,6 +98,8 @@ class Broker:
     def commit(self, out: fx.BrokerEffects) -> list[object]:
         """The log takes it; the events that follow from that."""
         weight = sum(len(m.data) for added in out.additions for m in added.messages)
+        weight += sum(len(one.data) for one in out.writes if isinstance(one, fx.PutBodyPart))
+        assert weight <= self.limits.commit_bytes, "etcd takes it"
         most = max((len(m.data) for added in out.additions for m in added.messages), default=0)
         assert weight <= self.limits.step_bytes + most, "a step is bounded"
         assert len(out.writes) + len(out.additions) <= 2 * self.limits.step_writes
@@ -111,6 +117,8 @@ class Broker:
         for now in out.now:
             if isinstance(now, fx.LoadChunks):
                 self.wanted += now.chunks
+            elif isinstance(now, fx.LoadBody):
+                self.wanted_bodies.append(now.ref)
             elif isinstance(now, fx.ReadToMerge):
                 found = [
                     (first, self.stored[now.uid, now.sub_log, first])
@@ -124,10 +132,24 @@ class Broker:
                 for uid, sub_log, first in self.wanted
             ]
             self.wanted.clear()
+            follows += [e.BodyLoaded(ref, self.body(ref)) for ref in self.wanted_bodies]
+            self.wanted_bodies.clear()
         return follows
 
+    def body(self, ref: BodyRef) -> bytes | None:
+        """A body that is stored apart, as it is read back; None: it is not whole."""
+        parts = self.parts.get(ref.id, {})
+        assert list(parts) == list(range(len(parts)))
+        found = b"".join(parts.values())
+        return found if len(found) == ref.size else None
+
     def write(self, write: fx.Write) -> None:
-        if isinstance(write, fx.DropMessageQueue):
+        if isinstance(write, fx.PutBodyPart):
+            self.parts.setdefault(write.body, {})[write.part] = write.data
+        elif isinstance(write, fx.DropBody):
+            assert write.parts in (0, len(self.parts[write.body]))
+            del self.parts[write.body]
+        elif isinstance(write, fx.DropMessageQueue):
             for place in [place for place in self.stored if place[0] == write.uid]:
                 del self.stored[place]
         if not isinstance(write, fx.ChangeSubLog):

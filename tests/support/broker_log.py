@@ -16,6 +16,7 @@ from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.routing.rows import Binding
 from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage import records as r
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import Packed, chunked, summarize
 
 Key: TypeAlias = tuple[Any, ...]
@@ -53,6 +54,12 @@ class Log:
             committed.append(e.ChunksCommitted(uid, sub_log, chunks))
         return [*committed, None, *(after for out in batch for after in out.after)]
 
+    def body(self, ref: BodyRef) -> bytes | None:
+        """A body that is stored apart, as it is read back; None: it is not whole."""
+        parts = sorted(key for key in self.store if key[:2] == ("body", ref.id))
+        found = b"".join(self.store[key] for key in parts)
+        return found if len(found) == ref.size else None
+
     def write(self, write: fx.Write) -> None:
         match write:
             case fx.PutMessageQueue(row):
@@ -70,6 +77,13 @@ class Log:
                 del self.store["binding", row.virtual_host, row.id]
             case fx.PutProducer(row):
                 self.store["producer", row.key] = row
+            case fx.PutBodyPart(body, part, data):
+                self.store["body", body, part] = data
+            case fx.DropBody(body, parts):
+                gone = [key for key in self.store if key[:2] == ("body", body)]
+                assert parts in (0, len(gone))
+                for key in gone:
+                    del self.store[key]
             case fx.DropProducer(key):
                 del self.store["producer", key]
             case fx.ChangeSubLog(uid, sub_log, writes):
@@ -112,6 +126,8 @@ class Log:
                 host.put_exchange(value)
             elif key[0] == "producer":
                 state.producers[key[1]] = value
+            elif key[0] == "body":
+                state.bodies.fold(key[1])
         bindings: list[Binding] = [value for key, value in records if key[0] == "binding"]
         for binding in bindings:
             host.put_binding(binding)

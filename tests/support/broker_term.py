@@ -40,6 +40,8 @@ LEADER = PREFIX + b"election/scheduler/a"
 class NotingSessions:
     """Notes what sessions get, in order."""
 
+    outgoing = 0
+
     def __init__(self) -> None:
         self.got: list[Any] = []
 

@@ -24,6 +24,7 @@ from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.routing.rows import Destination, DestinationKind, Exchange, ExchangeType
 from scheduler.core.broker.rows import NO_SESSION, MessageQueueSpec, QueueUid
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.bodies import BodyRef
 from tests.support.broker import NOW, Waiting, publication
 from tests.support.broker_log import Log
 
@@ -60,6 +61,9 @@ class World:
             step_messages=self.random.choice((3, 1_000)),
             step_chunks=self.random.choice((2, 1_000)),
             window_bytes=self.random.choice((0, 3_000, 1 << 20)),
+            inline_bytes=self.random.choice((3, 1 << 20)),
+            least_shared_bytes=self.random.choice((0, 1 << 10)),
+            unused_bodies=self.random.choice((1, 64)),
         )
         self.log = Log(self.limits)
         self.now = NOW
@@ -118,6 +122,8 @@ class World:
             for now in out.now:
                 if isinstance(now, fx.LoadChunks):
                     self.wanted += now.chunks
+                elif isinstance(now, fx.LoadBody):
+                    self.wanted.append(now.ref)
                 elif isinstance(now, fx.ReadToMerge):
                     self.merges.append(now)
             left.extendleft(reversed(out.then))
@@ -135,7 +141,11 @@ class World:
     def load(self, count: int) -> None:
         for _ in range(count):
             if self.wanted:
-                uid, sub_log, first = self.wanted.pop(self.random.randrange(len(self.wanted)))
+                wanted = self.wanted.pop(self.random.randrange(len(self.wanted)))
+                if isinstance(wanted, BodyRef):
+                    self.step(e.BodyLoaded(wanted, self.log.body(wanted)))
+                    continue
+                uid, sub_log, first = wanted
                 value = self.log.store.get(("chunk", uid, sub_log, first))
                 self.step(e.ChunkLoaded(uid, sub_log, first, value))
         if self.merges:
@@ -191,7 +201,8 @@ class World:
             queue = self.queue(name)
             out = fx.BrokerEffects()
             self.state.load(queue, taken.missing, out)
-            self.wanted += [chunk for load in out.now for chunk in load.chunks]  # type: ignore[union-attr]
+            for load in out.now:
+                self.wanted += load.chunks if isinstance(load, fx.LoadChunks) else [load.ref]  # type: ignore[union-attr]
 
     def put_back(self, name: str) -> None:
         back, self.out[name] = self.out[name], []
@@ -255,6 +266,11 @@ class World:
                     assert there[sub_log].log.facts() == lane.log.facts(), (queue.row.name, sub_log)
         assert standby.producers == self.state.producers
         assert standby.names == self.state.names
+        # What is on record of bodies is what messages refer to: nothing is lost, nothing is left.
+        standby.lead(self.now)
+        assert standby.bodies.facts() == self.state.bodies.facts()
+        assert not standby.bodies.has_unused
+        assert not self.state.bodies.writing
         self.check_counts()
 
     def check_counts(self) -> None:

@@ -179,6 +179,8 @@ class Consumers(Broker):
         for effect in out.now:
             if isinstance(effect, fx.LoadChunks):
                 self.wanted += effect.chunks
+            elif isinstance(effect, fx.LoadBody):
+                self.wanted_bodies.append(effect.ref)
             else:
                 self._send(effect)
 
@@ -187,10 +189,12 @@ class Consumers(Broker):
 
     def _read(self) -> list[object]:
         wanted, self.wanted = self.wanted, []
-        return [
+        bodies, self.wanted_bodies = self.wanted_bodies, []
+        chunks = [
             e.ChunkLoaded(uid, sub_log, first, self.stored.get((uid, sub_log, first)))
             for uid, sub_log, first in wanted
         ]
+        return [*chunks, *(e.BodyLoaded(ref, self.body(ref)) for ref in bodies)]
 
     def _send(self, effect: object) -> None:
         """A message to a client's stream."""
@@ -226,6 +230,10 @@ class Consumers(Broker):
                 standby.sessions[write.row.id] = write.row
             case fx.DropSession():
                 standby.sessions.pop(write.id, None)
+            case fx.PutBodyPart():
+                standby.bodies.fold(write.body)
+            case fx.DropBody():
+                standby.bodies.fold_deleted(write.body)
             case fx.PutProducer():
                 standby.producers[write.row.key] = write.row
             case fx.DropProducer():

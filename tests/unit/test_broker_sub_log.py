@@ -14,6 +14,7 @@ from scheduler.core.broker.storage.format import BadChunk, Summary
 from scheduler.core.broker.storage.index import ChunkIndex
 from scheduler.core.broker.storage.places import DELAYED, of_priority
 from scheduler.core.broker.storage.records import (
+    Change,
     MOST_ACKS_BYTES,
     Acks,
     ChunkDone,
@@ -40,7 +41,7 @@ def test_a_message_is_alive_from_its_commit_to_its_acknowledgement() -> None:
     change = chunks.ack(1)
     assert (change.changed, kinds(change.writes)) == (1, ["PutAcks"])
     assert (alive_in(log), log.cursor) == ({0: 0, 2: 0}, 0)
-    assert chunks.ack(1) == (0, ()), "a repeated acknowledgement does nothing"
+    assert chunks.ack(1) == Change(), "a repeated acknowledgement does nothing"
     change = chunks.ack((0, 9))
     assert (change.changed, log.cursor, log.tail, len(log.chunks)) == (2, 3, 3, 0)
     assert change.writes[0] == DeleteChunks(0, 2, False) or change.writes[0] == DeleteChunks(

@@ -28,6 +28,7 @@ from scheduler.core.broker.rows import (
     SessionId,
     SessionRow,
 )
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import Packed
 from scheduler.core.broker.storage.places import SubLogName
 from scheduler.core.broker.storage.records import Write as SubLogWrite
@@ -86,6 +87,21 @@ class DropProducer(NamedTuple):
     key: str
 
 
+class PutBodyPart(NamedTuple):
+    """A part of a body that is stored apart, counted from 0."""
+
+    body: int
+    part: int
+    data: bytes
+
+
+class DropBody(NamedTuple):
+    """All parts of a body. `parts`: how many there are; 0: not known."""
+
+    body: int
+    parts: int
+
+
 class ChangeSubLog(NamedTuple):
     """At most one for each sub-log and step."""
 
@@ -107,6 +123,8 @@ Write: TypeAlias = (
     | DropSession
     | PutProducer
     | DropProducer
+    | PutBodyPart
+    | DropBody
     | ChangeSubLog
 )
 
@@ -201,6 +219,12 @@ class LoadChunks(NamedTuple):
     chunks: Sequence[tuple[QueueUid, SubLogName, int]]
 
 
+class LoadBody(NamedTuple):
+    """Read a body that is stored apart; it is stepped as `BodyLoaded`."""
+
+    ref: BodyRef
+
+
 class ReadToMerge(NamedTuple):
     """Read chunks that are next to each other; they are stepped as one `MergeRead`."""
 
@@ -212,7 +236,9 @@ class ReadToMerge(NamedTuple):
 After: TypeAlias = (
     Reply | SettleDone | Deliver | SendFetched | EndConsumer | StepOnceCommitted | TasksDone
 )
-Now: TypeAlias = Deliver | SendFetched | EndConsumer | SettleRefused | LoadChunks | ReadToMerge
+Now: TypeAlias = (
+    Deliver | SendFetched | EndConsumer | SettleRefused | LoadChunks | LoadBody | ReadToMerge
+)
 
 
 @dataclass(slots=True)

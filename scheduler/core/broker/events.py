@@ -19,6 +19,7 @@ from scheduler.core.broker.rows import (
     SessionId,
     SubscribeSpec,
 )
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import Summary
 from scheduler.core.broker.storage.places import SubLogName
 from scheduler.core.values.reply_token import Pending
@@ -314,6 +315,17 @@ class ChunkLoaded(NamedTuple):
     sub_log: SubLogName
     first: int
     value: bytes | None
+
+
+class BodyLoaded(NamedTuple):
+    """A body of `LoadBody` was read. `value` None: it is not there, or not whole."""
+
+    ref: BodyRef
+    value: bytes | None
+
+
+class OutgoingTaken(NamedTuple):
+    """Clients have taken large bodies that were on their way: others may be sent."""
 
 
 class MergeRead(NamedTuple):

@@ -13,7 +13,16 @@ class BrokerLimits:
         step_bytes, step_writes: what one event may copy and write; more of it is done in parts.
         commit_bytes: what one event may write that is never done in parts. etcd refuses requests
             over 1.5 MiB.
-        window_bytes: bodies in memory, of the process.
+        window_bytes: bodies in memory, of the process; those that are stored apart have up to half
+            of it.
+        inline_bytes: a larger body is stored apart from its message, in parts. That of a message
+            whose copies in all queues are more than `step_bytes` is, too, unless the message has
+            less than `least_shared_bytes`: what each queue keeps of it is as much.
+        outgoing_bytes: bodies that are stored apart and on their way to clients: with more, no
+            other one is sent. One may be larger.
+        writing_bytes: bodies whose parts are being written. With more, clients' streams are not
+            read.
+        unused_bodies: bodies that one event deletes.
         step_messages: messages that one event expires, moves or takes.
         step_chunks: chunks that one event goes through.
         queues, exchanges, bindings, producers: how many there may be.
@@ -29,6 +38,11 @@ class BrokerLimits:
     step_writes: int = 400
     commit_bytes: int = 1_300_000
     window_bytes: int = 128 << 20
+    inline_bytes: int = 1 << 20
+    least_shared_bytes: int = 1_024
+    outgoing_bytes: int = 64 << 20
+    writing_bytes: int = 64 << 20
+    unused_bodies: int = 64
     step_messages: int = 1_000
     step_chunks: int = 1_000
     queues: int = 100_000

@@ -80,6 +80,10 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.MergeRead: merging.on_merge_read,
     e.ChunksCommitted: chunks.on_chunks_committed,
     e.ChunkLoaded: chunks.on_chunk_loaded,
+    e.BodyLoaded: chunks.on_body_loaded,
+    e.OutgoingTaken: chunks.on_outgoing_taken,
+    # What is left is deleted at the end of the step.
+    chunks.BodiesLeft: _nothing,
     e.Elected: terms.on_elected,
     # The queues that are served at the end of the step are all there is to it.
     ServingContinued: _nothing,
@@ -126,6 +130,7 @@ class BrokerMachine:
         while state.gone:
             consumers.queue_gone(state, state.gone.pop(), now, out)
         self._serve(now, out)
+        chunks.drop_unused(state, limits, out)
         out.writes = combined(out.writes)
         out.next_due = state.timers.earliest
         return out

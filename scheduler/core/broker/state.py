@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from quorate.runtime.errors import not_found
 from scheduler.core.broker.consuming.registry import Consuming
-from scheduler.core.broker.effects import BrokerEffects, LoadChunks
+from scheduler.core.broker.effects import BrokerEffects, LoadBody, LoadChunks
 from scheduler.core.broker.intake import NoTasks, TaskIntake
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
@@ -31,11 +31,19 @@ from scheduler.core.broker.rows import (
     SessionId,
     SessionRow,
 )
+from scheduler.core.broker.storage.bodies import Bodies, BodyRef
 
 # It is there from the beginning, and has no record.
 DEFAULT_VIRTUAL_HOST: Final = "/"
 # Calls that wait for one chunk; more are answered RESOURCE_EXHAUSTED.
 MOST_WAITING: Final = 64
+
+
+class Awaited(NamedTuple):
+    """Who waits for a body: queues whose consumers need it, and events."""
+
+    queues: dict[QueueUid, None]
+    events: list[object]
 
 
 class Space(IntEnum):
@@ -64,6 +72,7 @@ class BrokerState:
         instant: the latest one that was stepped. Time does not go back.
         touched: queues in which messages became ready in this step.
         gone: queues that went in this step.
+        bodies: those that are stored apart from their messages.
         totals: what became of messages of all queues.
         cycles_dropped: messages that were dead lettered in a circle without a rejection.
     """
@@ -79,7 +88,8 @@ class BrokerState:
         self.refused_runs = 0
         self.publishing: dict[str, deque[object]] = {}
         self.totals = Totals()
-        self.window = Window(limits.window_bytes)
+        self.bodies = Bodies(limits.writing_bytes)
+        self.window = Window(limits.window_bytes, limits.outgoing_bytes)
         self.timers = Timers()
         self.consuming = Consuming()
         self.tasks: TaskIntake = NoTasks()
@@ -91,6 +101,9 @@ class BrokerState:
         # Events that are stepped again when a chunk is there; none of some, which look by
         # themselves.
         self._waiting: dict[tuple[QueueUid, Missing], list[object]] = {}
+        # Likewise for bodies, whichever queues need them; and those that clients have no room for.
+        self._bodies_awaited: dict[BodyRef, Awaited] = {}
+        self._held_back: dict[BodyRef, None] = {}
 
     # -- rows: put and dropped on the leader and on a standby -------------------------------------
 
@@ -100,7 +113,7 @@ class BrokerState:
         if queue is not None:
             queue.row = row
             return queue
-        queue = self.queues[row.uid] = MessageQueue(row, self.window, self.totals)
+        queue = self.queues[row.uid] = MessageQueue(row, self.window, self.totals, self.bodies)
         self.names[row.key] = row.uid
         self.router.virtual_hosts[row.virtual_host].put_queue(row.name)
         return queue
@@ -140,11 +153,19 @@ class BrokerState:
         self.timers.clear()
         self.window.clear()
         self._waiting.clear()
+        self._bodies_awaited.clear()
+        self._held_back.clear()
         self.publishing.clear()
         latest = [now]
         for queue in self.queues.values():
             queue.lead(now)
             latest += [lane.log.latest for _, lane in queue.sub_logs()]
+        self.bodies.lead(
+            refs
+            for queue in self.queues.values()
+            for _, lane in queue.sub_logs()
+            for refs in lane.log.chunks.bodies
+        )
         latest += [row.instant for row in self.producers.values()]
         self.producers = {
             row.key: row for row in sorted(self.producers.values(), key=lambda row: row.instant)
@@ -161,7 +182,8 @@ class BrokerState:
         *,
         bounded: bool = False,
     ) -> bool:
-        """Have a chunk loaded, once however many ask.
+        """Have a chunk or a body loaded, once however many ask. A body that is to be sent is loaded
+        when clients have room for it.
 
         Args:
             then: an event to be stepped again when it is there; None: consumers of the queue are
@@ -171,19 +193,65 @@ class BrokerState:
         Returns:
             False: too many calls wait for it already, and `then` is not stepped.
         """
+        if missing.body is not None:
+            return self._load_body(queue.row.uid, missing, missing.body, out, then, bounded)
         key = queue.row.uid, missing
         waiting = self._waiting.get(key)
         if waiting is None:
             waiting = self._waiting[key] = []
             out.now.append(LoadChunks(((queue.row.uid, missing.sub_log, missing.first),)))
-        # Tuples of different types may be equal.
-        if then is None or any(type(one) is type(then) and one == then for one in waiting):
-            return True
-        if bounded and len(waiting) >= MOST_WAITING:
-            return False
-        waiting.append(then)
-        return True
+        return _wait(waiting, then, bounded)
+
+    def _load_body(
+        self,
+        uid: QueueUid,
+        missing: Missing,
+        ref: BodyRef,
+        out: BrokerEffects,
+        then: object,
+        bounded: bool,
+    ) -> bool:
+        awaited = self._bodies_awaited.get(ref)
+        if awaited is None:
+            awaited = self._bodies_awaited[ref] = Awaited({}, [])
+            if missing.sent and not self.window.bodies.may_send(ref):
+                self._held_back[ref] = None
+            else:
+                out.now.append(LoadBody(ref))
+        elif ref in self._held_back and not missing.sent:
+            del self._held_back[ref]
+            out.now.append(LoadBody(ref))
+        awaited.queues[uid] = None
+        return _wait(awaited.events, then, bounded)
+
+    def body_loaded(self, ref: BodyRef) -> list[object]:
+        """A body is in memory, or not to be read: its queues are served again; the events that
+        waited."""
+        awaited = self._bodies_awaited.pop(ref, None)
+        self._held_back.pop(ref, None)
+        if awaited is None:
+            return []
+        self.touched.update(awaited.queues)
+        return awaited.events
+
+    def send_held_back(self, out: BrokerEffects) -> None:
+        """Clients have room for bodies again: those that were held back are looked at."""
+        held, self._held_back = self._held_back, {}
+        for ref in held:
+            awaited = self._bodies_awaited.pop(ref)
+            self.touched.update(awaited.queues)
+            out.then += awaited.events
 
     def loaded(self, uid: QueueUid, missing: Missing) -> list[object]:
         """A chunk is there, or is not on record any more: the events that waited."""
         return self._waiting.pop((uid, missing), [])
+
+
+def _wait(waiting: list[object], then: object, bounded: bool) -> bool:
+    # Tuples of different types may be equal.
+    if then is None or any(type(one) is type(then) and one == then for one in waiting):
+        return True
+    if bounded and len(waiting) >= MOST_WAITING:
+        return False
+    waiting.append(then)
+    return True

@@ -1,15 +1,18 @@
 """Chunks that are read back from etcd: bodies that are not in memory, and small chunks to merge.
 
-Several wanted chunks are one request, and a few requests are under way. A read that fails is made
-again, with pauses, for as long as the term lasts: whoever waits for a chunk waits for etcd.
+Several wanted chunks are one request, and a few requests are under way. Bodies that are stored
+apart have readers of their own, large ones one at a time, so that nobody waits behind them. A
+read that fails is made again, with pauses, for as long as the term lasts: whoever waits for a chunk
+waits for etcd.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
@@ -17,6 +20,7 @@ from quorate.etcd.api import EtcdAnswerTooLarge, EtcdError
 from quorate.runtime.timing.backoff import Backoff
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.engine.broker.ports import ChunkPlace, StoredChunks
 
 log = structlog.get_logger(__name__)
@@ -24,6 +28,8 @@ log = structlog.get_logger(__name__)
 # Requests under way, and chunks of one: a chunk takes up to 1.5 MiB, most 256 KiB at most.
 READERS: Final = 4
 MOST_AT_ONCE: Final = 16
+# Of large bodies: each may have 16 MiB.
+LARGE_READERS: Final = 2
 # Seconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
@@ -40,11 +46,18 @@ class ChunkReads:
         self._handle = handle
         self._bodies: deque[ChunkPlace] = deque()
         self._merges: deque[fx.ReadToMerge] = deque()
+        self._apart: deque[BodyRef] = deque()
+        self._large: deque[BodyRef] = deque()
         self._some = asyncio.Event()
 
     def load(self, effect: fx.LoadChunks) -> None:
         """Read bodies; each becomes an event."""
         self._bodies.extend(effect.chunks)
+        self._some.set()
+
+    def load_body(self, effect: fx.LoadBody) -> None:
+        """Read a body that is stored apart; it becomes an event."""
+        (self._large if effect.ref.parts > 1 else self._apart).append(effect.ref)
         self._some.set()
 
     def merge(self, effect: fx.ReadToMerge) -> None:
@@ -58,6 +71,10 @@ class ChunkReads:
             for number in range(READERS):
                 tasks.create_task(self._read_bodies(), name=f"chunks {number}")
             tasks.create_task(self._read_merges(), name="chunks to merge")
+            tasks.create_task(self._read_apart(self._apart, MOST_AT_ONCE), name="bodies")
+            for number in range(LARGE_READERS):
+                large = self._read_apart(self._large, 1)
+                tasks.create_task(large, name=f"large bodies {number}")
 
     async def _read_bodies(self) -> None:
         while True:
@@ -84,19 +101,37 @@ class ChunkReads:
                 ]
             self._handle([e.MergeRead(uid, sub_log, found)])
 
-    async def _wait(self, wanted: deque[ChunkPlace] | deque[fx.ReadToMerge]) -> None:
+    async def _read_apart(self, wanted: deque[BodyRef], most: int) -> None:
+        while True:
+            await self._wait(wanted)
+            refs = [wanted.popleft() for _ in range(min(most, len(wanted)))]
+            values = await self._tried(partial(self._stored.read_bodies, refs), len(refs))
+            self._handle(
+                [e.BodyLoaded(ref, value) for ref, value in zip(refs, values, strict=True)]
+            )
+
+    async def _wait(self, wanted: deque[Any]) -> None:
         while not wanted:
             self._some.clear()
             await self._some.wait()
 
     async def _read(self, places: Sequence[ChunkPlace]) -> list[bytes | None]:
+        try:
+            return await self._tried(partial(self._stored.read, places), len(places))
+        except EtcdAnswerTooLarge:
+            return [(await self._read([place]))[0] for place in places]
+
+    async def _tried(
+        self, read: Callable[[], Awaitable[list[bytes | None]]], count: int
+    ) -> list[bytes | None]:
+        """Raises EtcdAnswerTooLarge for several."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
-                return await self._stored.read(places)
+                return await read()
             except EtcdError as error:
-                if isinstance(error, EtcdAnswerTooLarge) and len(places) > 1:
-                    return [(await self._read([place]))[0] for place in places]
+                if isinstance(error, EtcdAnswerTooLarge) and count > 1:
+                    raise
                 if not backoff.failures:
-                    log.warning("chunks_not_read", error=str(error), chunks=len(places))
+                    log.warning("chunks_not_read", error=str(error), chunks=count)
                 await asyncio.sleep(backoff.next())

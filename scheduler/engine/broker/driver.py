@@ -257,11 +257,13 @@ class BrokerDriver:
 
     def _one(self, event: object, now: float) -> fx.BrokerEffects:
         state = self.state
+        state.space = Space.PLENTY if self._plenty() else Space.NO_MERGES
         if self.journal.no_space:
             state.space = Space.NONE
-        else:
-            state.space = Space.PLENTY if self._plenty() else Space.NO_MERGES
+        state.window.bodies.outgoing = self._outbox.outgoing
         out = self.machine.step(event, now)
+        self._parts.heavy(state.bodies.is_heavy)
+        self._outbox.committing(out.after)
         made = None if self.tasks is None else self.tasks.take()
         if out.writes or out.additions or made is not None:
             space = state.space is not Space.NONE
@@ -307,6 +309,8 @@ class BrokerDriver:
         for effect in effects:
             if type(effect) is fx.LoadChunks:
                 self._reads.load(effect)
+            elif type(effect) is fx.LoadBody:
+                self._reads.load_body(effect)
             elif type(effect) is fx.ReadToMerge:
                 self._reads.merge(effect)
             else:
@@ -345,6 +349,7 @@ class BrokerDriver:
         self.handle((e.ChunksCommitted(uid, sub_log, chunks),))
 
     def _committed(self, after: Sequence[fx.After], revision: int) -> None:
+        self._outbox.committed(after)
         if not self._trusted():
             # As in `Driver`: what is dropped here was committed, so the term must not go on.
             self._failed(after, leader_lost())
@@ -365,8 +370,7 @@ class BrokerDriver:
         if sent:
             self._outbox.send(sent)
 
-    @staticmethod
-    def _failed(after: Sequence[fx.After], _error: Exception) -> None:
+    def _failed(self, after: Sequence[fx.After], _error: Exception) -> None:
         """Their writes are not known committed: callers learn that the outcome is unknown."""
         for effect in after:
             if type(effect) is fx.Reply and not effect.token.done():

@@ -2,7 +2,8 @@
 
 They take turns with each other, and with everybody's events. The order of what one producer
 publishes is kept by the core (`scheduler.core.broker.handlers.publishing.turns`): nothing here
-knows what the parts are of. While many wait, streams are not read: `wait_few`.
+knows what the parts are of. While many wait, or those that wait have much in memory, streams are
+not read: `wait_few`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,19 @@ class Parts:
         self._some = asyncio.Event()
         self._fewer = asyncio.Event()
         self._closed = False
+        self._heavy = False
 
     @property
     def many(self) -> bool:
         """Whether so many wait that clients have to."""
-        return len(self._waiting) >= MANY
+        return self._heavy or len(self._waiting) >= MANY
+
+    def heavy(self, heavy: bool) -> None:
+        """Whether what waits has too much in memory."""
+        if heavy is not self._heavy:
+            self._heavy = heavy
+            if not self.many:
+                self._fewer.set()
 
     def add(self, events: Iterable[object]) -> None:
         """Events wait for their turn, behind those that wait."""

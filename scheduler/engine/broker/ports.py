@@ -9,6 +9,7 @@ from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal.joined import Addition
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker.rows import QueueUid, SessionId
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import Summary
 from scheduler.core.broker.storage.places import SubLogName
 
@@ -21,9 +22,15 @@ ChunkPlace: TypeAlias = tuple[QueueUid, SubLogName, int]
 class MessageSessions(Protocol):
     """The streams of the sessions that consume.
 
+    Attributes:
+        outgoing: bytes of large answers that clients have not taken yet.
+
     Each message is sent at once, or dropped when the stream is gone (the inventory of the next one
     settles it). None of these may raise, block, or call the driver.
     """
+
+    @property
+    def outgoing(self) -> int: ...
 
     def deliver(self, effect: fx.Deliver) -> None: ...
 
@@ -39,6 +46,8 @@ class MessageSessions(Protocol):
 
 class NoSessions:
     """Of a process that serves no sessions: what it is given is dropped."""
+
+    outgoing = 0
 
     def deliver(self, effect: fx.Deliver) -> None: ...
 
@@ -92,3 +101,7 @@ class StoredChunks(Protocol):
 
     async def read(self, places: Sequence[ChunkPlace]) -> list[bytes | None]:
         """The bytes of each as they are now; None for one that is not there. Raises EtcdError."""
+
+    async def read_bodies(self, refs: Sequence[BodyRef]) -> list[bytes | None]:
+        """Each body as it is now; None for one that is not there, or not whole. Raises
+        EtcdError."""

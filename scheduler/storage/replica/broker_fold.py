@@ -83,6 +83,9 @@ class BrokerFold:
         """A key was written; those of other kinds are left out."""
         if kind == b"mq":
             self._fold_message(key, value)
+        elif kind == b"mb":
+            if (body := keys.split_message_body_key(key)) is not None:
+                self.state.bodies.fold(body)
         elif kind in _RECORDS:
             self._change(key, value, revision)
 
@@ -90,6 +93,9 @@ class BrokerFold:
         """A key was deleted; revision 0: in a Txn of its own."""
         if kind == b"mq":
             self._fold_message(key, None)
+        elif kind == b"mb":
+            if (body := keys.split_message_body_key(key)) is not None:
+                self.state.bodies.fold_deleted(body)
         elif kind in _RECORDS:
             self._change(key, None, revision)
 

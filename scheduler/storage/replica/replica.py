@@ -228,7 +228,8 @@ class Replica:
     async def _load_prefix(self, part: bytes, revision: int) -> tuple[int, int]:
         """Fold what is under `part` at `revision` (0: the newest); that revision and how much."""
         count = 0
-        found = pages(self._etcd, part, revision, tries=_PAGE_TRIES)
+        only = part.endswith(keys.KEYS_ONLY)
+        found = pages(self._etcd, part, revision, keys_only=only, tries=_PAGE_TRIES)
         async with ReadAhead(found, lambda page: 1, most=0) as ahead:
             async for page in ahead:
                 revision = revision or page.revision

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from quorate.runtime.errors import leader_lost, precondition
+from scheduler.api.broker.consuming.outgoing import Outgoing
 from scheduler.api.broker.consuming.stream import ConsumeStream
 from scheduler.api.servicer import Context, Encodable
 from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
 from scheduler.core.broker.rows import SessionId
 from scheduler.engine.broker.driver import BrokerDriver
 
@@ -19,12 +21,13 @@ class ConsumeCalls:
     def __init__(self, broker: BrokerDriver) -> None:
         self._broker = broker
         self._streams: dict[SessionId, ConsumeStream] = {}
+        self._outgoing = Outgoing(lambda: broker.handle((e.OutgoingTaken(),)))
         broker.serve(self)
 
     async def Consume(
         self, requests: AsyncGenerator[bytes, None], context: Context
     ) -> AsyncGenerator[Encodable, None]:
-        stream = ConsumeStream(self._broker, requests, self._put, self._drop)
+        stream = ConsumeStream(self._broker, requests, self._put, self._drop, self._outgoing)
         try:
             while (answer := await stream.answer()) is not None:
                 yield answer
@@ -57,6 +60,11 @@ class ConsumeCalls:
         return True
 
     # -- the port
+
+    @property
+    def outgoing(self) -> int:
+        """See MessageSessions."""
+        return self._outgoing.size
 
     def deliver(self, effect: fx.Deliver) -> None:
         if (stream := self._streams.get(effect.session)) is not None:

@@ -1,7 +1,8 @@
 """One Consume call: a session's requests in, what the leader has for it out.
 
 Bounded: past `MOST_OUTGOING` bytes that the client has not taken, the session is paused (it gets no
-deliveries) and nothing is read from it; below half of that it goes on.
+deliveries) and nothing is read from it; below half of that it goes on. One message may be larger:
+see `outgoing`.
 
 A stream that ends without `close` is lost: the session stays for a while, and may go on with
 another stream.
@@ -22,6 +23,7 @@ from quorate.security.identity import current_caller
 from quorate.security.message_names import check_message_queue
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker.consuming import answers, requests
+from scheduler.api.broker.consuming.outgoing import Outgoing
 from scheduler.api.broker.failures import failure
 from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Encodable
@@ -29,6 +31,7 @@ from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import SubscribedAnswer
 from scheduler.core.broker.rows import ConsumerNumber, SessionId
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 from scheduler.engine.broker.driver import BrokerDriver
 
 # Bytes of answers that the client has not taken.
@@ -47,10 +50,16 @@ class ConsumeStream:
 
     Args:
         put, drop: make it the session's stream, and forget it.
+        outgoing: large answers of all streams.
     """
 
     def __init__(
-        self, broker: BrokerDriver, incoming: AsyncGenerator[bytes, None], put: Put, drop: Drop
+        self,
+        broker: BrokerDriver,
+        incoming: AsyncGenerator[bytes, None],
+        put: Put,
+        drop: Drop,
+        outgoing: Outgoing,
     ) -> None:
         self.caller = caller_name()
         self._bound = current_caller()
@@ -65,6 +74,9 @@ class ConsumeStream:
         self._closed = False
         self._outgoing: deque[tuple[Encodable, int]] = deque()
         self._size = 0
+        # Large answers: of all streams; those of this one; the one that is being sent.
+        self._of_all = outgoing
+        self._large = self._sending = 0
         self._paused = False
         # Deliveries of consumers whose subscription is not answered yet.
         self._subscribing: dict[ConsumerNumber, list[fx.Deliver]] = {}
@@ -82,6 +94,7 @@ class ConsumeStream:
         Raises:
             QuorateError: what ended the stream.
         """
+        self._sent()
         while True:
             self._changed.clear()
             if self._reading.done() and not self._closed:
@@ -92,6 +105,8 @@ class ConsumeStream:
             if self._opened and self._outgoing:
                 answer, size = self._outgoing.popleft()
                 self._size -= size
+                if size >= LARGE_BYTES:
+                    self._sending = size
                 if self._size <= MOST_OUTGOING // 2:
                     self._lighter.set()
                     self._pause(paused=False)
@@ -114,6 +129,8 @@ class ConsumeStream:
     async def close(self) -> None:
         """The call is over."""
         self._reading.cancel()
+        self._of_all.taken(self._large)
+        self._large = 0
         # Ahead of any wait: the caller's cancellation may come behind the end of its requests, and
         # would end this here. A session that nobody declares lost keeps its messages.
         if self._session and self._drop(self._session, self) and not self._closed:
@@ -148,9 +165,19 @@ class ConsumeStream:
         self._settled = max(self._settled, number)
         self._changed.set()
 
+    def _sent(self) -> None:
+        """gRPC has the answer before this one."""
+        size, self._sending = self._sending, 0
+        if size:
+            self._large -= size
+            self._of_all.taken(size)
+
     def _send(self, answer: Encodable, size: int = _SMALL) -> None:
         self._outgoing.append((answer, size))
         self._size += size
+        if size >= LARGE_BYTES:
+            self._large += size
+            self._of_all.size += size
         self._changed.set()
         if self._size > MOST_OUTGOING and not self._paused:
             # Not from within a step of the core.

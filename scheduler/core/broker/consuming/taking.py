@@ -18,7 +18,7 @@ from scheduler.core.broker.queues.ids import make_id
 from scheduler.core.broker.queues.lane import Lane
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.storage.format import Message, Summary
-from scheduler.core.broker.storage.places import of_priority
+from scheduler.core.broker.storage.places import SubLogName, of_priority
 
 
 class Batch:
@@ -107,27 +107,51 @@ def _returned(batch: Batch, queue: MessageQueue, priority: int, lane: Lane) -> N
         if bodies is None:
             batch.missing = Missing(sub_log, first)
             return
-        message = bodies.get(sequence)
+        message = queue.readable(bodies, sequence)
         if message is None or message.expiry <= batch.now:
             batch.expired |= message is not None
             place += 1
+        elif message.body is not None and not _may_send(batch, queue, sub_log, first, message):
+            return
         elif not message.flags & HAS_ORDERING_KEY or _hold(batch, priority, lane, message):
-            _give(batch, priority, lane, message)
+            _give(batch, queue, priority, lane, message)
         elif batch.blocked:
             return
 
 
-def _give(batch: Batch, priority: int, lane: Lane, message: Message) -> None:
+def _may_send(
+    batch: Batch, queue: MessageQueue, sub_log: SubLogName, first: int, message: Message
+) -> bool:
+    """Whether a body that is stored apart is in memory, and may go out now."""
+    ref = message.body
+    assert ref is not None
+    if not queue.may_send(ref):
+        batch.missing = Missing(sub_log, first, ref, sent=True)
+        return False
+    return True
+
+
+def _payload(queue: MessageQueue, message: Message) -> bytes:
+    """The message as it goes out."""
+    if message.body is not None:
+        queue.sends(message.body)
+    payload = queue.whole(message)
+    assert payload is not None
+    return payload
+
+
+def _give(batch: Batch, queue: MessageQueue, priority: int, lane: Lane, message: Message) -> None:
+    payload = _payload(queue, message)
     sequence = message.sequence
     failed = max(lane.log.deliveries(sequence), failed_of(message.flags))
     redelivered = _was_delivered(lane, message)
     batch.deliveries.append(
-        Delivery(make_id(priority, sequence), redelivered, failed, message.instant, message.payload)
+        Delivery(make_id(priority, sequence), redelivered, failed, message.instant, payload)
     )
     lane.take(sequence)
     batch.left -= 1
     batch.chunks_left -= 1
-    batch.bytes_left -= len(message.payload)
+    batch.bytes_left -= len(payload)
 
 
 def _fresh(batch: Batch, queue: MessageQueue, priority: int, lane: Lane) -> None:
@@ -142,7 +166,7 @@ def _fresh(batch: Batch, queue: MessageQueue, priority: int, lane: Lane) -> None
                 batch.missing = Missing(sub_log, chunk.first)
                 return
             batch.chunks_left -= 1
-            if not _of_chunk(batch, priority, lane, chunk, place, bodies):
+            if not _of_chunk(batch, queue, priority, lane, chunk, place, bodies):
                 return
         lane.position = max(lane.position, chunk.last + 1)
         place += 1
@@ -150,6 +174,7 @@ def _fresh(batch: Batch, queue: MessageQueue, priority: int, lane: Lane) -> None
 
 def _of_chunk(
     batch: Batch,
+    queue: MessageQueue,
     priority: int,
     lane: Lane,
     chunk: Summary,
@@ -179,11 +204,18 @@ def _of_chunk(
         if message is None:
             lane.skip(sequence)
             continue
-        _, instant, expiry, _, flags, payload = message
+        _, instant, expiry, _, flags, payload, body = message
         if expiry <= now:
             batch.expired = True
             lane.skip(sequence)
             continue
+        if body is not None:
+            if queue.is_bad(body):
+                lane.skip(sequence)
+                continue
+            if not _may_send(batch, queue, of_priority(priority), first, message):
+                exhausted = False
+                break
         if flags & HAS_ORDERING_KEY and not _hold(batch, priority, lane, message):
             if batch.blocked:
                 exhausted = False
@@ -194,6 +226,8 @@ def _of_chunk(
             redelivered = ordinal in failed or _was_delivered(lane, message)
             delivered.pop(sequence, None)
             count = max(failed.get(ordinal, 0), failed_of(flags))
+        if body is not None:
+            payload = _payload(queue, message)
         add(new(Delivery, (begin | sequence, redelivered, count, instant, payload)))
         out[sequence] = None
         last = sequence

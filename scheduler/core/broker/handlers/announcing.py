@@ -64,7 +64,7 @@ def drop(state: BrokerState, count: int, reason: str) -> None:
 def _place(
     state: BrokerState, limits: BrokerLimits, plan: Plan, now: float, out: BrokerEffects
 ) -> None:
-    placing = Placing(limits)
+    placing = Placing(limits, state.bodies)
     place(state, plan, placing, now)
     placing.flush(out)
     if plan.copies:

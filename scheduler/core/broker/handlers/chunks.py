@@ -1,13 +1,19 @@
-"""What comes back from the log: chunks that are committed, chunks that were read."""
+"""What comes back from the log: chunks that are committed, chunks and bodies that were read."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from scheduler.core.broker import events as e
-from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.effects import BrokerEffects, DropBody
 from scheduler.core.broker.handlers import instants, merging
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.queue import Missing
 from scheduler.core.broker.state import BrokerState
+
+
+class BodiesLeft(NamedTuple):
+    """More bodies are to be deleted."""
 
 
 def on_chunks_committed(
@@ -20,6 +26,8 @@ def on_chunks_committed(
     queue = state.queues.get(event.uid)
     if queue is None:
         # It was deleted meanwhile; its keys go after these.
+        for summary, _ in event.chunks:
+            state.bodies.release(summary.bodies)
         return
     queue.committed(event.sub_log, event.chunks)
     state.touched[event.uid] = None
@@ -43,3 +51,38 @@ def on_chunk_loaded(
     if value is not None and first in queue.lane(sub_log).log.chunks:
         state.window.put(uid, sub_log, first, value, wanted=True)
     state.touched[uid] = None
+
+
+def on_body_loaded(
+    state: BrokerState,
+    _limits: BrokerLimits,
+    event: e.BodyLoaded,
+    _now: float,
+    out: BrokerEffects,
+) -> None:
+    # A body without a reference is gone, and so are the messages that it was read for.
+    if state.bodies.references(event.ref.id):
+        state.window.put_body(*event, wanted=True)
+    out.then += state.body_loaded(event.ref)
+
+
+def on_outgoing_taken(
+    state: BrokerState,
+    _limits: BrokerLimits,
+    _event: e.OutgoingTaken,
+    _now: float,
+    out: BrokerEffects,
+) -> None:
+    state.send_held_back(out)
+
+
+def drop_unused(state: BrokerState, limits: BrokerLimits, out: BrokerEffects) -> None:
+    """At the end of a step: delete bodies that nothing refers to any more, a bounded number."""
+    bodies = state.bodies
+    if not bodies.has_unused:
+        return
+    for body, parts in bodies.take_unused(limits.unused_bodies):
+        state.window.bodies.drop(body)
+        out.writes.append(DropBody(body, parts))
+    if bodies.has_unused:
+        out.then.append(BodiesLeft())

@@ -9,7 +9,8 @@ becomes a task of nobody's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from enum import Enum, auto
+from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.effects import After, BrokerEffects
@@ -21,8 +22,12 @@ from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import Message
 from scheduler.core.broker.storage.places import SubLogName, of_priority
+
+# A larger body becomes no task: `--max-payload-kib` is at most so much.
+MOST_TASK_BODY: Final = 1 << 20
 
 
 class Buried(NamedTuple):
@@ -35,6 +40,15 @@ class Buried(NamedTuple):
 
     done: int
     missing: Missing | None = None
+
+
+class _Copied(Enum):
+    """What became of the copies of one message."""
+
+    ALL = auto()
+    NO_ROOM = auto()
+    # It becomes a task, which has all of it.
+    NEEDS_BODY = auto()
 
 
 class DeadLetterAsked(NamedTuple):
@@ -104,7 +118,7 @@ def bury(
     done = len(places)
     copied = queue.row.spec.dead_letter_exchange is not None
     if copied:
-        placing = Placing(limits)
+        placing = Placing(limits, state.bodies)
         for number, (sub_log, first, sequence) in enumerate(places):
             messages = queue.chunk(sub_log, first)
             if messages is None:
@@ -114,8 +128,11 @@ def bury(
             if message is None:
                 # A later version wrote it: its copy cannot be made. It goes without.
                 continue
-            if not _copy(state, queue, message, reason, placing, now):
+            outcome = _copy(state, queue, message, reason, placing, now)
+            if outcome is not _Copied.ALL:
                 done = number
+                if outcome is _Copied.NEEDS_BODY:
+                    missing = Missing(sub_log, first, message.body)
                 break
         placing.flush(out)
     by_sub_log: dict[SubLogName, list[int]] = {}
@@ -134,8 +151,11 @@ def to_dead_letter_exchange(
     reason: Reason,
     instant: float,
     now: float,
+    body: BodyRef | None = None,
 ) -> list[tuple[Target, Copy]]:
     """Where a message goes that dies in this queue, and as what. Empty: it is just gone.
+
+    `body`: it is stored apart, and `payload` has it not; it stays where it is.
 
     https://www.rabbitmq.com/docs/dlx: without the exchange, messages are silently dropped.
     """
@@ -148,7 +168,7 @@ def to_dead_letter_exchange(
         route = state.router.route(row.virtual_host, exchange, dead.parsed.message, inside=True)
     except QuorateError:
         return []
-    copy = Copy(dead.payload, dead.parsed, instant)
+    copy = Copy(dead.payload, dead.parsed, instant, body=body)
     found: list[tuple[Target, Copy]] = [(TaskQueue(name), copy) for name in route.task_queues]
     for name in route.queues:
         if is_cycle(name, dead.deaths):
@@ -158,6 +178,37 @@ def to_dead_letter_exchange(
     return found
 
 
+def needs_body(found: Sequence[tuple[Target, Copy]], body: BodyRef | None) -> bool:
+    """Whether a message becomes a task, which has all of it, and its body is stored apart."""
+    return (
+        body is not None
+        and body.size <= MOST_TASK_BODY
+        and any(isinstance(target, TaskQueue) for target, _ in found)
+    )
+
+
+def with_tasks(
+    state: BrokerState, found: Sequence[tuple[Target, Copy]], body: BodyRef | None, field: bytes
+) -> list[tuple[Target, Copy]]:
+    """The copies of a message, with its body in those that become tasks.
+
+    Args:
+        body: it is stored apart; `field`: as a field of the message. Empty if nobody can read it,
+            or no task takes so much: there is no task, which is counted.
+    """
+    if body is None:
+        return list(found)
+    made: list[tuple[Target, Copy]] = []
+    for target, copy in found:
+        if not isinstance(target, TaskQueue):
+            made.append((target, copy))
+        elif field:
+            made.append((target, copy._replace(payload=copy.payload + field, body=None)))
+        else:
+            state.totals.tasks_dropped += 1
+    return made
+
+
 def _copy(
     state: BrokerState,
     queue: MessageQueue,
@@ -165,23 +216,45 @@ def _copy(
     reason: Reason,
     placing: Placing,
     now: float,
-) -> bool:
-    """Add the copies of one message; False: the step has no room for them."""
+) -> _Copied:
+    """Add the copies of one message."""
+    body = message.body
     # Ages begin anew: https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers
-    found = to_dead_letter_exchange(state, queue, message.payload, reason, now, now)
+    found = to_dead_letter_exchange(state, queue, message.payload, reason, now, now, body)
     if not found:
-        return True
+        return _Copied.ALL
+    field = b""
+    if body is not None and needs_body(found, body):
+        loaded = state.window.bodies.field(body)
+        if loaded is None:
+            return _Copied.NEEDS_BODY
+        field = loaded
     made = [
         _task_of(state, target, copy, now)
         for target, copy in found
         if isinstance(target, TaskQueue)
     ]
     tasks = [task for task in made if task is not None]
-    if not (placing.has_room(found[0][1].payload, len(found)) and placing.takes(tasks)):
-        return False
-    for target, copy in found:
+    queues = [one for one in found if not isinstance(one[0], TaskQueue)]
+    stored = None
+    if queues and body is None and placing.shares(queues[0][1].payload, len(queues)):
+        # With a commit of its own: all of the body is in it.
+        if not placing.is_empty:
+            return _Copied.NO_ROOM
+        head, stored = placing.store(queues[0][1].payload)
+        found = [
+            one
+            if isinstance(one[0], TaskQueue)
+            else (one[0], one[1]._replace(payload=head, body=stored.ref))
+            for one in found
+        ]
+    elif not (placing.has_room(found[0][1].payload, len(found)) and placing.takes(tasks)):
+        return _Copied.NO_ROOM
+    for target, copy in with_tasks(state, found, body, field):
         put(state, target, copy, placing, now)
-    return True
+    if stored is not None:
+        stored.release()
+    return _Copied.ALL
 
 
 def put(state: BrokerState, target: Target, copy: Copy, placing: Placing, now: float) -> None:

@@ -124,14 +124,14 @@ def _due(
             [message for _, message in alive if message.due <= until],
             key=lambda message: (message.due, message.sequence),
         )
-        placing = Placing(limits)
+        placing = Placing(limits, state.bodies)
         for message in due[: limits.step_messages]:
             if not placing.has_room(message.payload):
                 break
             _, parsed = of_payload(message.payload)
             # A nack with a delay: it is due now, whatever the producer said.
             parsed = parsed._replace(deliver_after=0.0)
-            copy = Copy(message.payload, parsed, message.instant, message.flags)
+            copy = Copy(message.payload, parsed, message.instant, message.flags, message.body)
             placing.add(queue, copy, now, is_new=False)
             gone[message.sequence] = None
         placing.flush(out)

@@ -15,6 +15,7 @@ from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import Overflow
 from scheduler.core.broker.state import BrokerState, Space
 from scheduler.core.broker.storage import merging
+from scheduler.core.broker.storage.bodies import unpack_refs
 from scheduler.core.broker.storage.format import BadChunk, summarize
 from scheduler.core.broker.storage.places import DELAYED, SubLogName
 from scheduler.core.broker.storage.records import PutChunk
@@ -53,6 +54,9 @@ def on_merge_read(
     if queue is None:
         return
     queue.merging.pop(event.sub_log, None)
+    if state.space is Space.NONE:
+        # Deletions would go ahead of the puts.
+        return
     lane = queue.lane(event.sub_log)
     try:
         change = merging.merge(lane.log, event.chunks, now)
@@ -63,9 +67,12 @@ def on_merge_read(
         return
     for first, _ in event.chunks:
         state.window.drop(event.uid, event.sub_log, first, first)
+    state.bodies.release(change.released)
     for write in change.writes:
         if type(write) is PutChunk:
             summary = summarize(write.value)
+            for ref in unpack_refs(summary.bodies):
+                state.bodies.refer(ref)
             lane.watch(summary.first, summary.expiry)
             if event.sub_log != DELAYED:
                 state.window.put(event.uid, event.sub_log, write.first, write.value, wanted=False)

@@ -110,6 +110,7 @@ def on_queue_dropped(
             out.then.append(event)
             return
         topology.written(state.router.remove_queue(row.virtual_host, row.name), out)
+        queue.release_bodies()
         state.drop_queue(row.uid)
         state.timers.put((UNUSED, row.uid), inf)
         state.gone.append(queue)

@@ -8,25 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from scheduler.core.broker.effects import AddMessages, BrokerEffects
+from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
+from scheduler.core.broker.effects import AddMessages, BrokerEffects, PutBodyPart
 from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
-from scheduler.core.broker.queues.envelope import Parsed
+from scheduler.core.broker.queues.envelope import Parsed, apart
 from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.bodies import PART_BYTES, Bodies, BodyRef, pack_refs
 from scheduler.core.broker.storage.format import FIELD_FLAGS, MESSAGE_BYTES, Packed, pack
 from scheduler.core.broker.storage.places import DELAYED, SubLogName, of_priority
 
 
 class Copy(NamedTuple):
-    """One message for one queue. `instant`: when it was published; `flags`: see `queues.flags`."""
+    """One message for one queue.
+
+    Attributes:
+        payload: without the body if that is stored apart: `body`.
+        instant: when it was published; `flags`: see `queues.flags`.
+    """
 
     payload: bytes
     parsed: Parsed
     instant: float
     flags: int = 0
+    body: BodyRef | None = None
 
 
 class TaskQueue(NamedTuple):
@@ -68,8 +76,10 @@ class Placing:
         size: bytes so far; `places`: sub-logs; `tasks`: writes of tasks.
     """
 
-    def __init__(self, limits: BrokerLimits) -> None:
+    def __init__(self, limits: BrokerLimits, bodies: Bodies) -> None:
         self._limits = limits
+        self._bodies = bodies
+        self._parts: list[PutBodyPart] = []
         self._added: dict[tuple[QueueUid, SubLogName], list[Packed]] = {}
         self.size = self.tasks = 0
 
@@ -80,21 +90,60 @@ class Placing:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is placed so far."""
-        return not (self._added or self.tasks)
+        return not (self._added or self.tasks or self._parts)
 
     def has_room(self, payload: bytes, copies: int = 1) -> bool:
         """Whether one more message fits into the step. The first one always does."""
         return self.is_empty or (
             self.size + copies * (len(payload) + MESSAGE_BYTES) <= self._limits.step_bytes
-            and len(self._added) + self.tasks + copies <= self._limits.step_writes
+            and self._writes + copies <= self._limits.step_writes
         )
+
+    @property
+    def _writes(self) -> int:
+        return len(self._added) + len(self._parts) + self.tasks
+
+    def takes_part(self, body: StoredBody) -> bool:
+        """Have the next part of a body written, if it fits into the step."""
+        part = body.next_part()
+        if not self.is_empty and (
+            self.size + len(part.data) > self._limits.step_bytes
+            or self._writes >= self._limits.step_writes
+        ):
+            return False
+        self._put_part(body, part)
+        return True
+
+    def is_apart(self, payload: bytes, copies: int) -> bool:
+        """Whether the body of a message for so many queues is stored apart from it."""
+        if not copies:
+            return False
+        most = self._limits.inline_bytes
+        return self.shares(payload, copies) or (len(payload) > most and _body_size(payload) > most)
+
+    def shares(self, payload: bytes, copies: int) -> bool:
+        """Whether the copies of a message are so much that its body is stored once."""
+        return is_shared(self._limits, payload, copies)
+
+    def store(self, payload: bytes) -> tuple[bytes, StoredBody]:
+        """Have the body of a message written apart, all of it with this step; the message without
+        it. The caller releases the body when the copies are placed."""
+        head, data = apart(payload)
+        body = StoredBody(self._bodies, data)
+        while not body.is_written:
+            self._put_part(body, body.next_part())
+        return head, body
+
+    def _put_part(self, body: StoredBody, part: PutBodyPart) -> None:
+        self._parts.append(part)
+        self.size += len(part.data)
+        body.written += 1
 
     def takes(self, tasks: Sequence[Prepared]) -> bool:
         """Whether these tasks fit into the step. The first ones always do."""
         return self.is_empty or (
             self.size + sum([task.size for task in tasks]) <= self._limits.step_bytes
-            and len(self._added) + self.tasks + sum([task.writes for task in tasks])
-            <= self._limits.step_writes
+            and self._writes + sum([task.writes for task in tasks]) <= self._limits.step_writes
         )
 
     def never_takes(self, tasks: Sequence[Prepared]) -> bool:
@@ -135,6 +184,8 @@ class Placing:
 
     def flush(self, out: BrokerEffects) -> None:
         """Have it written."""
+        out.writes += self._parts
+        self._parts = []
         out.additions += [AddMessages(*place, added) for place, added in self._added.items()]
         self._added = {}
 
@@ -145,9 +196,60 @@ class Placing:
         flags = copy.flags & ~FIELD_FLAGS
         if copy.parsed.is_ordered:
             flags |= HAS_ORDERING_KEY
+        if copy.body is not None:
+            self._bodies.refer(copy.body)
         packed = pack(
-            lane.log.reserve(1), copy.instant, copy.payload, expiry=expiry, due=due, flags=flags
+            lane.log.reserve(1),
+            copy.instant,
+            copy.payload,
+            expiry=expiry,
+            due=due,
+            flags=flags,
+            body=copy.body,
         )
         lane.in_flight += 1
         self._added.setdefault((queue.row.uid, sub_log), []).append(packed)
-        self.size += len(packed.data)
+        self.size += packed.size
+
+
+class StoredBody:
+    """A body that is being stored apart from its message.
+
+    Attributes:
+        ref: how its messages name it; it has a reference of its own until `release`.
+        data: all of it. `written`: parts that are on their way to the log.
+    """
+
+    def __init__(self, bodies: Bodies, data: bytes) -> None:
+        self.ref = bodies.new(len(data))
+        self.data = data
+        self.written = 0
+        self._bodies = bodies
+        bodies.writing += len(data)
+
+    @property
+    def is_written(self) -> bool:
+        return self.written == self.ref.parts
+
+    def next_part(self) -> PutBodyPart:
+        """The one that is to be written next."""
+        begin = self.written * PART_BYTES
+        return PutBodyPart(self.ref.id, self.written, self.data[begin : begin + PART_BYTES])
+
+    def release(self) -> None:
+        """All messages that are to refer to it do. Without one it is deleted again."""
+        self._bodies.writing -= self.ref.size
+        self._bodies.release(pack_refs((self.ref,)))
+
+
+def _body_size(payload: bytes) -> int:
+    return len(MessageEnvelope.FromString(payload).body)
+
+
+def is_shared(limits: BrokerLimits, payload: bytes, copies: int) -> bool:
+    """Whether the copies of one message are so much that its body is stored once."""
+    return (
+        copies > 1
+        and copies * (len(payload) + MESSAGE_BYTES) > limits.step_bytes
+        and len(payload) >= limits.least_shared_bytes
+    )

@@ -11,12 +11,13 @@ from typing import NamedTuple
 from quorate.runtime.errors import exhausted, not_found, precondition
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import Count, Moved, Received
-from scheduler.core.broker.effects import BrokerEffects, Delivery, Reply
+from scheduler.core.broker.effects import BrokerEffects, Reply
 from scheduler.core.broker.handlers.instants import InstantsDue
 from scheduler.core.broker.handlers.message_queues import used, used_by
 from scheduler.core.broker.handlers.placing import Copy, Placing
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.envelope import of_payload
+from scheduler.core.broker.queues.ids import make_id
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
@@ -160,18 +161,19 @@ def on_move_continued(
         out.after.append(Reply(event.token, error))
         return
     most = min(event.left, limits.step_messages)
-    deliveries, missing = queue.peek(most, now, limits.step_bytes)
-    placing = Placing(limits)
-    moved: list[Delivery] = []
-    for one in deliveries:
-        if not placing.has_room(one.payload):
+    heads, missing = queue.heads(most, now, limits.step_bytes)
+    placing = Placing(limits, state.bodies)
+    moved: list[int] = []
+    for priority, _, message in heads:
+        if not placing.has_room(message.payload):
             break
-        _, parsed = of_payload(one.payload)
-        copy = Copy(one.payload, parsed._replace(deliver_after=0.0), one.instant)
+        _, parsed = of_payload(message.payload)
+        parsed = parsed._replace(deliver_after=0.0)
+        copy = Copy(message.payload, parsed, message.instant, body=message.body)
         placing.add(destination, copy, now)
-        moved.append(one)
+        moved.append(make_id(priority, message.sequence))
     placing.flush(out)
-    out.writes += queue.settle([one.id for one in moved], now)
+    out.writes += queue.settle(moved, now)
     queue.sweep()
     event = event._replace(left=event.left - len(moved), moved=event.moved + len(moved))
     if not event.left or not (moved or missing):

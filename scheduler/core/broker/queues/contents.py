@@ -16,6 +16,7 @@ from scheduler.core.broker.queues.lane import Lane
 from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.queues.window import Window
 from scheduler.core.broker.rows import MessageQueueRow, QueueType
+from scheduler.core.broker.storage.bodies import Bodies, BodyRef
 from scheduler.core.broker.storage.format import Message, Summary
 from scheduler.core.broker.storage.places import DELAYED, PRIORITIES, SubLogName, of_priority
 from scheduler.core.broker.storage.records import Change, DeleteChunks
@@ -24,10 +25,18 @@ _PRIORITIES: Final = {of_priority(n): n for n in range(PRIORITIES)}
 
 
 class Missing(NamedTuple):
-    """A chunk whose bodies are not in memory."""
+    """What is not in memory, and who needs it waits for.
+
+    Attributes:
+        sub_log, first: a chunk.
+        body: it is there, and this body of one of its messages is not, or may not be sent yet.
+        sent: the body is for a client's stream.
+    """
 
     sub_log: SubLogName
     first: int
+    body: BodyRef | None = None
+    sent: bool = False
 
 
 class Purged(NamedTuple):
@@ -50,9 +59,16 @@ class Contents:
             term began; `totals`: those of all queues.
     """
 
-    def __init__(self, row: MessageQueueRow, window: Window, totals: Totals | None = None) -> None:
+    def __init__(
+        self,
+        row: MessageQueueRow,
+        window: Window,
+        totals: Totals | None = None,
+        bodies: Bodies | None = None,
+    ) -> None:
         self.row = row
         self.totals = totals or Totals()
+        self._bodies = bodies or Bodies()
         self.lanes: dict[int, Lane] = {}
         self.delayed = Lane()
         self.consumers = 0
@@ -255,7 +271,40 @@ class Contents:
         for write in change.writes:
             if type(write) is DeleteChunks:
                 self._window.drop(self.row.uid, sub_log, write.first, write.last)
+                self._bodies.release(write.bodies)
         return [ChangeSubLog(self.row.uid, sub_log, change.writes)]
+
+    def release_bodies(self) -> None:
+        """It goes with all its chunks."""
+        for _, lane in self.sub_logs():
+            self._bodies.release(b"".join(lane.log.chunks.bodies))
+
+    def whole(self, message: Message) -> bytes | None:
+        """A message with its body; None: the body is to be loaded."""
+        if message.body is None:
+            return message.payload
+        return self._window.bodies.whole(message.payload, message.body)
+
+    def is_bad(self, ref: BodyRef) -> bool:
+        """Whether nobody can read a body that is stored apart: its message is passed over."""
+        return self._window.bodies.is_bad(ref)
+
+    def readable(self, messages: Mapping[int, Message], sequence: int) -> Message | None:
+        """A message of a chunk; None for one that a later version wrote, or whose body nobody can
+        read."""
+        message = messages.get(sequence)
+        if message is None or message.body is None or not self.is_bad(message.body):
+            return message
+        return None
+
+    def may_send(self, ref: BodyRef) -> bool:
+        """Whether a body that is stored apart is in memory, and may go to a client now."""
+        bodies = self._window.bodies
+        return bodies.has(ref) and bodies.may_send(ref)
+
+    def sends(self, ref: BodyRef) -> None:
+        """A body that is stored apart goes to a client."""
+        self._window.bodies.sends(ref)
 
     def trim(self, before: float, most_bytes: int, now: float) -> list[ChangeSubLog]:
         """Drop the chunks of a stream that were published before an instant, and what is beyond a
@@ -280,11 +329,6 @@ class Contents:
         if first < 0 or self.chunk(sub_log, first) is not None:
             return None
         return Missing(sub_log, first)
-
-    def body(self, delivery: int) -> bytes | None:
-        """The payload of a message that is alive, if it is in memory."""
-        message = self.message_of(delivery)
-        return None if message is None else message.payload
 
     def message_of(self, delivery: int) -> Message | None:
         """A message that is alive, if it is in memory."""

@@ -23,6 +23,8 @@ from scheduler.core.broker.routing.rows import Message
 # 365 days: of `expiration` and `deliver_after`.
 MOST_SECONDS: Final = 365 * 86_400.0
 MOST_ORDERING_KEY: Final = 255
+# `Message.body`, length-delimited.
+_BODY_TAG: Final = bytes((MessageEnvelope.BODY_FIELD_NUMBER << 3 | 2,))
 # As `HeaderValue.bits` says.
 _INTEGERS: Final = {
     8: FieldType.INT8,
@@ -114,6 +116,25 @@ def of_payload(payload: bytes) -> tuple[MessageEnvelope, Parsed]:
     """A message that is in a queue: what was read of it when it was published."""
     envelope = MessageEnvelope.FromString(payload)
     return envelope, parse(envelope.routing_key.encode(), envelope.properties)
+
+
+def apart(payload: bytes) -> tuple[bytes, bytes]:
+    """A message without its body, and the body: `head + body_field(body)` is the message again, as
+    protobuf joins fields."""
+    envelope = MessageEnvelope.FromString(payload)
+    body = envelope.body
+    envelope.ClearField("body")
+    return envelope.SerializeToString(), body
+
+
+def body_field(body: bytes) -> bytes:
+    """A body as a field of a message. O(its size)."""
+    size, left = bytearray(), len(body)
+    while left > 0x7F:
+        size.append(left & 0x7F | 0x80)
+        left >>= 7
+    size.append(left)
+    return b"".join((_BODY_TAG, size, body))
 
 
 def value_of(header: HeaderValue) -> Value:

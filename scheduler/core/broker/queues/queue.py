@@ -72,16 +72,20 @@ class MessageQueue(Contents):
                 if messages is None:
                     missing = Missing(sub_log, first)
                     break
-                message = messages.get(sequence)
+                message = self.readable(messages, sequence)
                 if message is None or message.expiry <= now:
                     skipped.append(sequence)
                     passed += 1
                     if passed >= MOST_PASSED:
                         break
                     continue
-                found.append(self._delivery(priority, lane, message))
+                payload = self.whole(message)
+                if payload is None:
+                    missing = Missing(sub_log, first, message.body)
+                    break
+                found.append(self._delivery(priority, lane, message, payload))
                 taken.append(sequence)
-                size += len(message.payload)
+                size += len(payload)
                 if len(found) >= count or size >= most_bytes:
                     break
             for sequence in skipped:
@@ -173,7 +177,21 @@ class MessageQueue(Contents):
         self, count: int, now: float, most_bytes: int
     ) -> tuple[list[Delivery], Missing | None]:
         """What `next_ready` would find. It stays ready."""
+        heads, missing = self.heads(count, now, most_bytes)
         found: list[Delivery] = []
+        for priority, first, message in heads:
+            payload = self.whole(message)
+            if payload is None:
+                return found, Missing(of_priority(priority), first, message.body)
+            found.append(self._delivery(priority, self.lanes[priority], message, payload))
+        return found, missing
+
+    def heads(
+        self, count: int, now: float, most_bytes: int
+    ) -> tuple[list[tuple[int, int, Message]], Missing | None]:
+        """The messages that are ready: (priority, first sequence of the chunk, message), of
+        together about `most_bytes` with their bodies, whether these are in memory or not."""
+        found: list[tuple[int, int, Message]] = []
         passed, size = 0, 0
         for priority in sorted(self.lanes, reverse=True):
             lane, sub_log = self.lanes[priority], of_priority(priority)
@@ -183,12 +201,12 @@ class MessageQueue(Contents):
                 messages = self.chunk(sub_log, first)
                 if messages is None:
                     return found, Missing(sub_log, first)
-                message = messages.get(sequence)
+                message = self.readable(messages, sequence)
                 if message is None or message.expiry <= now:
                     passed += 1
                     continue
-                found.append(self._delivery(priority, lane, message))
-                size += len(message.payload)
+                found.append((priority, first, message))
+                size += len(message.payload) + (message.body.size if message.body else 0)
         return found, None
 
     # -- streams ---------------------------------------------------------------------------------
@@ -220,8 +238,11 @@ class MessageQueue(Contents):
             case PositionKind.NEXT:
                 return self.next_offset
 
-    def read(self, offset: int, count: int, most_bytes: int = 1 << 62) -> Taken:
+    def read(
+        self, offset: int, count: int, most_bytes: int = 1 << 62, *, sent: bool = False
+    ) -> Taken:
         """Up to `count` messages of a stream from an offset on, of together about `most_bytes`.
+        `sent`: they go to a client's stream.
 
         What is gone before the first one is in `skipped`: the reader was overtaken.
         """
@@ -235,23 +256,30 @@ class MessageQueue(Contents):
             messages = self._window.get(self.row.uid, sub_log, first)
             if messages is None:
                 return Taken(found, Missing(sub_log, first), False, skipped, following)
-            message = messages.get(sequence)
+            message = self.readable(messages, sequence)
             if message is None:
                 skipped += 1
                 continue
-            found.append(Delivery(sequence, False, 0, message.instant, message.payload))
-            size += len(message.payload)
+            body = message.body
+            payload = self.whole(message)
+            if payload is None or (body is not None and sent and not self.may_send(body)):
+                missing = Missing(sub_log, first, body, sent)
+                return Taken(found, missing, False, skipped, following)
+            if body is not None and sent:
+                self.sends(body)
+            found.append(Delivery(sequence, False, 0, message.instant, payload))
+            size += len(payload)
             following = sequence + 1
         return Taken(found, None, False, skipped, following)
 
-    def _delivery(self, priority: int, lane: Lane, message: Message) -> Delivery:
+    def _delivery(self, priority: int, lane: Lane, message: Message, payload: bytes) -> Delivery:
         sequence = message.sequence
         return Delivery(
             make_id(priority, sequence),
             lane.was_delivered(sequence),
             lane.log.deliveries(sequence),
             message.instant,
-            message.payload,
+            payload,
         )
 
 

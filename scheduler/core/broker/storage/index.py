@@ -1,7 +1,8 @@
 """Which chunks a sub-log has: a few numbers for each, in columns.
 
-40 bytes a chunk, and 4 for each message of those in which numbers are missing: ten million messages
-in full chunks take less than 1 MiB. Bodies are elsewhere.
+40 bytes a chunk, 4 for each message of those in which numbers are missing, and 12 for each message
+whose body is stored apart: ten million messages in full chunks take less than 1 MiB. Bodies are
+elsewhere.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class ChunkIndex:
     """
 
     __slots__ = (
+        "_bodies",
         "_counts",
         "_expiries",
         "_lasts",
@@ -51,6 +53,7 @@ class ChunkIndex:
         # Of the few that have any.
         self._offsets: dict[int, Sequence[int]] = {}
         self._newer: dict[int, None] = {}
+        self._bodies: dict[int, bytes] = {}
         self.messages = 0
         self.size = 0
         self.small = 0
@@ -94,7 +97,13 @@ class ChunkIndex:
             self._latests[place],
             self._offsets.get(first, ()),
             first in self._newer,
+            self._bodies.get(first, b""),
         )
+
+    @property
+    def bodies(self) -> Iterator[bytes]:
+        """The references of all chunks to bodies that are stored apart."""
+        return iter(self._bodies.values())
 
     def get(self, first: int) -> Summary | None:
         """The chunk with this first sequence."""
@@ -148,15 +157,19 @@ class ChunkIndex:
             self._offsets[chunk.first] = chunk.offsets
         if chunk.newer:
             self._newer[chunk.first] = None
+        if chunk.bodies:
+            self._bodies[chunk.first] = chunk.bodies
         self.messages += chunk.messages
         self.size += chunk.size
         self.small += is_small(chunk)
 
-    def remove(self, first: int, last: int) -> None:
-        """Forget the chunks whose first sequences are from `first` to `last`."""
-        self._remove(bisect_left(self.firsts, first), bisect_right(self.firsts, last))
+    def remove(self, first: int, last: int) -> bytes:
+        """Forget the chunks whose first sequences are from `first` to `last`; what they referred
+        to."""
+        return self._remove(bisect_left(self.firsts, first), bisect_right(self.firsts, last))
 
-    def _remove(self, begin: int, end: int) -> None:
+    def _remove(self, begin: int, end: int) -> bytes:
+        bodies: list[bytes] = []
         for place in range(begin, end):
             chunk = self.at(place)
             self.messages -= chunk.messages
@@ -164,10 +177,13 @@ class ChunkIndex:
             self.small -= is_small(chunk)
             self._offsets.pop(chunk.first, None)
             self._newer.pop(chunk.first, None)
+            if chunk.bodies:
+                bodies.append(self._bodies.pop(chunk.first))
         for column in (self.firsts, self._lasts, self._counts, self._sizes):
             del column[begin:end]
         del self._expiries[begin:end]
         del self._latests[begin:end]
+        return b"".join(bodies)
 
 
 def is_small(chunk: Summary) -> bool:

@@ -99,7 +99,8 @@ def merge(log: SubLog, chunks: Sequence[tuple[int, bytes]], now: float) -> Chang
 
     Returns:
         What is written; None if they are not what is on record any more, or not next to each other:
-        nothing has happened then, and the caller plans again.
+        nothing has happened then, and the caller plans again. `released` has the references of all
+        old chunks; each new one (`PutChunk`) has its own.
 
     Raises:
         BadChunk: bytes that nobody wrote.
@@ -129,7 +130,7 @@ def merge(log: SubLog, chunks: Sequence[tuple[int, bytes]], now: float) -> Chang
     news = [summary.first for summary, _ in built]
     writes: list[Write] = [PutChunk(summary.first, value) for summary, value in built]
     writes += _deletions(olds, news, own_records)
-    log.drop(olds[0], olds[-1])
+    released = log.drop(olds[0], olds[-1]).bodies
     left = iter(survivors)
     for summary, _ in built:
         ordinals = enumerate(next(left).sequence for _ in range(summary.messages))
@@ -141,7 +142,7 @@ def merge(log: SubLog, chunks: Sequence[tuple[int, bytes]], now: float) -> Chang
     writes += [
         DeleteChunkDone(first) for first in own_records if first in news and first not in kept
     ]
-    return Change(len(survivors), (*writes, *recorded))
+    return Change(len(survivors), (*writes, *recorded), released)
 
 
 def _current(log: SubLog, chunks: Sequence[tuple[int, bytes]]) -> bool:

@@ -106,11 +106,12 @@ class PutChunk(NamedTuple):
 
 class DeleteChunks(NamedTuple):
     """Delete the chunks whose first sequences are from `first` to `last`, which were next to each
-    other, and what they have below `a/`."""
+    other, and what they have below `a/`. `bodies`: what they referred to, packed."""
 
     first: int
     last: int
     own_records: bool
+    bodies: bytes = b""
 
 
 Write = PutAcks | PutChunkDone | DeleteChunkDone | PutChunk | DeleteChunks
@@ -122,7 +123,10 @@ class Change(NamedTuple):
     Attributes:
         changed: messages that it changed (acknowledged, given back, dropped).
         writes: to be committed in one Txn. Without space in etcd the deletions go as a purge.
+        released: of a merge: references to bodies that are gone, packed. Others are in the
+            `DeleteChunks` of `writes`.
     """
 
     changed: int = 0
     writes: tuple[Write, ...] = ()
+    released: bytes = b""

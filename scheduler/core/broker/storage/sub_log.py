@@ -244,8 +244,7 @@ class SubLog:
             chunk = self.chunks.firsts[place]
             self._finished.pop(chunk, None)
             own_records |= self._chunks_done.forget(chunk)
-        self.chunks.remove(first, last)
-        return DeleteChunks(first, last, own_records)
+        return DeleteChunks(first, last, own_records, self.chunks.remove(first, last))
 
     def take_merged(self, chunk: Summary, returned: tuple[tuple[int, int], ...]) -> None:
         """A merge left this chunk; those that it was made of are dropped already."""

@@ -1,7 +1,8 @@
 """What the journal joins of a sub-log: the messages of one commit are a chunk, and of its
 acknowledgements the last snapshot is written.
 
-A chunk is full at 256 KiB or 1,024 messages: the journal seals the batch then. One event that
+A chunk is full at 256 KiB, with the bodies that it refers to, or at 1,024 messages: the journal
+seals the batch then. One event that
 publishes more makes several chunks of one commit.
 """
 
@@ -63,10 +64,10 @@ class ChunkWrite(Joined[Publication]):
 
     def growth(self, additions: Sequence[Publication]) -> int | None:
         messages = _messages(additions)
-        size = sum([len(message.data) for message in messages])
-        if not self._builders[-1].holds(len(messages), size, messages[-1].sequence):
+        weight = sum([message.weight for message in messages])
+        if not self._builders[-1].holds(len(messages), weight, messages[-1].sequence):
             return None
-        return size + _OFFSET_BYTES * len(messages)
+        return _weight(messages)
 
     def add(self, additions: Sequence[Publication]) -> None:
         messages = _messages(additions)
@@ -121,4 +122,4 @@ def _messages(additions: Sequence[Publication]) -> Sequence[Packed]:
 
 
 def _weight(messages: Sequence[Packed]) -> int:
-    return sum([len(message.data) for message in messages]) + _OFFSET_BYTES * len(messages)
+    return sum([message.size for message in messages]) + _OFFSET_BYTES * len(messages)

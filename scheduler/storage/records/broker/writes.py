@@ -74,6 +74,9 @@ class BrokerCodec:
         purged: list[Delete] = []
         weight = 0
         gone: list[QueueUid] = []
+        if out.additions:
+            # What takes the place of what is deleted is in the same Txn.
+            space = True
         for write in out.writes:
             if type(write) is fx.ChangeSubLog:
                 place = keys.message_sub_log(self._prefix, write.uid, write.sub_log)
@@ -87,19 +90,27 @@ class BrokerCodec:
                 weight += _ACKS_BYTES * len(change.additions)
             elif type(write) is fx.DropMessageQueue:
                 gone.append(write.uid)
+            elif type(write) is fx.DropBody and not space:
+                # The chunks that referred to it are deleted before, or with it.
+                purged.append(self._body(write.body, write.parts))
             else:
                 self._definition(write, writes)
         for added in out.additions:
             place = keys.message_sub_log(self._prefix, added.uid, added.sub_log)
             chunks = committed(added.uid, added.sub_log)
             additions.append(Publication(place, added.messages, chunks))
-            weight += sum([len(message.data) + _MESSAGE_BYTES for message in added.messages])
+            weight += sum([message.size + _MESSAGE_BYTES for message in added.messages])
         if gone:
             writes, additions = self._drop(gone, writes, additions)
         if not space and not additions and all(type(write) is Delete for write in writes):
             purged += cast("list[Delete]", writes)
             writes = []
         return EncodedStep(purged, writes, additions, weight + weigh(writes))
+
+    def _body(self, body: int, parts: int) -> Delete:
+        if parts == 1:
+            return Delete(self._prefix + keys.message_body_key(body, 0))
+        return Delete(*prefix_range(self._prefix, keys.message_body_parts(body)))
 
     def orphans(self, uids: Sequence[QueueUid]) -> list[Delete]:
         """The deletion of the messages of queues that are gone."""
@@ -142,6 +153,10 @@ class BrokerCodec:
                 self._put(key, rows.exchange_record(row), writes)
             case fx.DropExchange(virtual_host, name):
                 self._delete(keys.exchange_key(virtual_host, name), writes)
+            case fx.PutBodyPart(body, part, data):
+                writes.append(Put(self._prefix + keys.message_body_key(body, part), data))
+            case fx.DropBody(body, parts):
+                writes.append(self._body(body, parts))
             case fx.PutVirtualHost(name):
                 self._put(keys.message_host_key(name), rows.host_record(name), writes)
             case fx.DropVirtualHost(name):

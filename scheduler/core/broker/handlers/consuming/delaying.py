@@ -61,7 +61,20 @@ def delay(
         flags = with_failed(message.flags, failed)
         payload, expiry = message.payload, message.expiry
         sequence = lane.log.reserve(1)
-        packed.append(pack(sequence, message.instant, payload, expiry=expiry, due=due, flags=flags))
+        body = message.body
+        if body is not None:
+            state.bodies.refer(body)
+        packed.append(
+            pack(
+                sequence,
+                message.instant,
+                payload,
+                expiry=expiry,
+                due=due,
+                flags=flags,
+                body=body,
+            )
+        )
         moved.append(delivery)
         size += len(payload)
     if packed:

@@ -99,7 +99,7 @@ def on_publish_continued(
     now: float,
     out: BrokerEffects,
 ) -> None:
-    plan, placing = event.plan, Placing(limits)
+    plan, placing = event.plan, Placing(limits, state.bodies)
     placed = place(state, plan, placing, now)
     placing.flush(out)
     settled = min(placed, plan.settled) if plan.copies else plan.settled

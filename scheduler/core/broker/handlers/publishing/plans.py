@@ -17,12 +17,18 @@ from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import Deliver, Delivery
 from scheduler.core.broker.handlers.consuming.replying import receiver
 from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
-from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
+from scheduler.core.broker.handlers.placing import (
+    Copy,
+    Placing,
+    StoredBody,
+    Target,
+    TaskQueue,
+)
 from scheduler.core.broker.handlers.publishing import rejections
 from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
-from scheduler.core.broker.queues.envelope import Parsed, parse
+from scheduler.core.broker.queues.envelope import Parsed, apart, parse
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import (
     ConsumerNumber,
@@ -42,12 +48,14 @@ class Planned(NamedTuple):
     Attributes:
         position: in the event; `number`: of its producer.
         copies: which message queues get what; `asked`: what becomes a task.
+        body: it is stored apart from the copies, before them.
     """
 
     number: int
     position: int
     copies: list[tuple[QueueUid, Copy]]
     asked: list[Asked]
+    body: StoredBody | None = None
 
     @property
     def payload(self) -> bytes:
@@ -92,10 +100,16 @@ class Plan:
         if number:
             self.refused.append(rejections.refused(number, kind, error))
 
+    def done(self) -> None:
+        """All is done of the first of `copies`."""
+        one = self.copies.popleft()
+        if one.body is not None:
+            one.body.release()
+
     def refuse(self, one: Planned, error: QuorateError) -> None:
         """The first of `copies` is refused as its turn comes."""
         assert self.copies[0] is one
-        self.copies.popleft()
+        self.done()
         self.note(one.position, one.number, ResultKind.REJECTED, error)
 
 
@@ -238,6 +252,9 @@ def place(
 ) -> int:
     """Put copies into their queues until the step is full; the rest stays in the plan.
 
+    A body that is stored apart goes first, part by part: one step each if they are large. Its
+    copies refer to it.
+
     Tasks come last of a publication, in the step that settles its number: repeated, it makes no
     second one. What a task queue refuses is in no queue, unless the publication was split by queue.
 
@@ -250,6 +267,12 @@ def place(
     number = 0
     while plan.copies:
         one = plan.copies[0]
+        if one.body is None and not whole and placing.is_apart(one.payload, len(one.copies)):
+            one = plan.copies[0] = _apart(state, one)
+        if one.body is not None:
+            while not one.body.is_written:
+                if not placing.takes_part(one.body):
+                    return number
         copies = len(one.copies) + len(one.asked)
         # None is left where only its tasks had no room.
         if copies and not (whole or placing.has_room(one.payload, copies)):
@@ -279,6 +302,17 @@ def place(
             plan.copies[0] = one._replace(copies=[])
             return number
         placing.create(state, tasks, plan.creator, now)
-        plan.copies.popleft()
+        if one.body is not None:
+            # For consumers that have room.
+            state.window.put_body(one.body.ref, one.body.data, wanted=False)
+        plan.done()
         number = max(number, one.number)
     return number
+
+
+def _apart(state: BrokerState, one: Planned) -> Planned:
+    """The same, with its body apart from what the queues get. What becomes a task keeps it."""
+    head, data = apart(one.payload)
+    body = StoredBody(state.bodies, data)
+    copies = [(uid, copy._replace(payload=head, body=body.ref)) for uid, copy in one.copies]
+    return one._replace(copies=copies, body=body)

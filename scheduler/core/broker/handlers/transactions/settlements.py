@@ -24,7 +24,11 @@ from scheduler.core.broker.consuming.sessions import Consumer, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.events import Outcome
 from scheduler.core.broker.handlers.consuming import returning, settling
-from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
+from scheduler.core.broker.handlers.dead_letters import (
+    needs_body,
+    to_dead_letter_exchange,
+    with_tasks,
+)
 from scheduler.core.broker.handlers.placing import Copy, Target
 from scheduler.core.broker.handlers.transactions import bounds
 from scheduler.core.broker.limits import BrokerLimits
@@ -32,12 +36,23 @@ from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.format import Message
+from scheduler.core.broker.storage.places import DELAYED
 
 # Chunks that are loaded for one transaction at a time.
 LOADED_AT_ONCE: Final = 16
 
+
+class Dying(NamedTuple):
+    """A message that is dead lettered. `field`: its body, if it becomes a task and the body is
+    stored apart."""
+
+    message: Message
+    field: bytes = b""
+
+
 # By queue and delivery id.
-Bodies: TypeAlias = dict[tuple[QueueUid, int], bytes]
+Bodies: TypeAlias = dict[tuple[QueueUid, int], Dying]
 Place: TypeAlias = tuple[MessageQueue, Missing]
 
 
@@ -114,7 +129,13 @@ def dead_letters(settlements: Sequence[Settlement]) -> int:
     return sum([len(one.dead) for one in settlements if one.copied])
 
 
-def collect(settlements: Sequence[Settlement], bodies: Bodies, limits: BrokerLimits) -> list[Place]:
+def collect(
+    state: BrokerState,
+    settlements: Sequence[Settlement],
+    bodies: Bodies,
+    limits: BrokerLimits,
+    now: float,
+) -> list[Place]:
     """Keep the bodies of dead letters that are in memory now.
 
     They stay with the transaction: whatever others have loaded meanwhile, each chunk is loaded
@@ -130,18 +151,26 @@ def collect(settlements: Sequence[Settlement], bodies: Bodies, limits: BrokerLim
         QuorateError: RESOURCE_EXHAUSTED (TRANSACTION_TOO_LARGE), which names the limit.
     """
     missing: dict[tuple[QueueUid, Missing], MessageQueue] = {}
-    size = sum([len(body) for body in bodies.values()])
+    size = sum([len(dying.message.payload) for dying in bodies.values()])
     for one in settlements:
         for delivery in one.dead if one.copied else ():
             key = one.queue.row.uid, delivery
             if key in bodies:
                 continue
-            body = one.queue.body(delivery)
+            message = one.queue.message_of(delivery)
             # None for one that a later version wrote: its copy cannot be made. It goes without.
-            chunk = one.queue.missing(delivery) if body is None else None
-            if body is not None:
-                bodies[key] = body
-                size += len(body)
+            chunk = one.queue.missing(delivery) if message is None else None
+            field: bytes | None = b""
+            if message is not None and (body := message.body) is not None:
+                found = to_dead_letter_exchange(
+                    state, one.queue, message.payload, one.reason, now, now, body
+                )
+                if needs_body(found, body):
+                    field = state.window.bodies.field(body)
+                    chunk = Missing(DELAYED, 0, body)
+            if message is not None and field is not None:
+                bodies[key] = Dying(message, field)
+                size += len(message.payload)
             elif chunk is not None and len(missing) < LOADED_AT_ONCE:
                 missing[one.queue.row.uid, chunk] = one.queue
     bounds.check_dead(size, limits)
@@ -155,9 +184,13 @@ def copies(
     found: list[tuple[Target, Copy]] = []
     for one in settlements:
         for delivery in one.dead if one.copied else ():
-            body = bodies.get((one.queue.row.uid, delivery))
-            if body is not None:
-                found += to_dead_letter_exchange(state, one.queue, body, one.reason, now, now)
+            dying = bodies.get((one.queue.row.uid, delivery))
+            if dying is not None:
+                message, field = dying
+                made = to_dead_letter_exchange(
+                    state, one.queue, message.payload, one.reason, now, now, message.body
+                )
+                found += with_tasks(state, made, message.body, field)
     return found
 
 

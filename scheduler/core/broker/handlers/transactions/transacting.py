@@ -117,7 +117,7 @@ def _transact(
     weight = bounds.Weight()
     settlements.weigh(settled, weight)
     weight.check(limits)
-    if _load(state, asked, settlements.collect(settled, bodies, limits), out):
+    if _load(state, asked, settlements.collect(state, settled, bodies, limits, now), out):
         return False
     plan = _planned(state, limits, event, now)
     dead = settlements.copies(state, settled, bodies, now)
@@ -128,7 +128,7 @@ def _transact(
     weight.create(tasks)
     weight.check(limits)
     # Nothing is refused from here on.
-    placing = Placing(limits)
+    placing = Placing(limits, state.bodies)
     place(state, plan, placing, now, whole=True)
     placing.create(state, tasks, event.caller, now)
     for target, copy in dead:

@@ -34,7 +34,7 @@ def serve(
             total.starved[queue.row.uid] = None
             waiting.append(consumer)
             continue
-        taken = queue.read(consumer.offset, room, size)
+        taken = queue.read(consumer.offset, room, size, sent=True)
         messages -= len(taken.deliveries)
         size -= sum([len(delivery.payload) for delivery in taken.deliveries])
         _deliver(queue, consumer, taken, now, out)

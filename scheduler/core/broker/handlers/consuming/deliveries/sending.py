@@ -124,13 +124,13 @@ def read_keys(state: BrokerState, queue: MessageQueue, served: Served, out: Brok
         if delivery not in consumer.unsettled:
             # Its session ended. It holds its key until it is ready again.
             return False
-        payload = queue.body(delivery)
-        if payload is None:
+        message = queue.message_of(delivery)
+        if message is None:
             missing = queue.missing(delivery)
             if missing is not None:
                 state.load(queue, missing, out)
                 return False
-        elif (key := ordering_key(payload)) and served.keys.hold(key, delivery):
+        elif (key := ordering_key(message.payload)) and served.keys.hold(key, delivery):
             unsettled = consumer.unsettled[delivery]
             consumer.unsettled[delivery] = unsettled._replace(key=key)
         del served.unread[delivery]
