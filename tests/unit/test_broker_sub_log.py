@@ -14,9 +14,9 @@ from scheduler.core.broker.storage.format import BadChunk, Summary
 from scheduler.core.broker.storage.index import ChunkIndex
 from scheduler.core.broker.storage.places import DELAYED, of_priority
 from scheduler.core.broker.storage.records import (
-    Change,
     MOST_ACKS_BYTES,
     Acks,
+    Change,
     ChunkDone,
     DeleteChunks,
     PutAcks,
