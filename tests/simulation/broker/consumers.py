@@ -29,6 +29,8 @@ class Asked(NamedTuple):
 class Sink:
     """What the sessions of one term get: the port `MessageSessions` of the engine."""
 
+    outgoing = 0
+
     def __init__(self, world: Messages) -> None:
         self._world = world
         self.clients: dict[SessionId, Consumer] = {}

@@ -81,6 +81,7 @@ class World:
     """One history."""
 
     machine_type: type[BrokerMachine] = BrokerMachine
+    outgoing = 0
 
     def __init__(self, seed: int, loop: JumpingLoop) -> None:
         self.random = Random(seed)

@@ -79,7 +79,9 @@ def test_settled_messages_are_gone_once() -> None:
     assert (change.uid, change.sub_log) == (UID, "p00")
     assert filled.queue.settle([0, 2], NOW) == []
     assert (filled.queue.ready, filled.queue.unacknowledged) == (0, 1)
-    assert filled.queue.message_of(1).payload == b"1"
+    kept = filled.queue.message_of(1)
+    assert kept is not None
+    assert kept.payload == b"1"
     filled.queue.settle([1], NOW)
     assert filled.queue.message_of(1) is None
     assert filled.window.size == 0
