@@ -32,6 +32,7 @@ from gateway.amqp.protocol.unsettled import settles
 from gateway.amqp.wire import frames
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster, from_failure
 from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 
@@ -100,8 +101,7 @@ class ClientChannel:
         publishing.release(self._state)
         doing, self._doing = self._doing, None
         if doing is not None and doing is not asyncio.current_task():
-            doing.cancel()
-            await asyncio.wait((doing,))
+            await end_task(doing)
         # First: its consumers would get messages that nobody reads.
         if self._session is not None:
             await self._session.close()
@@ -278,14 +278,20 @@ class ClientChannel:
             )
             if failure is not None:
                 raise from_failure(failure, self._state.virtual_host)
-        except BaseException:
+        except Exception:
+            # If it is cancelled instead, the cluster may have it: `_leave_owned` ends it.
             consuming.forget(self._state, consumer)
             raise
         return ()
 
     async def _commit(self, commit: fx.Commit) -> Sequence[fx.Effect]:
-        session = self._of(commit.owned)
-        unroutable = await transact(self._link.calls, self._state.virtual_host, session.id, commit)
+        session, host = self._of(commit.owned), self._state.virtual_host
+        try:
+            unroutable = await transact(self._link.calls, host, session.id, commit)
+        except BaseException:
+            # Cancelled, too: the channel ends meanwhile.
+            publishing.commit_failed(self._state, commit)
+            raise
         for one in commit.settles:
             session.committed(one)
         for one in commit.others:

@@ -148,10 +148,18 @@ class MessageUnroutable(QuorateError):
 
 
 class MessageRejected(QuorateError):
-    """A message is in no queue, and its producer may send it again.
+    """The cluster rejected a message.
 
-    `reason`: MESSAGE_QUEUE_FULL (its queue is at its limit and rejects), MESSAGE_QUEUE_BUSY (later
-    it may have room), EXCHANGE_NOT_FOUND, or the field of the message that is wrong.
+    | `reason` | the message | send it again |
+    |---|---|---|
+    | MESSAGE_QUEUE_FULL (its queue is at its limit, and rejects) | is in no queue | later |
+    | MESSAGE_QUEUE_BUSY (its queue has no room at the moment) | is in no queue | later |
+    | EXCHANGE_NOT_FOUND, or a field of the message is wrong | is in no queue | once mended |
+    | OUTCOME_FORGOTTEN | may be in its queues or not | if twice does no harm |
+
+    OUTCOME_FORGOTTEN only follows a change of leaders: the answer was lost with the former leader,
+    and the cluster has forgotten what it was. It takes a producer with a `max_messages` above
+    1,000, or very many producers whose messages are rejected.
     """
 
 

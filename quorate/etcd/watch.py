@@ -36,6 +36,7 @@ from quorate.etcd.calls import Calls
 from quorate.etcd.channels import Endpoint
 from quorate.etcd.failures import is_denial
 from quorate.etcd.wire import WatchResponse
+from quorate.runtime.ending import end_task
 from quorate.runtime.timing.backoff import Backoff
 
 _OPEN_TIMEOUT = 5.0
@@ -209,11 +210,8 @@ class EtcdWatch:
         if stream is not None:
             stream.cancel()
         if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading])
-            if not reading.cancelled():
-                # Taken, so that nobody warns: it says only that this stream is over.
-                reading.exception()
+            # Its error says only that this stream is over.
+            await end_task(reading)
 
     async def _back_off(self) -> None:
         if pause := self._backoff.next():

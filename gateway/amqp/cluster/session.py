@@ -147,13 +147,18 @@ class Session(Stream):
             self.settle(Settle(consumer.source, left, pb.OUTCOME_REQUEUE))
 
     async def fetch(self, fetch: Fetch) -> pb.Fetched:
-        """One message of a queue."""
+        """One message of a queue. Cancelled: the message goes back, if there is one."""
         self._fetches += 1
         one = self._fetching[self._fetches] = _Fetching(fetch)
         if self._streaming:
             self._ask(fetch=_fetch(self._fetches, fetch))
         self.start()
-        return await one.answer
+        try:
+            return await one.answer
+        except asyncio.CancelledError:
+            if not one.answer.cancelled():
+                self._give_back(fetch, one.answer.result())
+            raise
 
     def settle(self, settle: Settle) -> None:
         """Settle deliveries."""
@@ -252,7 +257,10 @@ class Session(Stream):
                 self._ask(subscribe=_subscribe(live))
             elif live.ending:
                 self._ask(unsubscribe=pb.Unsubscribe(consumer=live.consumer.number))
-        for number, one in self._fetching.items():
+        # What nobody waits for any more is not listed as held either: it is delivered to others.
+        wanted = {number: one for number, one in self._fetching.items() if not one.answer.done()}
+        self._fetching = wanted
+        for number, one in wanted.items():
             self._ask(fetch=_fetch(number, one.fetch))
         if again:
             log.info("amqp_session_goes_on", consumers=len(self._live))
@@ -314,12 +322,20 @@ class Session(Stream):
 
     def _fetched(self, answer: pb.Fetched) -> None:
         one = self._fetching.pop(answer.number, None)
-        if one is None or one.answer.done():
+        if one is None:
             return
         fetch = one.fetch
         if answer.HasField("delivery") and not fetch.automatic_ack:
-            self._held.put(Source(fetch.owned, 0, fetch.queue), [answer.delivery.id])
-        one.answer.set_result(answer)
+            self._held.put(fetch.source, [answer.delivery.id])
+        if one.answer.done():
+            self._give_back(fetch, answer)
+        else:
+            one.answer.set_result(answer)
+
+    def _give_back(self, fetch: Fetch, answer: pb.Fetched) -> None:
+        """The channel is gone that fetched a message. It counts as delivered in vain."""
+        if answer.HasField("delivery") and not fetch.automatic_ack:
+            self.settle(Settle(fetch.source, [answer.delivery.id], pb.OUTCOME_REQUEUE))
 
     def _end(self, ended: pb.ConsumerEnded) -> None:
         live = self._live.pop(ended.consumer, None)

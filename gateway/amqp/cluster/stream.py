@@ -21,6 +21,7 @@ import structlog
 from gateway.cluster.calls import Metadata, Upstream
 from gateway.cluster.duplex import Duplex
 from quorate.client.transport.policy import Pauses
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError
 
 # The stubs do not know it.
@@ -67,8 +68,7 @@ class Stream(ABC):
         """End at once. Idempotent."""
         self._ended = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await end_task(self._task)
 
     @abstractmethod
     def _begin(self) -> None:
@@ -135,12 +135,9 @@ class Stream(ABC):
                 self._duplex.on_answer()
                 await self._received(data)
         finally:
-            sending.cancel()
             call.cancel()
-            await asyncio.wait((sending,))
-            if not sending.cancelled():
-                # Whatever broke it is what reading says.
-                sending.exception()
+            # Whatever broke it is what reading says.
+            await end_task(sending)
         return self._duplex.heard
 
     async def _send(self, call: Any) -> None:

@@ -21,7 +21,6 @@ from gateway.amqp.protocol.effects import (
     Effect,
     Fetch,
     Limit,
-    Source,
     Subscribe,
     say,
 )
@@ -248,9 +247,8 @@ def fetched(state: State, fetch: Fetch, found: pb.Fetched) -> bytes:
         return frames.method(state.number, "basic.get-empty")
     one = found.delivery
     message = wire.MessageEnvelope.FromString(one.message.SerializeToString())
-    source = Source(fetch.owned, 0, fetch.queue)
     unsettled = state.unsettled
-    tag = unsettled.next_tag() if fetch.automatic_ack else unsettled.put(source, one.id)
+    tag = unsettled.next_tag() if fetch.automatic_ack else unsettled.put(fetch.source, one.id)
     answer = frames.method(
         state.number,
         "basic.get-ok",

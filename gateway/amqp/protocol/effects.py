@@ -144,6 +144,10 @@ class Fetch(NamedTuple):
     owned: bool
     automatic_ack: bool
 
+    @property
+    def source(self) -> Source:
+        return Source(self.owned, 0, self.queue)
+
 
 class Commit(NamedTuple):
     """Answered as `publishing.committed` says.

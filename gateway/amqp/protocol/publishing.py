@@ -213,6 +213,16 @@ def tx_rollback(state: State, method: Method) -> list[Effect]:
     return [say("tx.rollback-ok")]
 
 
+def commit_failed(state: State, commit: Commit) -> None:
+    """tx.commit failed, which ends the channel: what it acknowledged is not acknowledged, and goes
+    back with what else the channel has."""
+    release(state)
+    for settle in (*commit.settles, *commit.others):
+        for id in settle.ids:
+            # Under another tag; the client uses none any more.
+            state.unsettled.put(settle.source, id)
+
+
 def _transacts(state: State, method: Method) -> None:
     if not state.transacts:
         raise AmqpError(Reply.PRECONDITION_FAILED, "channel is not transactional", method.id)

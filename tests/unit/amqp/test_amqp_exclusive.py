@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 import pytest_asyncio
 
 from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1.message_pb2 import HeaderTable, HeaderValue
 from tests.support.amqp_cluster import Client, Stream, until
+
+# What ends a channel.
+ELSE = QuorateError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", "too many streams")
 
 
 @pytest_asyncio.fixture
@@ -123,3 +129,79 @@ async def test_the_notice_of_a_deleted_queue_is_behind_the_answer(client):
     client.method(1, "queue.delete", queue="mine")
     names = [(await client._got.get())[1].name for _ in range(2)]
     assert names == ["queue.delete-ok", "basic.cancel"]
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled"])
+@pytest.mark.parametrize("consumes", [True, False])
+async def test_what_a_failed_transaction_acknowledged_goes_back(client, how, consumes):
+    stream = await owned(client)
+    if not consumes:
+        client.method(1, "basic.cancel", consumer_tag="c")
+        assert (await stream.consumed()).unsubscribe.consumer == 1
+        stream.answer(pb.ConsumeResponse(settled=(await stream.consumed()).settle.number))
+        await client.get("basic.cancel-ok")
+    asked = asyncio.Event()
+
+    async def transact(request: pb.TransactRequest) -> pb.TransactResponse:
+        assert [list(one.ids) for one in request.settles] == [[8]]
+        asked.set()
+        if how == "refused":
+            raise QuorateError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", "the queue is full"
+            )
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    client.cluster.answers["Transact"] = transact
+    client.method(1, "tx.select")
+    client.publish()
+    client.method(1, "basic.ack", delivery_tag=2)
+    client.method(1, "tx.commit")
+    await asked.wait()
+    if how == "cancelled":
+        client.connection._channels[1]._failed(ELSE)
+    await client.get("channel.close")
+    back = await end_of(stream) if consumes else (await stream.consumed()).settle
+    assert (back.consumer, sorted(back.ids), back.outcome) == (1, [8, 9], pb.OUTCOME_REQUEUE)
+    assert not client.connection._transactions.held
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_message_that_is_fetched_while_its_channel_ends_goes_back(client, late):
+    stream = await owned(client)
+    client.method(1, "basic.get", queue="mine")
+    fetch = (await stream.consumed()).fetch
+    assert fetch.queue == "mine"
+    channel = client.connection._channels[1]
+    answer = pb.ConsumeResponse(fetched=pb.Fetched(number=fetch.number, delivery={"id": 10}))
+    if late:
+        channel._failed(ELSE)
+        await client.get("channel.close")
+        stream.answer(answer)
+    else:
+        # Answered and cancelled in one turn of the loop.
+        channel._link.owner._fetched(answer.fetched)
+        channel._failed(ELSE)
+    settled: list[pb.Settle] = []
+    while not any(10 in one.ids for one in settled):
+        request = await stream.consumed()
+        if request.HasField("settle"):
+            settled.append(request.settle)
+            stream.answer(pb.ConsumeResponse(settled=request.settle.number))
+    (back,) = (one for one in settled if 10 in one.ids)
+    assert (back.consumer, back.queue, back.outcome) == (0, "mine", pb.OUTCOME_REQUEUE)
+
+
+async def test_a_consumer_that_begins_while_its_channel_ends_ends_with_it(client):
+    stream = await owned(client)
+    client.method(1, "basic.consume", queue="mine", consumer_tag="d")
+    while not (request := await stream.consumed()).HasField("subscribe"):
+        pass
+    assert request.subscribe.consumer == 2
+    client.connection._channels[1]._failed(ELSE)
+    stream.answer(pb.ConsumeResponse(subscribed=pb.Subscribed(consumer=2)))
+    ended: set[int] = set()
+    while ended != {1, 2}:
+        request = await stream.consumed()
+        if request.HasField("unsubscribe"):
+            ended.add(request.unsubscribe.consumer)

@@ -16,6 +16,7 @@ from quorate.client.messages.streams import astream, reopening
 from quorate.client.messages.streams.open_streams import OpenStreams, closed
 from quorate.client.messages.values.outgoing import Body, MessageArgs, publication
 from quorate.client.transport.acalls import AsyncCalls
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 
@@ -108,8 +109,7 @@ class AsyncProducer:
             self._error = closed("producer")
         self.settle(self.window.give_up(self._error))
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await end_task(self._task)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import grpc
 
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError, invalid, leader_lost
 from quorate.runtime.parsing import parse_request
 from quorate.security.identity import current_caller
@@ -128,17 +129,13 @@ class ConsumeStream:
 
     async def close(self) -> None:
         """The call is over."""
-        self._reading.cancel()
         self._of_all.taken(self._large)
         self._large = 0
         # Ahead of any wait: the caller's cancellation may come behind the end of its requests, and
         # would end this here. A session that nobody declares lost keeps its messages.
         if self._session and self._drop(self._session, self) and not self._closed:
             self._handle(e.SessionLost(self._session))
-        await asyncio.wait((self._reading,))
-        if not self._reading.cancelled():
-            # Retrieved: whoever left did not want to know.
-            self._reading.exception()
+        await end_task(self._reading)
 
     # -- out
 

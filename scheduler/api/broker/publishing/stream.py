@@ -23,6 +23,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final, NamedTuple
 
 from quorate.internal.v1 import broker_wire_pb2 as wire
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.parsing import parse_request
 from quorate.v1 import broker_pb2 as pb
@@ -128,15 +129,11 @@ class PublishStream:
 
     async def close(self) -> None:
         """The call is over. What was stepped goes on; nobody waits for it."""
-        self._reading.cancel()
         # Ahead of any wait, which the caller's cancellation may end.
         for one in self._waiting:
             if one.token is not None:
                 one.token.cancel()
-        await asyncio.wait((self._reading,))
-        if not self._reading.cancelled():
-            # Retrieved: whoever left did not want to know.
-            self._reading.exception()
+        await end_task(self._reading)
 
     def _take(self) -> list[pb.PublicationResult] | None:
         """The results of what is confirmed by now; None: there is nothing to tell."""

@@ -25,6 +25,7 @@ from quorate.client.messages.streams.open_streams import OpenStreams, closed
 from quorate.client.messages.values.incoming import Received
 from quorate.client.messages.values.outgoing import Body, MessageArgs
 from quorate.client.transport.acalls import AsyncCalls
+from quorate.runtime.ending import end_task
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2
@@ -117,8 +118,7 @@ class AsyncConsumerLink:
             self.leave()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=_FAREWELL)
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await end_task(self._task)
 
     def leave(self) -> None:
         """End without waiting: for `_FAREWELL` seconds its task still sends what was settled, and
