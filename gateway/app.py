@@ -46,6 +46,7 @@ from quorate.runtime.ids import instance_id
 from quorate.runtime.network.addresses import split_address
 from quorate.runtime.process.startup import CannotStart
 from quorate.security.tls.server import dialer_of, server_ssl_context
+from quorate.telemetry.certificates import CertificateMetrics
 from quorate.telemetry.server import HealthServer
 
 log = structlog.get_logger(__name__)
@@ -129,7 +130,9 @@ async def serve(settings: GatewaySettings) -> None:
         settings.health_listen,
         "gateway",
         metrics,
+        CertificateMetrics(settings),
         ready=partial(_not_ready, context),
+        cluster=settings.cluster,
         owner=settings.owner,
     )
     await probes.start()

@@ -43,6 +43,11 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         default="127.0.0.1:7480",
         description="schedulers of the cluster, host:port, comma-separated",
     )
+    cluster: str = Field(
+        default="default",
+        pattern="^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="name of the cluster, for the label of the gateway's metrics",
+    )
     scheduler_tls_ca_file: str = Field(
         default="",
         description="CA certificates (PEM) for the schedulers; TLS to them is used when set",

@@ -57,6 +57,7 @@ from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUser, SameUserInterceptor
 from quorate.security.settings import CertificatesOnly
 from quorate.security.tls.server import TlsError, dialer_of, server_credentials
+from quorate.telemetry.certificates import CertificateMetrics
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
@@ -182,7 +183,9 @@ async def run(settings: AgentSettings) -> None:
                 settings.health_listen,
                 "node_agent",
                 AgentMetrics(driver, sessions, clock, lambda: registration.lease),
+                CertificateMetrics(settings),
                 ready=partial(not_ready, registration, driver, sessions),
+                cluster=settings.cluster,
                 owner=settings.owner,
             )
             await probes.start()

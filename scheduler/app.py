@@ -40,6 +40,7 @@ from quorate.security.limits import CallerLimits
 from quorate.security.permissions import rules_of
 from quorate.security.same_user import SameUserInterceptor
 from quorate.security.tls.server import TlsError, dialer_of, server_credentials
+from quorate.telemetry.certificates import CertificateMetrics
 from quorate.telemetry.channelz import serve_channelz
 from quorate.telemetry.server import HealthServer
 from quorate.telemetry.spans import Spans
@@ -141,7 +142,9 @@ async def serve(settings: SchedulerSettings) -> None:
             refused=lambda: term.callers.refused,
             lease=lambda: leadership.lease,
         ),
+        CertificateMetrics(settings),
         ready=Readiness(roles, etcd, term.loaded, clock),
+        cluster=settings.cluster,
         owner=settings.owner,
     )
     try:

@@ -214,7 +214,7 @@ class LocalPlan:
         return [
             *self.gateway_command,
             *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
-            *("--grace", str(GATEWAY_GRACE)),
+            *("--grace", str(GATEWAY_GRACE), "--cluster", self.cluster),
             *(("--amqp", f"{HOST}:{amqp}") if amqp else ()),
             *self._tls_flags(GATEWAY),
             *self._tls_flags(GATEWAY, "scheduler-tls"),

@@ -64,6 +64,7 @@ class HealthServer:
         listen: host:port; port 0 picks one. Empty: this object does nothing.
         component: `scheduler`, `node_agent` or `gateway`.
         collectors: read at each scrape.
+        cluster: a label of every metric; empty for none.
         ready: says why the process is not ready; must not take longer than a probe waits (1 s).
         owner: whose programs are answered; None: everybody's.
     """
@@ -74,12 +75,14 @@ class HealthServer:
         component: str,
         *collectors: Collector,
         ready: Ready,
+        cluster: str = "",
         owner: SameUser | None = None,
     ) -> None:
         self._listen = listen
         self._owner = owner
         self._local = False
         self._ready = ready
+        self._cluster = cluster
         self._lag = LoopLag()
         self._registry = registry_of(component, self._lag, *collectors)
         self._server: asyncio.Server | None = None
@@ -186,18 +189,26 @@ class HealthServer:
             return 200, _JSON, b'{"status": "ready"}'
         if head.path == "/metrics":
             encode, kind = choose_encoder(head.accept)
-            return 200, kind, await asyncio.to_thread(encode, _Read(self._registry))
+            return 200, kind, await asyncio.to_thread(encode, _Read(self._registry, self._cluster))
         return 404, _JSON, _rejection("there are /livez, /readyz and /metrics")
 
 
 class _Read:
     """What a registry said, for an encoder in another thread."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, cluster: str) -> None:
         self._families = list(registry.collect())
+        self._cluster = cluster
 
     def collect(self) -> Any:
-        return self._families
+        """The families, with the label `cluster` first. Called in that thread."""
+        for family in self._families:
+            if self._cluster:
+                family.samples = [
+                    one._replace(labels={"cluster": self._cluster, **one.labels})
+                    for one in family.samples
+                ]
+            yield family
 
 
 class _Head:

@@ -14,9 +14,12 @@ from prometheus_client.core import Metric
 
 from quorate.telemetry.buckets import LONG_SECONDS, Buckets
 from quorate.telemetry.families import counter, counters, histogram
+from quorate.telemetry.labels import OTHER, Bounded
 from scheduler.core.model.effects import After, PutRun, PutTask, StartAttempt, Write
 from scheduler.core.values import TaskState
 
+# A process that leads for long may have met any number of queues.
+MOST_QUEUES: Final = 10_000
 _AGAIN: Final = TaskState.SCHEDULED
 _FINAL: Final = (
     TaskState.SUCCEEDED,
@@ -34,6 +37,8 @@ class TaskMetrics:
         self.assigned = 0
         # By the state in which the task is afterwards: SCHEDULED means tried again.
         self.ended = [0] * (max(TaskState) + 1)
+        # By queue, what ended for good in each state. Beyond MOST_QUEUES, new names are `OTHER`.
+        self.by_queue: dict[str, list[int]] = {}
         self.dispatch = Buckets(LONG_SECONDS)
         self.run = Buckets(LONG_SECONDS)
         # New tasks refused, by quota.
@@ -51,12 +56,21 @@ class TaskMetrics:
                     row = write.row
                     state = row.state
                     self.ended[state] += 1
+                    self._of(row.queue.name)[state] += 1
                     # A task that is tried again has forgotten its last attempt but here.
                     start = row.past[-1].start_time if state is _AGAIN else row.start_time
                     if start:
                         self.run.add(now - start)
             elif type(write) is PutTask and write.begins:
                 self.created += 1
+
+    def _of(self, queue: str) -> list[int]:
+        counts = self.by_queue.get(queue)
+        if counts is None:
+            if len(self.by_queue) >= MOST_QUEUES:
+                queue = OTHER
+            counts = self.by_queue.setdefault(queue, [0] * len(self.ended))
+        return counts
 
     def placed(self, effects: Sequence[After], now: float) -> None:
         """Attempts given to nodes. The time a task waited is that for its first attempt: later
@@ -78,7 +92,19 @@ class TaskMetrics:
             "quorate_tasks_finished",
             "Tasks finished, by final state.",
             ("state",),
-            {state.name: self.ended[state] for state in _FINAL},
+            {state.name.lower(): self.ended[state] for state in _FINAL},
+        )
+        shown = Bounded(self.by_queue)
+        of_queues: dict[tuple[str, str], int] = {}
+        for queue, counts in self.by_queue.items():
+            for state in _FINAL:
+                key = (shown(queue), state.name.lower())
+                of_queues[key] = of_queues.get(key, 0) + counts[state]
+        yield counters(
+            "quorate_queue_tasks_ended",
+            "Tasks finished, by queue and final state.",
+            ("queue", "state"),
+            of_queues,
         )
         yield counter(
             "quorate_tasks_retried",

@@ -23,16 +23,16 @@ _STATES = (
 
 def job_metrics(state: State) -> Iterator[Metric]:
     """A look at each job and each queue."""
-    jobs = {kind.name: 0 for kind in JobState}
+    jobs = {kind.name.lower(): 0 for kind in JobState}
     for row in state.jobs.values():
-        jobs[row.state.name] += 1
+        jobs[row.state.name.lower()] += 1
     yield gauges("quorate_jobs", "Stored jobs, by state.", ("state",), jobs)
     shown = Bounded(state.queues)
     subtasks: dict[tuple[str, str], int] = {}
     for name, queue in state.queues.items():
         if queue.jobs:
             for kind in _STATES:
-                key = (shown(name), kind.name)
+                key = (shown(name), kind.name.lower())
                 subtasks[key] = subtasks.get(key, 0) + queue.subtasks[kind]
     yield gauges(
         "quorate_subtasks",

@@ -19,21 +19,21 @@ from quorate.etcd.journal.journal import JournalCounters
 from quorate.telemetry.buckets import FAST_SECONDS, RECORDS, Buckets
 from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
-from quorate.telemetry.labels import Bounded
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.forwarding.role import Leader, Local, Roles
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.core.model.state import State
-from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.telemetry.dead_letter_metrics import dead_letter_metrics
 from scheduler.telemetry.job_metrics import job_metrics
 from scheduler.telemetry.limit_metrics import limit_metrics
 from scheduler.telemetry.message_metrics import MessageMetrics
+from scheduler.telemetry.queue_metrics import queue_metrics
 from scheduler.telemetry.quota_metrics import quota_metrics
 from scheduler.telemetry.schedule_metrics import schedule_metrics
+from scheduler.telemetry.service_metrics import service_metrics
 
 # RPCs that create tasks.
 _SUBMITS: Final = frozenset(("CreateTask", "BatchCreateTasks", "CreateJob"))
@@ -156,7 +156,8 @@ class SchedulerMetrics:
         yield from self._calls.collect()
         if self._driver is not None and self._overview is not None and leads:
             now = self._driver.clock.now()
-            yield from _queues(self._driver.state, now)
+            yield from queue_metrics(self._driver.state, now)
+            yield from service_metrics(self._driver.state)
             yield from _nodes(self._driver.state)
             yield from _store(self._overview)
             yield from limit_metrics(self._driver.state)
@@ -220,36 +221,6 @@ class SchedulerMetrics:
             )
 
 
-def _queues(state: State, now: float) -> Iterator[Metric]:
-    shown = Bounded(state.queues)
-    counts: dict[tuple[str, str], int] = {}
-    ages: dict[str, float] = {}
-    done: dict[str, int] = {}
-    paused = 0
-    for name, queue in state.queues.items():
-        label = shown(name)
-        for kind in TaskState:
-            key = (label, kind.name)
-            counts[key] = counts.get(key, 0) + queue.counts[kind]
-        oldest = queue.pending.oldest()
-        age = max(0.0, now - oldest.create_time) if oldest is not None else 0.0
-        ages[label] = max(ages.get(label, 0.0), age)
-        done[label] = done.get(label, 0) + queue.finished_total
-        paused += queue.paused
-    yield gauges(
-        "quorate_queue_tasks", "Stored tasks, by queue and state.", ("queue", "state"), counts
-    )
-    yield gauges(
-        "quorate_queue_oldest_task_age_seconds",
-        "Age of the oldest PENDING task since its creation, by queue; 0 without any.",
-        ("queue",),
-        ages,
-    )
-    yield counters("quorate_queue_finished_tasks", "Tasks finished, by queue.", ("queue",), done)
-    yield gauge("quorate_queues", "Queues.", len(state.queues))
-    yield gauge("quorate_queues_paused", "Queues that are paused.", paused)
-
-
 def _nodes(state: State) -> Iterator[Metric]:
     states = ("ready", "disconnected", "cordoned", "draining", "unwritable", "leaving")
     tally = dict.fromkeys(states, 0)
@@ -284,6 +255,11 @@ def _nodes(state: State) -> Iterator[Metric]:
 def _store(overview: Overview) -> Iterator[Metric]:
     yield gauge(
         "quorate_etcd_quota_bytes", "etcd's quota, as this scheduler is configured.", overview.quota
+    )
+    yield gauge(
+        "quorate_backup_timestamp_seconds",
+        "When quorate backup was last done, in Unix time; 0 if it never was.",
+        overview.last_backup,
     )
     status = overview.status
     if status is not None:

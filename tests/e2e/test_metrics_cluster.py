@@ -138,8 +138,8 @@ def test_the_leader_counts_what_was_done(cluster: AtWork) -> None:
     scrapes = cluster.scrapes("scheduler")
     (leader,) = [one for one in scrapes if one.value("quorate_leader") == 1]
     (standby,) = [one for one in scrapes if one.value("quorate_leader") == 0]
-    assert leader.value("quorate_tasks_finished_total", state="SUCCEEDED") == 1
-    assert leader.value("quorate_tasks_finished_total", state="FAILED") == 1
+    assert leader.value("quorate_tasks_finished_total", state="succeeded") == 1
+    assert leader.value("quorate_tasks_finished_total", state="failed") == 1
     assert leader.value("quorate_tasks_retried_total") == 1
     # Two of the commands and one of the service.
     assert leader.value("quorate_tasks_created_total") == 3
@@ -148,7 +148,7 @@ def test_the_leader_counts_what_was_done(cluster: AtWork) -> None:
     assert leader.value("quorate_task_run_seconds_count") == 3
     assert leader.value("quorate_submit_seconds_count") == 2
     assert 0 < leader.value("quorate_submit_seconds_sum") < 60
-    assert leader.value("quorate_queue_tasks", queue="default", state="SUCCEEDED") == 1
+    assert leader.value("quorate_queue_tasks", queue="default", state="succeeded") == 1
     assert leader.value("quorate_nodes", state="ready") == 2
     assert leader.value("quorate_nodes_slots") == 4
     assert leader.value("quorate_journal_batch_records_count") > 3
@@ -205,7 +205,9 @@ def test_openmetrics_is_served_to_who_asks_for_it(cluster: AtWork) -> None:
 
 
 def test_dashboard_and_alerts_name_only_metrics_that_exist(cluster: AtWork) -> None:
-    scraped = {name for role in ROLES for s in cluster.scrapes(role) for name in s.names}
+    scraped = {
+        name for role in ROLES for s in cluster.scrapes(role) for name in s.names | s.families
+    }
     dashboard = json.loads((OBSERVABILITY / "dashboard.json").read_text())
     expressions = [
         target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())

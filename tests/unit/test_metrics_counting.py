@@ -19,7 +19,7 @@ from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import NO_NEEDS, PastAttempt, RetryPolicy, TaskState
 from scheduler.engine.task_metrics import TaskMetrics
-from scheduler.telemetry.metrics import _queues
+from scheduler.telemetry.queue_metrics import queue_metrics
 
 QUEUE = QueueRow(QueueName("q"), 0.0)
 
@@ -69,10 +69,10 @@ def test_a_thousand_queues_make_two_hundred_series_and_their_sum_is_right() -> N
         queue = QueueRow(QueueName(f"q{number:04}"), 0.0)
         queue.counts[TaskState.PENDING] = 2
         state.queues[queue.name] = queue
-    (depth, *_) = _queues(state, 0.0)
+    (depth, *_) = queue_metrics(state, 0.0)
     labels = {sample.labels["queue"] for sample in depth.samples}
     assert len(labels) == MOST + 1
-    pending = [s.value for s in depth.samples if s.labels["state"] == "PENDING"]
+    pending = [s.value for s in depth.samples if s.labels["state"] == "pending"]
     assert sum(pending) == 2_000
     assert max(pending) == 2 * (1_000 - MOST)
 
@@ -142,6 +142,6 @@ def test_only_what_ran_is_timed_and_only_what_ended_is_counted() -> None:
     assert metrics.created == 1
     assert (metrics.run.count, metrics.run.total) == (1, 4.0)
     text = text_of(*metrics.collect())
-    assert 'quorate_tasks_finished_total{state="CANCELLED"} 1.0' in text
-    assert 'quorate_tasks_finished_total{state="SUCCEEDED"} 1.0' in text
-    assert 'quorate_tasks_finished_total{state="FAILED"} 0.0' in text
+    assert 'quorate_tasks_finished_total{state="cancelled"} 1.0' in text
+    assert 'quorate_tasks_finished_total{state="succeeded"} 1.0' in text
+    assert 'quorate_tasks_finished_total{state="failed"} 0.0' in text

@@ -116,6 +116,9 @@ def missing(
         f"{role}: {metric}"
         for role, found in scrapes.items()
         for metric in promised[EVERYWHERE]
-        if not all(scrape.has(metric) for scrape in found)
+        if not all(
+            scrape.has(metric) or (metric in may_be_empty and metric in scrape.families)
+            for scrape in found
+        )
     }
     return sorted(lacking)

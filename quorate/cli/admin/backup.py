@@ -36,6 +36,7 @@ from quorate.etcd.server.maintenance import (
 )
 from quorate.etcd.server.users import ROLES as ETCD_ROLES
 from quorate.etcd.server.users import grant
+from quorate.etcd.snapshot.last import note_backup
 from quorate.etcd.snapshot.restore import Restore
 from quorate.etcd.snapshot.restore import restore as restore_backup
 from quorate.etcd.snapshot.snapshot import Backup, Progress, back_up
@@ -71,15 +72,18 @@ def backup(store: Store, file: File, as_json: Json = False) -> None:
     async def work(progress: Progress) -> Backup:
         settings = store.settings
         async with store.client() as etcd:
-            return await back_up(
+            now = time.time()
+            made = await back_up(
                 etcd,
                 settings.prefix,
                 settings.cluster,
                 file,
-                now=time.time(),
+                now=now,
                 version=quorate.__version__,
                 progress=progress,
             )
+            await note_backup(etcd, settings.prefix, now)
+            return made
 
     with _progress("Reading") as progress, _file_errors("FILE"):
         made = asyncio.run(work(progress))

@@ -18,6 +18,7 @@ import structlog
 from quorate import __version__
 from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
 from quorate.etcd.generation import split
+from quorate.etcd.snapshot.last import last_backup
 from quorate.internal.v1 import records_pb2 as r
 from quorate.runtime.errors import unavailable
 from quorate.runtime.ids import Epoch
@@ -72,6 +73,7 @@ class Overview:
         self._max_blob = max_blob
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
+        self._last_backup = 0.0
         # Bytes that the journal had committed at the last look and at the one before. etcd counts
         # what it stored up to a moment ago, hence those since the one before are added.
         self._at_look = self._before_look = 0
@@ -85,6 +87,11 @@ class Overview:
     def status(self) -> StoreStatus | None:
         """What etcd said of itself last; None when it was not asked yet."""
         return self._status
+
+    @property
+    def last_backup(self) -> float:
+        """When the last backup was done (Unix time), as of the last look; 0: never."""
+        return self._last_backup
 
     def full(self, weight: int = 0) -> str | None:
         """Why new work of `weight` bytes is refused; None when it is not."""
@@ -125,6 +132,7 @@ class Overview:
         """Measure once, and compact what is old enough."""
         committed = self._driver.journal.counters.bytes
         status = self._status = await self._etcd.status()
+        self._last_backup = await last_backup(self._etcd, self._prefix)
         self._checkpoints.wrote(committed - self._at_look)
         self._before_look, self._at_look = self._at_look, committed
         self._checkpoints.note(status.revision)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -114,6 +115,15 @@ class Lane(Generic[Row]):
     def oldest(self) -> Row | None:
         """The same as `head`."""
         return self.head()
+
+    def first_rows(self, most: int) -> Iterator[Row]:
+        """Up to about `most` tasks: the oldest new ones, and some that came back."""
+        for row in islice(self._line, most):
+            if row.state is TaskState.PENDING:
+                yield row
+        for _, _, row in self._back[:most]:
+            if row.state is TaskState.PENDING:
+                yield row
 
     @property
     def parked(self) -> int:
@@ -243,6 +253,10 @@ class KeyedLanes(Generic[Row]):
     def oldest(self) -> Row | None:
         """The oldest of all."""
         return self._all.head()
+
+    def first_rows(self, most: int) -> Iterator[Row]:
+        """As `Lane.first_rows`."""
+        return self._all.first_rows(most)
 
     def ahead(self, row: Row, most: int) -> tuple[int, bool]:
         """As `Lane.ahead`, among those with the key of `row`."""

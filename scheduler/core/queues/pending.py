@@ -11,12 +11,15 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from itertools import islice
-from typing import Generic, NamedTuple
+from typing import Final, Generic, NamedTuple
 
 from quorate.runtime.ids import TaskId
-from scheduler.core.queues.lanes import KeyedLanes, Lane, Row
+from scheduler.core.queues.lanes import KeyedLanes, Lane, Row, Waiting
 from scheduler.core.queues.shares import Turns
 from scheduler.core.values import Kind, Needs
+
+# Tasks of each lane that a scrape looks at.
+_LOOKED_AT: Final = 64
 
 
 class Place(NamedTuple):
@@ -241,3 +244,28 @@ class PendingOrder(Generic[Row]):
         if (first := self._all.head()) is not None:
             heads.append(first)
         return min(heads, key=lambda row: row.id, default=None)
+
+    def first_rows(self) -> Iterator[Row]:
+        """The first tasks of each lane (`_LOOKED_AT`), without those that a pause holds back.
+
+        Not only heads count: a delayed task may be older than those that were due before it.
+        """
+        for level in self._levels.values():
+            for lane in level.values():
+                yield from lane.first_rows(_LOOKED_AT)
+        # Those of tenants.
+        for row in self._all.first_rows(_LOOKED_AT):
+            if not _is_aside(row):
+                yield row
+
+    def first_rows_aside(self) -> Iterator[Row]:
+        """As `first_rows`, of those that a pause holds back."""
+        for lane in self._aside.values():
+            yield from lane.first_rows(_LOOKED_AT)
+        for row in self._all.first_rows(_LOOKED_AT):
+            if _is_aside(row):
+                yield row
+
+
+def _is_aside(row: Waiting) -> bool:
+    return type(row.kind) is Kind and bool(row.kind.pause)

@@ -245,11 +245,7 @@ def on_service_due(
         desired = DesiredState(0, 0, 0)
     what = plan(
         desired,
-        [
-            _see(state, row, replica)
-            for replica in replicas.values()
-            if not replica.cancel_requested
-        ],
+        replicas_seen(state, row),
     )
     room = limits.part_tasks
     for task in what.end[:room]:
@@ -263,6 +259,12 @@ def on_service_due(
     if what.end or create_now:
         # Looked at again: more may be left, and who watches it is to see what is being ended.
         state.touch(row.name)
+
+
+def replicas_seen(state: State, row: ServiceRow) -> list[ReplicaSeen]:
+    """The replicas of a service that are not being ended."""
+    replicas = state.replicas.get(row.name, {}).values()
+    return [_see(state, row, one) for one in replicas if not one.cancel_requested]
 
 
 def _see(state: State, service: ServiceRow, row: TaskRow) -> ReplicaSeen:
