@@ -108,6 +108,12 @@ class Candidates:
         """As `require_for`, of what schedules and jobs make tasks of."""
         await self.require_for([task_spec(template, b"") for template in templates])
 
+    async def require_for_arrays(self, *templates: task_pb2.TaskSpec) -> None:
+        """As `require_for_templates`, of what the subtasks and reduces of jobs are made of."""
+        await self.require_for_templates(*templates)
+        if any(one.limits or one.limit_key or one.fairness_key for one in templates):
+            await self.require(keys.JOB_LIMITS)
+
 
 def _is_plain(spec: TaskSpec) -> bool:
     """Whether `_kinds` has nothing for it."""

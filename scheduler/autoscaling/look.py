@@ -42,6 +42,8 @@ def look(state: State, ask: Ask, now: float) -> Seen:
     elsewhere: dict[tuple[bool, Needs, Rules | None], int] = {}
     oldest = now
     ended = 0.0
+    # By the shared limits that they name: of how many starts it was said that they come.
+    coming: dict[tuple[str, ...], int] = {}
     for queue in state.queues.values():
         if not ask.takes(queue.name):
             continue
@@ -59,12 +61,15 @@ def look(state: State, ask: Ask, now: float) -> Seen:
             count, rules = min(waiting, left), None
             if isinstance(waits, Kind):
                 needs, rules = waits.needs, waits.rules
-                count = room_of_shared(state, waits.shared, count, now)
+                said = coming.get(waits.shared, 0)
+                count = room_of_shared(state, waits.shared, said + count, now) - said
             else:
                 needs = waits
             if count <= 0:
                 continue
             left -= count
+            if isinstance(waits, Kind) and waits.shared:
+                coming[waits.shared] = coming.get(waits.shared, 0) + count
             kind = (slotless, needs, rules)
             if rules is not None and not allows(new, rules):
                 if kind in elsewhere or len(elsewhere) < min(most, MAX_ELSEWHERE):

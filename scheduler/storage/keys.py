@@ -122,6 +122,8 @@ SCHEDULED_GRAPH = "scheduled-graph"
 SUBTASK_CHANGE = "subtask-change"
 # A task goes to another queue: older standbys would take it for cancelled and new.
 TASK_MOVE = "task-move"
+# Limits and fairness keys of jobs: older leaders would let their subtasks pass every limit.
+JOB_LIMITS = "job-limits"
 # Exchanges, message queues and their messages: older leaders would not know of them.
 BROKER = "broker"
 # Message templates of task queues, and bindings to them: older leaders would create no tasks.
@@ -152,6 +154,7 @@ RECORD_KINDS: tuple[str, ...] = (
     SCHEDULED_GRAPH,
     GRAPH_DEADLINE,
     GRAPH_KEYS,
+    JOB_LIMITS,
     BROKER,
     MESSAGE_TASKS,
 )

@@ -20,7 +20,7 @@ import pytest_asyncio
 from quorate.client.aio import AsyncClient
 from quorate.client.errors import QuorateError
 from quorate.runtime.errors import from_rpc_error
-from quorate.v1 import explain_pb2
+from quorate.v1 import explain_pb2, job_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2 as t
 from tests.support import forked
@@ -326,6 +326,35 @@ async def reservation(cluster: Cluster) -> AsyncIterator[None]:
         assert begin(first) < begin(smaller)
 
 
+@asynccontextmanager
+async def array_under_a_shared_limit(cluster: Cluster) -> AsyncIterator[None]:
+    """Of tasks and subtasks that name it, one runs."""
+    quorate(cluster, "limit", "create", "array-seat", "--max-running", "1")
+    gate, limits = Gate(cluster, "array"), ["array-seat"]
+    asked = job_pb2.JobSpec(template=spec(gate.argv(), limits=limits), count=3)
+    job = (await cluster.call(pb.CreateJobRequest(spec=asked))).job.id
+
+    async def one_runs() -> bool:
+        return bool((await cluster.call(pb.GetJobRequest(id=job))).job.counts.running == 1)
+
+    await until(one_runs, "a subtask runs")
+    (task,) = await submit(cluster, "default", spec(limits=limits))
+    yield
+    await wait(cluster, task)
+    assert await one_runs()
+    why = (await cluster.call(pb.ExplainTaskRequest(id=f"{job}.2"))).explanation
+    assert "limit 'array-seat': 1 of 1 in use" in why.sentence
+    gate.open()
+    await succeeded(cluster, task)
+
+    async def is_over() -> bool:
+        found = (await cluster.call(pb.WaitJobRequest(id=job))).job
+        return bool(found.state == job_pb2.JOB_STATE_SUCCEEDED)
+
+    await until(is_over, "the job has succeeded")
+    quorate(cluster, "limit", "delete", "array-seat")
+
+
 async def test_what_holds_back_tasks_holds_through_a_killed_leader(cluster: Cluster):
     async with AsyncExitStack() as stack:
         for promise in (
@@ -337,6 +366,7 @@ async def test_what_holds_back_tasks_holds_through_a_killed_leader(cluster: Clus
             pause_of_a_tenant,
             start_deadline,
             rate_of_a_limit_key,
+            array_under_a_shared_limit,
         ):
             await stack.enter_async_context(promise(cluster))
         await cluster.standby()

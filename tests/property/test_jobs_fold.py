@@ -72,6 +72,9 @@ class JobsHistory(History):
             cpu=rng.choice([0.0, 0.0, 0.5]),
             reduce=rng.random() < 0.3,
             fan_in=rng.choice([0, 0, 3, 700]),
+            key=rng.choice(["", "", "x"]),
+            limits=rng.choice([(), (), ("licence",), ("api", "licence")]),
+            tenant=rng.choice(["", "", "gold", "silver"]),
         )
         size = 0 if items else rng.choice([0, 1, 20, 5_000, 20_000])
         self.jobs.create(

@@ -43,6 +43,9 @@ def job_spec(
     cpu: float = 0.0,
     reduce: bool = False,
     fan_in: int = 0,
+    key: str = "",
+    limits: Sequence[str] = (),
+    tenant: str = "",
     **fields: Any,
 ) -> JobSpec:
     """A job's spec as the core gets it; `fields` of JobSpec. `fan_in`: of its reduce."""
@@ -58,9 +61,12 @@ def job_spec(
     template.retry.jitter = 0.0
     if cpu:
         template.resources.cpu = cpu
+    template.limit_key, template.fairness_key = key, tenant
+    template.limits.extend(limits)
     if reduce or fan_in:
         spec.reduce.template.python.entrypoint = "m:reduce"
         spec.reduce.template.retry.CopyFrom(template.retry)
+        spec.reduce.template.limits.extend(limits[:1])
         spec.reduce.fan_in = fan_in
     return records.job_spec(spec, spec.SerializeToString(), items=items)
 

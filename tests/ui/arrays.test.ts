@@ -45,6 +45,22 @@ test("a function so many times, and a reduce", () => {
   });
 });
 
+test("limits and keys", () => {
+  const spec = array("command", "count", {
+    command: "true",
+    count: "5",
+    fairnessKey: " acme ",
+    limitKey: "k",
+    limits: "licence, api",
+  });
+  expect(spec.template).toEqual({
+    command: { argv: ["true"] },
+    fairnessKey: "acme",
+    limitKey: "k",
+    limits: ["licence", "api"],
+  });
+});
+
 test("an open job needs no items", () => {
   const spec = array("command", "items", { command: "echo {}", open: "on" });
   expect(spec.open).toBe(true);

@@ -107,9 +107,6 @@ def test_a_map_says_why_it_has_no_unique_key(
         (("--unique-key", "k"), "--unique-key: is for tasks; a job has many subtasks"),
         (("--distinct", "app"), "--distinct: is for tasks; a node runs many subtasks"),
         (("--ordering-key", "k"), "--ordering-key: is for tasks; the subtasks of a job cannot"),
-        (("--limit", "licence"), "--limit: is for tasks; the subtasks of a job cannot"),
-        (("--limit-key", "k"), "--limit-key: is for tasks"),
-        (("--fairness-key", "k"), "--fairness-key: is for tasks"),
         (("--start-deadline", "5"), "--start-deadline: is for tasks"),
         (("--set-up", "true"), "--set-up: is for tasks"),
     ],
@@ -127,6 +124,25 @@ def test_a_job_says_which_options_are_for_tasks(
         assert (code, out) == (2, ""), words
         assert said in err, words
     assert (cluster.tasks, cluster.jobs, cluster.schedules) == ({}, {}, {})
+
+
+def test_subtasks_and_reduces_have_limits_and_keys(quorate: Quorate, cluster: FakeCluster) -> None:
+    limits = ("--limit", "a", "--limit", "b", "--limit-key", "k", "--fairness-key", "gold")
+    for words in (
+        ("submit", "--array", "1-3", *limits, "--", "true"),
+        ("call", "--array", "1-3", *limits, "--reduce", "math:fsum", "math:sqrt"),
+    ):
+        code, out, err = quorate(*words)
+        assert code == 0, err
+        job = list(cluster.jobs.values())[-1].job
+        templates = [job.spec.template]
+        if job.spec.HasField("reduce"):
+            templates.append(job.spec.reduce.template)
+        for template in templates:
+            found = list(template.limits), template.limit_key, template.fairness_key
+            assert found == (["a", "b"], "k", "gold")
+    code, out, _ = quorate("job", job.id)
+    assert "shared limit a, shared limit b, limit key k, fairness key gold" in " ".join(out.split())
 
 
 def test_subtasks_have_rules_about_nodes_and_other_tasks(

@@ -87,7 +87,7 @@ def test_options_and_chunks_that_an_array_does_not_have_make_tasks(
     client: Client, cluster: FakeCluster
 ) -> None:
     assert list(client.map(abs, range(5), chunk=5)) == list(range(5))
-    assert list(client.options(limit_key="k").map(abs, range(5))) == list(range(5))
+    assert list(client.options(ordering_key="k").map(abs, range(5))) == list(range(5))
     assert list(client.map_unordered(abs, [1])) == [1]
     assert not cluster.jobs
     assert len(cluster.tasks) >= 3

@@ -120,8 +120,11 @@ async def test_bad_arrays_are_refused_and_leave_nothing():
         many = with_arrays(graph(a=(), b=()), b=20_000_000)
         assert (await refusal(api, many))[1] == "spec.graph.tasks"
         keyed = with_arrays(graph(a=(), b=()), b=2)
-        keyed.graph.tasks[1].task.limit_key = "k"
-        assert (await refusal(api, keyed))[1] == f"{field}.task.limit_key"
+        keyed.graph.tasks[1].task.ordering_key = "k"
+        assert (await refusal(api, keyed))[1] == f"{field}.task.ordering_key"
+        limited = with_arrays(graph(a=(), b=()), b=2)
+        limited.graph.tasks[1].task.limits.append("nowhere")
+        assert await refusal(api, limited) == ("LIMIT_NOT_FOUND", f"{field}.task.limits")
         count = with_arrays(graph(a=(), b=()), b=job_pb2.GraphArray(count=3, items=[b"1"]))
         assert (await refusal(api, count))[1] == f"{field}.array.count"
         share = with_arrays(graph(a=(), b=()), b=job_pb2.GraphArray(count=3, max_failure_share=2))

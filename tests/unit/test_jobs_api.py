@@ -332,8 +332,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "spec.template.affinity_key",
     ),
     (
-        {"template": {"command": {"argv": ["a"]}, "fairness_key": "k"}, "count": 1},
-        "spec.template.fairness_key",
+        {"template": {"command": {"argv": ["a"]}, "ordering_key": "k"}, "count": 1},
+        "spec.template.ordering_key",
     ),
     (
         {"template": {"command": {"argv": ["a"]}, "start_deadline": {"seconds": 5}}, "count": 1},

@@ -34,9 +34,6 @@ _NEEDS: Final = {"max_failures": "--array, --each-line or --graph", "close_after
 _OF_TASKS: Final = "is for tasks; the subtasks of a job cannot have it"
 NOT_OF_SUBTASKS: Final = {
     "start_deadline": _OF_TASKS,
-    "limit_key": _OF_TASKS,
-    "limit": f"{_OF_TASKS}; limit the job with --max-parallel",
-    "fairness_key": _OF_TASKS,
     "ordering_key": f"{_OF_TASKS}; --max-parallel 1 runs one after another",
     "unique_key": "is for tasks; a job has many subtasks, and only one of them could have the key",
     "distinct": "is for tasks; a node runs many subtasks of a job at once",

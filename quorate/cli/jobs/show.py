@@ -170,6 +170,12 @@ def _limits(spec: job_pb2.JobSpec) -> list[str]:
         words.append(f"ends after {plural(spec.max_failures + 1, 'failure')}")
     if spec.max_failure_share:
         words.append(f"ends when more than {spec.max_failure_share:.3g} of all failed")
+    template = spec.template
+    words.extend(f"shared limit {name}" for name in template.limits)
+    if template.limit_key:
+        words.append(f"limit key {one_line(template.limit_key)}")
+    if template.fairness_key:
+        words.append(f"fairness key {one_line(template.fairness_key)}")
     return words
 
 

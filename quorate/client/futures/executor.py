@@ -99,9 +99,9 @@ class Executor(BaseExecutor):
 
         The calls are the subtasks of one array, which the cluster puts together by how long they
         take: `chunksize` has no effect. With options that subtasks do not have (such as
-        `limit_key`) they are tasks, each of `chunksize` items; see also `Client.map`. When an item
-        fails, the time is up or the caller stops, the rest is cancelled, what runs included. For
-        endless or huge inputs use `Client.map`.
+        `ordering_key`) they are tasks, each of `chunksize` items; see also `Client.map`. When an
+        item fails, the time is up or the caller stops, the rest is cancelled, what runs included.
+        For endless or huge inputs use `Client.map`.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")

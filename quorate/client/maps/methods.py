@@ -42,7 +42,7 @@ class MapMethods:
         """`work` of each item, in order.
 
         The calls are the subtasks of one array, a job. Tasks serve instead, many items in each,
-        with `chunk`, with options that subtasks do not have (such as `limit_key`), from the first
+        with `chunk`, with options that subtasks do not have (`ordering_key`, say), from the first
         item on that is above `payload_limit`, and where the cluster takes no arrays. A result above
         256 KiB is had by calling `work` for its item once more, in a task.
 

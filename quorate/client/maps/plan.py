@@ -33,9 +33,8 @@ FIRST_AHEAD: Final = 2_000
 _GATHER: Final = 0.02
 # Options that subtasks do not have.
 _NOT_OF_SUBTASKS: Final = (
-    *("delay", "not_before", "start_deadline", "affinity_key", "limit_key", "limits"),
-    *("fairness_key", "ordering_key", "unique_key", "near", "apart", "distinct", "spread"),
-    *("set_up", "clean_up"),
+    *("delay", "not_before", "start_deadline", "affinity_key", "ordering_key", "unique_key"),
+    *("near", "apart", "distinct", "spread", "set_up", "clean_up"),
 )
 _DEFAULTS: Final = TaskOptions()
 

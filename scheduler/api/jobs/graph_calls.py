@@ -78,7 +78,7 @@ class GraphCalls:
             await self._candidates.require(GRAPH_KEYS)
         await self._candidates.require_for(tasks)
         arrays = (task.task for task in spec.graph.tasks if task.HasField("array"))
-        await self._candidates.require_for_templates(*arrays)
+        await self._candidates.require_for_arrays(*arrays)
         kept = records.kept_spec(spec)
         what = records.job_spec(kept, kept.SerializeToString(deterministic=True), items=False)
         creator = caller_name()

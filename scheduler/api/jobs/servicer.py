@@ -115,7 +115,7 @@ class JobCalls:
         weight = request.ByteSize()
         self._refuse_when_full(asked, weight)
         await self._candidates.require("job")
-        await self._candidates.require_for_templates(spec.template, spec.reduce.template)
+        await self._candidates.require_for_arrays(spec.template, spec.reduce.template)
         if spec.HasField("reduce"):
             await self._candidates.require(REDUCE)
         items = list(spec.items)

@@ -26,8 +26,7 @@ MAX_STEP: Final = 10**6
 MAX_WATCHED: Final = 1_000
 # Fields of a template that subtasks do not have.
 _NOT_OF_SUBTASKS: Final = (
-    *("not_before", "start_deadline", "affinity_key"),
-    *("limit_key", "limits", "fairness_key", "ordering_key", "unique", "hooks"),
+    *("not_before", "start_deadline", "affinity_key", "ordering_key", "unique", "hooks"),
 )
 # `{}` that is not part of `{{` or `}}`.
 _ITEM_FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{\}(?!\})")

@@ -244,10 +244,12 @@ class ScheduleCalls:
             await self._candidates.require(GRAPH_KEYS)
         if job.HasField("reduce"):
             await self._candidates.require(REDUCE)
-        templates = (message.task, job.template, job.reduce.template)
+        nodes = job.graph.tasks
+        arrays = [one.task for one in nodes if one.HasField("array")]
         await self._candidates.require_for_templates(
-            *templates, *(one.task for one in job.graph.tasks)
+            message.task, *(one.task for one in nodes if not one.HasField("array"))
         )
+        await self._candidates.require_for_arrays(job.template, job.reduce.template, *arrays)
 
     def _checked(self, name: ScheduleName, message: pb.ScheduleSpec, wall: float) -> ScheduleSpec:
         now = self._driver.clock.now()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scheduler.core.arrays.levels import reduces
 from scheduler.core.place_rules import Label, Rules
-from scheduler.core.values import MemberOf, Needs, RetryPolicy
+from scheduler.core.values import MemberOf, Needs, RetryPolicy, TaskLimits
 
 
 class JobSpec(NamedTuple):
@@ -41,6 +41,10 @@ class JobSpec(NamedTuple):
     programs: bool = False
     # What becomes of the results; None: they are the outcome.
     reduce: ReduceSpec | None = None
+    # Of the template: each chunk holds a permit of these limits, each subtask takes a start of
+    # their rates; and whose share its chunks are.
+    limits: TaskLimits | None = None
+    tenant: str = ""
 
 
 class ReduceSpec(NamedTuple):

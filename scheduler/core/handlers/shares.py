@@ -68,7 +68,7 @@ def correct(state: State, row: TaskRow, now: float, out: Effects, *, began: bool
     row.share = 0.0
 
 
-# -- chunks of arrays: in a queue that tenants share they are as tasks without a key
+# -- chunks of arrays: each is its job's tenant's
 
 
 def charge_chunk(state: State, row: TaskRow, out: Effects) -> None:
@@ -79,7 +79,7 @@ def charge_chunk(state: State, row: TaskRow, out: Effects) -> None:
     each = job.durations.seconds
     if slot_time.on:
         slot_time.charge(row.queue.name, row.id, row.queue.order.share, each, chunk.size)
-    if row.queue.pending.tenants:
+    if row.tenant or row.queue.pending.tenants:
         row.share = row.queue.pending.turns.mean(row.tenant) if each < 0.0 else max(_LEAST, each)
         out.took(_move(state, row, row.share * chunk.size))
 

@@ -60,6 +60,22 @@ def room_of_shared(state: State, names: tuple[str, ...], wanted: int, now: float
     return max(0, wanted)
 
 
+def let_through(state: State, row: TaskRow, now: float) -> bool:
+    """Whether limits let another one like this chunk start."""
+    queue, limits, own = row.queue, row.queue.limits, row.limits
+    if limits is not NO_LIMITS and room_of(state, queue, 1, now) <= 0:
+        return False
+    if own is None:
+        return True
+    if room_of_shared(state, own.shared, 1, now) <= 0:
+        return False
+    most, rate = limits.max_running_per_key, limits.rate_per_key
+    if not own.key or (most and queue.running_by_key.get(own.key, 0) >= most):
+        return not own.key
+    name = of_key(queue.name, own.key)
+    return rate is None or state.permits.allowed(name, rate, now) > 0
+
+
 def hold(state: State, row: TaskRow, now: float) -> Hold:
     """Whether the limits that the first task of a lane names hold it back."""
     assert row.limits is not None

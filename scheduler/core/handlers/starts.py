@@ -43,5 +43,5 @@ def start_chunk(
         slots: of all nodes that may take some of it.
     """
     row = give(state, entry, node, slots, chunk_id, now, out)
-    if state.slot_time.on or entry.queue.pending.tenants:
+    if state.slot_time.on or row.tenant or entry.queue.pending.tenants:
         charge_chunk(state, row, out)

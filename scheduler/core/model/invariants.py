@@ -121,6 +121,19 @@ def _check_permits(state: State) -> None:
         if runs and row.limits.key:
             key = row.queue.name, row.limits.key
             by_key[key] = by_key.get(key, 0) + 1
+    for chunk in state.chunks.values():
+        assert chunk.job is not None
+        assert chunk.limits == chunk.job.spec.limits, f"{chunk.id} holds other permits"
+        if chunk.limits is not None:
+            for name in chunk.limits.shared:
+                running[name] = running.get(name, 0) + 1
+            if key_of := chunk.limits.key:
+                of = chunk.queue.name, key_of
+                by_key[of] = by_key.get(of, 0) + 1
+    for job in state.jobs.values():
+        if job.spec.limits is not None and not job.finished:
+            for name in job.spec.limits.shared:
+                live[name] = live.get(name, 0) + 1
     for attempt in state.slot_time.charged:
         task = state.tasks.get(attempt)
         runs = task is not None and task.state is TaskState.RUNNING

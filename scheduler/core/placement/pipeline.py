@@ -273,9 +273,7 @@ def _place_of(
                     out.more = True
                     return placed
                 continue
-            room: Room = fits if row.replica is None else fits_beside
-            if row.job is not None:
-                room = fits_reduce if row.job.level else fits_chunk
+            takes_start = rated
             if row.limits is not None:
                 held = hold(state, row, now)
                 if held is Hold.LANE:
@@ -288,12 +286,8 @@ def _place_of(
                         out.more = True
                         return placed
                     continue
-                if has_rate(row, state.permits):
-                    room = fits_slot
-            elif rated:
-                room = fits_slot if row.job is None else fits_chunk_slot
-                if row.job is not None and row.job.level:
-                    room = fits_reduce_slot
+                takes_start = has_rate(row, state.permits)
+            room = _room_for(row, takes_start=takes_start)
             if reserved is not None and row.needs is not NO_NEEDS:
                 room = keeping(reserved, row, room)
             strategy = usual
@@ -321,6 +315,18 @@ def _place_of(
         if placed >= wanted:
             break
     return placed
+
+
+def _room_for(row: TaskRow, *, takes_start: bool) -> Room:
+    """What says whether a node has room; what takes a start of a rate goes to free slots alone."""
+    job = row.job
+    if job is None:
+        if takes_start:
+            return fits_slot
+        return fits if row.replica is None else fits_beside
+    if job.level:
+        return fits_reduce_slot if takes_start else fits_reduce
+    return fits_chunk_slot if takes_start else fits_chunk
 
 
 def _head_rank(aging: float, lane: _Lanes) -> tuple[float, str]:

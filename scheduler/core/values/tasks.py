@@ -286,7 +286,11 @@ class TaskSpec(NamedTuple):
 
 def kind_of_spec(spec: TaskSpec) -> Needs | Kind:
     """With which others a task waits."""
-    limits, rules = spec.limits, spec.rules
+    return kind_of(spec.needs, spec.limits, spec.rules)
+
+
+def kind_of(needs: Needs, limits: TaskLimits | None, rules: Rules | None) -> Needs | Kind:
+    """With which others a task, or a job, waits that has these."""
     if limits is None:
-        return spec.needs if rules is None else Kind(spec.needs, (), False, rules)
-    return Kind(spec.needs, limits.shared, bool(limits.lane), rules)
+        return needs if rules is None else Kind(needs, (), False, rules)
+    return Kind(needs, limits.shared, bool(limits.lane), rules)

@@ -68,18 +68,22 @@ def job_spec(spec: job_pb2.JobSpec, data: bytes, *, items: bool) -> JobSpec:
         tuple(sorted({**spec.labels, **spec.template.labels}.items())),
         spec.template.WhichOneof("work") == "command",
         reduce,
+        template.limits,
+        template.tenant,
     )
 
 
 def level_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:
-    """What each level of reduces is as a job."""
-    return job_pb2.JobSpec(
+    """What each level of reduces is as a job. All of a job is one tenant's."""
+    level = job_pb2.JobSpec(
         template=spec.reduce.template,
         name=spec.name,
         labels=dict(spec.labels),
         max_parallel=spec.max_parallel,
         max_failures=0,
     )
+    level.template.fairness_key = level.template.fairness_key or spec.template.fairness_key
+    return level
 
 
 def kept_spec(spec: job_pb2.JobSpec) -> job_pb2.JobSpec:

@@ -49,6 +49,8 @@ def test_an_open_array_is_created_grows_and_shows_its_results(
     dialog.locator("[name=name]").fill("roots")
     dialog.locator("[name=parallel]").fill("3")
     dialog.locator("[name=failures]").fill("7")
+    dialog.get_by_text("More options").click()
+    dialog.locator("[name=fairnessKey]").fill("acme")
     checked(look)
     dialog.get_by_role("button", name="Create job").click()
     wrong = look.field("Items").get_by_role("alert")
@@ -60,6 +62,7 @@ def test_an_open_array_is_created_grows_and_shows_its_results(
     job = look.page.url.rpartition("/")[2]
     found = ask_json(cluster, f"v1/jobs/{job}")["job"]
     assert (found["spec"]["maxParallel"], found["spec"]["maxFailures"]) == ("3", "7")
+    assert found["spec"]["template"]["fairnessKey"] == "acme"
 
     results = look.page.get_by_role("table", name="Results")
     expect(results.locator('tbody[data-name="0"]')).to_contain_text("2.0")

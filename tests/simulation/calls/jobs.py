@@ -20,7 +20,7 @@ from scheduler.core.model.answers import (
 from scheduler.core.model.reply_token import Pending
 from scheduler.core.model.state import State
 from scheduler.core.values import BulkAct, JobState
-from tests.simulation.calls.limits import ARRAYS, WORK
+from tests.simulation.calls.limits import API, ARRAYS, SEAT, WORK
 from tests.support.core_jobs import job_spec, updating
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class JobCalls:
         rng = self._world.rng
         grows = rng.random() < 0.2
         fan_in = rng.choice([None, None, None, 0, 2, 7])
+        size = rng.choice([0, 1, 30, 120])
         what = job_spec(
             items=grows,
             attempts=rng.choice([1, 3]),
@@ -71,9 +72,11 @@ class JobCalls:
             max_failures=rng.choice([None, None, 2]),
             reduce=fan_in is not None,
             fan_in=fan_in or 0,
+            key=rng.choice(["", "", "", "a"]),
+            limits=rng.choice([(), (), (), (SEAT,), (SEAT, API)]) if size <= 30 else (),
+            tenant=rng.choice(["", "", "gold"]),
         )
         queue = rng.choice([ARRAYS, ARRAYS, ARRAYS, WORK])
-        size = rng.choice([0, 1, 30, 120])
         if queue == WORK:
             # Through its rate limit.
             size = min(size, 30)

@@ -73,7 +73,8 @@ def demand_of(queue: str, spec: TaskSpec) -> Demand:
 def of_array(queue: str, template: TaskSpec, level: int) -> Demand:
     """What a chunk of an array, or of a level of reduces, asks for."""
     where = where_of(template, 2 if level else 1)
-    return Demand(queue, "", (), "", *_sizes(template.resources), template.fairness_key, where)
+    sizes, tenant = _sizes(template.resources), template.fairness_key
+    return Demand(queue, template.limit_key, tuple(template.limits), "", *sizes, tenant, where)
 
 
 def _sizes(resources: Resources) -> tuple[float, int]:

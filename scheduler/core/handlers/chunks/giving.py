@@ -8,6 +8,7 @@ from quorate.runtime.ids import TaskId, offset_id
 from scheduler.core.handlers import start_limits
 from scheduler.core.model.effects import Effects, PutChunk, PutJob, RecallChunk, StartAttempt
 from scheduler.core.model.jobs import moves
+from scheduler.core.model.limits.permits import has_rate
 from scheduler.core.model.rows import JobRow, NodeRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.place_rules import Rules
@@ -37,7 +38,7 @@ def give(
     """
     job = entry.job
     assert job is not None
-    rated = job.queue.limits.rate is not None
+    rated = has_rate(entry, state.permits)
     # Each subtask takes a start of its own: one at a time, whenever there is one.
     size = 1 if rated else job.durations.chunk(job.array.pending, slots)
     row = moves.chunk_out(
@@ -94,7 +95,10 @@ def recall(
     found = [
         (work, row.id)
         for row in state.chunks.values()
-        if (work := _worth_recalling(row, now)) > 0.0 and row.job and suits(row.job.spec.rules)
+        if (work := _worth_recalling(row, now)) > 0.0
+        and row.job
+        and suits(row.job.spec.rules)
+        and start_limits.let_through(state, row, now)
     ]
     found.sort(reverse=True)
     for _, chunk_id in found[:wanted]:

@@ -17,7 +17,7 @@ from zlib import crc32
 from quorate.runtime.ids import InstanceId, TaskId
 from scheduler.core.arrays.chunk import Chunk
 from scheduler.core.arrays.positions import BLOCK, lowest, within
-from scheduler.core.handlers import shares
+from scheduler.core.handlers import shares, start_limits
 from scheduler.core.handlers.chunks import cancelling, merging
 from scheduler.core.handlers.chunks.ending import advance
 from scheduler.core.handlers.chunks.outcomes import Failure, store_errors, store_results
@@ -86,6 +86,9 @@ def _accept(state: State, row: TaskRow, event: ChunkReported, now: float, out: E
         _leave(job, chunk, number, mask)
     if row.share or state.slot_time.on:
         shares.correct_chunk(state, row, event.seconds, ended + returned, now, out)
+    if row.charged and returned and not ended and row.start_time <= 0.0:
+        # It is one subtask, which never began.
+        start_limits.refund(state, row, out)
     if ended:
         seconds = max(0.0, event.seconds)
         job.array.ran(next(iter(touched)), seconds, ended)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scheduler.core.arrays.spec import GraphArray
+from scheduler.core.arrays.spec import GraphArray, JobSpec
 from scheduler.core.graphs.members import Coming, Members
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.bulk.retry import finished, part_of_job
@@ -27,6 +27,7 @@ from scheduler.core.handlers.jobs.graphs import (
     keep_keys,
 )
 from scheduler.core.handlers.limits.length import refuse_longer
+from scheduler.core.handlers.limits.shared import refuse_unknown
 from scheduler.core.handlers.queues.matching_pauses import refuse_one
 from scheduler.core.handlers.queues.pauses import refuse_paused
 from scheduler.core.handlers.quotas.check import refuse_subtasks
@@ -69,9 +70,17 @@ def _refuse_job(state: State, limits: Limits, event: JobSubmitted) -> Rejection 
         count += event.spec.reduce.reduces(count)
     return (
         refuse_paused(queue)
-        or refuse_one(state, event.queue, event.spec.labels)
+        or refuse_one(state, event.queue, event.spec.labels, event.spec.tenant)
+        or _refuse_unknown_limits(state, event.spec)
         or refuse_longer(queue, event.size)
         or refuse_subtasks(state, limits, queue.usage, event.created_by, count, size)
+    )
+
+
+def _refuse_unknown_limits(state: State, spec: JobSpec) -> Rejection | None:
+    level = spec.reduce.level.limits if spec.reduce is not None else None
+    return refuse_unknown(state, spec.limits, "spec.template.limits") or refuse_unknown(
+        state, level, "spec.reduce.template.limits"
     )
 
 
@@ -99,8 +108,13 @@ def _refuse_graph(state: State, limits: Limits, event: JobSubmitted) -> Rejectio
     queue = state.queues[event.queue]
     count = sum(array.subtasks for array in arrays)
     size = sum(array.bytes + array.coming_bytes for array in arrays)
-    for array in arrays:
-        if (refused := refuse_one(state, event.queue, array.spec.labels)) is not None:
+    for place, array in enumerate(event.tasks):
+        if not isinstance(array, GraphArray):
+            continue
+        field = f"spec.graph.tasks[{place}].task.limits"
+        refused = refuse_one(state, event.queue, array.spec.labels, array.spec.tenant)
+        refused = refused or refuse_unknown(state, array.spec.limits, field)
+        if refused is not None:
             return refused
     return refuse_longer(queue, count) or refuse_subtasks(
         state, limits, queue.usage, event.created_by, count, size

@@ -30,9 +30,11 @@ from scheduler.core.values import Change, Rate, TaskLimits, TaskSpec
 MOST_LIMITS: Final = 1_000
 
 
-def refuse_unknown(state: State, limits: TaskLimits | None) -> Rejection | None:
-    """Whether a new task names a shared limit that does not exist."""
-    return None if limits is None else refuse_unknown_names(state, limits.shared, "spec.limits")
+def refuse_unknown(
+    state: State, limits: TaskLimits | None, field: str = "spec.limits"
+) -> Rejection | None:
+    """Whether a new task names a shared limit that does not exist; `field` has its limits."""
+    return None if limits is None else refuse_unknown_names(state, limits.shared, field)
 
 
 def refuse_unknown_names(state: State, names: Sequence[str], field: str) -> Rejection | None:
@@ -121,8 +123,8 @@ def _refuse_delete(state: State, limits: Limits, event: LimitDeleteAsked) -> Rej
     return Rejection(
         ErrorKind.PRECONDITION,
         "LIMIT_IN_USE",
-        f"limit {event.name!r} is named by {live} unfinished tasks; wait until they are finished, "
-        "or cancel them",
+        f"limit {event.name!r} is named by {live} unfinished tasks and jobs; wait until they are "
+        "finished, or cancel them",
         "limit",
         event.name,
     )

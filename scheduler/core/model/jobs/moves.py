@@ -19,7 +19,7 @@ from scheduler.core.model.jobs import nodes
 from scheduler.core.model.rows import NO_INSTANCE, NOBODY, JobRow, TaskRow
 from scheduler.core.model.schedules import ScheduleName
 from scheduler.core.model.state import State
-from scheduler.core.values import Kind, TaskState
+from scheduler.core.values import TaskState, kind_of
 
 # Dead entries that are not worth clearing away.
 _CLEAR_ABOVE = 256
@@ -54,12 +54,35 @@ def add(state: State, job: JobRow) -> None:
 
 def respec(state: State, job: JobRow, spec: JobSpec) -> None:
     """A job has another spec from now on. `account` follows: it enters its queue's order anew."""
-    if (spec.priority, spec.labels) != (job.spec.priority, job.spec.labels):
+    if _place_in_order(spec) != _place_in_order(job.spec):
         _leave_order(state, job)
+        _count_limits(state, job, live=False)
         for row in job.chunks.values():
-            row.priority = spec.priority
+            row.priority, row.tenant = spec.priority, spec.tenant
+            _hold_permits(state, row, spec)
             state.allocation(row.instance).relabel(row, spec.labels)
     job.spec = spec
+
+
+def _place_in_order(spec: JobSpec) -> tuple[object, ...]:
+    return spec.priority, spec.labels, spec.limits, spec.tenant
+
+
+def _hold_permits(state: State, row: TaskRow, spec: JobSpec) -> None:
+    """A chunk holds the permits of these limits from now on."""
+    if row.limits is not None:
+        state.permits.free(row)
+    row.limits = spec.limits
+    if row.limits is not None:
+        state.permits.take(row)
+
+
+def _count_limits(state: State, job: JobRow, *, live: bool) -> None:
+    """Whether shared limits count the job among what is unfinished."""
+    limits = job.spec.limits
+    if limits is not None and job.counted != live:
+        job.counted = live
+        state.permits.named(limits.shared, 1 if live else -1)
 
 
 def drop(state: State, job: JobRow) -> None:
@@ -78,6 +101,7 @@ def drop(state: State, job: JobRow) -> None:
     for row in list(job.chunks.values()):
         chunk_gone(state, row)
     _leave_order(state, job)
+    _count_limits(state, job, live=False)
     _apply(job, NO_TALLY)
     del state.jobs[job.id]
     del job.queue.jobs[job.id]
@@ -128,6 +152,7 @@ def account_arrays(state: State, job: JobRow) -> None:
 
 def _account(state: State, job: JobRow) -> None:
     _apply(job, job.count_up())
+    _count_limits(state, job, live=not job.finished)
     if job.wants_slot != (job.entry is not None):
         if job.entry is None:
             _enter_order(state, job)
@@ -167,10 +192,12 @@ def _enter_order(state: State, job: JobRow) -> None:
         "",
         None,
         TaskState.PENDING,
-        kind=spec.needs if spec.rules is None else Kind(spec.needs, (), False, spec.rules),
+        kind=kind_of(spec.needs, spec.limits, spec.rules),
         job=job,
         rules=spec.rules,
         labels=spec.labels,
+        limits=spec.limits,
+        tenant=spec.tenant,
     )
     job.entry = queue.entries[job.id] = entry
     state.job_entries += 1
@@ -224,7 +251,9 @@ def chunk_out(
         job=job,
         chunk=Chunk(left, suspect, heard=assign_time),
         labels=spec.labels,
+        tenant=spec.tenant,
     )
+    _hold_permits(state, row, spec)
     row.attempt = attempt
     row.node = node
     row.instance = instance
@@ -268,6 +297,8 @@ def chunk_gone(state: State, row: TaskRow) -> None:
     allocation.remove(row)
     if not allocation.rows:
         allocation.idle_since = state.last_instant
+    if row.limits is not None:
+        state.permits.free(row)
     # Whoever still has the row finds that it is not to be sent.
     over = row
     over.state = TaskState.CANCELLED

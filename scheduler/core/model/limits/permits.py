@@ -71,8 +71,8 @@ class Permits:
     """The shared limits, and what is used of all limits."""
 
     shared: dict[str, LimitRow] = field(default_factory=dict)
-    # By the name of a shared limit, also of one that does not exist: tasks that name it and run, or
-    # are unfinished. Those that none names are left out.
+    # By the name of a shared limit, also of one that does not exist: tasks and chunks that name it
+    # and run; tasks and jobs that are unfinished. Those that none names are left out.
     running: dict[str, int] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
     # Theoretical arrival times: `scheduler.core.queues.rates`. Absent: nothing was taken. The order
@@ -110,8 +110,12 @@ class Permits:
             else:
                 row.queue.pending.unpark(of_unique_key(key))
 
+    def named(self, names: tuple[str, ...], by: int) -> None:
+        """So many more jobs that name shared limits are unfinished."""
+        _count(self.live, names, by)
+
     def take(self, row: TaskRow) -> None:
-        """`row`, which has limits, is RUNNING."""
+        """`row`, which has limits, is RUNNING; or a chunk is on a node."""
         assert row.limits is not None
         key, names = row.limits.key, row.limits.shared
         self.take_turn(row)

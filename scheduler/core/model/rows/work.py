@@ -279,6 +279,8 @@ class JobRow:
     member: Member[JobRow] | None = None
     blocked: bool = False
     skipped: bool = False
+    # Whether the shared limits that it names count it as unfinished.
+    counted: bool = False
     # What its record holds that this version does not know: `scheduler.storage.unknown_fields`.
     unknown_fields: bytes = b""
 

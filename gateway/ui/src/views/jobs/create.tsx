@@ -1,6 +1,7 @@
 // The form that creates an array: one command or function, for each of some lines or numbers.
 
 import { useState } from "preact/hooks";
+import { useMay } from "@ui/api/caller";
 import { createJob } from "@ui/api/jobs";
 import { useQueues } from "@ui/api/store";
 import { go, href } from "@ui/lib/router";
@@ -9,6 +10,7 @@ import { Segments } from "@ui/parts/segments";
 import { tell } from "@ui/parts/toasts";
 import { arrayOf, type Source } from "@ui/views/jobs/array-spec";
 import { jobName } from "@ui/views/jobs/names";
+import { LimitFields } from "@ui/views/tasks/key-fields";
 import { WorkFields } from "@ui/views/tasks/option-fields";
 import { KINDS, type Kind } from "@ui/views/tasks/spec";
 
@@ -20,6 +22,7 @@ const SOURCES: { value: Source; label: string }[] = [
 export function CreateArray({ onClose }: { onClose: () => void }) {
   const [kind, setKind] = useState<Kind>("command");
   const [source, setSource] = useState<Source>("items");
+  const may = useMay();
   const queues = [...new Set(["default", ...(useQueues().value?.keys() ?? [])])].sort();
   const submit = async (data: FormData) => {
     const read = (name: string) => String(data.get(name) ?? "");
@@ -110,6 +113,7 @@ export function CreateArray({ onClose }: { onClose: () => void }) {
         <Field label="Labels" hint="One key=value on each line.">
           <textarea name="labels" class="mono" rows={2} placeholder="team=mail" />
         </Field>
+        <LimitFields offered={may("limits.read")} />
         {kind === "command" && (
           <Field label="Environment" hint="One NAME=value on each line.">
             <textarea name="env" class="mono" rows={2} />

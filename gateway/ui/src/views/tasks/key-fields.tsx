@@ -17,11 +17,6 @@ interface Props {
 
 export function KeyFields({ values = {}, offered }: Props) {
   const [unique, setUnique] = useState(values.uniqueKey ?? "");
-  const key = (name: string, label: string, of: string, hint: string) => (
-    <Field label={label} hint={hint} of={of}>
-      <input name={name} maxLength={MOST_KEY} placeholder="none" autocomplete="off" defaultValue={values[name]} />
-    </Field>
-  );
   return (
     <>
       <div class="fields">
@@ -62,12 +57,57 @@ export function KeyFields({ values = {}, offered }: Props) {
         </Field>
       </div>
       <div class="fields">
-        {key("orderingKey", "Ordering key", "spec.ordering_key", "Tasks with the same one run one after another.")}
-        {key("fairnessKey", "Fairness key", "spec.fairness_key", "Whose task it is: each key gets an equal share.")}
-        {key("limitKey", "Limit key", "spec.limit_key", "Shares the queue's limits per key.")}
+        <Key
+          name="orderingKey"
+          label="Ordering key"
+          of="spec.ordering_key"
+          hint="Tasks with the same one run one after another."
+          value={values.orderingKey}
+        />
+      </div>
+      <LimitFields values={values} offered={offered} />
+    </>
+  );
+}
+
+/** Those that jobs have, too. */
+export function LimitFields({ values = {}, offered }: Props) {
+  return (
+    <>
+      <div class="fields">
+        <Key
+          name="fairnessKey"
+          label="Fairness key"
+          of="spec.fairness_key"
+          hint="Whose work it is: each key gets an equal share."
+          value={values.fairnessKey}
+        />
+        <Key
+          name="limitKey"
+          label="Limit key"
+          of="spec.limit_key"
+          hint="Shares the queue's limits per key."
+          value={values.limitKey}
+        />
       </div>
       <SharedLimits value={values.limits ?? ""} offered={offered} />
     </>
+  );
+}
+
+interface KeyProps {
+  name: string;
+  label: string;
+  of: string;
+  hint: string;
+  value?: string;
+}
+
+function Key({ name, label, of, hint, value }: KeyProps) {
+  return (
+    <Field label={label} hint={hint} of={of}>
+      <input name={name} maxLength={MOST_KEY} placeholder="none" autocomplete="off" defaultValue={value} />
+    </Field>
   );
 }
 
