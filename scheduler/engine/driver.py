@@ -133,9 +133,18 @@ class Driver:
         """Call `observer` after each step: something may have changed. It must not raise."""
         self._step_observers.append(observer)
 
-    def announce_ends(self, announce: Callable[[Sequence[Ended], float], Beside | None]) -> None:
-        """Have messages written beside the ends of tasks and jobs whose queues announce them."""
+    def announce_ends(
+        self,
+        announce: Callable[[Sequence[Ended], float], Beside | None],
+        few: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Have messages written beside the ends of tasks and jobs whose queues announce them.
+
+        Args:
+            few: waits while many of them are not written yet: calls about many tasks wait so long.
+        """
         self._announce = announce
+        self.bulk.wait_for(few)
 
     def observe_services(self, observer: Callable[[ServiceName], None]) -> None:
         """Call `observer` with each service of which something changed, before that is committed.

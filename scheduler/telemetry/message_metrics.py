@@ -117,6 +117,11 @@ class MessageMetrics:
                 totals.tasks_dropped,
             ),
             (
+                "quorate_messages_cycles_dropped",
+                "Dead letters that did not go back into a queue, as no consumer had rejected them.",
+                totals.cycles,
+            ),
+            (
                 "quorate_events",
                 "Messages about the ends of tasks and jobs, dropped ones included.",
                 totals.announced,

@@ -146,6 +146,10 @@ class BrokerTerm:
             asyncio.create_task(self.broker.run()),
         ]
 
+    def run_bulk(self) -> None:
+        """Calls about many tasks are done, too."""
+        self.tasks.append(asyncio.create_task(self.driver.bulk.run()))
+
     async def end(self) -> None:
         """The process dies, with what it had not committed."""
         for task in self.tasks:

@@ -64,8 +64,9 @@ class TaskIntake(Protocol):
             QuorateError: as CreateTask; INVALID_ARGUMENT for a body that is too large for a task.
         """
 
-    def prepare_dead(self, asked: Asked, now: float) -> Prepared | None:
-        """The task of a dead letter: also into a full or paused queue. None: it cannot be."""
+    def prepare_dead(self, asked: Sequence[Asked], now: float) -> list[Prepared | None]:
+        """The tasks of one dead letter: also into a full or paused queue. None: one that cannot be.
+        Changes nothing."""
 
     def create(self, prepared: Prepared, creator: str, now: float) -> None:
         """Create a task in this step."""
@@ -80,8 +81,8 @@ class NoTasks:
     def prepare(self, asked: Sequence[Asked], creator: str, now: float) -> list[Prepared]:
         raise not_found("queue", asked[0].queue)
 
-    def prepare_dead(self, asked: Asked, now: float) -> Prepared | None:
-        return None
+    def prepare_dead(self, asked: Sequence[Asked], now: float) -> list[Prepared | None]:
+        return [None] * len(asked)
 
     def create(self, prepared: Prepared, creator: str, now: float) -> None:
         raise AssertionError(prepared.queue)

@@ -29,6 +29,9 @@ class BrokerLimits:
         in_flight: messages of one queue that are published and not committed.
         refused_runs: runs of refused publications that are remembered, of all producers together;
             about 150 bytes each.
+        announcing: bytes of messages about ends of tasks and jobs that wait for their commit, with
+            1 KiB more for each; while more wait, further ones are dropped if the commit of their
+            own task has no room.
         producer_keep: how long a producer's number is remembered.
         session_grace: how long a session whose stream broke may stay away.
         reattach_within: how long a new leader waits for the inventories of sessions.
@@ -51,6 +54,7 @@ class BrokerLimits:
     in_flight: int = 200_000
     producers: int = 100_000
     refused_runs: int = 200_000
+    announcing: int = 16 << 20
     producer_keep: float = 600.0
     session_grace: float = 10.0
     reattach_within: float = 3.0

@@ -9,7 +9,7 @@ to who keeps the consumers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from quorate.runtime.errors import QuorateError
@@ -136,15 +136,16 @@ class BrokerMachine:
         return out
 
     def announce(
-        self, virtual_host: str, publications: Sequence[e.Publication], now: float
+        self, announced: Iterable[tuple[str, Sequence[e.Publication]]], now: float
     ) -> BrokerEffects:
-        """Messages that go with the commit of another machine's step: see `handlers.announcing`.
+        """Messages that go with the commit of another machine's step, by virtual host: see
+        `handlers.announcing`.
 
         Nothing is served: what becomes ready does so once they are committed.
         """
         out = BrokerEffects()
         now = self.state.instant = max(self.state.instant, now)
-        announcing.announce(self.state, self.limits, virtual_host, publications, now, out)
+        announcing.announce(self.state, self.limits, announced, now, out)
         return out
 
     def _time_passed(self, event: e.TimePassed, now: float, out: BrokerEffects) -> None:

@@ -74,7 +74,7 @@ class BrokerState:
         gone: queues that went in this step.
         bodies: those that are stored apart from their messages.
         totals: what became of messages of all queues.
-        cycles_dropped: messages that were dead lettered in a circle without a rejection.
+        announcing: bytes of messages about ends of tasks and jobs that wait for their commit.
     """
 
     def __init__(self, limits: BrokerLimits | None = None) -> None:
@@ -97,7 +97,7 @@ class BrokerState:
         self.instant = 0.0
         self.touched: dict[QueueUid, None] = {}
         self.gone: list[MessageQueue] = []
-        self.cycles_dropped = 0
+        self.announcing = 0
         # Events that are stepped again when a chunk is there; none of some, which look by
         # themselves.
         self._waiting: dict[tuple[QueueUid, Missing], list[object]] = {}
@@ -156,6 +156,7 @@ class BrokerState:
         self._bodies_awaited.clear()
         self._held_back.clear()
         self.publishing.clear()
+        self.announcing = 0
         latest = [now]
         for queue in self.queues.values():
             queue.lead(now)

@@ -43,7 +43,7 @@ from scheduler.core.model.effects import Effects
 from scheduler.core.model.effects.ended import Ended
 from scheduler.core.model.reply_token import Pending
 from scheduler.engine.broker.chunk_reads import ChunkReads
-from scheduler.engine.broker.ends import beside, by_virtual_host
+from scheduler.engine.broker.ends import Announced, beside, by_virtual_host
 from scheduler.engine.broker.group import BrokerGroup
 from scheduler.engine.broker.outbox import Outbox
 from scheduler.engine.broker.parts import Parts
@@ -103,7 +103,8 @@ class BrokerDriver:
         self._trusted = trusted
         self._full = full
         self._plenty = plenty
-        driver.announce_ends(self._announce)
+        self._announced = Announced(machine.state)
+        driver.announce_ends(self._announce, self._announced.wait_few)
         self._group = BrokerGroup(self.journal, max_txn_ops, self._committed, self._failed)
         self._outbox = Outbox(NoSessions(), trusted)
         self._reads = ChunkReads(stored, self.handle)
@@ -186,7 +187,7 @@ class BrokerDriver:
             token.set_exception(leader_lost())
             return token
         self._tokens[token] = None
-        token.add_done_callback(self._answered)
+        token.add_done_callback(lambda done: self._tokens.pop(done, None))
         self.handle((make(token),))
         return token
 
@@ -226,9 +227,6 @@ class BrokerDriver:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reads.run(), name="broker reads")
             tasks.create_task(self._do_parts(), name="broker parts")
-
-    def _answered(self, token: asyncio.Future[object]) -> None:
-        self._tokens.pop(token, None)
 
     # -- from step to journal
 
@@ -296,13 +294,11 @@ class BrokerDriver:
             return None
         # What was stepped before has smaller numbers: it goes ahead.
         self.flush()
-        outs = [self.machine.announce(*each, now) for each in by_virtual_host(announced)]
+        out = self.machine.announce(by_virtual_host(announced), now)
         made = None if self.tasks is None else self.tasks.take()
         writes = [] if made is None else self._driver.encode_beside(made, now)
-        for out in outs:
-            self._parts.add(out.then)
-        steps = [self._encoder.encode(out, self._chunks_of) for out in outs]
-        return beside(steps, writes, made)
+        self._parts.add(out.then)
+        return beside(self._encoder.encode(out, self._chunks_of), writes, made)
 
     def _now(self, effects: Sequence[fx.Now]) -> None:
         sent: list[fx.Now] = []
@@ -326,6 +322,7 @@ class BrokerDriver:
             await self.journal.wait_room()
             await self.journal.wait_short()
             self.handle((self._parts.take(),))
+            self._announced.look()
             await asyncio.sleep(0)
 
     def _due(self) -> None:
@@ -384,6 +381,7 @@ class BrokerDriver:
         self.journal.abandon(JournalEnded("the term is over"))
         self._group.flush()
         self._parts.close()
+        self._announced.close()
         for token in list(self._tokens):
             if not token.done():
                 token.set_exception(leader_lost())

@@ -1,13 +1,15 @@
-"""Messages about the ends of tasks and jobs, on their way into the Txn of these."""
+"""Messages about the ends of tasks and jobs, on their way into the Txn of these, or behind it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal.batch import weigh
-from quorate.etcd.journal.joined import Addition
 from scheduler.core.broker import events as e
+from scheduler.core.broker.handlers import announcing
+from scheduler.core.broker.state import BrokerState
 from scheduler.core.jobs.ended import publication
 from scheduler.core.model.effects import Effects
 from scheduler.core.model.effects.ended import Ended
@@ -23,12 +25,33 @@ def by_virtual_host(announced: Sequence[Ended]) -> Iterator[tuple[str, list[e.Pu
     yield from found.items()
 
 
-def beside(
-    steps: Sequence[EncodedStep], tasks: Sequence[Put | Delete], made: Effects | None
-) -> Beside | None:
+def beside(step: EncodedStep, tasks: Sequence[Put | Delete], made: Effects | None) -> Beside | None:
     """All that they write, with the tasks that they became; None for nothing."""
-    ops: list[Put | Delete] = [write for step in steps for write in step.writes]
-    additions: list[Addition] = [one for step in steps for one in step.additions]
-    weight = sum([step.weight for step in steps]) + weigh(tasks)
-    ops += tasks
-    return Beside(ops, additions, weight, made) if ops or additions else None
+    ops = [*step.writes, *tasks]
+    if not (ops or step.additions):
+        return None
+    return Beside(ops, step.additions, step.weight + weigh(tasks), made)
+
+
+class Announced:
+    """Those that wait for a commit of their own, in one term."""
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+        self._fewer = asyncio.Event()
+        self._closed = False
+
+    def look(self) -> None:
+        """Some may be written."""
+        self._fewer.set()
+
+    async def wait_few(self) -> None:
+        """Wait while many wait; what makes many more does."""
+        while announcing.is_busy(self._state) and not self._closed:
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    def close(self) -> None:
+        """The term is over."""
+        self._closed = True
+        self._fewer.set()

@@ -79,6 +79,11 @@ class Bulk:
         self._reading: e.BulkContinued | e.JobContinued | None = None
         self._turns = Turns[Part | asyncio.Future[None]](_QUANTUM)
         self._added = asyncio.Event()
+        self._wait: Callable[[], Awaitable[None]] | None = None
+
+    def wait_for(self, others: Callable[[], Awaitable[None]]) -> None:
+        """Wait, before each part, until what followed from the others is written, too."""
+        self._wait = others
 
     def callers(self, state: State) -> Iterator[e.Token]:
         """Those who wait for calls under way: their reply would come with the last part."""
@@ -131,6 +136,8 @@ class Bulk:
                 self._added.clear()
                 await self._added.wait()
             await self._journal.wait_room()
+            if self._wait is not None:
+                await self._wait()
             caller, item = self._turns.take()
             began, before = loop.time(), self._journal.counters.bytes
             contended = self._contention.others(caller, began)

@@ -126,6 +126,38 @@ def test_many_are_dead_lettered_in_parts() -> None:
     assert broker.bodies("dead") == [b"%d" % n for n in range(20)]
 
 
+def test_copies_of_one_message_that_a_step_does_not_take_follow_and_it_goes_with_the_last() -> None:
+    broker = Broker(BrokerLimits(step_writes=4))
+    broker.exchange("all", "fanout")
+    names = [f"dead{number}" for number in range(11)]
+    for name in names:
+        broker.declare(name)
+        broker.bind("all", name)
+    jobs = broker.declare("jobs", dead_letter_exchange="all")
+    broker.publish(publication(b"a", "jobs"), publication(b"b", "jobs"))
+    broker.effects.clear()
+    reject(broker, jobs)
+    steps = [out for out in broker.effects if out.additions]
+    assert [len(out.additions) for out in steps] == [4, 4, 3, 4, 4, 3]
+    assert [bool(out.writes) for out in steps] == [False, False, True] * 2
+    assert [broker.bodies(name) for name in names] == [[b"a", b"b"]] * 11
+    assert jobs.ready == jobs.unacknowledged == 0
+
+
+def test_a_circle_is_counted_once_whatever_steps_it_takes() -> None:
+    broker = Broker(BrokerLimits(step_writes=4))
+    broker.exchange("all", "fanout")
+    for number in range(7):
+        broker.declare(f"dead{number}")
+        broker.bind("all", f"dead{number}")
+    broker.declare("jobs", message_ttl=5.0, dead_letter_exchange="all")
+    broker.bind("all", "jobs")
+    broker.publish(publication(b"a", "jobs"), publication(b"b", "jobs"))
+    broker.pass_time(6)
+    assert broker.state.totals.cycles == 2
+    assert broker.bodies("dead6") == [b"a", b"b"]
+
+
 def test_bodies_that_are_not_in_memory_are_loaded_first() -> None:
     broker = Broker()
     broker.declare("dead")
@@ -168,7 +200,7 @@ def test_a_circle_without_a_rejection_ends() -> None:
     broker.publish(publication(b"a", "jobs"))
     broker.pass_time(6)
     assert jobs.ready == 0
-    assert broker.state.cycles_dropped == 1
+    assert broker.state.totals.cycles == 1
     assert not broker.stored
 
 

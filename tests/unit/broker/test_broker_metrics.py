@@ -66,6 +66,15 @@ def test_what_becomes_of_messages_is_counted() -> None:
     assert series(metrics)["messages_published_total"] == 9, "it does not fall with a queue"
 
 
+def test_dead_letters_that_go_in_circles_are_counted() -> None:
+    broker = Consumers()
+    metrics = leading(broker)
+    broker.declare("jobs", message_ttl=5.0, dead_letter_exchange="")
+    broker.publish(publication(b"a", "jobs"), publication(b"b", "jobs"))
+    broker.pass_time(6)
+    assert series(metrics)["messages_cycles_dropped_total"] == 2
+
+
 REASONS = ("rejected", "delivery_limit", "expired", "maxlen")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
 from typing import Any
 
@@ -25,6 +26,7 @@ from scheduler.core.broker.routing.rows import DestinationKind
 from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueSpec,
+    Overflow,
     QueueUid,
     SessionId,
     SubscribeSpec,
@@ -319,6 +321,45 @@ async def test_more_tasks_of_one_message_than_a_commit_takes_are_refused_or_drop
         made = [len(tasks(term, f"work{number}")) for number in range(6)]
         assert sorted(made) == [0, 2, 2, 2, 2, 2]
         assert term.broker.state.totals.tasks_dropped == 2
+
+
+async def test_a_dead_letter_of_a_refused_message_that_cannot_become_a_task_is_dropped_once():
+    async with leading(MemoryEtcd()) as term:
+        await bound(term, template=COMMAND)
+        spec = {"max_length": 1, "overflow": Overflow.REJECT_PUBLISH_DEAD_LETTER}
+        await message_queue(term, "in", dead_letter_exchange="x", **spec)
+        large = bytes(256 << 10)
+        sent = [
+            publication(b"first", "in", number=1),
+            publication(large, "in", number=2),
+            publication(b"third", "in", number=3),
+        ]
+        for _ in range(2):
+            answer = await publish(term, sent, "p")
+            assert [(one.position, one.error.reason) for one in answer.results] == [
+                (1, "MESSAGE_QUEUE_FULL"),
+                (2, "MESSAGE_QUEUE_FULL"),
+            ]
+        assert bodies(term) == [b"third"]
+        assert tasks(term)[0].creator.name == ""
+        assert term.broker.state.totals.tasks_dropped == 1
+
+
+async def test_a_dead_letter_to_a_hundred_queues_does_not_end_the_term():
+    async with leading(MemoryEtcd(), ops=64) as term:
+        await exchange(term, "x")
+        names = [f"dead{number}" for number in range(100)]
+        for name in names:
+            await message_queue(term, name)
+            await bind(term, "x", name, DestinationKind.QUEUE)
+        await message_queue(term, "in", dead_letter_exchange="x", max_length=1)
+        await publish(term, [publication(b"a", "in"), publication(b"b", "in")])
+        await term.broker.readable()
+        async with asyncio.timeout(60):
+            while term.broker.state.queue("/", names[-1]).ready < 1:
+                await term.driver.barrier()
+        assert {term.broker.state.queue("/", name).ready for name in names} == {1}
+        assert term.broker.state.queue("/", "in").ready == 1
 
 
 async def test_a_transaction_creates_its_tasks_or_none():

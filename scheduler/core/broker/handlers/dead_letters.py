@@ -3,7 +3,8 @@
 The copies and the removal are one commit, so nothing is lost in between and nothing is there twice:
 at-least-once dead lettering, https://www.rabbitmq.com/docs/quorum-queues#dead-lettering. Copies go
 into a queue even if that refuses publications because it is full; also into a task queue, where it
-becomes a task of nobody's.
+becomes a task of nobody's. Copies of one message that one commit does not take go in several, the
+removal with the last of them: if the leader dies in between, some queues get it twice.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError
 from scheduler.core.broker.effects import After, BrokerEffects
-from scheduler.core.broker.handlers.placing import Copy, Placing, Target, TaskQueue
+from scheduler.core.broker.handlers.placing import Copy, Placing
 from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.contents import Split
 from scheduler.core.broker.queues.deaths import Reason, dead_letter, is_cycle
 from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
@@ -128,7 +130,7 @@ def bury(
             if message is None:
                 # A later version wrote it: its copy cannot be made. It goes without.
                 continue
-            outcome = _copy(state, queue, message, reason, placing, now)
+            outcome = _copy(state, queue, (sub_log, message), reason, placing, now)
             if outcome is not _Copied.ALL:
                 done = number
                 if outcome is _Copied.NEEDS_BODY:
@@ -144,7 +146,40 @@ def bury(
     return Buried(done, missing)
 
 
-def to_dead_letter_exchange(
+class Letter(NamedTuple):
+    """Where a dead letter goes.
+
+    Attributes:
+        copies: to message queues; `asked`: what becomes a task.
+        cycles: queues that do not get it: it was there, and nobody rejected it since.
+        unread: task queues that do not get it: nobody can read its body, or no task takes so much.
+    """
+
+    copies: Sequence[tuple[MessageQueue, Copy]] = ()
+    asked: Sequence[Asked] = ()
+    cycles: int = 0
+    unread: int = 0
+
+    def needs_body(self, body: BodyRef | None) -> bool:
+        """Whether it becomes a task, which has all of it, and its body is stored apart."""
+        return body is not None and body.size <= MOST_TASK_BODY and bool(self.asked)
+
+    def with_body(self, body: BodyRef | None, data: bytes) -> Letter:
+        """The same with its body in what becomes tasks.
+
+        Args:
+            body: it is stored apart; `data`: as a field of the message. Empty if nobody can read
+                it, or no task takes so much: there is no task then.
+        """
+        if body is None or not self.asked:
+            return self
+        if not data:
+            return self._replace(asked=(), unread=len(self.asked))
+        asked = [one._replace(payload=one.payload + data) for one in self.asked]
+        return self._replace(asked=asked)
+
+
+def letter_of(
     state: BrokerState,
     queue: MessageQueue,
     payload: bytes,
@@ -152,8 +187,8 @@ def to_dead_letter_exchange(
     instant: float,
     now: float,
     body: BodyRef | None = None,
-) -> list[tuple[Target, Copy]]:
-    """Where a message goes that dies in this queue, and as what. Empty: it is just gone.
+) -> Letter:
+    """Where a message goes that dies in this queue, and as what: nowhere if it is just gone.
 
     `body`: it is stored apart, and `payload` has it not; it stays where it is.
 
@@ -162,114 +197,109 @@ def to_dead_letter_exchange(
     row = queue.row
     exchange = row.spec.dead_letter_exchange
     if exchange is None:
-        return []
+        return Letter()
     dead = dead_letter(payload, row.name, reason, exchange, row.spec.dead_letter_routing_key, now)
     try:
         route = state.router.route(row.virtual_host, exchange, dead.parsed.message, inside=True)
     except QuorateError:
-        return []
+        return Letter()
     copy = Copy(dead.payload, dead.parsed, instant, body=body)
-    found: list[tuple[Target, Copy]] = [(TaskQueue(name), copy) for name in route.task_queues]
-    for name in route.queues:
-        if is_cycle(name, dead.deaths):
-            state.cycles_dropped += 1
-        else:
-            found.append((state.queue(row.virtual_host, name), copy))
-    return found
+    asked = [Asked(name, copy.payload, copy.parsed, instant) for name in route.task_queues]
+    names = [name for name in route.queues if not is_cycle(name, dead.deaths)]
+    copies = [(state.queue(row.virtual_host, name), copy) for name in names]
+    return Letter(copies, asked, len(route.queues) - len(names))
 
 
-def needs_body(found: Sequence[tuple[Target, Copy]], body: BodyRef | None) -> bool:
-    """Whether a message becomes a task, which has all of it, and its body is stored apart."""
-    return (
-        body is not None
-        and body.size <= MOST_TASK_BODY
-        and any(isinstance(target, TaskQueue) for target, _ in found)
-    )
+class LetterTasks(NamedTuple):
+    """What a dead letter becomes in task queues; `dropped`: what it does not."""
+
+    tasks: Sequence[Prepared]
+    dropped: int
 
 
-def with_tasks(
-    state: BrokerState, found: Sequence[tuple[Target, Copy]], body: BodyRef | None, field: bytes
-) -> list[tuple[Target, Copy]]:
-    """The copies of a message, with its body in those that become tasks.
+def tasks_of(state: BrokerState, letter: Letter, placing: Placing, now: float) -> LetterTasks:
+    """The tasks of one dead letter. Those that cannot be, and further ones than one commit takes,
+    are dropped. Changes nothing."""
+    if not letter.asked:
+        return LetterTasks((), letter.unread)
+    found = [task for task in state.tasks.prepare_dead(letter.asked, now) if task is not None]
+    tasks = placing.first_taken(found)
+    return LetterTasks(tasks, len(letter.asked) - len(tasks))
 
-    Args:
-        body: it is stored apart; `field`: as a field of the message. Empty if nobody can read it,
-            or no task takes so much: there is no task, which is counted.
-    """
-    if body is None:
-        return list(found)
-    made: list[tuple[Target, Copy]] = []
-    for target, copy in found:
-        if not isinstance(target, TaskQueue):
-            made.append((target, copy))
-        elif field:
-            made.append((target, copy._replace(payload=copy.payload + field, body=None)))
-        else:
-            state.totals.tasks_dropped += 1
-    return made
+
+def put(
+    state: BrokerState, letter: Letter, made: LetterTasks, placing: Placing, now: float
+) -> None:
+    """A dead letter goes to all of its queues."""
+    for queue, copy in letter.copies:
+        placing.add(queue, copy, now)
+    put_tasks(state, made, placing, now)
+    state.totals.cycles += letter.cycles
+
+
+def put_tasks(state: BrokerState, made: LetterTasks, placing: Placing, now: float) -> None:
+    """A dead letter becomes tasks; those that it cannot become are counted."""
+    placing.create(state, made.tasks, "", now)
+    state.totals.tasks_dropped += made.dropped
 
 
 def _copy(
     state: BrokerState,
     queue: MessageQueue,
-    message: Message,
+    place: tuple[SubLogName, Message],
     reason: Reason,
     placing: Placing,
     now: float,
 ) -> _Copied:
     """Add the copies of one message."""
+    sub_log, message = place
     body = message.body
     # Ages begin anew: https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers
-    found = to_dead_letter_exchange(state, queue, message.payload, reason, now, now, body)
-    if not found:
-        return _Copied.ALL
-    field = b""
-    if body is not None and needs_body(found, body):
+    letter = letter_of(state, queue, message.payload, reason, now, now, body)
+    data = b""
+    if body is not None and letter.needs_body(body):
         loaded = state.window.bodies.field(body)
         if loaded is None:
             return _Copied.NEEDS_BODY
-        field = loaded
-    made = [
-        _task_of(state, target, copy, now)
-        for target, copy in found
-        if isinstance(target, TaskQueue)
-    ]
-    tasks = [task for task in made if task is not None]
-    queues = [one for one in found if not isinstance(one[0], TaskQueue)]
-    stored = None
-    if queues and body is None and placing.shares(queues[0][1].payload, len(queues)):
-        # With a commit of its own: all of the body is in it.
+        data = loaded
+    letter = letter.with_body(body, data)
+    made = tasks_of(state, letter, placing, now)
+    count = len(letter.copies)
+    payload = letter.copies[0][1].payload if count else b""
+    split = queue.split
+    if split is None or split.place != (sub_log, message.sequence):
+        shares = body is None and placing.shares(payload, count)
+        if not shares and placing.fits(payload, count, made.tasks):
+            put(state, letter, made, placing, now)
+            return _Copied.ALL
         if not placing.is_empty:
             return _Copied.NO_ROOM
-        head, stored = placing.store(queues[0][1].payload)
-        found = [
-            one
-            if isinstance(one[0], TaskQueue)
-            else (one[0], one[1]._replace(payload=head, body=stored.ref))
-            for one in found
-        ]
-    elif not (placing.has_room(found[0][1].payload, len(found)) and placing.takes(tasks)):
+        queue.end_split()
+        split = queue.split = Split((sub_log, message.sequence))
+        if shares:
+            # All of the body is in the first of its commits.
+            split.head, split.body = placing.store(payload)
+    elif not placing.is_empty:
         return _Copied.NO_ROOM
-    for target, copy in with_tasks(state, found, body, field):
-        put(state, target, copy, placing, now)
-    if stored is not None:
-        stored.release()
+    if not _copy_some(letter, split, placing, now):
+        return _Copied.NO_ROOM
+    if made.tasks and not placing.takes(made.tasks):
+        return _Copied.NO_ROOM
+    put_tasks(state, made, placing, now)
+    state.totals.cycles += letter.cycles
+    queue.end_split()
     return _Copied.ALL
 
 
-def put(state: BrokerState, target: Target, copy: Copy, placing: Placing, now: float) -> None:
-    """A dead letter goes into a queue. One that cannot become a task is dropped, and counted; so
-    are further tasks of one that reaches more task queues than one commit takes."""
-    if not isinstance(target, TaskQueue):
+def _copy_some(letter: Letter, split: Split, placing: Placing, now: float) -> bool:
+    """Add as many copies as the step has room for; whether that was all."""
+    for target, copy in letter.copies:
+        if target.row.uid in split.copied:
+            continue
+        if split.body is not None:
+            copy = copy._replace(payload=split.head, body=split.body.ref)
+        if not placing.has_room(copy.payload):
+            return False
         placing.add(target, copy, now)
-        return
-    prepared = _task_of(state, target, copy, now)
-    if prepared is None or not placing.takes_dead(prepared):
-        state.totals.tasks_dropped += 1
-    else:
-        placing.create(state, (prepared,), "", now)
-
-
-def _task_of(state: BrokerState, target: TaskQueue, copy: Copy, now: float) -> Prepared | None:
-    asked = Asked(target.name, copy.payload, copy.parsed, copy.instant)
-    return state.tasks.prepare_dead(asked, now)
+        split.copied[target.row.uid] = None
+    return True

@@ -6,7 +6,7 @@ A `Placing` is made for a step, and becomes `AddMessages` at its end: `flush`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
 from scheduler.core.broker.effects import AddMessages, BrokerEffects, PutBodyPart
@@ -35,16 +35,6 @@ class Copy(NamedTuple):
     instant: float
     flags: int = 0
     body: BodyRef | None = None
-
-
-class TaskQueue(NamedTuple):
-    """A task queue that a message goes to."""
-
-    name: str
-
-
-# Where a copy goes.
-Target: TypeAlias = MessageQueue | TaskQueue
 
 
 class Placed(NamedTuple):
@@ -92,11 +82,39 @@ class Placing:
         """Whether nothing is placed so far."""
         return not (self._added or self.tasks or self._parts)
 
-    def has_room(self, payload: bytes, copies: int = 1) -> bool:
-        """Whether one more message fits into the step. The first one always does."""
-        return self.is_empty or (
-            self.size + copies * (len(payload) + MESSAGE_BYTES) <= self._limits.step_bytes
-            and self._writes + copies <= self._limits.step_writes
+    def fits(self, payload: bytes, copies: int, tasks: Sequence[Prepared] = ()) -> bool:
+        """Whether one more message fits into the step, with all of its copies and tasks."""
+        return self._has_room(
+            copies * (len(payload) + MESSAGE_BYTES) + sum([task.size for task in tasks]),
+            copies + sum([task.writes for task in tasks]),
+        )
+
+    def has_room(self, payload: bytes) -> bool:
+        """Whether one more copy fits into the step. The first one always does."""
+        return self.is_empty or self._has_room(len(payload) + MESSAGE_BYTES, 1)
+
+    def takes(self, tasks: Sequence[Prepared]) -> bool:
+        """Whether these tasks fit into the step. The first ones always do."""
+        return self.is_empty or self.fits(b"", 0, tasks)
+
+    def never_takes(self, tasks: Sequence[Prepared]) -> bool:
+        """Whether these tasks fit into no step: several, and too much together for one commit. One
+        task alone is as large as one that a caller creates."""
+        return len(self.first_taken(tasks)) < len(tasks)
+
+    def first_taken(self, tasks: Sequence[Prepared]) -> Sequence[Prepared]:
+        """As many of these tasks as one commit takes, from the first on."""
+        writes = size = 0
+        for place, task in enumerate(tasks):
+            writes, size = writes + task.writes, size + task.size
+            if place and (writes > self._limits.step_writes or size > self._limits.commit_bytes):
+                return tasks[:place]
+        return tasks
+
+    def _has_room(self, size: int, writes: int) -> bool:
+        return (
+            self.size + size <= self._limits.step_bytes
+            and self._writes + writes <= self._limits.step_writes
         )
 
     @property
@@ -138,29 +156,6 @@ class Placing:
         self._parts.append(part)
         self.size += len(part.data)
         body.written += 1
-
-    def takes(self, tasks: Sequence[Prepared]) -> bool:
-        """Whether these tasks fit into the step. The first ones always do."""
-        return self.is_empty or (
-            self.size + sum([task.size for task in tasks]) <= self._limits.step_bytes
-            and self._writes + sum([task.writes for task in tasks]) <= self._limits.step_writes
-        )
-
-    def never_takes(self, tasks: Sequence[Prepared]) -> bool:
-        """Whether these tasks fit into no step: several, and too much together for one commit. One
-        task alone is as large as one that a caller creates."""
-        return len(tasks) > 1 and self._is_beyond(
-            sum([task.writes for task in tasks]), sum([task.size for task in tasks])
-        )
-
-    def takes_dead(self, task: Prepared) -> bool:
-        """Whether the task of a dead letter fits beside those of the step. The first does."""
-        return not self.tasks or not self._is_beyond(
-            self.tasks + task.writes, self.size + task.size
-        )
-
-    def _is_beyond(self, writes: int, size: int) -> bool:
-        return writes > self._limits.step_writes or size > self._limits.commit_bytes
 
     def create(
         self, state: BrokerState, tasks: Sequence[Prepared], creator: str, now: float

@@ -12,6 +12,7 @@ from scheduler.core.broker.queues.deaths import Reason
 NO_EXCHANGE: Final = "no_exchange"
 REFUSED: Final = "refused"
 NO_SPACE: Final = "no_space"
+TOO_MANY: Final = "too_many"
 
 
 def _by_reason() -> Counter[Reason]:
@@ -20,7 +21,7 @@ def _by_reason() -> Counter[Reason]:
 
 
 def _none_dropped() -> Counter[str]:
-    return Counter(dict.fromkeys((NO_EXCHANGE, REFUSED, NO_SPACE), 0))
+    return Counter(dict.fromkeys((NO_EXCHANGE, REFUSED, NO_SPACE, TOO_MANY), 0))
 
 
 @dataclass(slots=True)
@@ -33,6 +34,8 @@ class Totals:
             them that may have been delivered before.
         tasks: that messages became; `tasks_known`: messages whose task was there, by its unique
             key; `tasks_dropped`: dead letters that could not become tasks.
+        cycles: dead letters that did not go back into a queue, since nobody rejected them in
+            between.
         announced: messages of the cluster itself; `unannounced`: those that were dropped, by
             reason.
         dead_lettered: sent to the dead letter exchange of their queue, also if that led nowhere;
@@ -46,6 +49,7 @@ class Totals:
     tasks: int = 0
     tasks_known: int = 0
     tasks_dropped: int = 0
+    cycles: int = 0
     announced: int = 0
     unannounced: Counter[str] = field(default_factory=_none_dropped)
     dead_lettered: Counter[Reason] = field(default_factory=_by_reason)
@@ -60,6 +64,7 @@ class Totals:
         self.tasks += other.tasks
         self.tasks_known += other.tasks_known
         self.tasks_dropped += other.tasks_dropped
+        self.cycles += other.cycles
         self.announced += other.announced
         self.unannounced.update(other.unannounced)
         self.dead_lettered.update(other.dead_lettered)

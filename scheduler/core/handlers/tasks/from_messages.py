@@ -99,16 +99,24 @@ class MessageTasks:
             for (row, spec), there in zip(made, found, strict=True)
         ]
 
-    def prepare_dead(self, asked: Asked, now: float) -> Prepared | None:
-        """See `TaskIntake`. Its unique key, and the bound of live tasks, hold all the same."""
+    def prepare_dead(self, asked: Sequence[Asked], now: float) -> list[Prepared | None]:
+        """See `TaskIntake`. Unique keys, and the bound of live tasks, hold all the same."""
+        room = self._limits.live_tasks - len(self._state.tasks)
+        found: list[Prepared | None] = []
+        for one in asked:
+            made = self._prepared_dead(one, room > 0)
+            room -= made is not None and made.spec is not None
+            found.append(made)
+        return found
+
+    def _prepared_dead(self, asked: Asked, is_room: bool) -> Prepared | None:
         try:
             row, spec = self._row(asked.queue), self._made_of(asked)
         except QuorateError:
             return None
-        state, limits = self._state, self._limits
-        if existing(state, row.name, spec) is not None:
+        if existing(self._state, row.name, spec) is not None:
             return _prepared(row, None)
-        if len(state.tasks) >= limits.live_tasks or refuse_duplicate(state, row, (spec,)):
+        if not is_room or refuse_duplicate(self._state, row, (spec,)):
             return None
         return _prepared(row, spec)
 

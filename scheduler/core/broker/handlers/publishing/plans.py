@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from quorate.runtime.errors import QuorateError, exhausted, not_found
 from scheduler.core.broker import events as e
@@ -16,16 +16,16 @@ from scheduler.core.broker.answers import PublishResult, ResultKind
 from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import Deliver, Delivery
 from scheduler.core.broker.handlers.consuming.replying import receiver
-from scheduler.core.broker.handlers.dead_letters import to_dead_letter_exchange
-from scheduler.core.broker.handlers.placing import (
-    Copy,
-    Placing,
-    StoredBody,
-    Target,
-    TaskQueue,
+from scheduler.core.broker.handlers.dead_letters import (
+    Letter,
+    LetterTasks,
+    letter_of,
+    put_tasks,
+    tasks_of,
 )
+from scheduler.core.broker.handlers.placing import Copy, Placing, StoredBody
 from scheduler.core.broker.handlers.publishing import rejections
-from scheduler.core.broker.intake import Asked, Prepared
+from scheduler.core.broker.intake import Asked
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.queues.envelope import Parsed, apart, parse
@@ -39,7 +39,9 @@ from scheduler.core.broker.rows import (
     Refused,
 )
 from scheduler.core.broker.state import BrokerState
-from scheduler.core.broker.storage.format import MESSAGE_BYTES
+
+# Of a publication that waits in memory, beside its bytes.
+HELD: Final = 1 << 10
 
 
 class Planned(NamedTuple):
@@ -48,6 +50,8 @@ class Planned(NamedTuple):
     Attributes:
         position: in the event; `number`: of its producer.
         copies: which message queues get what; `asked`: what becomes a task.
+        held: bytes in memory, rounded up.
+        letter: it was refused, and this is its dead letter.
         body: it is stored apart from the copies, before them.
     """
 
@@ -55,6 +59,8 @@ class Planned(NamedTuple):
     position: int
     copies: list[tuple[QueueUid, Copy]]
     asked: list[Asked]
+    held: int
+    letter: Letter | None = None
     body: StoredBody | None = None
 
     @property
@@ -74,25 +80,24 @@ class Plan:
         numbers: of the producer, those that are new; `refused`: of those, what is in no queue.
         settled: the greatest number of the producer that is settled with all of them.
         creator: who publishes.
+        waiting: bytes of what is in `copies`, with `HELD` more for each.
     """
 
     results: list[PublishResult] = field(default_factory=list)
     copies: deque[Planned] = field(default_factory=deque)
     coming: dict[QueueUid, int] = field(default_factory=dict)
     replies: list[Deliver] = field(default_factory=list)
-    size: int = 0
     numbers: list[int] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     settled: int = 0
     creator: str = ""
+    waiting: int = 0
 
     def add(self, one: Planned) -> None:
         self.copies.append(one)
-        for asked in one.asked:
-            self.size += len(asked.payload) + MESSAGE_BYTES
-        for uid, copy in one.copies:
+        self.waiting += one.held
+        for uid, _ in one.copies:
             self.coming[uid] = self.coming.get(uid, 0) + 1
-            self.size += len(copy.payload) + MESSAGE_BYTES
 
     def note(self, position: int, number: int, kind: ResultKind, error: QuorateError) -> None:
         """A publication goes into none of its queues."""
@@ -103,6 +108,7 @@ class Plan:
     def done(self) -> None:
         """All is done of the first of `copies`."""
         one = self.copies.popleft()
+        self.waiting -= one.held
         if one.body is not None:
             one.body.release()
 
@@ -143,7 +149,7 @@ def plan_publications(
                 continue
             plan.numbers.append(one.number)
             plan.settled = max(plan.settled, one.number)
-        found: list[tuple[Target, Copy]] = []
+        held = len(one.payload) + HELD
         try:
             way = one.exchange, one.routing_key, one.properties
             if way not in known:
@@ -154,7 +160,7 @@ def plan_publications(
                 known[way] = _Way(
                     parsed,
                     [state.queue(virtual_host, name) for name in route.queues],
-                    [TaskQueue(name) for name in route.task_queues],
+                    route.task_queues,
                     receiver(state, virtual_host, one.exchange, one.routing_key),
                 )
             parsed, queues, tasks, asked = known[way]
@@ -162,9 +168,13 @@ def plan_publications(
         except _Full as full:
             plan.note(position, one.number, ResultKind.REJECTED, full.error)
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
-                found = to_dead_letter_exchange(
-                    state, full.queue, one.payload, Reason.MAXLEN, now, now
-                )
+                letter = letter_of(state, full.queue, one.payload, Reason.MAXLEN, now, now)
+                state.totals.cycles += letter.cycles
+                copies = [(queue.row.uid, copy) for queue, copy in letter.copies]
+                if copies or letter.asked:
+                    plan.add(
+                        Planned(one.number, position, copies, list(letter.asked), held, letter)
+                    )
         except QuorateError as error:
             plan.note(position, one.number, ResultKind.REJECTED, error)
         else:
@@ -176,10 +186,10 @@ def plan_publications(
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.note(position, one.number, ResultKind.RETURNED, none)
             copy = Copy(one.payload, parsed, now)
-            found += [(queue, copy) for queue in queues]
-            found += [(queue, copy) for queue in tasks]
-        if found:
-            plan.add(_planned(one.number, position, found))
+            if queues or tasks:
+                copies = [(queue.row.uid, copy) for queue in queues]
+                wanted = [Asked(name, one.payload, parsed, now) for name in tasks]
+                plan.add(Planned(one.number, position, copies, wanted, held))
     return plan
 
 
@@ -188,18 +198,8 @@ class _Way(NamedTuple):
 
     parsed: Parsed
     queues: list[MessageQueue]
-    tasks: list[TaskQueue]
+    tasks: Sequence[str]
     asked: tuple[Session, ConsumerNumber] | None
-
-
-def _planned(number: int, position: int, found: Sequence[tuple[Target, Copy]]) -> Planned:
-    one = Planned(number, position, [], [])
-    for target, copy in found:
-        if isinstance(target, TaskQueue):
-            one.asked.append(Asked(target.name, copy.payload, copy.parsed, copy.instant))
-        else:
-            one.copies.append((target.row.uid, copy))
-    return one
 
 
 class _Full(Exception):
@@ -273,41 +273,53 @@ def place(
             while not one.body.is_written:
                 if not placing.takes_part(one.body):
                     return number
-        copies = len(one.copies) + len(one.asked)
-        # None is left where only its tasks had no room.
-        if copies and not (whole or placing.has_room(one.payload, copies)):
+        try:
+            made = LetterTasks((), 0) if whole else _tasks(state, plan, one, placing, now)
+        except QuorateError as error:
+            plan.refuse(one, error)
+            continue
+        fits = whole or placing.fits(one.payload, len(one.copies), made.tasks)
+        if not (fits or placing.is_empty):
             break
-        tasks: list[Prepared] = []
-        if one.asked and not whole:
-            try:
-                tasks = state.tasks.prepare(one.asked, plan.creator, now)
-                if placing.never_takes(tasks):
-                    raise exhausted(
-                        "TOO_MANY_TASK_QUEUES",
-                        f"the message reaches {len(tasks)} task queues; the tasks that it would "
-                        "become are more, or larger together, than one commit takes",
-                    )
-            except QuorateError as error:
-                plan.refuse(one, error)
-                continue
         for place, (uid, copy) in enumerate(one.copies):
-            if not (whole or placing.has_room(copy.payload)):
+            if not (fits or placing.has_room(copy.payload)):
                 plan.copies[0] = one._replace(copies=one.copies[place:])
                 return number
             queue = state.queues.get(uid)
             # It may be deleted between two parts: as if the message had come earlier.
             if queue is not None:
                 placing.add(queue, copy, now)
-        if tasks and not placing.takes(tasks):
+        if made.tasks and not (fits or placing.takes(made.tasks)):
             plan.copies[0] = one._replace(copies=[])
             return number
-        placing.create(state, tasks, plan.creator, now)
+        if one.letter is None:
+            placing.create(state, made.tasks, plan.creator, now)
+        else:
+            put_tasks(state, made, placing, now)
         if one.body is not None:
             # For consumers that have room.
             state.window.put_body(one.body.ref, one.body.data, wanted=False)
         plan.done()
         number = max(number, one.number)
     return number
+
+
+def _tasks(
+    state: BrokerState, plan: Plan, one: Planned, placing: Placing, now: float
+) -> LetterTasks:
+    """The tasks that a publication becomes. Raises what forbids one of them."""
+    if one.letter is not None:
+        return tasks_of(state, one.letter, placing, now)
+    if not one.asked:
+        return LetterTasks((), 0)
+    tasks = state.tasks.prepare(one.asked, plan.creator, now)
+    if placing.never_takes(tasks):
+        raise exhausted(
+            "TOO_MANY_TASK_QUEUES",
+            f"the message reaches {len(tasks)} task queues; the tasks that it would become are "
+            "more, or larger together, than one commit takes",
+        )
+    return LetterTasks(tasks, 0)
 
 
 def _apart(state: BrokerState, one: Planned) -> Planned:

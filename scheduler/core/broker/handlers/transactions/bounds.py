@@ -8,7 +8,7 @@ from typing import Final
 
 from quorate.runtime.errors import QuorateError, exhausted
 from scheduler.core.broker.consuming.bounds import STEP_SETTLED
-from scheduler.core.broker.handlers.placing import Copy, Target, TaskQueue, placed
+from scheduler.core.broker.handlers.placing import Copy, placed
 from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.ids import split_id
@@ -26,8 +26,6 @@ _ROWS: Final = 4
 _ROW_BYTES: Final = 8_192
 # Of a key, twice for a range, and what the request has beside it.
 _KEY_BYTES: Final = 300
-# Writes of a task that a dead letter becomes, at most.
-_DEAD_TASK: Final = 6
 
 
 def too_large(what: str, limit: int) -> QuorateError:
@@ -80,13 +78,10 @@ class Weight:
     settled: dict[tuple[QueueUid, int], tuple[SubLog, dict[int, int]]] = field(default_factory=dict)
     tasks: int = 0
 
-    def add(self, copies: Iterable[tuple[Target, Copy]], now: float) -> None:
+    def add(self, copies: Iterable[tuple[MessageQueue, Copy]], now: float) -> None:
         """Copies that are stored."""
         for queue, copy in copies:
             self.size += len(copy.payload) + MESSAGE_BYTES
-            if isinstance(queue, TaskQueue):
-                self.tasks += _DEAD_TASK
-                continue
             self.places[queue.row.uid, placed(queue, copy, now).sub_log] = None
 
     def create(self, tasks: Iterable[Prepared]) -> None:

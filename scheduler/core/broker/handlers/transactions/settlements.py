@@ -24,12 +24,7 @@ from scheduler.core.broker.consuming.sessions import Consumer, Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.events import Outcome
 from scheduler.core.broker.handlers.consuming import returning, settling
-from scheduler.core.broker.handlers.dead_letters import (
-    needs_body,
-    to_dead_letter_exchange,
-    with_tasks,
-)
-from scheduler.core.broker.handlers.placing import Copy, Target
+from scheduler.core.broker.handlers.dead_letters import Letter, letter_of
 from scheduler.core.broker.handlers.transactions import bounds
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.deaths import Reason
@@ -162,10 +157,8 @@ def collect(
             chunk = one.queue.missing(delivery) if message is None else None
             field: bytes | None = b""
             if message is not None and (body := message.body) is not None:
-                found = to_dead_letter_exchange(
-                    state, one.queue, message.payload, one.reason, now, now, body
-                )
-                if needs_body(found, body):
+                letter = letter_of(state, one.queue, message.payload, one.reason, now, now, body)
+                if letter.needs_body(body):
                     field = state.window.bodies.field(body)
                     chunk = Missing(DELAYED, 0, body)
             if message is not None and field is not None:
@@ -177,20 +170,20 @@ def collect(
     return [(queue, chunk) for (_, chunk), queue in missing.items()]
 
 
-def copies(
+def letters(
     state: BrokerState, settlements: Sequence[Settlement], bodies: Bodies, now: float
-) -> list[tuple[Target, Copy]]:
+) -> list[Letter]:
     """The dead letters on their way, and which queues get them."""
-    found: list[tuple[Target, Copy]] = []
+    found: list[Letter] = []
     for one in settlements:
         for delivery in one.dead if one.copied else ():
             dying = bodies.get((one.queue.row.uid, delivery))
             if dying is not None:
                 message, field = dying
-                made = to_dead_letter_exchange(
+                letter = letter_of(
                     state, one.queue, message.payload, one.reason, now, now, message.body
                 )
-                found += with_tasks(state, made, message.body, field)
+                found.append(letter.with_body(message.body, field))
     return found
 
 

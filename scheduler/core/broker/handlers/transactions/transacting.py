@@ -28,7 +28,7 @@ from scheduler.core.broker.answers import PublishAnswer, ResultKind
 from scheduler.core.broker.consuming.sessions import Session
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import records
-from scheduler.core.broker.handlers.dead_letters import put
+from scheduler.core.broker.handlers.dead_letters import put, tasks_of
 from scheduler.core.broker.handlers.placing import Placing
 from scheduler.core.broker.handlers.publishing import producers, rejections, turns
 from scheduler.core.broker.handlers.publishing.plans import Plan, place, plan_publications
@@ -120,19 +120,22 @@ def _transact(
     if _load(state, asked, settlements.collect(state, settled, bodies, limits, now), out):
         return False
     plan = _planned(state, limits, event, now)
-    dead = settlements.copies(state, settled, bodies, now)
+    letters = settlements.letters(state, settled, bodies, now)
     for one in plan.copies:
         weight.add([(state.queues[uid], copy) for uid, copy in one.copies], now)
-    weight.add(dead, now)
+    placing = Placing(limits, state.bodies)
+    for letter in letters:
+        weight.add(letter.copies, now)
+        weight.create(tasks_of(state, letter, placing, now).tasks)
     tasks = _tasks(state, plan, event.caller, now)
     weight.create(tasks)
     weight.check(limits)
     # Nothing is refused from here on.
-    placing = Placing(limits, state.bodies)
     place(state, plan, placing, now, whole=True)
     placing.create(state, tasks, event.caller, now)
-    for target, copy in dead:
-        put(state, target, copy, placing, now)
+    for letter in letters:
+        # Again: there is less room for tasks with each of them.
+        put(state, letter, tasks_of(state, letter, placing, now), placing, now)
     placing.flush(out)
     for settlement in settled:
         settlements.settle(state, limits, settlement, now, out)

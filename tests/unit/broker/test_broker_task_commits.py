@@ -1,0 +1,132 @@
+"""What a message becomes in message queues and in task queues is one commit as long as it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from quorate.runtime.errors import exhausted
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
+from scheduler.core.broker.handlers.dead_letters import DeadLetterAsked
+from scheduler.core.broker.intake import Asked, Prepared
+from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.deaths import Reason
+from scheduler.core.broker.routing.rows import Destination, DestinationKind
+from tests.support.broker import HOST, Broker, publication
+
+# Of a task.
+WRITES, SIZE = 4, 1_000
+
+
+class Tasks:
+    """A `TaskIntake` that makes tasks in memory."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.prepared = 0
+        self.full: dict[str, None] = {}
+
+    def check_bound(self, queue: str) -> None: ...
+
+    def prepare(self, asked: Sequence[Asked], creator: str, now: float) -> list[Prepared]:
+        self.prepared += len(asked)
+        if any(one.queue in self.full for one in asked):
+            raise exhausted("QUEUE_FULL", "the queue is full")
+        return [Prepared(one.queue, None, SIZE, WRITES) for one in asked]
+
+    def prepare_dead(self, asked: Sequence[Asked], now: float) -> list[Prepared | None]:
+        self.prepared += len(asked)
+        return [
+            None if one.queue in self.full else Prepared(one.queue, None, SIZE, WRITES)
+            for one in asked
+        ]
+
+    def create(self, prepared: Prepared, creator: str, now: float) -> None:
+        self.made.append(prepared.queue)
+
+
+class Both(Broker):
+    """With tasks.
+
+    Attributes:
+        commits: of each step that writes: message queues that it adds to, and tasks that it makes.
+    """
+
+    def __init__(self, limits: BrokerLimits) -> None:
+        super().__init__(limits)
+        self.tasks = self.state.tasks = Tasks()
+        self.commits: list[tuple[int, int]] = []
+
+    def commit(self, out: fx.BrokerEffects) -> list[object]:
+        if out.additions or self.tasks.made:
+            self.commits.append((len(out.additions), len(self.tasks.made)))
+            self.tasks.made.clear()
+        return super().commit(out)
+
+    def bound(self, queues: int, tasks: int, source: str = "x") -> None:
+        """A fanout exchange with message queues and task queues."""
+        self.exchange(source, "fanout")
+        for number in range(queues):
+            self.declare(f"q{number}")
+            self.bind(source, f"q{number}")
+        for number in range(tasks):
+            to = Destination(DestinationKind.TASK_QUEUE, f"t{number}")
+            self.ask(e.BindingAsked, HOST, source, to, b"", ())
+
+
+@pytest.mark.parametrize("sent", [1, 3])
+def test_a_message_is_not_split_if_one_commit_takes_all_of_it(sent: int) -> None:
+    """Two queues and two tasks: ten writes, as many as a step takes."""
+    broker = Both(BrokerLimits(step_writes=10))
+    broker.bound(2, 2)
+    broker.publish(*(publication(b"a", "", "x") for _ in range(sent)))
+    assert broker.commits == [(2, 2)] * sent
+
+
+def test_bytes_of_tasks_count_beside_those_of_copies() -> None:
+    broker = Both(BrokerLimits(step_bytes=2_000))
+    broker.bound(1, 1)
+    for _ in range(2):
+        broker.publish(publication(bytes(300), "", "x"), publication(bytes(300), "", "x"))
+    assert broker.commits == [(1, 1)] * 4
+
+
+def test_what_one_commit_does_not_take_is_split_and_its_tasks_come_last() -> None:
+    broker = Both(BrokerLimits(step_writes=10))
+    broker.bound(7, 1)
+    broker.publish(publication(b"a", "", "x"))
+    assert broker.commits == [(7, 0), (0, 1)]
+    assert [broker.bodies(f"q{number}") for number in range(7)] == [[b"a"]] * 7
+
+
+def test_dead_letters_are_split_in_the_same_way_and_prepared_once() -> None:
+    broker = Both(BrokerLimits(step_writes=10))
+    broker.bound(2, 2)
+    jobs = broker.declare("jobs", dead_letter_exchange="x")
+    broker.publish(publication(b"a", "jobs"), publication(b"b", "jobs"))
+    broker.commits.clear()
+    taken = jobs.next_ready(100, broker.now).deliveries
+    broker.step(DeadLetterAsked(jobs.row.uid, tuple(one.id for one in taken), Reason.REJECTED))
+    assert broker.commits == [(2, 2), (2, 2)]
+    # Those of the second message did not fit beside the first one.
+    assert broker.tasks.prepared == 2 * 3
+    assert jobs.unacknowledged == 0
+
+
+def test_a_dead_letter_that_several_commits_take_is_removed_with_the_last() -> None:
+    broker = Both(BrokerLimits(step_writes=10))
+    broker.bound(12, 2)
+    jobs = broker.declare("jobs", dead_letter_exchange="x")
+    broker.publish(publication(b"a", "jobs"))
+    broker.commits.clear()
+    broker.effects.clear()
+    taken = jobs.next_ready(100, broker.now).deliveries
+    broker.step(DeadLetterAsked(jobs.row.uid, tuple(one.id for one in taken), Reason.REJECTED))
+    assert broker.commits == [(10, 0), (2, 2)]
+    assert [bool(out.writes) for out in broker.effects if out.writes or out.additions] == [
+        False,
+        True,
+    ]
+    assert [broker.bodies(f"q{number}") for number in range(12)] == [[b"a"]] * 12
