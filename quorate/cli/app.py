@@ -77,6 +77,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "messages.consume": ("consume",),
     "messages.contents": ("peek", "purge", "move"),
     "cluster.audit": ("audit",),
+    "apply.apply": ("apply",),
     "admin.certs": ("certs",),
     "admin.tokens": ("tokens",),
     "admin.doctor": ("doctor",),
@@ -103,6 +104,7 @@ _PANELS: Final = {
     "services": "Nodes and services",
     "messages": "Messages",
     "cluster.audit": "Administration",
+    "apply": "Administration",
     "admin": "Administration",
 }
 
