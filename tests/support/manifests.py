@@ -29,6 +29,8 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "TLS, an agent a machine": ("base", "components/tls", "components/agent-daemonset"),
     "external etcd": ("base", "components/external-etcd", "components/tls"),
     "blobs in a bucket": ("overlays/prod", "components/blob-bucket"),
+    "an Ingress": ("overlays/prod", "components/ingress-nginx"),
+    "Prometheus operator": ("overlays/prod", "components/prometheus-operator"),
     "blobs in a folder": (
         "base",
         "components/tls",
@@ -36,13 +38,18 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
         "components/agent-daemonset",
     ),
 }
-# Kinds that cert-manager and KEDA define: Kubernetes has no schema of them.
+# Kinds that cert-manager, KEDA, the Gateway API and the Prometheus operator define: Kubernetes has
+# no schema of them.
 CUSTOM: Final = frozenset(
     {
         ("cert-manager.io/v1", "Issuer"),
         ("cert-manager.io/v1", "Certificate"),
         ("keda.sh/v1alpha1", "TriggerAuthentication"),
         ("keda.sh/v1alpha1", "ScaledObject"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"),
+        ("monitoring.coreos.com/v1", "PodMonitor"),
+        ("monitoring.coreos.com/v1", "PrometheusRule"),
     }
 )
 # Secrets that are made by hand, as docs/kubernetes.md says.

@@ -62,7 +62,7 @@ def test_folders_exist_and_objects_are_rendered() -> None:
             kind, slash, name = word.partition("/")
             if slash and kind in ("deployment", "service"):
                 assert (kind, name) in rendered, word
-    assert verbs == {"apply", "rollout", "port-forward", "create", "get"}
+    assert verbs == {"apply", "rollout", "port-forward", "create", "get", "label"}
 
 
 def test_secrets_are_those_that_are_mounted() -> None:
@@ -106,11 +106,10 @@ def test_the_own_overlay_names_images_and_the_host(tmp_path: Path) -> None:
     text = yaml.safe_dump(KUSTOMIZATIONS[0]).replace("../../", f"{up}/")
     (tmp_path / "kustomization.yaml").write_text(text)
     rendered = list(yaml.safe_load_all(render(Path(os.path.realpath(tmp_path)))))
-    (ingress,) = (each for each in rendered if each["kind"] == "Ingress")
-    host = ingress["spec"]["rules"][0]["host"]
-    assert ingress["spec"]["tls"][0]["hosts"] == [host]
+    (route,) = (each for each in rendered if each["kind"] == "HTTPRoute")
+    (host,) = route["spec"]["hostnames"]
     assert host != "quorate.example.com"
-    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "my-issuer"
+    assert route["spec"]["parentRefs"] == [{"name": "my-gateway", "namespace": "my-namespace"}]
     images = {
         container["image"].rpartition(":")[0]
         for each in rendered

@@ -322,7 +322,9 @@ def test_servers_are_dialled_by_names_that_their_certificates_have(
     assert isinstance(settings, SchedulerSettings)
     for endpoint in settings.endpoints:
         assert _covered(endpoint.rpartition(":")[0], "etcd")
-    (ingress,) = of_kind("prod", "Ingress")
+    (policy,) = of_kind("prod", "BackendTLSPolicy")
+    assert _covered(policy["spec"]["validation"]["hostname"], "gateway")
+    (ingress,) = of_kind("an Ingress", "Ingress")
     assert _covered(
         ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-ssl-name"], "gateway"
     )

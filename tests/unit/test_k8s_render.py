@@ -8,6 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.support.manifests import (
     BY_HAND,
@@ -23,21 +24,25 @@ from tests.support.manifests import (
     selects,
     workloads,
 )
+from tools import prometheus_rule
 
-# The oldest version that the manifests are for, and the newest whose schemas there are.
-VERSIONS = ("1.34", kubernetes_validate.latest_version())
+# From the oldest version whose schemas know all fields to the newest that there is.
+VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35", "1.36", kubernetes_validate.latest_version())
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
-def test_newest_schemas_are_of_kubernetes_1_34_or_later() -> None:
-    assert tuple(map(int, VERSIONS[1].split(".")[:2])) >= (1, 34)
+def test_newest_schemas_are_of_kubernetes_1_37_or_later() -> None:
+    assert tuple(map(int, VERSIONS[-1].split(".")[:2])) >= (1, 37)
 
 
 @pytest.mark.parametrize(
     ("variant", "version"),
-    # The variants consist of the same objects: the newest schemas see the overlays alone.
-    [*((each, VERSIONS[0]) for each in VARIANTS), ("dev", VERSIONS[1]), ("prod", VERSIONS[1])],
+    # The variants consist of the same objects: the other schemas see the overlays alone.
+    [
+        *((each, VERSIONS[0]) for each in VARIANTS),
+        *((each, version) for each in ("dev", "prod") for version in VERSIONS[1:]),
+    ],
 )
 def test_every_object_fits_the_schema(variant: str, version: str) -> None:
     checked = 0
@@ -202,3 +207,42 @@ def test_shapes_of_kedas_kinds() -> None:
         assert reference["key"] in ("ca.crt", "tls.crt", "tls.key")
         parameters.add(reference["parameter"])
     assert parameters == {"caCert", "tlsClientCert", "tlsClientKey"}
+
+
+def test_the_route_leads_to_the_gateway() -> None:
+    """By hand, after gateway-api.sigs.k8s.io/reference/spec (HTTPRoute, BackendTLSPolicy v1)."""
+    (route,) = of_kind("prod", "HTTPRoute")
+    _keys(route["spec"], {"parentRefs", "hostnames", "rules"}, {"parentRefs", "rules"})
+    (rule,) = route["spec"]["rules"]
+    _keys(rule, {"timeouts", "backendRefs"}, {"backendRefs"})
+    # Streams last for hours.
+    assert rule["timeouts"] == {"request": "0s", "backendRequest": "0s"}
+    (backend,) = rule["backendRefs"]
+    service = named("prod", "Service", backend["name"])["spec"]
+    ports = {port["port"]: port["name"] for port in service["ports"]}
+    (policy,) = of_kind("prod", "BackendTLSPolicy")
+    _keys(policy["spec"], {"targetRefs", "validation"}, {"targetRefs", "validation"})
+    (target,) = policy["spec"]["targetRefs"]
+    assert target == {
+        "group": "",
+        "kind": "Service",
+        "name": backend["name"],
+        "sectionName": ports[backend["port"]],
+    }
+    (authority,) = policy["spec"]["validation"]["caCertificateRefs"]
+    assert authority == {"group": "", "kind": "ConfigMap", "name": "gateway-ca"}
+
+
+def test_the_prometheus_operator_scrapes_every_pod_and_has_every_alert() -> None:
+    assert prometheus_rule.main(["--check"]) == 0
+    (rule,) = of_kind("Prometheus operator", "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(prometheus_rule.ALERTS.read_text())
+    (monitor,) = of_kind("Prometheus operator", "PodMonitor")
+    _keys(monitor["spec"], {"selector", "podMetricsEndpoints"}, {"selector", "podMetricsEndpoints"})
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for name, workload in workloads("Prometheus operator"):
+        assert selects(monitor["spec"]["selector"], labels_of(workload)), name
+        ports = {port["name"] for port in container_of(workload)["ports"]}
+        assert endpoint["port"] in ports, name
+        annotations = workload["spec"]["template"]["metadata"]["annotations"]
+        assert endpoint["path"] == annotations["prometheus.io/path"]
