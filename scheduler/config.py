@@ -57,6 +57,9 @@ class SchedulerSettings(
     max_payload_kib: int = Field(
         256, ge=1, le=1024, description="maximum size of one task's specification, in KiB"
     )
+    max_message_kib: int = Field(
+        1024, ge=1, le=16_384, description="maximum size of one message's body, in KiB"
+    )
     max_blob_mib: int = Field(
         1024,
         ge=1,

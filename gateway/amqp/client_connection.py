@@ -237,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
         self._shared_prefetch = event.product == login.SHARED_PREFETCH
         try:
             self._credentials = login.credentials_of(event, self._hall.access, self._certificate())
-            name = await login.check(event, self.calls)
+            name, self._machine.most_body = await login.check(event, self.calls)
         except login.Refused as refused:
             self._hall.counts.refused += 1
             log.warning("amqp_login_refused", user=event.user[:80], mechanism=event.mechanism)

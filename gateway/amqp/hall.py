@@ -17,7 +17,8 @@ from quorate.security.same_user import SameUser
 log = structlog.get_logger(__name__)
 
 # Bytes that all connections together hold of one kind: published and not durable, or bodies that
-# are not complete, or not read by clients. Of a connection at least that of one message.
+# are not complete, or not read by clients. Of a connection at least that; one message of it may be
+# larger (`Connection.most_body`).
 MOST_TOGETHER: Final = 512 << 20
 LEAST_SHARE: Final = 1 << 20
 # Bytes that connections which are lost hold until it is durable, all together.

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 
-from gateway.amqp.cluster.calls import Calls
+from gateway.amqp.cluster.calls import Answered, Calls
 from gateway.amqp.protocol.events import Login
 from gateway.amqp.protocol.handshake import EXTERNAL
 from gateway.auth.credentials import MOST_TOKEN, Access
@@ -73,11 +73,12 @@ def _subject(certificate: Any) -> str:
     return "" if caller is None else encode(caller)
 
 
-async def check(login: Login, calls: Calls) -> str:
+async def check(login: Login, calls: Calls) -> Answered:
     """The caller's name, when the cluster knows it by the name that it gave; empty where callers
-    are not known. Raises Refused, or QuorateError when the cluster does not answer."""
+    are not known; and what the cluster takes of it. Raises Refused, or QuorateError when the
+    cluster does not answer."""
     try:
-        caller = await calls.caller()
+        caller, most_body = await calls.caller()
     except QuorateError as error:
         if error.code in _REFUSED:
             raise _refused(login.mechanism) from None
@@ -85,7 +86,7 @@ async def check(login: Login, calls: Calls) -> str:
     name = caller.partition(":")[2] or caller
     if login.user and name != _ANONYMOUS and login.user not in (name, caller):
         raise _refused(login.mechanism)
-    return "" if name == _ANONYMOUS else name
+    return Answered("" if name == _ANONYMOUS else name, most_body)
 
 
 async def renew(

@@ -1,7 +1,7 @@
 """How large a request may be, by RPC: looked at before it is parsed.
 
-gRPC itself takes 20 MiB, which only BatchCreateTasks has a use for. Everything else would hold the
-leader's loop for as long as it takes to parse, and to check what it holds.
+gRPC itself takes 20 MiB, which only batches of tasks and large messages have a use for. Everything
+else would hold the leader's loop for as long as it takes to parse, and to check what it holds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ MAX_BATCH_BYTES: Final = 16 << 20
 MAX_SCHEDULE_BYTES: Final = 64 << 10
 # Names, a page token, a mask, labels: no such request is near it.
 DEFAULT: Final = 64 << 10
-# Of messages: what a gRPC client takes by default, too.
+# Of several messages: what a gRPC client takes by default, too.
 MAX_MESSAGES_BYTES: Final = 4 << 20
-# Beside what is bounded by itself: a queue's name, a request id, framing.
+# Of the body of one message, at most: `--max-message-kib`. With it the request is within gRPC's.
+MOST_BODY: Final = 16 << 20
+# Beside what is bounded by itself: a queue's name, a request id, framing. Of a message: its
+# properties, too.
 _BESIDE: Final = 64 << 10
+BESIDE: Final = 192 << 10
 # By RPC: bytes, and the field that takes them. 10,000 ids of the longest allowed are 2.6 MB.
 _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "CreateSchedule": (MAX_SCHEDULE_BYTES, "schedule.spec"),
@@ -33,7 +37,7 @@ _LARGER: Final[Mapping[str, tuple[int, str]]] = {
     "RetryTasks": (3 << 20, "ids"),
     "DeleteTasks": (3 << 20, "ids"),
     "UpdateTasks": (3 << 20, "ids"),
-    "Publish": (MAX_MESSAGES_BYTES, "publications"),
+    "Publish": (MOST_BODY + BESIDE, "publications"),
     "Transact": (MAX_MESSAGES_BYTES, "publications"),
 }
 # Those that hold one spec, which `--max-payload-kib` bounds.

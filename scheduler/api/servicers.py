@@ -53,12 +53,13 @@ def servicers(
     broker: BrokerDriver,
     consuming: ConsumeCalls,
     max_payload: int,
+    max_message: int,
 ) -> Servicers:
     """The servicers of one term.
 
     Args:
         driver, broker, consuming: of the term: what messages need.
-        max_payload: bytes of one spec.
+        max_payload: bytes of one spec; `max_message`: of the body of one message.
     """
 
     def queue_of(name: str) -> str | None:
@@ -73,6 +74,6 @@ def servicers(
             queue_of_task=queue_of,
         ),
         REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
-        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker, consuming)),
+        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker, consuming, max_message)),
         SCALER.full_name: compose(SCALER, scaling),
     }

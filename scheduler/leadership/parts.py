@@ -162,6 +162,7 @@ class TermParts:
             process.checkpoints,
             settings.blob_url,
             max_blob,
+            settings.max_message_kib << 10,
         )
         self.sweep = BlobSweep(
             settings.blob_url,
@@ -238,6 +239,7 @@ class TermParts:
             self.broker,
             self.consuming,
             check.max_payload,
+            settings.max_message_kib << 10,
         )
 
     def close(self) -> None:

@@ -28,10 +28,12 @@ from tests.support.registry import NOWHERE
 class Broker:
     """Its methods by the requests' types."""
 
-    def __init__(self, term: BrokerTerm) -> None:
+    def __init__(self, term: BrokerTerm, max_message: int = 1 << 20) -> None:
         self.term = term
         self.consuming = ConsumeCalls(term.broker)
-        self.service = compose(BROKER, *broker_calls(term.driver, term.broker, self.consuming))
+        self.service = compose(
+            BROKER, *broker_calls(term.driver, term.broker, self.consuming, max_message)
+        )
 
     async def call(self, request: Any) -> Any:
         """Ask as gRPC does: with a message of its own."""
@@ -159,7 +161,9 @@ def publication(body: bytes = b"x", to: str = "q", **fields: Any) -> m.Publicati
 
 
 @asynccontextmanager
-async def serving(etcd: MemoryEtcd | None = None, **options: Any) -> AsyncIterator[Broker]:
-    """A leader until the block is left."""
+async def serving(
+    etcd: MemoryEtcd | None = None, *, max_message: int = 1 << 20, **options: Any
+) -> AsyncIterator[Broker]:
+    """A leader until the block is left. `max_message`: bytes of one body."""
     async with leading(etcd or MemoryEtcd(), **options) as term:
-        yield Broker(term)
+        yield Broker(term, max_message)

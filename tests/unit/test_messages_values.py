@@ -99,7 +99,7 @@ def test_properties_travel_and_are_read_back():
 @pytest.mark.parametrize(
     ("body", "args", "sentence"),
     [
-        (bytes(MOST_BODY + 1), {}, "body: has 1,048,577 bytes; use at most 1,048,576"),
+        (bytes(MOST_BODY + 1), {}, "body: has 16,777,217 bytes; use at most 16,777,216"),
         (object(), {}, "body: is neither bytes nor text, and no JSON"),
         ("", {"priority": 256}, "priority: is 256; use 0 to 255"),
         ("", {"expiration": -1}, "expiration: is -1 s; use 0 to 31536000 s"),

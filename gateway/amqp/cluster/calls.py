@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 from google.protobuf.message import Message
 
+from gateway.amqp.protocol.limits import MOST_BODY
 from gateway.cluster.calls import Metadata, Upstream
 from gateway.cluster.methods import Method, method_of
 from quorate.client.transport.rpcs import new_request_id
@@ -28,6 +29,18 @@ _ROUND: Final = 15.0
 _MOST: Final = 60.0
 _PAUSE: Final = 0.2
 _NOBODY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class Answered(NamedTuple):
+    """What the cluster says of a caller.
+
+    Attributes:
+        name: empty where callers are not known.
+        most_body: bytes of the body of a message, at most.
+    """
+
+    name: str
+    most_body: int
 
 
 class Calls:
@@ -63,8 +76,8 @@ class Calls:
                     raise
                 await asyncio.sleep(_PAUSE)
 
-    async def caller(self) -> str:
-        """The name of the caller; empty where callers are not known. Raises QuorateError."""
+    async def caller(self) -> Answered:
+        """What the cluster says of the caller. Raises QuorateError."""
         answer: Any = await self._upstream.unary(
             _GET_CLUSTER,
             scheduler_pb2.GetClusterRequest(),
@@ -72,4 +85,4 @@ class Calls:
             reads=True,
             metadata=self._metadata(),
         )
-        return str(answer.caller.name)
+        return Answered(str(answer.caller.name), answer.cluster.max_message_bytes or MOST_BODY)

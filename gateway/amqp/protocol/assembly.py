@@ -13,7 +13,7 @@ from gateway.amqp.wire.replies import AmqpError, Reply
 
 
 class Assembly:
-    """Of one channel. Raises AmqpError and Malformed.
+    """Of one channel. Raises AmqpError and Malformed. `most_body`: bytes of one body.
 
     Attributes:
         closing: the channel is being closed: what its client sends is ignored.
@@ -23,11 +23,12 @@ class Assembly:
     """
 
     __slots__ = (
-        *("_body", "_came", "_properties", "_publish", "_size"),
+        *("_body", "_came", "_most_body", "_properties", "_publish", "_size"),
         *("close_came", "close_sent", "closing", "held"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, most_body: int = MOST_BODY) -> None:
+        self._most_body = most_body
         self.closing = self.close_sent = self.close_came = False
         self.held = 0
         # Bytes of the body.
@@ -55,13 +56,13 @@ class Assembly:
             raise AmqpError(Reply.UNEXPECTED_FRAME, "expected method frame, got content header")
         self._size, self._properties = frames.read_content(payload)
         self.held = len(payload)
-        if self._size > MOST_BODY:
+        if self._size > self._most_body:
             # Before any of it is held.
             size = self._size
             self.reset()
             raise AmqpError(
                 Reply.PRECONDITION_FAILED,
-                f"message size {size} is larger than configured max size {MOST_BODY}",
+                f"message size {size} is larger than configured max size {self._most_body}",
                 (60, 40),
             )
         return not self._size

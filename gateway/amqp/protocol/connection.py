@@ -41,7 +41,7 @@ class Connection:
         phase: CLOSED: write the output, then close the socket.
         cancels, blocks: the client knows basic.cancel and connection.blocked from the broker.
         frame_max: agreed with the client.
-        most_assembling: bytes of bodies that are not complete, of all channels.
+        most_assembling: bytes of bodies not complete, of all channels; `most_body`: of any one.
 
     Args:
         now: monotonic seconds, as everywhere here.
@@ -53,6 +53,7 @@ class Connection:
         self.cancels = self.blocks = False
         self.frame_max = limits.FRAME_MAX
         self.most_assembling = limits.MOST_ASSEMBLING
+        self.most_body = limits.MOST_BODY
         self._version = version
         self._closes = False
         self._channel_max = limits.CHANNEL_MAX
@@ -186,7 +187,7 @@ class Connection:
         if frame.channel > self._channel_max:
             text = f"channel number {frame.channel} is above the agreed {self._channel_max}"
             raise AmqpError(Reply.NOT_ALLOWED, text, (20, 10))
-        self._channels[frame.channel] = Assembly()
+        self._channels[frame.channel] = Assembly(self.most_body)
         self.send(frame.channel, "channel.open-ok")
         found.append(e.ChannelOpened(frame.channel))
 
@@ -231,9 +232,9 @@ class Connection:
         complete = assembly.header(payload) if header else assembly.body(payload)
         self._assembling += assembly.held - before
         # One header more: a body of the largest size always has room.
-        if self._assembling > self.most_assembling + limits.FRAME_MAX:
-            text = f"more than {self.most_assembling} bytes of messages are not complete"
-            raise AmqpError(Reply.RESOURCE_ERROR, text)
+        most = max(self.most_assembling, self.most_body)
+        if self._assembling > most + limits.FRAME_MAX:
+            raise AmqpError(Reply.RESOURCE_ERROR, f"over {most} bytes of messages not complete")
         if complete:
             self._assembling -= assembly.held
             found.append(e.Published(number, *assembly.take()))

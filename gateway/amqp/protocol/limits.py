@@ -14,9 +14,9 @@ HEARTBEAT: Final = 60
 HANDSHAKE: Final = 10.0
 # Seconds that the client has to answer connection.close, and then to take what is written.
 CLOSE: Final = 5.0
-# Bytes of one body, as the cluster takes them.
+# Bytes of one body, unless the cluster says another number.
 MOST_BODY: Final = 1 << 20
-# Bytes of bodies that are not complete, of all channels.
+# Bytes of bodies that are not complete, of all channels: one of the largest that a cluster takes.
 MOST_ASSEMBLING: Final = 16 << 20
 # Consumers of one channel.
 MOST_CONSUMERS: Final = 4_000

@@ -14,15 +14,15 @@ from scheduler.engine.driver import Driver
 
 
 def broker_calls(
-    driver: Driver, broker: BrokerDriver, consuming: ConsumeCalls
+    driver: Driver, broker: BrokerDriver, consuming: ConsumeCalls, max_message: int
 ) -> tuple[object, ...]:
-    """One method for each RPC among them."""
+    """One method for each RPC among them. `max_message`: bytes of the body of one message."""
     steps = Steps(driver, broker)
     return (
         ExchangeCalls(steps),
         MessageQueueCalls(steps),
-        PublishCalls(broker),
+        PublishCalls(broker, max_message),
         TakingCalls(broker),
         consuming,
-        TransactCalls(broker),
+        TransactCalls(broker, max_message),
     )

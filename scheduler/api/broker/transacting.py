@@ -27,8 +27,9 @@ MOST_SETTLES: Final = 1_024
 class TransactCalls:
     """One method for the RPC; it raises QuorateError."""
 
-    def __init__(self, broker: BrokerDriver) -> None:
+    def __init__(self, broker: BrokerDriver, max_message: int) -> None:
         self._broker = broker
+        self._max_message = max_message
 
     async def Transact(self, request: pb.TransactRequest, context: Context) -> Message:
         host = validate.virtual_host(request.virtual_host)
@@ -46,7 +47,7 @@ class TransactCalls:
                 raise invalid(f"{field}.ids", "at least one is required")
             settles.append(settle(one, session, field))
         producer = producer_key(host, validate.short("producer", request.producer))
-        publications = Reader(host).read_all(enveloped(request.publications))
+        publications = Reader(host, self._max_message).read_all(enveloped(request.publications))
         key = transaction_key(host, request.request_id)
         digest = identified("Transact", request).digest
         event = e.Transacted

@@ -48,6 +48,7 @@ class Overview:
         quota: bytes, etcd's --quota-backend-bytes.
         marks: of this process; they outlive the term.
         max_blob: bytes of one value in the blob store at `blob_url`; 0 where there is none.
+        max_message: bytes of the body of one message.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Overview:
         checkpoints: CompactionCheckpoints,
         blob_url: str = "",
         max_blob: int = 0,
+        max_message: int = 1 << 20,
     ) -> None:
         self._etcd = etcd
         self._driver = driver
@@ -71,6 +73,7 @@ class Overview:
         self._checkpoints = checkpoints
         self._blob_url = blob_url
         self._max_blob = max_blob
+        self._max_message = max_message
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
         self._last_backup = 0.0
@@ -157,6 +160,7 @@ class Overview:
             revision=self._driver.revision,
             blob_url=self._blob_url,
             max_blob_bytes=self._max_blob,
+            max_message_bytes=self._max_message,
         )
         offset = self._driver.clocks.offset
         if offset is not None:

@@ -9,6 +9,8 @@ import pytest
 
 from gateway.amqp.protocol import events as e
 from gateway.amqp.protocol import limits
+from gateway.amqp.wire import frames
+from gateway.amqp.wire.replies import Reply
 from quorate.v1 import broker_pb2 as pb
 from tests.support import amqp_cluster, amqp_wire
 
@@ -33,6 +35,37 @@ def test_a_body_beyond_the_limit_closes_its_channel_alone() -> None:
     client.read()
     assert (client.last().name, client.last()["reply_code"]) == ("channel.close", 406)
     assert isinstance(client.publish(b"m", channel=2)[0], e.Published)
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_the_limit_of_a_body_is_the_one_that_the_cluster_says(beyond: int) -> None:
+    client = amqp_wire.Client()
+    client.connection.most_body = most = 16 << 20
+    client.open()
+    header = b"\0\x3c\0\0" + (most + beyond).to_bytes(8) + b"\0\0"
+    client.send(frames.method(1, "basic.publish") + frames.frame(2, 1, header))
+    if beyond > 0:
+        # Before any of it came.
+        (failed,) = client.events[-1:]
+        assert isinstance(failed, e.ChannelFailed)
+        assert failed.error.reply is Reply.PRECONDITION_FAILED
+        assert str(most) in failed.error.text
+        return
+    step = limits.FRAME_MAX - 8
+    for start in range(0, most + beyond, step):
+        client.send(frames.frame(3, 1, bytes(min(step, most + beyond - start))))
+    (published,) = client.events[-1:]
+    assert isinstance(published, e.Published)
+    assert len(published.body) == most + beyond
+
+
+async def test_a_connection_learns_the_limit_when_it_logs_in() -> None:
+    client = amqp_cluster.Client()
+    answer = client.cluster.answers["GetCluster"]
+    answer.cluster.max_message_bytes = 1_000
+    await client.open()
+    assert client.connection._machine.most_body == 1_000
+    await client.leave()
 
 
 def test_a_connection_opens_2047_channels_and_not_one_more() -> None:

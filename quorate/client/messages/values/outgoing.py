@@ -13,8 +13,8 @@ from quorate.client.work.texts import checked_text
 from quorate.runtime.errors import invalid
 from quorate.v1 import message_pb2 as pb
 
-# Bytes of a body, as the cluster has it.
-MOST_BODY: Final = 1 << 20
+# Bytes of a body, at most: the cluster may take less (`Cluster.max_message_bytes`), and says so.
+MOST_BODY: Final = 16 << 20
 _DAY: Final = 86_400.0
 _MOST_SECONDS: Final = 365 * _DAY
 _MOST_PRIORITY: Final = 255

@@ -14,12 +14,14 @@ from scheduler.api.broker import validate
 from scheduler.api.broker.publishing.publications import (
     MOST_MESSAGES,
     Reader,
+    check_together,
     enveloped,
     weight_of,
 )
 from scheduler.api.broker.publishing.results import producer_key, result
 from scheduler.api.broker.publishing.stream import PublishStream
 from scheduler.api.origin import caller_name
+from scheduler.api.request_sizes import size_of_request
 from scheduler.api.servicer import Context
 from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
@@ -35,8 +37,9 @@ MOST_QUEUES: Final = 100
 class PublishCalls:
     """One method for each RPC; each raises QuorateError."""
 
-    def __init__(self, broker: BrokerDriver) -> None:
+    def __init__(self, broker: BrokerDriver, max_message: int) -> None:
         self._broker = broker
+        self._max_message = max_message
 
     async def Publish(self, request: pb.PublishRequest, context: Context) -> Message:
         host = validate.virtual_host(request.virtual_host)
@@ -46,8 +49,9 @@ class PublishCalls:
         if request.report_queues and len(request.publications) > 1:
             count = len(request.publications)
             raise invalid("report_queues", f"is for one publication; there are {count}")
+        check_together(size_of_request.get(), len(request.publications))
         producer = producer_key(host, validate.short("producer", request.producer))
-        publications = Reader(host).read_all(enveloped(request.publications))
+        publications = Reader(host, self._max_message).read_all(enveloped(request.publications))
         if producer:
             _check_numbers(publications)
         digest = b""
@@ -89,7 +93,7 @@ class PublishCalls:
     async def PublishStream(
         self, requests: AsyncGenerator[bytes, None], context: Context
     ) -> AsyncGenerator[pb.PublishStreamResponse, None]:
-        stream = PublishStream(self._broker, requests)
+        stream = PublishStream(self._broker, requests, self._max_message)
         try:
             while (answer := await stream.answer()) is not None:
                 yield answer

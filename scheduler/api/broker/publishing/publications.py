@@ -19,6 +19,7 @@ from quorate.security.message_names import check_exchange, check_message_queue
 from quorate.v1.message_pb2 import MessageProperties
 from quorate.v1.message_pb2 import Publication as PublicationMessage
 from scheduler.api.broker import validate
+from scheduler.api.request_sizes import BESIDE, MAX_MESSAGES_BYTES, MOST_BODY
 from scheduler.api.validate import between
 from scheduler.core.broker.events import Publication
 from scheduler.core.broker.intake import RESERVED_HEADERS
@@ -27,8 +28,8 @@ from scheduler.core.broker.routing.checks import routing_keys
 
 # Messages of one request.
 MOST_MESSAGES: Final = 1_024
-# Of a body. etcd refuses requests over 1.5 MiB.
-MOST_BODY: Final = 1 << 20
+# Of a body: `--max-message-kib`, by default.
+USUAL_BODY: Final = 1 << 20
 # Priorities of AMQP; those above the queue's highest count as that.
 MOST_PRIORITY: Final = 255
 TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
@@ -41,9 +42,10 @@ _RESERVED: Final = RESERVED_HEADERS.encode()
 
 
 class Reader:
-    """Reads publications of one caller."""
+    """Reads publications of one caller. `most_body`: bytes of one body."""
 
-    def __init__(self, virtual_host: str = "") -> None:
+    def __init__(self, virtual_host: str = "", most_body: int = USUAL_BODY) -> None:
+        self._most_body = most_body
         caller = current_caller()
         self._caller = "" if caller is None else caller.name
         # Who may not name every exchange and message queue.
@@ -65,12 +67,13 @@ class Reader:
         except DecodeError:
             raise invalid("message", "is no quorate.v1.Message") from None
         size = len(message.body)
-        if size > MOST_BODY:
+        if size > self._most_body:
             raise invalid(
                 "message.body",
-                f"has {size} bytes; use at most {MOST_BODY}",
+                f"has {size} bytes; use at most {self._most_body} (the schedulers' "
+                "--max-message-kib)",
                 reason=TOO_LARGE,
-                limit=MOST_BODY,
+                limit=self._most_body,
                 value=size,
             )
         validate.short("message.exchange", message.exchange)
@@ -168,6 +171,23 @@ def enveloped(
             message=one.message.SerializeToString(deterministic=True),
             mandatory=one.mandatory,
             number=one.number,
+        )
+
+
+def check_together(size: int, publications: int) -> None:
+    """Refuse several messages that are too much together for one request; one may be larger.
+
+    Raises:
+        QuorateError: INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) naming the field and the limit.
+    """
+    most = MAX_MESSAGES_BYTES if publications > 1 else MOST_BODY
+    if size > most + BESIDE:
+        raise invalid(
+            "publications",
+            f"the request has {size} bytes; the limit is {most}",
+            reason="PAYLOAD_TOO_LARGE",
+            limit=most,
+            value=size,
         )
 
 

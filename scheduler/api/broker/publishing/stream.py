@@ -28,10 +28,14 @@ from quorate.runtime.errors import QuorateError, invalid
 from quorate.runtime.parsing import parse_request
 from quorate.v1 import broker_pb2 as pb
 from scheduler.api.broker import validate
-from scheduler.api.broker.publishing.publications import MOST_MESSAGES, Reader, weight_of
+from scheduler.api.broker.publishing.publications import (
+    MOST_MESSAGES,
+    Reader,
+    check_together,
+    weight_of,
+)
 from scheduler.api.broker.publishing.results import producer_key, result
 from scheduler.api.origin import caller_name
-from scheduler.api.request_sizes import MAX_MESSAGES_BYTES
 from scheduler.api.validate import at_most
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import PublishAnswer, PublishResult, ResultKind
@@ -40,8 +44,6 @@ from scheduler.engine.broker.driver import BrokerDriver
 # Of one stream, stepped and not confirmed: messages and bytes. Past either nothing is read.
 MOST_UNCONFIRMED: Final = 8_192
 MOST_UNCONFIRMED_BYTES: Final = 8 << 20
-# Beside the messages of a request.
-_BESIDE: Final = 64 << 10
 # A request that takes the loop for some milliseconds: others have it afterwards.
 _LARGE: Final = 256 << 10
 # Seconds between two looks while the cluster has no room.
@@ -74,12 +76,15 @@ class PublishStream:
     Args:
         broker: of the term.
         requests: serialized `PublishStreamRequest`s.
+        max_message: bytes of the body of one message.
     """
 
-    def __init__(self, broker: BrokerDriver, requests: AsyncGenerator[bytes, None]) -> None:
+    def __init__(
+        self, broker: BrokerDriver, requests: AsyncGenerator[bytes, None], max_message: int
+    ) -> None:
         self._broker = broker
         self._requests = requests
-        self._reader = Reader()
+        self._reader = Reader(most_body=max_message)
         self._host = self._producer = ""
         self._caller = caller_name()
         # Without a producer, its publishes are queued in their order all the same.
@@ -204,16 +209,10 @@ class PublishStream:
             self._changed.set()
 
     def _parsed(self, body: bytes, first: bool) -> wire.PublishStreamEnvelope:
-        if len(body) > MAX_MESSAGES_BYTES + _BESIDE:
-            raise invalid(
-                "publications",
-                f"the request has {len(body)} bytes; the limit is {MAX_MESSAGES_BYTES}",
-                reason="PAYLOAD_TOO_LARGE",
-                limit=MAX_MESSAGES_BYTES,
-                value=len(body),
-            )
+        check_together(len(body), 1)
         request = parse_request(wire.PublishStreamEnvelope, body, "PublishStream")
         at_most("publications", len(request.publications), MOST_MESSAGES, "publications")
+        check_together(len(body), len(request.publications))
         if first:
             self._host = self._reader.virtual_host = validate.virtual_host(request.virtual_host)
             self._producer = producer_key(self._host, validate.short("producer", request.producer))
