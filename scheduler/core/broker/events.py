@@ -325,7 +325,10 @@ class BodyLoaded(NamedTuple):
 
 
 class OutgoingTaken(NamedTuple):
-    """Clients have taken large bodies that were on their way: others may be sent."""
+    """A client has taken a large message that was on its way: others may be sent. `session`: it has
+    taken all of its own; empty: there are more."""
+
+    session: SessionId = SessionId("")
 
 
 class MergeRead(NamedTuple):

@@ -81,7 +81,6 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     e.ChunksCommitted: chunks.on_chunks_committed,
     e.ChunkLoaded: chunks.on_chunk_loaded,
     e.BodyLoaded: chunks.on_body_loaded,
-    e.OutgoingTaken: chunks.on_outgoing_taken,
     # What is left is deleted at the end of the step.
     chunks.BodiesLeft: _nothing,
     e.Elected: terms.on_elected,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.memory.store import MemoryEtcd
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
+from scheduler.core.broker.rows import SessionId
 from scheduler.storage import keys
 from tests.support.broker_calls import Broker, Consumer, publication, serving
 from tests.support.broker_term import PREFIX
@@ -100,3 +103,24 @@ async def test_large_messages_are_delivered_to_many_and_stored_once() -> None:
             assert await stored(broker) == (parts if number < 3 else 0)
             consumer.send(close=pb.CloseSession())
             await consumer.close()
+
+
+async def test_a_session_whose_stream_was_full_gets_messages_on_its_next_stream() -> None:
+    async with serving(max_message=MOST) as broker:
+        await broker.queue("q")
+        bodies = [bytes([number]) * (5 << 20) for number in range(2)]
+        for body in bodies:
+            await broker.call(pb.PublishRequest(publications=[publication(body)]))
+        consumer = Consumer(broker)
+        session = await consumer.open()
+        await consumer.subscribe("q")
+        known = broker.term.broker.state.consuming.sessions[SessionId(session)]
+        async with asyncio.timeout(60):
+            while not known.paused:
+                await asyncio.sleep(0.01)
+        await consumer.close()
+        following = Consumer(broker)
+        await following.open(session, consumers=[pb.Subscribe(queue="q", consumer=1)])
+        got = await following.deliveries(2)
+        assert [one.message.body for one in got] == bodies
+        await following.close()

@@ -263,6 +263,30 @@ def test_a_body_that_cannot_be_read_stops_nobody() -> None:
     assert broker.bodies("q") == []
 
 
+def test_a_client_has_one_large_message_on_its_way_and_others_get_theirs() -> None:
+    size = 300_000
+    broker = Consumers(BrokerLimits(inline_bytes=200_000))
+    for name in ("q", "other"):
+        broker.declare(name)
+        for number in range(3):
+            broker.publish(publication(b"%d" % number + b"x" * size, name))
+    slow, quick = broker.client("slow"), broker.client("quick")
+    slow.subscribe("q")
+    quick.subscribe("other")
+    # A batch of a step is what it gets at most.
+    first = len(slow.got[1])
+    assert 1 <= first <= 3
+    slow.subscribe("q", 2)
+    broker.publish(publication(b"small", "q"))
+    assert not slow.got[2]
+    while len(quick.got[1]) < 3:
+        before = len(quick.got[1])
+        broker.step(e.OutgoingTaken(quick.id))
+        assert len(quick.got[1]) > before
+    broker.step(e.OutgoingTaken(slow.id))
+    assert len(slow.got[1]) + len(slow.got[2]) > first
+
+
 def test_large_bodies_wait_until_clients_have_room_and_small_messages_do_not() -> None:
     size = 300_000
     broker = Consumers(BrokerLimits(inline_bytes=200_000, outgoing_bytes=2 * size))
@@ -273,13 +297,15 @@ def test_large_bodies_wait_until_clients_have_room_and_small_messages_do_not() -
     client.subscribe("small", 2)
     for number in range(4):
         broker.publish(publication(b"%d" % number + b"x" * (size - 1), "large"))
-        # As the driver counts what clients have not taken.
+        # As the driver counts what clients have not taken; here others'.
         broker.state.window.bodies.outgoing = len(client.got[1]) * size
+        broker.step(e.OutgoingTaken(client.id))
     broker.publish(publication(b"s", "small"))
     assert [body[0] for body in client.bodies()] == ["0", "1"]
     assert client.bodies(2) == ["s"]
     broker.state.window.bodies.outgoing = 0
-    broker.step(e.OutgoingTaken())
+    broker.step(e.OutgoingTaken(client.id))
+    broker.step(e.OutgoingTaken(client.id))
     assert [body[0] for body in client.bodies()] == ["0", "1", "2", "3"]
 
 

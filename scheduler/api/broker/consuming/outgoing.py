@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scheduler.core.broker.rows import NO_SESSION, SessionId
+
 
 class Outgoing:
     """Of one term. Bytes are counted as long as gRPC has not taken them.
 
     Args:
-        notify: called when some are taken.
+        notify: called when some are taken, with the session that has no others.
     """
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    def __init__(self, notify: Callable[[SessionId], None]) -> None:
         self.size = 0
         self._notify = notify
 
-    def taken(self, size: int) -> None:
-        """A client has taken so much, or is gone."""
+    def taken(self, size: int, session: SessionId = NO_SESSION) -> None:
+        """A client has taken so much, or is gone; `session`: it has taken all."""
         self.size -= size
         if size:
-            self._notify()
+            self._notify(session)

@@ -21,7 +21,7 @@ class ConsumeCalls:
     def __init__(self, broker: BrokerDriver) -> None:
         self._broker = broker
         self._streams: dict[SessionId, ConsumeStream] = {}
-        self._outgoing = Outgoing(lambda: broker.handle((e.OutgoingTaken(),)))
+        self._outgoing = Outgoing(lambda session: broker.handle((e.OutgoingTaken(session),)))
         broker.serve(self)
 
     async def Consume(

@@ -31,7 +31,7 @@ from scheduler.api.servicer import Encodable
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import SubscribedAnswer
-from scheduler.core.broker.rows import ConsumerNumber, SessionId
+from scheduler.core.broker.rows import NO_SESSION, ConsumerNumber, SessionId
 from scheduler.core.broker.storage.bodies import LARGE_BYTES
 from scheduler.engine.broker.driver import BrokerDriver
 
@@ -167,7 +167,7 @@ class ConsumeStream:
         size, self._sending = self._sending, 0
         if size:
             self._large -= size
-            self._of_all.taken(size)
+            self._of_all.taken(size, NO_SESSION if self._large else self._session)
 
     def _send(self, answer: Encodable, size: int = _SMALL) -> None:
         self._outgoing.append((answer, size))
@@ -245,6 +245,8 @@ class ConsumeStream:
             self._check_queue("open.unsettled.queue", queue)
         self._put(session, self)
         self._session = session
+        # A stream before may have left it paused.
+        self._handle(e.SessionPaused(session, paused=False))
         try:
             await self._broker.ask(lambda token: event._replace(token=token))
         except QuorateError:

@@ -130,7 +130,8 @@ class Session:
         prefetch: one limit for all of them; 0: none.
         unsettled: deliveries of all of them.
         present: it gets deliveries.
-        paused: its stream has no room for deliveries at the moment.
+        paused: its stream has no room for deliveries at the moment; `sending`: until its client has
+            taken a large message.
         recorded: queues of which it is durable that the record names them.
         awaited: queues that wait for it, under a new leader.
         inventory: what has to be compared, after it came back: see `handlers.consuming.inventory`;
@@ -158,6 +159,7 @@ class Session:
         "replies",
         "resumed",
         "row",
+        "sending",
         "settles",
         "token",
         "unsettled",
@@ -178,7 +180,7 @@ class Session:
         self.token: Pending[object] | None = None
         self.ended: list[EndConsumer] = []
         self.prefetch = self.unsettled = 0
-        self.paused = self.resumed = False
+        self.paused = self.sending = self.resumed = False
         self.become(presence)
 
     @property
@@ -189,6 +191,8 @@ class Session:
         """The client is somewhere else."""
         self.presence = presence
         self.present = presence is Presence.PRESENT
+        # What its streams before had no room for says nothing of the next one.
+        self.sending = False
 
     def all_consumers(self) -> list[Consumer]:
         """Those that subscribed, and what `Fetch` got."""
@@ -253,7 +257,9 @@ class Consumer:
     def room(self) -> int:
         """How many more deliveries it may get now, at most `STEP_MESSAGES`."""
         session = self.session
-        if self.ended or not self.ready or not session.present or session.paused:
+        if self.ended or not (self.ready and session.present):
+            return 0
+        if session.paused or session.sending:
             return 0
         if self.spec.automatic_ack:
             return 0 if self.committing else STEP_MESSAGES

@@ -66,16 +66,6 @@ def on_body_loaded(
     out.then += state.body_loaded(event.ref)
 
 
-def on_outgoing_taken(
-    state: BrokerState,
-    _limits: BrokerLimits,
-    _event: e.OutgoingTaken,
-    _now: float,
-    out: BrokerEffects,
-) -> None:
-    state.send_held_back(out)
-
-
 def drop_unused(state: BrokerState, limits: BrokerLimits, out: BrokerEffects) -> None:
     """At the end of a step: delete bodies that nothing refers to any more, a bounded number."""
     bodies = state.bodies

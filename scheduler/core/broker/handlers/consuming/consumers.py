@@ -137,6 +137,20 @@ def on_session_paused(
             look_again(state, session)
 
 
+def on_outgoing_taken(
+    state: BrokerState,
+    _limits: BrokerLimits,
+    event: e.OutgoingTaken,
+    _now: float,
+    out: BrokerEffects,
+) -> None:
+    session = state.consuming.sessions.get(event.session)
+    if session is not None:
+        session.sending = False
+        look_again(state, session)
+    state.send_held_back(out)
+
+
 def look_again(state: BrokerState, session: Session) -> None:
     """Consumers of a session may get messages again."""
     session.full.clear()

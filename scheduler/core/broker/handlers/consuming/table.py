@@ -28,6 +28,7 @@ HANDLERS: Final[
     e.SessionLost: sessions.on_session_lost,
     e.SessionClosed: sessions.on_session_closed,
     e.SessionPaused: consumers.on_session_paused,
+    e.OutgoingTaken: consumers.on_outgoing_taken,
     e.Subscribed: consumers.on_subscribed,
     e.Unsubscribed: consumers.on_unsubscribed,
     e.CreditChanged: consumers.on_credit_changed,

@@ -13,6 +13,7 @@ from scheduler.core.broker.consuming.sessions import Consumer, Unsettled
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.queues.queue import MessageQueue, Taken
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 
 
 def serve(
@@ -61,6 +62,8 @@ def _deliver(
     if not deliveries and not taken.skipped:
         return
     queue.count_delivered(len(deliveries))
+    if any(len(delivery.payload) >= LARGE_BYTES for delivery in deliveries):
+        consumer.session.sending = True
     if not consumer.spec.automatic_ack:
         size = 0
         for delivery in deliveries:

@@ -17,6 +17,7 @@ from scheduler.core.broker.handlers.consuming import returning
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState, Space
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 
 # Of timers: deliveries of a queue go on record; a consumer's oldest delivery times out.
 RECORD = "deliveries on record"
@@ -62,7 +63,11 @@ def put(
     keys: Mapping[int, bytes],
     now: float,
 ) -> None:
-    """Deliveries are the consumer's, unless it acknowledges them automatically."""
+    """Deliveries are the consumer's, unless it acknowledges them automatically. After a large one
+    its session gets no other before it is taken."""
+    for delivery in deliveries:
+        if len(delivery.payload) >= LARGE_BYTES:
+            consumer.session.sending = True
     count, size, again = len(deliveries), 0, 0
     if consumer.spec.automatic_ack:
         queue.count_delivered(count, sum([delivery.redelivered for delivery in deliveries]))
