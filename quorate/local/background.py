@@ -56,16 +56,24 @@ def start(plan: LocalPlan) -> LocalCluster:
     assert supervisor.stdout is not None
     with supervisor.stdout as pipe:
         line = pipe.readline()
-    if not line:
+    try:
+        found = cluster_of(plan, line)
+    except QuorateError:
         supervisor.wait(_START_TIMEOUT)
+        raise
+    # It is nobody's child from here on: init takes it over when this process ends.
+    supervisor.returncode = 0
+    return found
+
+
+def cluster_of(plan: LocalPlan, line: bytes) -> LocalCluster:
+    """The cluster that the supervisor has started, by its answer; raises its QuorateError."""
+    if not line:
         raise unavailable("SUPERVISOR_ENDED", "the supervisor ended without a message")
     answer = json.loads(line)
     if "error" in answer:
-        supervisor.wait(_START_TIMEOUT)
         code = grpc.StatusCode[answer["code"]]
         raise QuorateError(code, answer["reason"], answer["error"])
-    # It is nobody's child from here on: init takes it over when this process ends.
-    supervisor.returncode = 0
     found = read_local_cluster(plan.data_dir)
     if found is None:
         raise unavailable("SUPERVISOR_ENDED", "the supervisor ended as soon as it was up")

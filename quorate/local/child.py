@@ -49,6 +49,21 @@ def _note(log: int, line: bytes) -> None:
         os.write(log, line)
 
 
+async def start_process(
+    argv: Sequence[str], log: BinaryIO, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """Start a process that leads a session; `stdout` is a pipe, its errors go to `log`."""
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+
+
 class Child:
     """Owner of one process. `run` is awaited by the supervisor; `stop` ends it."""
 
@@ -138,15 +153,7 @@ class Child:
     async def _run_once(self) -> None:
         self._set("starting")
         with self._open_log() as log:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            process = await start_process(self._argv, log, self._environment)
             self._process = process
             self._set("starting")
             if self._stopping.is_set():

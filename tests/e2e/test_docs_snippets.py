@@ -1,9 +1,10 @@
 """Every command and snippet of the README and the docs is run, or names the test that runs it.
 
 A fenced block of a language in RUN is executed as a reader would, in the order of its page, beside
-a cluster of `quorate up`: `console` line by line, `python` as a script. The environment has
-QUORATE_DATA_DIR, and GATEWAY, the address that `up` prints. A block that cannot run here says
-before it who does it: `<!-- tested by tests/... -->`.
+a cluster of `quorate up`: `console` line by line, `python` as a script. Its `quorate` is that of
+`tests.support.typed`, in a locked run the installed one. The environment has QUORATE_DATA_DIR, and
+GATEWAY, the address that `up` prints. A block that cannot run here says before it who does it:
+`<!-- tested by tests/... -->`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import pytest
 
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
-from tests.support import tls
+from tests.support import forked, tls
 from tests.support.local import running
 from tests.support.needs import need_programs
+from tests.support.typed import TypedCommand
 from tools.gateway_http import token_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -105,12 +107,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("typed")
 
 
+@pytest.fixture(scope="module")
+def path() -> Iterator[str]:
+    """PATH of the shells."""
+    installed = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    if forked.watched():
+        yield installed
+        return
+    with TypedCommand() as typed:
+        yield f"{typed.folder}:{installed}"
+
+
 @pytest.mark.parametrize("block", RUNNABLE, ids=_name)
-def test_a_snippet_does_what_it_says(block: Block, cluster: LocalCluster, folder: Path):
+def test_a_snippet_does_what_it_says(block: Block, cluster: LocalCluster, folder: Path, path: str):
     environment = {
         **os.environ,
         **locked_environment(cluster, folder),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": path,
         "QUORATE_DATA_DIR": cluster.data_dir,
         "GATEWAY": cluster.dashboard.rstrip("/"),
         "NO_COLOR": "1",

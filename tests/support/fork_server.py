@@ -22,7 +22,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gateway
@@ -56,14 +56,22 @@ def main() -> int:
     die_with_parent()
     if request["session"]:
         os.setsid()
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv = [request["program"], *request["arguments"]]
-    if os.sep in request["program"]:
-        runpy.run_path(request["program"], run_name="__main__")
-    else:
-        runpy.run_module(request["program"], run_name="__main__", alter_sys=True)
+    os.chdir(request["folder"])
+    become(request["program"], request["arguments"], request["environment"])
     return 0
+
+
+def become(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a module, or a script by its path, in this process as if it had been started so."""
+    os.environ.clear()
+    os.environ.update(environment)
+    search = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [path for path in search if path and path not in sys.path]
+    sys.argv = [program, *arguments]
+    if os.sep in program:
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def _serve(control: socket.socket) -> Any:

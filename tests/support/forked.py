@@ -56,9 +56,9 @@ def run(program: str, *arguments: str, stdin: str = "", **environment: str) -> E
     started still has its output open.
     """
     given = {**os.environ, **environment}
-    if _watched():
+    if watched():
         return _from_scratch(program, arguments, stdin, given)
-    return _server().run(program, arguments, stdin, given)
+    return server().run(program, arguments, stdin, given)
 
 
 def run_from_scratch(program: str, *arguments: str, stdin: str = "", **environment: str) -> Ended:
@@ -91,10 +91,10 @@ def start(program: str, *arguments: str, output: int, **environment: str) -> Run
 
     It ends with this process, however that ends.
     """
-    if _watched():
+    if watched():
         command = (sys.executable, "-m", program, *arguments)
         return start_from_scratch(*command, output=output, **environment)
-    return _server().start(program, arguments, {**os.environ, **environment}, output, output)
+    return server().start(program, arguments, {**os.environ, **environment}, output, output)
 
 
 def start_from_scratch(*command: str, output: int, **environment: str) -> subprocess.Popen[bytes]:
@@ -115,7 +115,7 @@ def start_piped(program: str, *arguments: str, error: int) -> tuple[Running, IO[
     """Start a server, and what it writes to its standard output; the caller closes that."""
     reads, writes = os.pipe()
     try:
-        if _watched():
+        if watched():
             command = (sys.executable, "-m", program, *arguments)
             nothing = subprocess.DEVNULL
             process: Running = subprocess.Popen(
@@ -123,7 +123,7 @@ def start_piped(program: str, *arguments: str, error: int) -> tuple[Running, IO[
             )
         else:
             given = dict(os.environ)
-            process = _server().start(program, arguments, given, writes, error, session=False)
+            process = server().start(program, arguments, given, writes, error, session=False)
     finally:
         os.close(writes)
     return process, open(reads)
@@ -138,6 +138,10 @@ class Process:
         self._command = command
         # Readable when the process has ended; closed when it was read.
         self._status = status
+
+    def fileno(self) -> int:
+        """Readable when it has ended; valid until that was noticed."""
+        return self._status
 
     def poll(self) -> int | None:
         return self._look(0.0)
@@ -196,13 +200,15 @@ class ForkServer:
         *,
         given: int | None = None,
         session: bool = True,
+        folder: str = str(ROOT),
     ) -> Process:
-        """`given`: its standard input, nothing unless told otherwise; a session of its own."""
+        """`given`: its standard input, nothing by default; `folder`: where it runs."""
         request = {
             "program": _SCRIPT if program == "quorate" else program,
             "arguments": arguments,
             "environment": dict(environment),
             "session": session,
+            "folder": folder,
         }
         status, told = os.pipe()
         with open(os.devnull, "rb") as nothing:
@@ -267,13 +273,14 @@ def _read(files: Sequence[IO[bytes]]) -> list[str]:
     return [text.decode() for text in found.values()]
 
 
-def _watched() -> bool:
+def watched() -> bool:
     """Whether `tests.support.lock_guard` has to see how programs start."""
     return tls.ON or "QUORATE_TEST_STARTED" in os.environ
 
 
 @functools.cache
-def _server() -> ForkServer:
-    server = ForkServer()
-    atexit.register(server.end)
-    return server
+def server() -> ForkServer:
+    """The one of this process, started by the first call."""
+    started = ForkServer()
+    atexit.register(started.end)
+    return started

@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -21,6 +21,7 @@ from quorate.local import background
 from quorate.local.certificates import Certificates
 from quorate.local.plan import LocalPlan
 from quorate.security.tls.dialer import Options
+from tests.support import forked
 from tests.support.tls import Leaf
 from tools.gateway_http import token_of
 
@@ -29,16 +30,40 @@ from tools.gateway_http import token_of
 def running(plan: LocalPlan) -> Iterator[LocalCluster]:
     """Run a cluster in the background from entering to leaving.
 
-    What it still runs then is killed: it would have its grace, and a service's replicas take all
-    of that. How a cluster stops is what `test_cli_up` is about.
+    Its processes need no time to load: see `tests.support.loaded_cluster`. How they start from
+    scratch, and how a cluster stops, is what `test_cli_up` is about: what runs at the end here is
+    killed. It would have its grace, and a service's replicas take all of that.
     """
-    try:
-        yield background.start(plan)
-    finally:
-        # The second signal kills; two of a kind could be taken for one.
-        if pid := owner_of(plan.data_dir):
-            os.kill(pid, signal.SIGINT)
-        background.stop(plan.data_dir)
+    with ExitStack() as stack:
+        if forked.watched():
+            stack.callback(_stop, plan)
+            yield background.start(plan)
+        else:
+            yield _start_loaded(plan, stack)
+
+
+def _start_loaded(plan: LocalPlan, stack: ExitStack) -> LocalCluster:
+    """As `background.start`; `stack` stops it."""
+    reads, writes = os.pipe()
+    with open(reads, "rb", 0) as answer:
+        try:
+            supervisor = forked.server().start(
+                *("tests.support.loaded_cluster", background.plan_argv(plan), os.environ),
+                *(writes, 2),
+                folder=os.getcwd(),
+            )
+        finally:
+            os.close(writes)
+        stack.callback(supervisor.wait, background.STOP_TIMEOUT)
+        stack.callback(_stop, plan)
+        return background.cluster_of(plan, answer.readline())
+
+
+def _stop(plan: LocalPlan) -> None:
+    # The second signal kills; two of a kind could be taken for one.
+    if pid := owner_of(plan.data_dir):
+        os.kill(pid, signal.SIGINT)
+    background.stop(plan.data_dir)
 
 
 def environment_of(local: LocalCluster) -> dict[str, str]:

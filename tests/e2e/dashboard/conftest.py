@@ -15,11 +15,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from quorate.client.transport.discovery import LocalCluster
 from quorate.etcd.server.launcher import EtcdProcess
-from quorate.local import background
 from quorate.local.plan import LocalPlan
 from tests.support import tls
 from tests.support.auth import Locked, locked
 from tests.support.dashboard import Look
+from tests.support.local import running
 from tests.support.needs import need_dashboard
 from tests.support.tls import etcd_options
 from tools.dashboard.browser import browser as started_browser
@@ -37,10 +37,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     need_dashboard()
     data = tmp_path_factory.mktemp("dashboard") / "data"
     plan = LocalPlan(data_dir=data, nodes=2, slots=4, gateway=True, secure=tls.ON)
-    try:
-        yield background.start(plan)
-    finally:
-        background.stop(data)
+    with running(plan) as started:
+        yield started
 
 
 @pytest.fixture(scope="package")
