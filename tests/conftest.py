@@ -33,6 +33,7 @@ from quorate.etcd.server.launcher import EtcdProcess
 from quorate.runtime.network import free_port
 from tests.support import shared_folders
 from tests.support.needs import needed
+from tests.support.rewritten import rewrite_share
 from tests.support.spread import WholeFolders
 from tests.support.tls import etcd_options, open_etcd
 from tools.provision import driver
@@ -93,9 +94,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFo
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Tests by the thousand stay to the end: the garbage collector need not look at them."""
     gc.disable()
+    rewrite_share(session.config)
     try:
         return (yield)
     finally:
