@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +11,11 @@ import pytest
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.examples import Run, runner
 from tests.support.local import running
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = CHECKOUT / "examples" / "pipeline" / "pipeline.py"
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ETL = """
 name = "etl"
@@ -51,20 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def run(cluster: LocalCluster, tmp_path: Path) -> Run:
-    environment = {**os.environ, "QUORATE_DATA_DIR": cluster.data_dir, "NO_COLOR": "1"}
-
-    def call(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *map(str, argv)],
-            cwd=tmp_path,
-            env={**environment, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return call
+    return runner(cluster, tmp_path)
 
 
 def test_the_words_of_a_text_are_counted_in_parts(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,10 +18,10 @@ from examples.rate_limited_api.weather_api import Api
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.examples import Run, runner
 from tests.support.local import running
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def run(cluster: LocalCluster, tmp_path: Path) -> Run:
-    environment = {**os.environ, "QUORATE_DATA_DIR": cluster.data_dir, "NO_COLOR": "1"}
-
-    def call(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *map(str, argv)],
-            cwd=tmp_path,
-            env={**environment, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return call
+    return runner(cluster, tmp_path)
 
 
 def test_no_call_of_a_limited_api_is_refused_and_tenants_share_it(run: Run) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,11 +15,11 @@ from examples.thumbnails.thumbnails import Image, read_png, shrunk, write_png
 from quorate.client.transport.discovery import LocalCluster
 from quorate.local.plan import LocalPlan
 from tests.support import tls
+from tests.support.examples import Run, runner
 from tests.support.local import running
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SWEEP = CHECKOUT / "examples" / "parameter_sweep"
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def run(cluster: LocalCluster, tmp_path: Path) -> Run:
-    environment = {**os.environ, "QUORATE_DATA_DIR": cluster.data_dir, "NO_COLOR": "1"}
-
-    def call(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *map(str, argv)],
-            cwd=tmp_path,
-            env={**environment, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return call
+    return runner(cluster, tmp_path)
 
 
 def picture(width: int, height: int, colour: tuple[int, int, int]) -> bytes:

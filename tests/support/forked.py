@@ -221,7 +221,13 @@ class ForkServer:
         return Process([program, *arguments], int(answer), status)
 
     def run(
-        self, program: str, arguments: Sequence[str], stdin: str, environment: Mapping[str, str]
+        self,
+        program: str,
+        arguments: Sequence[str],
+        stdin: str,
+        environment: Mapping[str, str],
+        *,
+        folder: str = str(ROOT),
     ) -> Ended:
         with ExitStack() as opened:
             given = opened.enter_context(tempfile.TemporaryFile())
@@ -230,7 +236,10 @@ class ForkServer:
             outs = [_pipe(opened) for _ in ("output", "error")]
             to, errors = (write.fileno() for _, write in outs)
             process = self.start(
-                *(program, arguments, environment, to, errors), given=given.fileno(), session=False
+                *(program, arguments, environment, to, errors),
+                given=given.fileno(),
+                session=False,
+                folder=folder,
             )
             for _, write in outs:
                 write.close()
