@@ -12,11 +12,14 @@ from scheduler.api.broker.failures import failure
 from scheduler.api.broker.views import delivery
 from scheduler.api.views import instant
 from scheduler.core.broker import effects as fx
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 
 # Of one answer, before its last message: gRPC clients take 4 MiB by default.
 MOST_BYTES: Final = 512 << 10
-# `ConsumeResponse.deliveries`, length-delimited.
+# `ConsumeResponse.deliveries`, length-delimited; what is in it, and the message in that.
 _TAG: Final = bytes((pb.ConsumeResponse.DELIVERIES_FIELD_NUMBER << 3 | 2,))
+_DELIVERY: Final = bytes((wire.DeliveriesEnvelope.DELIVERIES_FIELD_NUMBER << 3 | 2,))
+_MESSAGE: Final = bytes((wire.DeliveryEnvelope.MESSAGE_FIELD_NUMBER << 3 | 2,))
 
 
 class Encoded:
@@ -37,6 +40,13 @@ def deliveries(effect: fx.Deliver) -> Iterator[Encoded]:
     part: list[wire.DeliveryEnvelope] = []
     size, skipped = 0, effect.skipped
     for one in effect.deliveries:
+        if len(one.payload) >= LARGE_BYTES:
+            if part:
+                yield _encoded(effect.consumer, part, skipped)
+                part, size, skipped = [], 0, 0
+            yield _large(effect.consumer, one, skipped)
+            skipped = 0
+            continue
         part.append(
             wire.DeliveryEnvelope(
                 id=one.id,
@@ -59,6 +69,21 @@ def _encoded(consumer: int, part: Sequence[wire.DeliveryEnvelope], skipped: int)
         consumer=consumer, deliveries=part, skipped=skipped
     ).SerializeToString()
     return Encoded(_TAG + _varint(len(body)) + body)
+
+
+def _large(consumer: int, one: fx.Delivery, skipped: int) -> Encoded:
+    """One delivery, whose message is copied once: fields of a message may be in any order."""
+    beside = wire.DeliveryEnvelope(
+        id=one.id,
+        redelivered=one.redelivered,
+        failed_deliveries=one.failed,
+        publish_time=instant(one.instant).SerializeToString(),
+    ).SerializeToString()
+    beside += _MESSAGE + _varint(len(one.payload))
+    head = wire.DeliveriesEnvelope(consumer=consumer, skipped=skipped).SerializeToString()
+    head += _DELIVERY + _varint(len(beside) + len(one.payload))
+    size = len(head) + len(beside) + len(one.payload)
+    return Encoded(b"".join((_TAG, _varint(size), head, beside, one.payload)))
 
 
 def _varint(value: int) -> bytes:

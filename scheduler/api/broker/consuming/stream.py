@@ -31,7 +31,7 @@ from scheduler.api.servicer import Encodable
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import SubscribedAnswer
-from scheduler.core.broker.rows import NO_SESSION, ConsumerNumber, SessionId
+from scheduler.core.broker.rows import ConsumerNumber, SessionId
 from scheduler.core.broker.storage.bodies import LARGE_BYTES
 from scheduler.engine.broker.driver import BrokerDriver
 
@@ -75,9 +75,9 @@ class ConsumeStream:
         self._closed = False
         self._outgoing: deque[tuple[Encodable, int]] = deque()
         self._size = 0
-        # Large answers: of all streams; those of this one; the one that is being sent.
-        self._of_all = outgoing
-        self._large = self._sending = 0
+        # Large answers; the one that is being sent.
+        self._large = outgoing.stream()
+        self._sending = 0
         self._paused = False
         # Deliveries of consumers whose subscription is not answered yet.
         self._subscribing: dict[ConsumerNumber, list[fx.Deliver]] = {}
@@ -129,8 +129,7 @@ class ConsumeStream:
 
     async def close(self) -> None:
         """The call is over."""
-        self._of_all.taken(self._large)
-        self._large = 0
+        self._large.taken(self._large.size)
         # Ahead of any wait: the caller's cancellation may come behind the end of its requests, and
         # would end this here. A session that nobody declares lost keeps its messages.
         if self._session and self._drop(self._session, self) and not self._closed:
@@ -165,16 +164,13 @@ class ConsumeStream:
     def _sent(self) -> None:
         """gRPC has the answer before this one."""
         size, self._sending = self._sending, 0
-        if size:
-            self._large -= size
-            self._of_all.taken(size, NO_SESSION if self._large else self._session)
+        self._large.taken(size, self._session)
 
     def _send(self, answer: Encodable, size: int = _SMALL) -> None:
         self._outgoing.append((answer, size))
         self._size += size
         if size >= LARGE_BYTES:
-            self._large += size
-            self._of_all.size += size
+            self._large.add(size)
         self._changed.set()
         if self._size > MOST_OUTGOING and not self._paused:
             # Not from within a step of the core.
