@@ -11,6 +11,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.rows import NO_SESSION
 from tests.simulation.messages.model import KINDS
 from tests.simulation.messages.mortal import Dies
+from tests.support.broker_term import Follower
 
 if TYPE_CHECKING:
     from tests.simulation.messages.world import World
@@ -61,6 +62,20 @@ async def settle_all(world: World) -> None:
         if copy.sent.until == inf or key[1] == "log" or key in left:
             continue
         assert copy.may_be_gone(world.now), f"lost: {copy}"
+    await check_bodies(world)
+
+
+async def check_bodies(world: World) -> None:
+    """Bodies that are stored apart are those that messages refer to: none is lost, none is left."""
+    await world.quiet()
+    known = world.term.broker.state.bodies
+    fold = Follower(world.store).follow()
+    fold.broker.settle()
+    standby = fold.broker.state
+    standby.lead(world.now)
+    assert standby.bodies.facts() == known.facts()
+    assert not standby.bodies.has_unused
+    assert not known.writing
 
 
 async def _drain(world: World, name: str, left: dict[tuple[int, str], str]) -> int:

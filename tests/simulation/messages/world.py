@@ -89,6 +89,8 @@ class World:
         self.store = Mortal(loop)
         self.model = Model()
         self.ops = self.random.choice((64, 128))
+        # In every other history all bodies are stored apart from their messages.
+        self.inline_bytes = 0 if seed % 2 else BrokerLimits().inline_bytes
         # By session and consumer: the number of the message that was delivered last, if only later
         # ones may come.
         self.order: dict[tuple[SessionId, int], int] = {}
@@ -122,7 +124,8 @@ class World:
     async def _lead(self) -> None:
         self.terms += 1
         fold = Follower(self.store).follow()
-        machine = self.machine_type(fold.broker.state, BrokerLimits(step_writes=self.ops // 3))
+        limits = BrokerLimits(step_writes=self.ops // 3, inline_bytes=self.inline_bytes)
+        machine = self.machine_type(fold.broker.state, limits)
         self.term: BrokerTerm = await begin(self.store, fold, machine, self.ops, self.clock)
         self.term.broker.serve(self)
 
