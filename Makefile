@@ -45,6 +45,8 @@ check: ready ## Lint, types, architecture contracts, protos
 	python -m tools.check_purity
 	python -m tools.protos.check
 	python -m tools.docs.draw_transitions --check
+	python -m tools.prometheus_rule --check
+	python -m tools.render_chart --check
 	python -m tools.dashboard.build_ui --if-needed --check-size
 
 # Tests wait for processes more than they compute: more workers than cores. Each file stays whole,
