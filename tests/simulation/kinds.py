@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from tests.simulation.broker.bound import Bound
 from tests.simulation.broker.world import Messages
 from tests.simulation.world import CLOCKS_AHEAD, CLOSE_CLOCKS, FAR_CLOCKS, ONE_CLOCK, World
 from tests.support.jumping_loop import JumpingLoop
@@ -167,7 +168,7 @@ class Scheduled(World):
 # Half of the seeds play a bit of everything.
 KINDS: Final[Sequence[type[World]]] = (
     *(World, Graphs, World, Arrays, World, Placing, World, Changing),
-    *(World, Limited, World, Scheduled, World, Messages),
+    *(World, Limited, World, Scheduled, World, Messages, World, Bound),
 )
 BY_NAME: Final = {kind.__name__.lower(): kind for kind in KINDS}
 

@@ -9,11 +9,15 @@ import pytest
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.handlers.publishing import rejections
+from scheduler.core.broker.intake import Prepared
+from scheduler.core.handlers.tasks.from_messages import MessageTasks
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.broker.driver import _answer as answer
+from scheduler.engine.driver import Driver
+from tests.simulation.broker.bound import Bound
 from tests.simulation.broker.world import CheckedBroker, Messages
 from tests.simulation.planted import SEEDS, found
-from tests.simulation.schedulers import CheckedFold
+from tests.simulation.schedulers import CheckedFold, Scheduler
 from tests.simulation.world import World, play
 
 
@@ -28,6 +32,15 @@ def test_promises_to_producers_and_consumers_are_kept() -> None:
     assert sum(world.promises.repeated for world in played) > 0
     reasons = {reason for world in played for reason in world.promises.refused.values()}
     assert reasons == {"MESSAGE_QUEUE_FULL", "ROUTE_NOT_FOUND"}
+
+
+def test_each_confirmed_message_is_one_task() -> None:
+    """Checked at the end of each history."""
+    played: list[Any] = [play(Bound, seed, 6.0) for seed in range(3)]
+    assert sum(world.terms > 1 for world in played) > 1
+    assert sum(world.made for world in played) > 100
+    reasons = {reason for world in played for reason in world.promises.refused.values()}
+    assert reasons == {"QUEUE_FULL", "ROUTE_NOT_FOUND"}
 
 
 class ConfirmsBeforeTheCommit(Messages):
@@ -78,12 +91,35 @@ class PublicationsAreReordered(Messages):
             return super().step(event, now)
 
 
+class NewLeadersRepeatTasks(Bound):
+    """What a producer repeats becomes a second task."""
+
+    fold_type = StandbysForgetProducers.fold_type
+
+
+class TasksAreForgotten(Bound):
+    """Some messages have their copies, and no task."""
+
+    def message_tasks(self, scheduler: Scheduler, driver: Driver) -> MessageTasks:
+        made = super().message_tasks(scheduler, driver)
+        create = made.create
+
+        def some(prepared: Prepared, creator: str, now: float) -> None:
+            if self.rng.random() < 0.9:
+                create(prepared, creator, now)
+
+        made.create = some  # type: ignore[method-assign]
+        return made
+
+
 FAULTS: list[type[World]] = [
     ConfirmsBeforeTheCommit,
     RejectionsAreForgotten,
     StandbysForgetProducers,
     StandbysForgetAcknowledgements,
     PublicationsAreReordered,
+    NewLeadersRepeatTasks,
+    TasksAreForgotten,
 ]
 
 

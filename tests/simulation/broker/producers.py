@@ -47,7 +47,7 @@ class Producer:
         """One more message."""
         self._number += 1
         body = f"{queue} {self._name} {self._number}".encode()
-        one = e.Publication(body, "", queue.encode(), b"", mandatory=True, number=self._number)
+        one = self._world.publication(queue, body, self._number)
         self._outstanding.append(one)
         self._unsent.append(one)
         self._news.set()

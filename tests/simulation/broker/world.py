@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from quorate.etcd.journal.journal import JournalEnded
@@ -22,6 +22,7 @@ from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.rows import MessageQueueSpec, Overflow, QueueUid, SessionId
 from scheduler.core.broker.state import BrokerState
+from scheduler.core.handlers.tasks.from_messages import MessageTasks
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
 from scheduler.storage.records.broker.stored import StoredChunks
@@ -50,7 +51,7 @@ class CheckedBroker(BrokerMachine):
     """Counts its steps."""
 
     def __init__(self, world: Messages, state: BrokerState) -> None:
-        super().__init__(state, LIMITS)
+        super().__init__(state, world.broker_limits)
         self._world = world
 
     def step(self, event: object, now: float) -> BrokerEffects:
@@ -64,6 +65,10 @@ class Messages(World):
 
     broker_type: type[BrokerDriver] = BrokerDriver
     broker_machine_type: type[CheckedBroker] = CheckedBroker
+    broker_limits: BrokerLimits = LIMITS
+    # Message queues, and where messages go, by how often.
+    specs: ClassVar[Mapping[str, MessageQueueSpec]] = SPECS
+    targets: ClassVar[Mapping[str, float]] = {"plain": 6, "single": 6, "full": 4, "nowhere": 1}
     weights: ClassVar[dict[str, float]] = {
         "publish": 20,
         "hang_up_producer": 1,
@@ -90,7 +95,7 @@ class Messages(World):
 
     async def start(self) -> None:
         await super().start()
-        for number, (name, spec) in enumerate(SPECS.items(), 1):
+        for number, (name, spec) in enumerate(self.specs.items(), 1):
             await self._declare(name, spec, QueueUid(f"{number:016x}"))
         actors: list[Producer | Consumer] = [*self.producers, *self.consumers]
         for actor in actors:
@@ -109,19 +114,31 @@ class Messages(World):
             StoredChunks(scheduler.way, PREFIX),
             trusted,
             self.txn_ops,
+            tasks=self.message_tasks(scheduler, driver),
         )
         self.sinks[broker] = Sink(self)
         broker.serve(self.sinks[broker])
         broker.elected(fold.orphans)
         return broker
 
+    def message_tasks(self, scheduler: Scheduler, driver: Driver) -> MessageTasks | None:
+        """What makes tasks of messages, where there are task queues."""
+        return None
+
+    def publication(self, queue: str, body: bytes, number: int) -> e.Publication:
+        """A message to a queue. Where only queues get it, its bytes are nothing but its body."""
+        return e.Publication(body, "", queue.encode(), b"", mandatory=True, number=number)
+
+    def is_consumed(self, message: bytes) -> bool:
+        """Whether a message goes to a message queue."""
+        return True
+
     # -- what happens
 
     def publish(self) -> None:
         producer = self.rng.choice(self.producers)
         for _ in range(self.rng.choice([1, 1, 3, 12])):
-            queue = self.rng.choices(["plain", "single", "full", "nowhere"], [6, 6, 4, 1])[0]
-            producer.add(queue)
+            producer.add(self.rng.choices(list(self.targets), list(self.targets.values()))[0])
 
     def hang_up_producer(self) -> None:
         self.rng.choice(self.producers).hang_up()
@@ -155,7 +172,7 @@ class Messages(World):
         end = self.loop.time() + WELL_AFTER
         while (why := self._unsettled()) and self.loop.time() < end:
             await self.sleep(0.5)
-        self.promises.over()
+        self.promises.over(self.is_consumed)
         assert not why, why
         await self.sleep(1.0)
         leader = self._broker_state()
