@@ -1,11 +1,14 @@
 """`quorate up` with real processes: what runs, what is restarted, what is left behind."""
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +18,14 @@ import pytest
 from quorate import __version__
 from quorate.client.client import Client
 from quorate.client.transport.discovery import read_local_cluster
-from tests.support import tls
+from quorate.local import background
+from quorate.local.plan import LocalPlan
+from quorate.local.supervisor import Supervisor
+from quorate.runtime.errors import QuorateError
+from tests.support import forked, tls
 from tests.support.fake_scheduler import wait_until
 from tests.support.forked import run, run_from_scratch
+from tests.support.local import start_loaded
 from tools.gateway_http import ask
 
 QUORATE = [sys.executable, "-m", "quorate"]
@@ -29,10 +37,13 @@ installed = partial(run_from_scratch, "quorate", NO_COLOR="1")
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Everything that has the folder on its command line."""
+    """Everything that has the folder on its command line, or its errors in a file there."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in word for word in process.info["cmdline"] or ()):
+        words = [*(process.info["cmdline"] or ())]
+        with contextlib.suppress(OSError):
+            words.append(os.readlink(f"/proc/{process.pid}/fd/2"))
+        if any(str(folder) in word for word in words):
             found.append(process)
     return found
 
@@ -46,7 +57,14 @@ def gone(processes) -> bool:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def ended():
+    """What is left to do when everything has ended."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def folder(tmp_path, ended):
     """A data dir; whatever runs in it afterwards is a failure, and is killed."""
     data_dir = tmp_path / "data"
     yield data_dir
@@ -55,6 +73,17 @@ def folder(tmp_path):
     for process in left:
         process.kill()
     assert not left
+
+
+@pytest.fixture
+def start_soon(folder, ended):
+    """Starts what `up --detach --nodes N` does, with processes that need no time to load."""
+
+    def call(nodes):
+        plan = LocalPlan(data_dir=folder, nodes=nodes, gateway=True, secure=tls.ON)
+        return background.start(plan) if forked.watched() else start_loaded(plan, ended)
+
+    return call
 
 
 def start(folder, *arguments, command=quorate):
@@ -99,20 +128,20 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     assert installed("tasks", *at).code == 4
 
 
-def test_tasks_survive_a_stop_of_the_whole_cluster(folder):
-    first = start(folder, "--nodes", "1")
+def test_tasks_survive_a_stop_of_the_whole_cluster(folder, start_soon):
+    first = start_soon(1)
     at = ("--data-dir", str(folder))
     done = quorate("submit", *at, "--wait", "--json", "--", "true")
     assert done.code == 0
     before = quorate("tasks", *at, "--json").out
     quorate("down", *at)
-    again = start(folder, "--nodes", "1")
+    again = start_soon(1)
     assert again.addresses == first.addresses
     assert quorate("tasks", *at, "--json").out == before
 
 
-def test_whatever_is_killed_comes_back_under_its_name_and_port(folder):
-    cluster = start(folder, "--nodes", "2")
+def test_whatever_is_killed_comes_back_under_its_name_and_port(folder, start_soon):
+    cluster = start_soon(2)
     for victim in ("s1", "n1", "etcd", "gateway"):
         before = next(p for p in cluster.processes if p.name == victim)
         os.kill(before.pid, signal.SIGKILL)
@@ -156,8 +185,8 @@ def test_a_full_disk_under_its_logs_and_its_description_does_not_take_it_down(fo
     wait_until(told, 30)
 
 
-def test_a_supervisor_that_is_killed_leaves_nothing_running(folder):
-    cluster = start(folder, "--nodes", "1")
+def test_a_supervisor_that_is_killed_leaves_nothing_running(folder, start_soon):
+    cluster = start_soon(1)
     at = ("--data-dir", str(folder))
     quorate("submit", *at, "--", "sleep", "300")
     with Client(data_dir=folder) as client:
@@ -215,8 +244,8 @@ def test_ctrl_c_while_starting_stops_everything(folder):
     assert not processes_of(folder)
 
 
-def test_what_cannot_be_run_is_one_sentence_and_exit_code_1(folder, tmp_path):
-    cluster = start(folder, "--nodes", "1")
+def test_what_cannot_be_run_is_one_sentence_and_exit_code_1(folder, start_soon, tmp_path):
+    cluster = start_soon(1)
     refused = quorate("up", "--data-dir", str(folder))
     assert refused.code == 1
     assert refused.err.count("\n") == 1
@@ -240,12 +269,6 @@ def test_what_cannot_be_run_is_one_sentence_and_exit_code_1(folder, tmp_path):
 
 
 def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path):
-    import asyncio
-
-    from quorate.local.plan import LocalPlan
-    from quorate.local.supervisor import Supervisor
-    from quorate.runtime.errors import QuorateError
-
     broken = (sys.executable, "-c", "import sys; sys.exit('the disk is on fire')")
     plan = LocalPlan(data_dir=tmp_path / "d", nodes=1, node_command=broken, secure=tls.ON)
     began = time.monotonic()

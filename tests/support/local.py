@@ -39,11 +39,11 @@ def running(plan: LocalPlan) -> Iterator[LocalCluster]:
             stack.callback(_stop, plan)
             yield background.start(plan)
         else:
-            yield _start_loaded(plan, stack)
+            yield start_loaded(plan, stack)
 
 
-def _start_loaded(plan: LocalPlan, stack: ExitStack) -> LocalCluster:
-    """As `background.start`; `stack` stops it."""
+def start_loaded(plan: LocalPlan, stack: ExitStack) -> LocalCluster:
+    """As `background.start`, with processes that need no time to load; `stack` stops it."""
     reads, writes = os.pipe()
     with open(reads, "rb", 0) as answer:
         try:
