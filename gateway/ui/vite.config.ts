@@ -35,5 +35,8 @@ export default defineConfig({
     css: true,
     dir: here("../../tests/ui"),
     include: ["**/*.test.ts"],
+    // Tests leave no state to each other: they pass in any order of files.
+    pool: "threads",
+    isolate: false,
   },
 });
