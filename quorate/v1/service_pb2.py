@@ -28,10 +28,11 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
 from quorate.v1 import permission_pb2 as quorate_dot_v1_dot_permission__pb2
+from quorate.v1 import placement_pb2 as quorate_dot_v1_dot_placement__pb2
 from quorate.v1 import task_pb2 as quorate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18quorate/v1/service.proto\x12\nquorate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\x1a\x1bquorate/v1/permission.proto\x1a\x15quorate/v1/task.proto\"F\n\x06HashOn\x12\x10\n\x06header\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x63ookie\x18\x02 \x01(\tH\x00\x12\x0e\n\x04path\x18\x03 \x01(\x08H\x00\x42\x08\n\x06source\"\xf5\x02\n\x0bProxyPolicy\x12(\n\tbalancing\x18\x01 \x01(\x0e\x32\x15.quorate.v1.Balancing\x12#\n\x07hash_on\x18\x02 \x01(\x0b\x32\x12.quorate.v1.HashOn\x12\r\n\x05hosts\x18\x03 \x03(\t\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x05 \x01(\x05\x12\x19\n\x0cretry_budget\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrate_limit\x18\x07 \x01(\x01\x12\x19\n\x11\x63oncurrency_limit\x18\x08 \x01(\x05\x12\x14\n\x0cprefer_label\x18\t \x01(\t\x12\x13\n\x0b\x65ject_after\x18\n \x01(\x05\x12,\n\teject_for\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63ircuit_breaker\x18\x0c \x01(\x05\x42\x0f\n\r_retry_budget\"\x84\x03\n\x0bServiceSpec\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.quorate.v1.CommandWork\x12\x10\n\x08replicas\x18\x02 \x01(\x05\x12(\n\tresources\x18\x03 \x01(\x0b\x32\x15.quorate.v1.Resources\x12\'\n\x06health\x18\x04 \x01(\x0b\x32\x17.quorate.v1.HealthCheck\x12&\n\x05proxy\x18\x05 \x01(\x0b\x32\x17.quorate.v1.ProxyPolicy\x12\x33\n\x06labels\x18\x06 \x03(\x0b\x32#.quorate.v1.ServiceSpec.LabelsEntry\x12\x11\n\tmax_surge\x18\x07 \x01(\x05\x12\x17\n\x0fmax_unavailable\x18\x08 \x01(\x05\x12.\n\x0b\x64rain_grace\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x02\n\x0fServiceInstance\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.quorate.v1.InstanceState\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x37\n\x06labels\x18\x07 \x03(\x0b\x32\'.quorate.v1.ServiceInstance.LabelsEntry\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x02\n\x07Service\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x18\n\ngeneration\x18\x03 \x01(\x03\x42\x04\xe8\xe3\x18\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x34\n\tinstances\x18\x06 \x03(\x0b\x32\x1b.quorate.v1.ServiceInstanceB\x04\xe8\xe3\x18\x02\x12\x13\n\x05ready\x18\x07 \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x15\n\x07updated\x18\x08 \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x1c\n\x0epending_reason\x18\t \x01(\tB\x04\xe8\xe3\x18\x02\"P\n\x14\x43reateServiceRequest\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43reateServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"!\n\x11GetServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"<\n\x13ListServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x14ListServicesResponse\x12%\n\x08services\x18\x01 \x03(\x0b\x32\x13.quorate.v1.Service\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x08revision\x18\x03 \x01(\x03\x42\x04\xe8\xe3\x18\x02\"\x81\x01\n\x14UpdateServiceRequest\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"=\n\x15UpdateServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"8\n\x14\x44\x65leteServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x17\n\x15\x44\x65leteServiceResponse\"p\n\x17RegisterInstanceRequest\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"I\n\x18RegisterInstanceResponse\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\"8\n\x19\x44\x65registerInstanceRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65registerInstanceResponse\"%\n\x14WatchServicesRequest\x12\r\n\x05names\x18\x01 \x03(\t\"|\n\x15WatchServicesResponse\x12%\n\x08services\x18\x01 \x03(\x0b\x32\x13.quorate.v1.Service\x12\x0f\n\x07removed\x18\x02 \x03(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03*\x95\x01\n\tBalancing\x12\x19\n\x15\x42\x41LANCING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42\x41LANCING_LEAST_REQUEST\x10\x01\x12\x19\n\x15\x42\x41LANCING_ROUND_ROBIN\x10\x02\x12\x16\n\x12\x42\x41LANCING_WEIGHTED\x10\x03\x12\x1d\n\x19\x42\x41LANCING_CONSISTENT_HASH\x10\x04*\xa3\x01\n\rInstanceState\x12\x1e\n\x1aINSTANCE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17INSTANCE_STATE_STARTING\x10\x01\x12\x1a\n\x16INSTANCE_STATE_HEALTHY\x10\x02\x12\x1c\n\x18INSTANCE_STATE_UNHEALTHY\x10\x03\x12\x1b\n\x17INSTANCE_STATE_DRAINING\x10\x04\x32\xdb\t\n\x0fServiceRegistry\x12\x8f\x01\n\rCreateService\x12 .quorate.v1.CreateServiceRequest\x1a!.quorate.v1.CreateServiceResponse\"9\xe2\xe3\x18\x1e\n\x0eservices.write2\x0cservice.name\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/services:\x01*\x12\x81\x01\n\nGetService\x12\x1d.quorate.v1.GetServiceRequest\x1a\x1e.quorate.v1.GetServiceResponse\"4\xe2\xe3\x18\x15\n\rservices.read2\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/services/{name}\x12z\n\x0cListServices\x12\x1f.quorate.v1.ListServicesRequest\x1a .quorate.v1.ListServicesResponse\"\'\xe2\xe3\x18\x0f\n\rservices.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/services\x12\xa4\x01\n\rUpdateService\x12 .quorate.v1.UpdateServiceRequest\x1a!.quorate.v1.UpdateServiceResponse\"N\xe2\xe3\x18\x1e\n\x0eservices.write2\x0cservice.name\x82\xd3\xe4\x93\x02&2\x1b/v1/services/{service.name}:\x07service\x12\x8b\x01\n\rDeleteService\x12 .quorate.v1.DeleteServiceRequest\x1a!.quorate.v1.DeleteServiceResponse\"5\xe2\xe3\x18\x16\n\x0eservices.write2\x04name\x82\xd3\xe4\x93\x02\x15*\x13/v1/services/{name}\x12\xbc\x01\n\x10RegisterInstance\x12#.quorate.v1.RegisterInstanceRequest\x1a$.quorate.v1.RegisterInstanceResponse\"]\xe2\xe3\x18%\n\x11services.register2\x10instance.service\x82\xd3\xe4\x93\x02.\")/v1/services/{instance.service}/instances:\x01*\x12\xb2\x01\n\x12\x44\x65registerInstance\x12%.quorate.v1.DeregisterInstanceRequest\x1a&.quorate.v1.DeregisterInstanceResponse\"M\xe2\xe3\x18\x1c\n\x11services.register2\x07service\x82\xd3\xe4\x93\x02\'*%/v1/services/{service}/instances/{id}\x12\x8c\x01\n\rWatchServices\x12 .quorate.v1.WatchServicesRequest\x1a!.quorate.v1.WatchServicesResponse\"4\xe2\xe3\x18\x16\n\rservices.read2\x05names\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/services:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18quorate/v1/service.proto\x12\nquorate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\x1a\x1bquorate/v1/permission.proto\x1a\x1aquorate/v1/placement.proto\x1a\x15quorate/v1/task.proto\"F\n\x06HashOn\x12\x10\n\x06header\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x63ookie\x18\x02 \x01(\tH\x00\x12\x0e\n\x04path\x18\x03 \x01(\x08H\x00\x42\x08\n\x06source\"\xf5\x02\n\x0bProxyPolicy\x12(\n\tbalancing\x18\x01 \x01(\x0e\x32\x15.quorate.v1.Balancing\x12#\n\x07hash_on\x18\x02 \x01(\x0b\x32\x12.quorate.v1.HashOn\x12\r\n\x05hosts\x18\x03 \x03(\t\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07retries\x18\x05 \x01(\x05\x12\x19\n\x0cretry_budget\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nrate_limit\x18\x07 \x01(\x01\x12\x19\n\x11\x63oncurrency_limit\x18\x08 \x01(\x05\x12\x14\n\x0cprefer_label\x18\t \x01(\t\x12\x13\n\x0b\x65ject_after\x18\n \x01(\x05\x12,\n\teject_for\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63ircuit_breaker\x18\x0c \x01(\x05\x42\x0f\n\r_retry_budget\"\xb4\x03\n\x0bServiceSpec\x12(\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x17.quorate.v1.CommandWork\x12\x10\n\x08replicas\x18\x02 \x01(\x05\x12(\n\tresources\x18\x03 \x01(\x0b\x32\x15.quorate.v1.Resources\x12\'\n\x06health\x18\x04 \x01(\x0b\x32\x17.quorate.v1.HealthCheck\x12&\n\x05proxy\x18\x05 \x01(\x0b\x32\x17.quorate.v1.ProxyPolicy\x12\x33\n\x06labels\x18\x06 \x03(\x0b\x32#.quorate.v1.ServiceSpec.LabelsEntry\x12\x11\n\tmax_surge\x18\x07 \x01(\x05\x12\x17\n\x0fmax_unavailable\x18\x08 \x01(\x05\x12.\n\x0b\x64rain_grace\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\tplacement\x18\xb5\x01 \x01(\x0b\x32\x1a.quorate.v1.PlacementRules\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x02\n\x0fServiceInstance\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.quorate.v1.InstanceState\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12\x37\n\x06labels\x18\x07 \x03(\x0b\x32\'.quorate.v1.ServiceInstance.LabelsEntry\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x02\n\x07Service\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.quorate.v1.ServiceSpec\x12\x18\n\ngeneration\x18\x03 \x01(\x03\x42\x04\xe8\xe3\x18\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe8\xe3\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe8\xe3\x18\x01\x12\x34\n\tinstances\x18\x06 \x03(\x0b\x32\x1b.quorate.v1.ServiceInstanceB\x04\xe8\xe3\x18\x02\x12\x13\n\x05ready\x18\x07 \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x15\n\x07updated\x18\x08 \x01(\x05\x42\x04\xe8\xe3\x18\x02\x12\x1c\n\x0epending_reason\x18\t \x01(\tB\x04\xe8\xe3\x18\x02\"P\n\x14\x43reateServiceRequest\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x15\x43reateServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"!\n\x11GetServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"<\n\x13ListServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"n\n\x14ListServicesResponse\x12%\n\x08services\x18\x01 \x03(\x0b\x32\x13.quorate.v1.Service\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x08revision\x18\x03 \x01(\x03\x42\x04\xe8\xe3\x18\x02\"\x81\x01\n\x14UpdateServiceRequest\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"=\n\x15UpdateServiceResponse\x12$\n\x07service\x18\x01 \x01(\x0b\x32\x13.quorate.v1.Service\"8\n\x14\x44\x65leteServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x17\n\x15\x44\x65leteServiceResponse\"p\n\x17RegisterInstanceRequest\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"I\n\x18RegisterInstanceResponse\x12-\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.quorate.v1.ServiceInstance\"8\n\x19\x44\x65registerInstanceRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65registerInstanceResponse\"%\n\x14WatchServicesRequest\x12\r\n\x05names\x18\x01 \x03(\t\"|\n\x15WatchServicesResponse\x12%\n\x08services\x18\x01 \x03(\x0b\x32\x13.quorate.v1.Service\x12\x0f\n\x07removed\x18\x02 \x03(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03*\x95\x01\n\tBalancing\x12\x19\n\x15\x42\x41LANCING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42\x41LANCING_LEAST_REQUEST\x10\x01\x12\x19\n\x15\x42\x41LANCING_ROUND_ROBIN\x10\x02\x12\x16\n\x12\x42\x41LANCING_WEIGHTED\x10\x03\x12\x1d\n\x19\x42\x41LANCING_CONSISTENT_HASH\x10\x04*\xa3\x01\n\rInstanceState\x12\x1e\n\x1aINSTANCE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17INSTANCE_STATE_STARTING\x10\x01\x12\x1a\n\x16INSTANCE_STATE_HEALTHY\x10\x02\x12\x1c\n\x18INSTANCE_STATE_UNHEALTHY\x10\x03\x12\x1b\n\x17INSTANCE_STATE_DRAINING\x10\x04\x32\xdb\t\n\x0fServiceRegistry\x12\x8f\x01\n\rCreateService\x12 .quorate.v1.CreateServiceRequest\x1a!.quorate.v1.CreateServiceResponse\"9\xe2\xe3\x18\x1e\n\x0eservices.write2\x0cservice.name\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/services:\x01*\x12\x81\x01\n\nGetService\x12\x1d.quorate.v1.GetServiceRequest\x1a\x1e.quorate.v1.GetServiceResponse\"4\xe2\xe3\x18\x15\n\rservices.read2\x04name\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/services/{name}\x12z\n\x0cListServices\x12\x1f.quorate.v1.ListServicesRequest\x1a .quorate.v1.ListServicesResponse\"\'\xe2\xe3\x18\x0f\n\rservices.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/services\x12\xa4\x01\n\rUpdateService\x12 .quorate.v1.UpdateServiceRequest\x1a!.quorate.v1.UpdateServiceResponse\"N\xe2\xe3\x18\x1e\n\x0eservices.write2\x0cservice.name\x82\xd3\xe4\x93\x02&2\x1b/v1/services/{service.name}:\x07service\x12\x8b\x01\n\rDeleteService\x12 .quorate.v1.DeleteServiceRequest\x1a!.quorate.v1.DeleteServiceResponse\"5\xe2\xe3\x18\x16\n\x0eservices.write2\x04name\x82\xd3\xe4\x93\x02\x15*\x13/v1/services/{name}\x12\xbc\x01\n\x10RegisterInstance\x12#.quorate.v1.RegisterInstanceRequest\x1a$.quorate.v1.RegisterInstanceResponse\"]\xe2\xe3\x18%\n\x11services.register2\x10instance.service\x82\xd3\xe4\x93\x02.\")/v1/services/{instance.service}/instances:\x01*\x12\xb2\x01\n\x12\x44\x65registerInstance\x12%.quorate.v1.DeregisterInstanceRequest\x1a&.quorate.v1.DeregisterInstanceResponse\"M\xe2\xe3\x18\x1c\n\x11services.register2\x07service\x82\xd3\xe4\x93\x02\'*%/v1/services/{service}/instances/{id}\x12\x8c\x01\n\rWatchServices\x12 .quorate.v1.WatchServicesRequest\x1a!.quorate.v1.WatchServicesResponse\"4\xe2\xe3\x18\x16\n\rservices.read2\x05names\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/services:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,56 +75,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVICEREGISTRY'].methods_by_name['DeregisterInstance']._serialized_options = b'\342\343\030\034\n\021services.register2\007service\202\323\344\223\002\'*%/v1/services/{service}/instances/{id}'
   _globals['_SERVICEREGISTRY'].methods_by_name['WatchServices']._loaded_options = None
   _globals['_SERVICEREGISTRY'].methods_by_name['WatchServices']._serialized_options = b'\342\343\030\026\n\rservices.read2\005names\202\323\344\223\002\024\022\022/v1/services:watch'
-  _globals['_BALANCING']._serialized_start=2824
-  _globals['_BALANCING']._serialized_end=2973
-  _globals['_INSTANCESTATE']._serialized_start=2976
-  _globals['_INSTANCESTATE']._serialized_end=3139
-  _globals['_HASHON']._serialized_start=246
-  _globals['_HASHON']._serialized_end=316
-  _globals['_PROXYPOLICY']._serialized_start=319
-  _globals['_PROXYPOLICY']._serialized_end=692
-  _globals['_SERVICESPEC']._serialized_start=695
-  _globals['_SERVICESPEC']._serialized_end=1083
-  _globals['_SERVICESPEC_LABELSENTRY']._serialized_start=1038
-  _globals['_SERVICESPEC_LABELSENTRY']._serialized_end=1083
-  _globals['_SERVICEINSTANCE']._serialized_start=1086
-  _globals['_SERVICEINSTANCE']._serialized_end=1393
-  _globals['_SERVICEINSTANCE_LABELSENTRY']._serialized_start=1038
-  _globals['_SERVICEINSTANCE_LABELSENTRY']._serialized_end=1083
-  _globals['_SERVICE']._serialized_start=1396
-  _globals['_SERVICE']._serialized_end=1687
-  _globals['_CREATESERVICEREQUEST']._serialized_start=1689
-  _globals['_CREATESERVICEREQUEST']._serialized_end=1769
-  _globals['_CREATESERVICERESPONSE']._serialized_start=1771
-  _globals['_CREATESERVICERESPONSE']._serialized_end=1832
-  _globals['_GETSERVICEREQUEST']._serialized_start=1834
-  _globals['_GETSERVICEREQUEST']._serialized_end=1867
-  _globals['_GETSERVICERESPONSE']._serialized_start=1869
-  _globals['_GETSERVICERESPONSE']._serialized_end=1927
-  _globals['_LISTSERVICESREQUEST']._serialized_start=1929
-  _globals['_LISTSERVICESREQUEST']._serialized_end=1989
-  _globals['_LISTSERVICESRESPONSE']._serialized_start=1991
-  _globals['_LISTSERVICESRESPONSE']._serialized_end=2101
-  _globals['_UPDATESERVICEREQUEST']._serialized_start=2104
-  _globals['_UPDATESERVICEREQUEST']._serialized_end=2233
-  _globals['_UPDATESERVICERESPONSE']._serialized_start=2235
-  _globals['_UPDATESERVICERESPONSE']._serialized_end=2296
-  _globals['_DELETESERVICEREQUEST']._serialized_start=2298
-  _globals['_DELETESERVICEREQUEST']._serialized_end=2354
-  _globals['_DELETESERVICERESPONSE']._serialized_start=2356
-  _globals['_DELETESERVICERESPONSE']._serialized_end=2379
-  _globals['_REGISTERINSTANCEREQUEST']._serialized_start=2381
-  _globals['_REGISTERINSTANCEREQUEST']._serialized_end=2493
-  _globals['_REGISTERINSTANCERESPONSE']._serialized_start=2495
-  _globals['_REGISTERINSTANCERESPONSE']._serialized_end=2568
-  _globals['_DEREGISTERINSTANCEREQUEST']._serialized_start=2570
-  _globals['_DEREGISTERINSTANCEREQUEST']._serialized_end=2626
-  _globals['_DEREGISTERINSTANCERESPONSE']._serialized_start=2628
-  _globals['_DEREGISTERINSTANCERESPONSE']._serialized_end=2656
-  _globals['_WATCHSERVICESREQUEST']._serialized_start=2658
-  _globals['_WATCHSERVICESREQUEST']._serialized_end=2695
-  _globals['_WATCHSERVICESRESPONSE']._serialized_start=2697
-  _globals['_WATCHSERVICESRESPONSE']._serialized_end=2821
-  _globals['_SERVICEREGISTRY']._serialized_start=3142
-  _globals['_SERVICEREGISTRY']._serialized_end=4385
+  _globals['_BALANCING']._serialized_start=2900
+  _globals['_BALANCING']._serialized_end=3049
+  _globals['_INSTANCESTATE']._serialized_start=3052
+  _globals['_INSTANCESTATE']._serialized_end=3215
+  _globals['_HASHON']._serialized_start=274
+  _globals['_HASHON']._serialized_end=344
+  _globals['_PROXYPOLICY']._serialized_start=347
+  _globals['_PROXYPOLICY']._serialized_end=720
+  _globals['_SERVICESPEC']._serialized_start=723
+  _globals['_SERVICESPEC']._serialized_end=1159
+  _globals['_SERVICESPEC_LABELSENTRY']._serialized_start=1114
+  _globals['_SERVICESPEC_LABELSENTRY']._serialized_end=1159
+  _globals['_SERVICEINSTANCE']._serialized_start=1162
+  _globals['_SERVICEINSTANCE']._serialized_end=1469
+  _globals['_SERVICEINSTANCE_LABELSENTRY']._serialized_start=1114
+  _globals['_SERVICEINSTANCE_LABELSENTRY']._serialized_end=1159
+  _globals['_SERVICE']._serialized_start=1472
+  _globals['_SERVICE']._serialized_end=1763
+  _globals['_CREATESERVICEREQUEST']._serialized_start=1765
+  _globals['_CREATESERVICEREQUEST']._serialized_end=1845
+  _globals['_CREATESERVICERESPONSE']._serialized_start=1847
+  _globals['_CREATESERVICERESPONSE']._serialized_end=1908
+  _globals['_GETSERVICEREQUEST']._serialized_start=1910
+  _globals['_GETSERVICEREQUEST']._serialized_end=1943
+  _globals['_GETSERVICERESPONSE']._serialized_start=1945
+  _globals['_GETSERVICERESPONSE']._serialized_end=2003
+  _globals['_LISTSERVICESREQUEST']._serialized_start=2005
+  _globals['_LISTSERVICESREQUEST']._serialized_end=2065
+  _globals['_LISTSERVICESRESPONSE']._serialized_start=2067
+  _globals['_LISTSERVICESRESPONSE']._serialized_end=2177
+  _globals['_UPDATESERVICEREQUEST']._serialized_start=2180
+  _globals['_UPDATESERVICEREQUEST']._serialized_end=2309
+  _globals['_UPDATESERVICERESPONSE']._serialized_start=2311
+  _globals['_UPDATESERVICERESPONSE']._serialized_end=2372
+  _globals['_DELETESERVICEREQUEST']._serialized_start=2374
+  _globals['_DELETESERVICEREQUEST']._serialized_end=2430
+  _globals['_DELETESERVICERESPONSE']._serialized_start=2432
+  _globals['_DELETESERVICERESPONSE']._serialized_end=2455
+  _globals['_REGISTERINSTANCEREQUEST']._serialized_start=2457
+  _globals['_REGISTERINSTANCEREQUEST']._serialized_end=2569
+  _globals['_REGISTERINSTANCERESPONSE']._serialized_start=2571
+  _globals['_REGISTERINSTANCERESPONSE']._serialized_end=2644
+  _globals['_DEREGISTERINSTANCEREQUEST']._serialized_start=2646
+  _globals['_DEREGISTERINSTANCEREQUEST']._serialized_end=2702
+  _globals['_DEREGISTERINSTANCERESPONSE']._serialized_start=2704
+  _globals['_DEREGISTERINSTANCERESPONSE']._serialized_end=2732
+  _globals['_WATCHSERVICESREQUEST']._serialized_start=2734
+  _globals['_WATCHSERVICESREQUEST']._serialized_end=2771
+  _globals['_WATCHSERVICESRESPONSE']._serialized_start=2773
+  _globals['_WATCHSERVICESRESPONSE']._serialized_end=2897
+  _globals['_SERVICEREGISTRY']._serialized_start=3218
+  _globals['_SERVICEREGISTRY']._serialized_end=4461
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from quorate.v1 import output_pb2 as _output_pb2
 from quorate.v1 import permission_pb2 as _permission_pb2
+from quorate.v1 import placement_pb2 as _placement_pb2
 from quorate.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -81,7 +82,7 @@ class ProxyPolicy(_message.Message):
     def __init__(self, balancing: _Optional[_Union[Balancing, str]] = ..., hash_on: _Optional[_Union[HashOn, _Mapping]] = ..., hosts: _Optional[_Iterable[str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retries: _Optional[int] = ..., retry_budget: _Optional[float] = ..., rate_limit: _Optional[float] = ..., concurrency_limit: _Optional[int] = ..., prefer_label: _Optional[str] = ..., eject_after: _Optional[int] = ..., eject_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., circuit_breaker: _Optional[int] = ...) -> None: ...
 
 class ServiceSpec(_message.Message):
-    __slots__ = ("command", "replicas", "resources", "health", "proxy", "labels", "max_surge", "max_unavailable", "drain_grace")
+    __slots__ = ("command", "replicas", "resources", "health", "proxy", "labels", "max_surge", "max_unavailable", "drain_grace", "placement")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +99,7 @@ class ServiceSpec(_message.Message):
     MAX_SURGE_FIELD_NUMBER: _ClassVar[int]
     MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_GRACE_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     command: _task_pb2.CommandWork
     replicas: int
     resources: _task_pb2.Resources
@@ -107,7 +109,8 @@ class ServiceSpec(_message.Message):
     max_surge: int
     max_unavailable: int
     drain_grace: _duration_pb2.Duration
-    def __init__(self, command: _Optional[_Union[_task_pb2.CommandWork, _Mapping]] = ..., replicas: _Optional[int] = ..., resources: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., health: _Optional[_Union[_task_pb2.HealthCheck, _Mapping]] = ..., proxy: _Optional[_Union[ProxyPolicy, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., max_surge: _Optional[int] = ..., max_unavailable: _Optional[int] = ..., drain_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    placement: _placement_pb2.PlacementRules
+    def __init__(self, command: _Optional[_Union[_task_pb2.CommandWork, _Mapping]] = ..., replicas: _Optional[int] = ..., resources: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., health: _Optional[_Union[_task_pb2.HealthCheck, _Mapping]] = ..., proxy: _Optional[_Union[ProxyPolicy, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., max_surge: _Optional[int] = ..., max_unavailable: _Optional[int] = ..., drain_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., placement: _Optional[_Union[_placement_pb2.PlacementRules, _Mapping]] = ...) -> None: ...
 
 class ServiceInstance(_message.Message):
     __slots__ = ("service", "id", "address", "state", "node", "weight", "labels", "generation", "start_time")

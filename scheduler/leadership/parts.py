@@ -233,7 +233,7 @@ class TermParts:
             PauseCalls(driver, self.candidates),
             ClusterCalls(driver, stored, self.overview),
             ScheduleCalls(driver, ids, process.clock, check, scheduled, self.candidates, full),
-            ServiceCalls(driver, self.feed, keys, check, process.limits, full),
+            ServiceCalls(*(driver, self.feed, keys, check, process.limits, full, self.candidates)),
             self.scaling,
             driver,
             self.broker,

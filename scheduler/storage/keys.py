@@ -124,6 +124,8 @@ SUBTASK_CHANGE = "subtask-change"
 TASK_MOVE = "task-move"
 # Limits and fairness keys of jobs: older leaders would let their subtasks pass every limit.
 JOB_LIMITS = "job-limits"
+# Services that choose nodes: older leaders would start their replicas anywhere.
+SERVICE_PLACEMENT = "service-placement"
 # Exchanges, message queues and their messages: older leaders would not know of them.
 BROKER = "broker"
 # Message templates of task queues, and bindings to them: older leaders would create no tasks.
@@ -155,6 +157,7 @@ RECORD_KINDS: tuple[str, ...] = (
     GRAPH_DEADLINE,
     GRAPH_KEYS,
     JOB_LIMITS,
+    SERVICE_PLACEMENT,
     BROKER,
     MESSAGE_TASKS,
 )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
+from functools import partial
+from typing import Any
 
-from quorate.v1 import explain_pb2, pause_pb2
+import grpc
+
+from quorate.v1 import explain_pb2, pause_pb2, service_pb2_grpc
 from quorate.v1 import placement_pb2 as p
 from quorate.v1 import scheduler_pb2 as pb
+from quorate.v1 import service_pb2 as s
 from quorate.v1 import task_pb2 as t
 from tests.support.cluster import Cluster
 from tests.support.server import until
@@ -50,6 +56,42 @@ async def near_and_apart(cluster: Cluster, there: p.NodeRule, ml: p.Toleration) 
         await cluster.call(pb.WaitTaskRequest(id=name))
 
 
+WEB = [
+    sys.executable,
+    "-c",
+    "import os, http.server as h; h.test(h.SimpleHTTPRequestHandler, "
+    "port=int(os.environ['PORT']), bind='127.0.0.1')",
+]
+
+
+async def service_on_one_node(cluster: Cluster, there: p.NodeRule, then: p.NodeRule) -> None:
+    """Its replica moves when the rules change."""
+    _, leader = await cluster.leader()
+    async with grpc.aio.insecure_channel(leader.address) as channel:
+        stub: Any = service_pb2_grpc.ServiceRegistryStub(channel)
+        ml = p.Toleration(key="dedicated", value="ml")
+        spec = s.ServiceSpec(command={"argv": WEB}, replicas=1, health={"tcp": True})
+        spec.placement.nodes.append(there)
+        spec.placement.tolerations.append(ml)
+        service = s.Service(name="web", spec=spec)
+        await stub.CreateService(s.CreateServiceRequest(service=service))
+
+        async def node() -> str:
+            found = (await stub.GetService(s.GetServiceRequest(name="web"))).service
+            return "".join(one.node for one in found.instances) if found.ready else ""
+
+        async def is_on(name: str) -> bool:
+            return await node() == name
+
+        await until(partial(is_on, "n2"), "the replica is healthy on n2")
+        del service.spec.placement.nodes[:]
+        service.spec.placement.nodes.append(then)
+        mask = {"paths": ["spec.placement"]}
+        await stub.UpdateService(s.UpdateServiceRequest(service=service, update_mask=mask))
+        await until(partial(is_on, "n1"), "the replica is healthy on n1, and gone from n2")
+        await stub.DeleteService(s.DeleteServiceRequest(name="web"))
+
+
 async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
     async with Cluster(tmp_path, agents=0) as cluster:
         for server in (
@@ -64,6 +106,7 @@ async def test_labels_taints_and_pauses_hold_through_a_killed_leader(tmp_path):
         assert await node_of(cluster, nodes=[on_ssd]) == "n1"
         assert await node_of(cluster, nodes=[on_hdd], tolerations=[ml]) == "n2"
         await near_and_apart(cluster, on_ssd, ml)
+        await service_on_one_node(cluster, on_hdd, on_ssd)
         await cluster.call(pb.TaintNodeRequest(name="n1", taint=p.Taint(key="repair")))
         waits = t.TaskSpec(command={"argv": ["true"]})
         made = (await cluster.call(pb.CreateTaskRequest(spec=waits))).task

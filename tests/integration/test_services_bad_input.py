@@ -30,6 +30,15 @@ BAD_SPECS: list[tuple[str, dict[str, Any]]] = [
     ("service.spec.command.cwd", {"command": {"argv": ["x"], "cwd": "here"}}),
     ("service.spec.resources", {"resources": {"cpu": 1}}),
     ("service.spec.resources.cpu", {"command": {"argv": ["x"]}, "resources": {"cpu": -1}}),
+    ("service.spec.placement", {"placement": {"distinct": []}}),
+    (
+        "service.spec.placement.distinct[0]",
+        {"command": {"argv": ["x"]}, "placement": {"distinct": ["app"]}},
+    ),
+    (
+        "service.spec.placement.nodes[0].label",
+        {"command": {"argv": ["x"]}, "placement": {"nodes": [{"values": ["x"]}]}},
+    ),
     ("service.spec.labels", {"labels": {"": "x"}}),
     ("service.spec.labels", {"labels": {f"{n}": "x" for n in range(33)}}),
     ("service.spec.labels", {"labels": {f"{n}": "x" * 128 for n in range(20)}}),

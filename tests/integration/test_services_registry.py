@@ -155,3 +155,15 @@ async def test_create_is_repeatable_by_its_request_id(calls: Calls) -> None:
     assert (await refused(calls.CreateService(create("web")))).reason == "SERVICE_ALREADY_EXISTS"
     error = await refused(calls.CreateService(create("api", "r1")))
     assert error.reason == "REQUEST_ID_REUSED"
+
+
+async def test_a_service_chooses_no_nodes_while_a_scheduler_is_older(calls: Calls) -> None:
+    """The candidate of this test says nothing of what it understands."""
+    placement = {"nodes": [{"label": "disk", "values": ["ssd"]}]}
+    error = await refused(calls.CreateService(create("web", replicas=1, placement=placement)))
+    assert (error.reason, error.metadata["kind"]) == ("SCHEDULER_TOO_OLD", "service-placement")
+    await calls.CreateService(create("web", replicas=1))
+    change = update("web", "spec.placement", placement=placement)
+    assert (await refused(calls.UpdateService(change))).reason == "SCHEDULER_TOO_OLD"
+    # It is only refused where there is something to understand.
+    await calls.UpdateService(update("web", "spec.placement"))

@@ -84,10 +84,15 @@ def service_spec(
     labels: dict[str, str] | None = None,
     outside: bool = False,
     hosts: Sequence[str] = (),
+    placement: dict[str, Any] | None = None,
 ) -> service_pb2.ServiceSpec:
     """A service's spec; `outside` for one without replicas."""
     message = service_pb2.ServiceSpec(
-        replicas=replicas, max_surge=surge, max_unavailable=unavailable, labels=labels or {}
+        replicas=replicas,
+        max_surge=surge,
+        max_unavailable=unavailable,
+        labels=labels or {},
+        placement=placement,
     )
     if not outside:
         message.command.argv.append(argv)

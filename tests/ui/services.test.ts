@@ -1,4 +1,5 @@
 import type { Instance, Service, Task } from "@ui/api/types";
+import { serviceOf } from "@ui/views/services/dialogs";
 import { between, failsChecks, readyOf, type Figures, type Traffic } from "@ui/views/services/traffic";
 import { replicasOf } from "@ui/views/services/waiting";
 import { attemptOf } from "@ui/views/task/names";
@@ -60,4 +61,23 @@ test("one try is meant where nothing is said, and a replica is tried for ever", 
   expect(attemptOf({ ...task, attempt: 2 })).toBe("2 (try 1 of 1)");
   const replica = { service: { service: "web" }, retry: { maxAttempts: 2_147_483_647 } };
   expect(attemptOf({ ...task, attempt: 7, spec: replica })).toBe("7");
+});
+
+test("a service that chooses nodes", () => {
+  const fields: Record<string, string> = {
+    name: "web",
+    command: "serve",
+    labels: "app=web",
+    where: "disk=ssd",
+    tolerate: "dedicated=ml",
+    distinct: "app",
+  };
+  const { spec } = serviceOf((name) => fields[name] ?? "");
+  expect(spec?.labels).toEqual({ app: "web" });
+  expect(spec?.placement).toEqual({
+    nodes: [{ label: "disk", operator: "LABEL_OPERATOR_IN", values: ["ssd"] }],
+    tolerations: [{ key: "dedicated", value: "ml" }],
+    distinct: ["app"],
+  });
+  expect(serviceOf((name) => (name === "name" ? "web" : "")).spec).not.toHaveProperty("placement");
 });

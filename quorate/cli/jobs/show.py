@@ -10,6 +10,7 @@ from rich.text import Text
 from quorate.cli.graphs.show import is_graph
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, Listing, one_line
+from quorate.cli.output.rules import limit_words, placement_text
 from quorate.cli.output.waiting import needs
 from quorate.cli.output.work import work_text
 from quorate.client.jobs.progress import JobProgress, phase_of, progress_of
@@ -115,6 +116,8 @@ def details_of(job: job_pb2.Job) -> Details:
     if job.parent:
         called = f', where it is "{one_line(job.graph_task)}"' if job.graph_task else ""
         table.add_row("Part of", f"job {job.parent}{called}")
+    if placement := placement_text(template.placement):
+        table.add_row("Placement", placement)
     if limits := _limits(spec):
         table.add_row("Limits", ", ".join(limits))
     creator = f" by {job.created_by}" if job.created_by else ""
@@ -170,13 +173,7 @@ def _limits(spec: job_pb2.JobSpec) -> list[str]:
         words.append(f"ends after {plural(spec.max_failures + 1, 'failure')}")
     if spec.max_failure_share:
         words.append(f"ends when more than {spec.max_failure_share:.3g} of all failed")
-    template = spec.template
-    words.extend(f"shared limit {name}" for name in template.limits)
-    if template.limit_key:
-        words.append(f"limit key {one_line(template.limit_key)}")
-    if template.fairness_key:
-        words.append(f"fairness key {one_line(template.fairness_key)}")
-    return words
+    return words + limit_words(spec.template)
 
 
 def _speed(job: job_pb2.Job, progress: JobProgress) -> str:

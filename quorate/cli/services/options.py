@@ -8,12 +8,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, cast
 
 import typer
 from google.protobuf.duration_pb2 import Duration
 
+from quorate.cli.tasks.options.placing import Placing
 from quorate.cli.words import count, pairs, size_in_bytes
+from quorate.client.work.options import OptionArgs, TaskOptions
+from quorate.client.work.placing import put
 from quorate.v1 import service_pb2
 
 _HEALTH = "Health checks"
@@ -35,6 +38,20 @@ _BALANCING = {
     Balancing.ROUND_ROBIN: service_pb2.BALANCING_ROUND_ROBIN,
     Balancing.WEIGHTED: service_pb2.BALANCING_WEIGHTED,
     Balancing.CONSISTENT_HASH: service_pb2.BALANCING_CONSISTENT_HASH,
+}
+
+
+_CHOICE: Final = ("placement.strategy", "placement.spread")
+# By option, what it replaces as a whole.
+_RULES: Final = {
+    "where": ("placement.nodes",),
+    "prefer": ("placement.nodes",),
+    "tolerate": ("placement.tolerations",),
+    "near": ("placement.near",),
+    "apart": ("placement.apart",),
+    "distinct": ("placement.distinct",),
+    "spread": _CHOICE,
+    "placement": _CHOICE,
 }
 
 
@@ -205,13 +222,15 @@ class SpecOptions:
     balancing: Balancing | None
     hash_on: str | None
     host: Sequence[str] | None
+    placing: Placing
+    any_node: bool = False
 
     def write(self, spec: service_pb2.ServiceSpec) -> list[str]:
         """Write them into a spec; the paths of what was given, as an update mask has them.
 
         Raises typer.BadParameter for what cannot be read.
         """
-        paths = [*self._run(spec), *self._health(spec), *self._proxy(spec)]
+        paths = [*self._run(spec), *self._place(spec), *self._health(spec), *self._proxy(spec)]
         return [f"spec.{path}" for path in paths]
 
     def _run(self, spec: service_pb2.ServiceSpec) -> list[str]:
@@ -247,6 +266,17 @@ class SpecOptions:
             _set(spec.drain_grace, self.drain_grace)
             paths.append("drain_grace")
         return paths
+
+    def _place(self, spec: service_pb2.ServiceSpec) -> list[str]:
+        given = {name: value for name, value in self.placing.args().items() if value}
+        if self.any_node:
+            if given:
+                option = next(iter(given))
+                raise typer.BadParameter(f"--any-node removes all rules; leave out --{option}")
+            return ["placement"]
+        if given:
+            put(spec.placement, TaskOptions().but(cast(OptionArgs, given)))
+        return list(dict.fromkeys(path for name in given for path in _RULES[name]))
 
     def _health(self, spec: service_pb2.ServiceSpec) -> list[str]:
         paths = []

@@ -15,10 +15,12 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import OK, TIMED_OUT, sentence_of
+from quorate.cli.groups import CHANGING, with_groups
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.services import options as o
 from quorate.cli.services import show as service_show
+from quorate.cli.tasks.options.placing import Placing
 from quorate.cli.words import pairs
 from quorate.client.client import Client
 from quorate.client.pages import pages
@@ -74,6 +76,7 @@ group = typer.Typer(
 
 @group.command("create")
 @with_client
+@with_groups
 def create(
     client: Client,
     name: Name,
@@ -99,6 +102,8 @@ def create(
     host: o.Host = None,
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
+    *,
+    placing: Placing,
 ) -> int:
     """Create a service and start its replicas (1 by default).
 
@@ -116,7 +121,7 @@ def create(
     options = o.SpecOptions(
         *(argv, replicas, env, cwd, cpu, memory, resource, label, health_http, health_tcp),
         *(health_grpc, health_interval, health_timeout, start_grace, drain_grace, max_surge),
-        *(max_unavailable, balancing, hash_on, host),
+        *(max_unavailable, balancing, hash_on, host, placing),
     )
     service = pb.Service(name=name)
     service.spec.SetInParent()
@@ -133,6 +138,7 @@ def create(
 
 @group.command("update")
 @with_client
+@with_groups
 def update(
     client: Client,
     name: Name,
@@ -158,17 +164,28 @@ def update(
     host: o.Host = None,
     wait: Wait = False,
     wait_timeout: WaitTimeout = None,
+    *,
+    placing: Annotated[Placing, CHANGING],
+    any_node: Annotated[
+        bool,
+        typer.Option(
+            "--any-node",
+            help="Remove all placement rules of the service.",
+            rich_help_panel="Placement",
+        ),
+    ] = False,
 ) -> int:
     """Change the given settings of a service. Replicas are replaced one after the other.
 
     Settings that are not given stay as they are. The defaults below are those of [bold]service
-    create[/bold].
+    create[/bold]. Placement rules replace those of the same kind: --where and --prefer are one
+    kind, and so are --placement and --spread.
     """
     patience = _patience(wait, wait_timeout)
     options = o.SpecOptions(
         *(argv, replicas, env, cwd, cpu, memory, resource, label, health_http, health_tcp),
         *(health_grpc, health_interval, health_timeout, start_grace, drain_grace, max_surge),
-        *(max_unavailable, balancing, hash_on, host),
+        *(max_unavailable, balancing, hash_on, host, placing, any_node),
     )
     spec = pb.ServiceSpec()
     paths = options.write(spec)

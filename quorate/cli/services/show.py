@@ -18,6 +18,7 @@ from rich.text import Text
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details
 from quorate.cli.output.render import hint
+from quorate.cli.output.rules import placement_text
 from quorate.client.client import Client
 from quorate.client.tracking.outcome import shown_state, value_name
 from quorate.runtime.errors import QuorateError
@@ -101,6 +102,7 @@ def _details(service: pb.Service, address: str) -> Table:
         ("Address", address or f"{service.name}.localhost at the gateway's port"),
         ("Hosts", ", ".join(spec.proxy.hosts) or "-"),
         ("Labels", ", ".join(f"{k}={v}" for k, v in sorted(spec.labels.items())) or "-"),
+        ("Placement", placement_text(spec.placement) or "-"),
         ("Created", render.zoned(service.create_time)),
     ):
         table.add_row(Text(label, style="dim"), value)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from quorate.cli.output import render
 from quorate.cli.output.listing import Details, one_line
+from quorate.cli.output.rules import limit_words, placement_text
 from quorate.cli.output.waiting import needs
 from quorate.cli.output.work import hook_rows, work_text
 from quorate.cli.tasks.progress import progress_text
@@ -43,6 +44,10 @@ def details_of(found: task_pb2.Task) -> Table:
         table.add_row("Needs", ", ".join(wanted))
     if found.spec.labels:
         table.add_row("Labels", ", ".join(f"{k}={v}" for k, v in sorted(found.spec.labels.items())))
+    if placement := placement_text(found.spec.placement):
+        table.add_row("Placement", placement)
+    if limits := limit_words(found.spec):
+        table.add_row("Limits", ", ".join(limits))
     creator = f" by {found.created_by}" if found.created_by else ""
     table.add_row("Created", render.zoned(found.create_time) + creator)
     if found.spec.HasField("schedule"):

@@ -31,6 +31,7 @@ from quorate.security.identity import current_caller
 from quorate.v1 import service_pb2 as pb
 from scheduler.api import validate
 from scheduler.api.asking import PAGE_BYTES, after_name, ask, audited, page_of_names, refused
+from scheduler.api.candidates import Candidates
 from scheduler.api.origin import caller_name
 from scheduler.api.servicer import Context
 from scheduler.api.services import validate as bounds
@@ -49,7 +50,7 @@ from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
 from scheduler.engine.driver import Driver
-from scheduler.storage import records
+from scheduler.storage import keys, records
 from scheduler.storage.instances import InstanceKeys
 
 log = structlog.get_logger(__name__)
@@ -89,8 +90,10 @@ class ServiceCalls:
         check: SpecCheck,
         limits: Limits,
         full: Callable[[int], str | None],
+        candidates: Candidates,
     ) -> None:
         self._driver = driver
+        self._candidates = candidates
         self._state = driver.state
         self._feed = feed
         self._instances = instances
@@ -108,6 +111,7 @@ class ServiceCalls:
         if not request.service.HasField("spec"):
             raise invalid("service.spec", "is required")
         self._checked(request.service.spec)
+        await self._require_for(request.service.spec)
         full = self._full(request.ByteSize())
         if full is not None:
             raise exhausted(ETCD_SPACE_LOW, full)
@@ -154,6 +158,8 @@ class ServiceCalls:
         whole = not set(request.update_mask.paths) - {"spec", "*"}
         if whole and not request.service.HasField("spec"):
             raise invalid("service.spec", "is required unless update_mask names fields of it")
+        if name in self._state.services:
+            await self._require_for(request.service.spec)
         etag = request.service.etag
         for left in reversed(range(_TRIES)):
             spec, version, made = self._updated(name, request)
@@ -192,6 +198,11 @@ class ServiceCalls:
     def _checked(self, spec: pb.ServiceSpec) -> None:
         bounds.service_spec(self._check, spec, "service.spec", self._driver.clock.now())
 
+    async def _require_for(self, spec: pb.ServiceSpec) -> None:
+        """Return when every scheduler keeps to what a spec says. Raises QuorateError."""
+        if spec.HasField("placement"):
+            await self._candidates.require(keys.SERVICE_PLACEMENT)
+
     def _view(self, seen: object) -> pb.Service:
         """A service, with the reason why replicas cannot start as things are."""
         assert isinstance(seen, ServiceSeen)
@@ -199,7 +210,7 @@ class ServiceCalls:
         row = self._state.services.get(seen.name)
         replica = row.spec.replica if row is not None else None
         if row is not None and replica is not None and seen.ready < row.spec.replicas:
-            view.pending_reason = why_unplaceable(self._state, replica.needs)
+            view.pending_reason = why_unplaceable(self._state, replica.needs, replica.rules)
         return view
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Message:

@@ -50,14 +50,18 @@ def service_spec(check: SpecCheck, spec: pb.ServiceSpec, field: str, now: float)
         task = task_pb2.TaskSpec(command=spec.command, labels=spec.labels)
         if spec.HasField("resources"):
             task.resources.CopyFrom(spec.resources)
+        if spec.HasField("placement"):
+            task.placement.CopyFrom(spec.placement)
         check.spec(task, field, now)
     elif spec.replicas:
         raise invalid(f"{field}.command", "is required for replicas")
-    elif spec.HasField("resources"):
-        raise invalid(
-            f"{field}.resources",
-            "has an effect only with a command; set command, or leave resources out",
-        )
+    else:
+        for name in ("resources", "placement"):
+            if spec.HasField(name):
+                raise invalid(
+                    f"{field}.{name}",
+                    f"has an effect only with a command; set command, or leave {name} out",
+                )
     labels(f"{field}.labels", spec.labels)
     within(f"{field}.max_surge", spec.max_surge, 0, MAX_DEVIATION)
     within(f"{field}.max_unavailable", spec.max_unavailable, 0, MAX_DEVIATION)

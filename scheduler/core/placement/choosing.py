@@ -14,7 +14,7 @@ from typing import Final
 from quorate.runtime.ids import QueueName
 from scheduler.core.model.plugins import Plugins
 from scheduler.core.model.rows import NodeRow, QueueRow, TaskRow
-from scheduler.core.model.state import State
+from scheduler.core.model.state import SERVICES_QUEUE, State
 from scheduler.core.place_rules import (
     NO_RULES,
     Rules,
@@ -94,7 +94,7 @@ class Choosing:
         self._taints: Mapping[str, tuple[Taint, ...]] = {
             node.name: taints for node in open_nodes if (taints := taints_of(state, node))
         }
-        self._room = room
+        self._open, self._room = open_nodes, room
         # For tasks that tolerate nothing: the same lists where no node has a taint.
         self.open_nodes: Final = self._untainted(open_nodes)
         self.nodes: Final = self._untainted(room)
@@ -111,9 +111,11 @@ class Choosing:
         """What chooses among the nodes whose labels and taints allow a task with these rules."""
         strategy = self._strategies.get((queue.name, rules))
         if strategy is None:
+            # Replicas take no credit.
+            among = self._open if queue.name == SERVICES_QUEUE else self._room
             allowed = [
                 node
-                for node in self._room
+                for node in among
                 if not_tolerated(self._taints.get(node.name, ()), rules) is None
                 and broken_label(rules, node.name, node.labels) is None
             ]

@@ -76,9 +76,13 @@ def service_spec(
             else REPLICA_DRAIN_GRACE,
             labels=message.labels,
         )
-        task = task_pb2.TaskSpec(service=work, name=name, retry=_REPLICA_RETRY)
+        task = task_pb2.TaskSpec(
+            service=work, name=name, retry=_REPLICA_RETRY, labels=message.labels
+        )
         if message.HasField("resources"):
             task.resources.CopyFrom(message.resources)
+        if message.HasField("placement"):
+            task.placement.CopyFrom(message.placement)
         replica = task_spec(task, task.SerializeToString(deterministic=True))
     return ServiceSpec(
         message.SerializeToString(deterministic=True),
@@ -95,7 +99,7 @@ def replaces_replicas(old: service_pb2.ServiceSpec, new: service_pb2.ServiceSpec
     """Whether replicas of the one are not what the other asks for: a new generation."""
     return any(
         getattr(old, field) != getattr(new, field) or old.HasField(field) != new.HasField(field)
-        for field in ("command", "resources", "health")
+        for field in ("command", "resources", "health", "placement")
     ) or dict(old.labels) != dict(new.labels)
 
 

@@ -346,6 +346,7 @@ export interface Service {
     proxy?: { balancing?: string; hosts?: string[] };
     labels?: Record<string, string>;
     drainGrace?: string;
+    placement?: PlacementRules;
   };
   generation?: Int64;
   etag?: string;

@@ -1,10 +1,12 @@
 import { createService, scaleService } from "@ui/api/actions";
 import { sentence } from "@ui/api/rest";
 import type { Service } from "@ui/api/types";
+import { placingChange, placingForm } from "@ui/lib/placing";
 import { duration, pairs, splitWords } from "@ui/lib/words";
 import { plural } from "@ui/lib/format";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
+import { PlacingFields, readPlacing } from "@ui/views/task/placing-fields";
 
 /** Says at once that its replicas cannot start as things are. */
 function warn({ pendingReason }: Service): void {
@@ -60,6 +62,16 @@ export function CreateServiceDialog({ onClose }: { onClose: () => void }) {
       <Field label="Environment" hint="One NAME=value on each line.">
         <textarea name="env" class="mono" rows={2} />
       </Field>
+      <details>
+        <summary>Placement</summary>
+        <Field label="Labels" hint="Of each replica; one key=value on each line.">
+          <textarea name="labels" class="mono" rows={2} placeholder="app=web" />
+        </Field>
+        <PlacingFields />
+        <Field label="On a node each, by" hint="Keys of labels, such as app: one replica on each node.">
+          <input name="distinct" class="mono" placeholder="none" autocomplete="off" autocapitalize="none" />
+        </Field>
+      </details>
     </FormDialog>
   );
 }
@@ -70,6 +82,10 @@ export function serviceOf(read: (name: string) => string): Partial<Service> & { 
   const env = pairs(read("env"), "Environment");
   const path = read("health");
   const drainGrace = duration(read("drain"), "Grace for requests");
+  const labels = pairs(read("labels"), "Labels");
+  const { rules, paths } = placingChange(placingForm(), readPlacing(read));
+  const distinct = read("distinct").split(/[\s,]+/).filter(Boolean);
+  const placement = { ...rules, ...(distinct.length ? { distinct } : {}) };
   return {
     name: read("name"),
     spec: {
@@ -81,6 +97,8 @@ export function serviceOf(read: (name: string) => string): Partial<Service> & { 
         : {}),
       ...(path ? { health: { httpPath: path.startsWith("/") ? path : `/${path}` } } : {}),
       ...(drainGrace ? { drainGrace } : {}),
+      ...(Object.keys(labels).length ? { labels } : {}),
+      ...(paths.length || distinct.length ? { placement } : {}),
       proxy: { balancing: read("balancing") },
     },
   };

@@ -1,5 +1,6 @@
 // Services: programs kept running behind one name, their instances, and the requests they get.
 
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { deleteService } from "@ui/api/actions";
 import { useMay } from "@ui/api/caller";
@@ -7,6 +8,7 @@ import { BASE } from "@ui/api/rest";
 import { useServices } from "@ui/api/store";
 import type { Service } from "@ui/api/types";
 import { count, num, plain, plural, rate, span } from "@ui/lib/format";
+import { ruleRows } from "@ui/lib/placing";
 import { joinWords } from "@ui/lib/words";
 import { Badge, Button, Empty, Labels, Loading, Panel } from "@ui/parts/basics";
 import { confirm } from "@ui/parts/dialog";
@@ -75,6 +77,7 @@ function ServicePanel({ service, traffic, write, onScale }: PanelProps) {
   const { name, spec, instances = [] } = service;
   const ready = readyOf(service, traffic);
   const replicas = spec?.replicas ?? 0;
+  const rules = ruleRows(spec?.placement);
   const wanted = replicas || instances.length;
   const remove = () =>
     confirm({
@@ -132,6 +135,16 @@ function ServicePanel({ service, traffic, write, onScale }: PanelProps) {
           <code title={joinWords(spec.command.argv)}>{joinWords(spec.command.argv)}</code>
           <Labels labels={spec.labels} />
         </div>
+      )}
+      {rules.length > 0 && (
+        <dl class="facts">
+          {rules.map(([rule, text]) => (
+            <Fragment key={rule}>
+              <dt>{rule}</dt>
+              <dd>{text}</dd>
+            </Fragment>
+          ))}
+        </dl>
       )}
       <Instances service={service} traffic={traffic} />
       {replicas > 0 && <Waiting service={service} />}
