@@ -373,10 +373,11 @@ def test_the_ring_is_bounded_before_and_after_it_is_looked_at() -> None:
     asyncio.run(play())
 
 
-async def test_messages_do_not_drive_changes_of_tasks_out() -> None:
+@pytest.mark.parametrize("place", [b"mq/00000000000000a1/p00/c/", b"mb/00000000000000a1/"])
+async def test_messages_do_not_drive_changes_of_tasks_out(place: bytes) -> None:
     etcd, recent = MemoryEtcd(), Recent(PREFIX, most_bytes=10_000)
     await etcd.txn([], [created("a", IDS[0])])
-    chunk = PREFIX + b"mq/00000000000000a1/p00/c/"
+    chunk = PREFIX + place
     for number in range(5):
         # The task's change is behind a chunk in its Txn.
         await etcd.txn([], [Put(chunk + b"%012x" % number, b"x" * 5_000), ran("a", IDS[0])])

@@ -172,8 +172,8 @@ def _created(events: Iterable[WatchEvent], skip: int) -> set[tuple[int, str]]:
     return found
 
 
-def _without_messages(batch: WatchBatch, messages: bytes) -> WatchBatch:
-    """The batch without the values of chunks, which would drive changes of tasks out of the ring.
+def _without_messages(batch: WatchBatch, messages: tuple[bytes, ...]) -> WatchBatch:
+    """The batch without the values of chunks and bodies, which would drive changes of tasks out of the ring.
 
     The events stay: their number says where others are.
     """
@@ -265,7 +265,8 @@ class Recent:
         """
         size = size_of(batch.events)
         if size > _LARGE * len(batch.events):
-            batch = _without_messages(batch, self.prefix + keys.MESSAGES)
+            kinds = (self.prefix + keys.MESSAGES, self.prefix + keys.MESSAGE_BODIES)
+            batch = _without_messages(batch, kinds)
             size = size_of(batch.events)
         self._raw.append((batch, size))
         self._raw_events += len(batch.events)
