@@ -173,7 +173,8 @@ def _created(events: Iterable[WatchEvent], skip: int) -> set[tuple[int, str]]:
 
 
 def _without_messages(batch: WatchBatch, messages: tuple[bytes, ...]) -> WatchBatch:
-    """The batch without the values of chunks and bodies, which would drive changes of tasks out of the ring.
+    """The batch without the values of chunks and bodies: they would drive changes of tasks out of
+    the ring.
 
     The events stay: their number says where others are.
     """
