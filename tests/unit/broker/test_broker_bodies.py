@@ -13,6 +13,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.handlers.dead_letters import DeadLetterAsked
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
+from scheduler.core.broker.queues.combining import weight
 from scheduler.core.broker.queues.deaths import Reason
 from scheduler.core.broker.rows import NO_SESSION, PositionKind, QueueType, StreamPosition
 from scheduler.core.broker.state import BrokerState
@@ -350,3 +351,19 @@ def test_a_message_lies_in_its_chunk_without_its_body() -> None:
     assert b"body" not in value
     head = MessageEnvelope.FromString(message.payload)
     assert (head.routing_key, head.body) == ("q", b"")
+
+
+def test_a_step_that_writes_much_deletes_bodies_in_the_next_one() -> None:
+    broker = Broker(BrokerLimits(inline_bytes=3, step_writes=12))
+    broker.declare("q")
+    for number in range(30):
+        broker.publish(publication(b"%05d" % number, "q"))
+    broker.effects.clear()
+    assert len(broker.receive("q", 30)) == 30
+    assert not broker.parts
+    counts = [
+        (weight(out.writes), sum(isinstance(one, fx.DropBody) for one in out.writes))
+        for out in broker.effects
+    ]
+    assert sum(count for _, count in counts) == 30
+    assert all(count == 0 or size <= 12 for size, count in counts)

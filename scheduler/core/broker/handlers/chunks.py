@@ -8,6 +8,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects, DropBody
 from scheduler.core.broker.handlers import instants, merging
 from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.queues.combining import weight
 from scheduler.core.broker.queues.queue import Missing
 from scheduler.core.broker.state import BrokerState
 
@@ -67,11 +68,13 @@ def on_body_loaded(
 
 
 def drop_unused(state: BrokerState, limits: BrokerLimits, out: BrokerEffects) -> None:
-    """At the end of a step: delete bodies that nothing refers to any more, a bounded number."""
+    """At the end of a step: delete bodies that nothing refers to any more, as many as its commit
+    has room for."""
     bodies = state.bodies
     if not bodies.has_unused:
         return
-    for body, parts in bodies.take_unused(limits.unused_bodies):
+    most = min(limits.unused_bodies, limits.step_writes - weight(out.writes))
+    for body, parts in bodies.take_unused(most):
         state.window.bodies.drop(body)
         out.writes.append(DropBody(body, parts))
     if bodies.has_unused:
