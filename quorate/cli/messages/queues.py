@@ -201,7 +201,7 @@ def delete(
         bool, typer.Option("--if-unused", help="Refuse while it has consumers.")
     ] = False,
     if_empty: Annotated[
-        bool, typer.Option("--if-empty", help="Refuse while it has messages.")
+        bool, typer.Option("--if-empty", help="Refuse while messages wait in it.")
     ] = False,
     virtual_host: VirtualHost = "",
 ) -> None:

@@ -141,7 +141,8 @@ class TopologyMethods:
 
         Args:
             if_unused: refuse (`MESSAGE_QUEUE_IN_USE`) while it has consumers.
-            if_empty: refuse (`MESSAGE_QUEUE_NOT_EMPTY`) while it has messages.
+            if_empty: refuse (`MESSAGE_QUEUE_NOT_EMPTY`) while messages wait in it. Messages that
+                are delivered and not acknowledged do not count.
 
         Raises QuorateError: NOT_FOUND.
         """

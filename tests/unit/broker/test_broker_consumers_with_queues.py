@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.answers import ResultKind
@@ -305,3 +306,17 @@ def test_a_new_leader_drops_nothing_before_consumers_are_back(broker: Consumers)
     queue = broker.state.queue(HOST, "now")
     assert queue.ready == 0
     assert client.bodies() == ["a"]
+
+
+def test_a_queue_is_empty_though_delivered_messages_are_not_acknowledged(broker: Consumers) -> None:
+    """https://www.rabbitmq.com/docs/queues: unacknowledged messages are not ready ones."""
+    client = broker.client()
+    client.subscribe("q", prefetch=1)
+    publish(broker, "a", "b")
+    asked = e.MessageQueueDeleteAsked, HOST, "q", SessionId(""), False, True
+    with pytest.raises(QuorateError) as refused:
+        broker.ask(*asked)
+    assert refused.value.message == "message queue 'q' has 1 messages that wait"
+    client.ack(client.ids()[0])
+    assert broker.state.queue(HOST, "q").unacknowledged == 1
+    assert broker.ask(*asked).messages == 1

@@ -83,14 +83,14 @@ def on_message_queue_delete_asked(
             f"message queue {event.name!r} has {queue.consumers} consumers",
             message_queue=event.name,
         )
-    held = queue.ready + queue.unacknowledged + queue.waiting_for_due + queue.in_flight
-    if event.if_empty and held:
+    waiting = queue.ready + queue.waiting_for_due + queue.in_flight
+    if event.if_empty and waiting:
         raise precondition(
             "MESSAGE_QUEUE_NOT_EMPTY",
-            f"message queue {event.name!r} has {held} messages",
+            f"message queue {event.name!r} has {waiting} messages that wait",
             message_queue=event.name,
         )
-    dropped = e.QueueDropped(queue.row.uid, event.token, held)
+    dropped = e.QueueDropped(queue.row.uid, event.token, waiting + queue.unacknowledged)
     on_queue_dropped(state, limits, dropped, now, out)
 
 
