@@ -4,14 +4,20 @@ add --> waiting --batch--> sent --settle--> gone
           ^                  |
           '---- restart -----'
 
-At most `MOST_REQUESTS` requests are without an answer. What is added meanwhile goes out in one,
-when the first of them is answered: batches grow with the load, and nobody waits for more than what
-is being committed. A request costs the gateway and the leader more than the messages in it.
+A request costs the gateway, the leader and etcd more than the messages in it. So:
+
+* At most `MOST_REQUESTS` requests are without an answer, and the second one has at least as many
+  messages as the first. What is added meanwhile goes out in one, when the first of them is
+  answered: batches grow with the load, and nobody waits for more than what is being committed.
+* Publishers that wait for their confirms publish again when they come, one behind the other. After
+  an answer the next request waits until as many messages are there as were confirmed, but not
+  longer than `TURNAROUND`. A lone publisher is not held: its next message is all of them.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final, NamedTuple
 
 import grpc
@@ -25,6 +31,8 @@ BATCH_MESSAGES: Final = 1_024
 BATCH_BYTES: Final = 1 << 20
 # Without an answer: one that is being committed, and one that waits for the next commit.
 MOST_REQUESTS: Final = 2
+# Seconds that a client has to publish again after its confirms.
+TURNAROUND: Final = 0.002
 # What a message counts beside its bytes.
 MESSAGE_BYTES: Final = 256
 
@@ -52,8 +60,10 @@ class Outbox:
         self._sent: deque[tuple[int, Publication]] = deque()
         self._unsent: deque[tuple[int, Publication]] = deque()
         self._results: dict[int, pb.PublicationResult] = {}
-        # The last number of each request that is not answered.
-        self._requests: deque[int] = deque()
+        # The last number of each request that is not answered, and how many messages it has.
+        self._requests: deque[tuple[int, int]] = deque()
+        # How many messages the latest answer confirmed, and until when as many are waited for.
+        self._confirmed, self._until = 0, 0.0
 
     def __len__(self) -> int:
         return len(self._sent) + len(self._unsent)
@@ -73,11 +83,19 @@ class Outbox:
         self._results.clear()
         self._requests.clear()
 
+    def due(self, now: float) -> float:
+        """When `batch` is to be sent, in monotonic seconds; inf: not before something is added or
+        answered."""
+        waiting = len(self._unsent)
+        if not waiting or len(self._requests) >= MOST_REQUESTS:
+            return inf
+        if self._requests:
+            return now if waiting >= self._requests[0][1] else inf
+        return now if waiting >= self._confirmed else max(now, self._until)
+
     def batch(self) -> list[wire.PublicationEnvelope]:
-        """What is sent next; empty when all is sent, or enough is without an answer."""
+        """What is sent next."""
         found: list[wire.PublicationEnvelope] = []
-        if len(self._requests) >= MOST_REQUESTS:
-            return found
         size = 0
         while self._unsent and len(found) < BATCH_MESSAGES:
             number, publication = self._unsent[0]
@@ -93,10 +111,10 @@ class Outbox:
                 )
             )
         if found:
-            self._requests.append(found[-1].number)
+            self._requests.append((found[-1].number, len(found)))
         return found
 
-    def settle(self, answer: pb.PublishStreamResponse) -> list[Settled]:
+    def settle(self, answer: pb.PublishStreamResponse, now: float) -> list[Settled]:
         """What an answer says of them, in their order."""
         for result in answer.results:
             self._results[result.number] = result
@@ -106,8 +124,10 @@ class Outbox:
             number, publication = sent.popleft()
             self.size -= _size(publication)
             found.append(Settled(number, publication, results.pop(number, None)))
-        while self._requests and self._requests[0] <= answer.confirmed:
+        while self._requests and self._requests[0][0] <= answer.confirmed:
             self._requests.popleft()
+        if found:
+            self._confirmed, self._until = len(found), now + TURNAROUND
         return found
 
     @property

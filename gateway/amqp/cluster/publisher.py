@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final
 
 from gateway.amqp.cluster.outbox import Outbox, Settled
@@ -20,6 +21,8 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import broker_pb2 as pb
 
 _PATH: Final = "/quorate.v1.Broker/PublishStream"
+# Seconds: uvloop counts milliseconds, so its timers come at their moment and not behind it.
+_ROUNDING: Final = 1e-6
 
 
 class Publisher(Stream):
@@ -50,6 +53,7 @@ class Publisher(Stream):
         self._is_blocked = False
         self._outbox = Outbox()
         self._first = True
+        self._loop = asyncio.get_running_loop()
         # Who waits for the number of a publication, in their order.
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -83,9 +87,13 @@ class Publisher(Stream):
         self._first = True
 
     def _outgoing(self) -> bytes | None:
-        batch = self._outbox.batch()
-        if not batch:
+        now = self._loop.time()
+        due = self._outbox.due(now)
+        if due > now + _ROUNDING:
+            if due < inf:
+                self._loop.call_at(due, self._news.set)
             return None
+        batch = self._outbox.batch()
         request = wire.PublishStreamEnvelope(publications=batch)
         if self._first:
             self._first = False
@@ -97,7 +105,7 @@ class Publisher(Stream):
         if answer.blocked != self._is_blocked:
             self._is_blocked = answer.blocked
             self._blocked(answer.blocked)
-        found = self._outbox.settle(answer)
+        found = self._outbox.settle(answer, self._loop.time())
         if self._outbox.has_unsent:
             self._news.set()
         if found:

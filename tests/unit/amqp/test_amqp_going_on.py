@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from gateway.amqp.cluster.held import Held
-from gateway.amqp.cluster.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
+from gateway.amqp.cluster.outbox import BATCH_BYTES, BATCH_MESSAGES, TURNAROUND, Outbox
 from gateway.amqp.protocol.effects import Publication, Settle, Source
 from gateway.amqp.protocol.unsettled import Claims, Unsettled
 from gateway.amqp.wire.replies import AmqpError
@@ -71,25 +73,31 @@ def outbox(count: int) -> Outbox:
     return found
 
 
-def numbers(box: Outbox) -> list[int]:
-    return [one.number for one in box.batch()]
+def numbers(box: Outbox, now: float = 100.0) -> list[int]:
+    """Of what is sent at that moment."""
+    return [one.number for one in box.batch()] if box.due(now) <= now else []
+
+
+def confirm(box: Outbox, number: int, now: float = 0.0) -> list[int]:
+    return [one.number for one in box.settle(pb.PublishStreamResponse(confirmed=number), now)]
 
 
 def test_publications_are_sent_again_to_the_next_leader():
     box = outbox(5)
     assert numbers(box) == [1, 2, 3, 4, 5]
-    assert [one.number for one in box.settle(pb.PublishStreamResponse(confirmed=2))] == [1, 2]
+    assert confirm(box, 2) == [1, 2]
     box.add(Publication(b"new", None))
     box.restart()
     assert numbers(box) == [3, 4, 5, 6]
     assert numbers(box) == []
-    box.settle(pb.PublishStreamResponse(confirmed=6))
+    confirm(box, 6)
     assert (len(box), box.size) == (0, 0)
 
 
 def test_batches_are_as_large_as_a_request_may_be():
     box = outbox(BATCH_MESSAGES + 1)
     assert len(numbers(box)) == BATCH_MESSAGES
+    confirm(box, BATCH_MESSAGES)
     assert len(numbers(box)) == 1
     box = Outbox()
     for _ in range(3):
@@ -106,7 +114,7 @@ def test_what_comes_while_requests_are_on_their_way_goes_out_together():
         box.add(Publication(b"x", None))
         assert numbers(box) == []
     assert box.has_unsent
-    box.settle(pb.PublishStreamResponse(confirmed=1))
+    confirm(box, 1)
     assert numbers(box) == [3, 4, 5, 6, 7]
     box.add(Publication(b"x", None))
     assert numbers(box) == []
@@ -114,12 +122,42 @@ def test_what_comes_while_requests_are_on_their_way_goes_out_together():
     assert numbers(box) == [2, 3, 4, 5, 6, 7, 8]
 
 
+def test_the_second_request_is_not_smaller_than_the_first():
+    box = outbox(3)
+    assert numbers(box) == [1, 2, 3]
+    for number in (4, 5):
+        box.add(Publication(b"x", None))
+        assert box.due(0.0) == inf, number
+    box.add(Publication(b"x", None))
+    assert numbers(box) == [4, 5, 6]
+
+
+def test_publishers_that_wait_for_their_confirms_share_the_next_request():
+    box = outbox(3)
+    assert numbers(box) == [1, 2, 3]
+    assert confirm(box, 3, now=10.0) == [1, 2, 3]
+    for _ in range(2):
+        box.add(Publication(b"x", None))
+        assert box.due(10.0) == 10.0 + TURNAROUND
+    box.add(Publication(b"x", None))
+    assert numbers(box, now=10.0) == [4, 5, 6]
+    # One of them is done: the others wait for it for a moment alone.
+    confirm(box, 6, now=11.0)
+    box.add(Publication(b"x", None))
+    assert numbers(box, now=11.0) == []
+    assert numbers(box, now=11.0 + TURNAROUND) == [7]
+    # Alone, a publisher never waits.
+    confirm(box, 7, now=12.0)
+    box.add(Publication(b"x", None))
+    assert numbers(box, now=12.0) == [8]
+
+
 def test_results_wait_for_what_is_before_them():
     box = outbox(3)
     box.batch()
     returned = pb.PublicationResult(number=2, kind=pb.PublicationResult.KIND_RETURNED)
-    assert box.settle(pb.PublishStreamResponse(confirmed=0, results=[returned])) == []
-    found = box.settle(pb.PublishStreamResponse(confirmed=3))
+    assert box.settle(pb.PublishStreamResponse(confirmed=0, results=[returned]), 0.0) == []
+    found = box.settle(pb.PublishStreamResponse(confirmed=3), 0.0)
     assert [one.result for one in found] == [None, returned, None]
 
 
