@@ -62,7 +62,8 @@ def main() -> int:
 
 @contextmanager
 def _doors() -> Iterator[tuple[int, int]]:
-    """Ports of a broker, and of one with TLS."""
+    """Ports of a broker, and of one with TLS. They take messages as large as they can."""
+    os.environ["QUORATE_MAX_MESSAGE_KIB"] = "16384"
     with tempfile.TemporaryDirectory(prefix="quorate-") as name:
         plain = LocalPlan(
             data_dir=Path(name) / "plain", schedulers=1, nodes=1, gateway=True, amqp=True
