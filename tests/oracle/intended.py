@@ -34,6 +34,8 @@ STEPS: Final[Mapping[tuple[str, str], str]] = {
     ("queues", "'x-consumer-timeout': -1"): "a negative time is refused",
     ("queues", "declare quorum-"): "every queue is replicated, exclusive and transient ones too",
     ("queues", "declare stream-transient"): "every stream is durable",
+    ("deleting", "delete if all is out"): "delivered messages go with the queue, and count",
+    ("exchanges", "no-such-type"): "RabbitMQ 4 closes the channel, too",
     ("exclusive", "other: unbind"): "nobody else changes bindings of an exclusive queue",
 }
 
