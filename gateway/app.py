@@ -7,11 +7,10 @@ finish within the grace, what is left then is cancelled; the process exits with 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -32,6 +31,7 @@ from gateway.config import GatewaySettings
 from gateway.health import health_part, why_not_ready
 from gateway.http import edge
 from gateway.http.listener import bounded
+from gateway.http.server import Server
 from gateway.http.sub_path import SubPath
 from gateway.live.endpoint import live_part
 from gateway.metrics import GatewayMetrics, Measured
@@ -95,6 +95,9 @@ async def serve(settings: GatewaySettings) -> None:
     instance = instance_id()
     listening = _listen(settings.listen, settings)
     amqp = _listen(settings.amqp, settings) if settings.amqp else None
+    management = None
+    if settings.amqp_management:
+        management = _listen(settings.amqp_management, settings)
     stopping = asyncio.Event()
     try:
         own_token = OwnToken(Path(settings.token_file)) if settings.token_file else None
@@ -122,7 +125,7 @@ async def serve(settings: GatewaySettings) -> None:
     )
     parts = [
         proxy_part(proxy, upstream, Access.of(settings)),
-        amqp_part(context, amqp),
+        amqp_part(context, amqp, management),
         *(make(context) for make in PARTS),
     ]
     metrics = GatewayMetrics(proxy, parts)
@@ -136,7 +139,7 @@ async def serve(settings: GatewaySettings) -> None:
         owner=settings.owner,
     )
     await probes.start()
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             build_app(settings, parts, metrics),
             http=proxy.protocol(
@@ -161,6 +164,7 @@ async def serve(settings: GatewaySettings) -> None:
     host = settings.listen.rpartition(":")[0]
     try:
         async with asyncio.TaskGroup() as tasks:
+            # `_leave` owns the signals.
             duties = [
                 tasks.create_task(duty(), name=part.name) for part in parts for duty in part.duties
             ]
@@ -191,23 +195,6 @@ async def _leave(server: uvicorn.Server, stopping: asyncio.Event) -> None:
     await stopping.wait()
     log.info("shutting_down")
     server.should_exit = True
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, without its own way with signals."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # `_leave` owns them.
-        yield
 
 
 def _listen(where: str, settings: GatewaySettings) -> socket.socket:

@@ -39,6 +39,11 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         description="host:port to listen on for clients of AMQP 0-9-1 (RabbitMQ's use 5672, with "
         "TLS 5671); empty: not at all",
     )
+    amqp_management: str = Field(
+        default="",
+        description="host:port to listen on for programs that read RabbitMQ's management API, "
+        "such as KEDA and Flower (RabbitMQ's is 15672, with TLS 15671); empty: not at all",
+    )
     schedulers: str = Field(
         default="127.0.0.1:7480",
         description="schedulers of the cluster, host:port, comma-separated",
@@ -186,7 +191,7 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
         split_address(value, least_port=0)
         return value
 
-    @field_validator("amqp")
+    @field_validator("amqp", "amqp_management")
     @classmethod
     def _check_amqp(cls, value: str) -> str:
         if value:
@@ -241,8 +246,8 @@ class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSetting
     @model_validator(mode="after")
     def _refuse_exposed(self) -> GatewaySettings:
         hosts = [self.host]
-        if self.amqp:
-            hosts.append(split_address(self.amqp, least_port=0)[0])
+        for door in filter(None, (self.amqp, self.amqp_management)):
+            hosts.append(split_address(door, least_port=0)[0])
         for host in hosts:
             refuse_exposed(
                 host,

@@ -67,6 +67,11 @@ class ClientChannel:
         self._publisher: Publisher | None = None
 
     @property
+    def state(self) -> State:
+        """What it knows."""
+        return self._state
+
+    @property
     def held(self) -> int:
         """Bytes that this channel holds."""
         return self.waiting + (self._publisher.size if self._publisher is not None else 0)

@@ -25,6 +25,7 @@ from gateway.amqp.protocol import limits
 from gateway.amqp.protocol.connection import Connection
 from gateway.amqp.protocol.handshake import Phase
 from gateway.amqp.protocol.state import State, Transactions
+from gateway.amqp.seen import ConnectionSeen, connection_seen
 from gateway.amqp.wire.replies import AmqpError, Reply, from_cluster
 from gateway.cluster.calls import Metadata
 from quorate.runtime.errors import QuorateError
@@ -78,14 +79,7 @@ class ClientConnection(asyncio.Protocol):
         # uvloop's are of another class.
         transport = cast("asyncio.Transport", transport)
         self._transport = transport
-        if len(self._hall.connections) >= self._hall.most:
-            log.warning("amqp_too_many_connections", limit=self._hall.most)
-            transport.abort()
-            return
-        owner = self._hall.owner
-        name = transport.get_extra_info
-        if owner is not None and not owner.serves(name("peername"), name("sockname")):
-            log.warning("amqp_other_user_refused")
+        if self._hall.refuses(transport):
             transport.abort()
             return
         self._hall.connections[self] = None
@@ -185,6 +179,12 @@ class ClientConnection(asyncio.Protocol):
     def held(self) -> int:
         """Bytes that are published and not durable, or wait for the cluster."""
         return self._flow.held
+
+    @property
+    def seen(self) -> ConnectionSeen:
+        states = (channel.state for channel in self._channels.values())
+        where = self._number, self._login_event, self._transport, self._virtual_host
+        return connection_seen(*where, self._blocked > 0, states)
 
     def _hold(self) -> None:
         transport = self._transport

@@ -1,4 +1,4 @@
-"""The AMQP 0-9-1 door as a part of the gateway: its listener, and the end of its connections."""
+"""The AMQP 0-9-1 door as a part of the gateway: its listeners, and the end of its connections."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import structlog
 import quorate
 from gateway.amqp.client_connection import ClientConnection
 from gateway.amqp.hall import Counts, Hall
+from gateway.amqp.management.server import serve_management
 from gateway.amqp.metrics import metrics
 from gateway.auth.credentials import Access
 from gateway.component import Context, Part
@@ -28,8 +29,10 @@ _LEAVE: Final = 5.0
 _TLS: Final = 10.0
 
 
-def amqp_part(context: Context, listening: socket.socket | None) -> Part:
-    """See gateway.component. `listening`: None: the door is off."""
+def amqp_part(
+    context: Context, listening: socket.socket | None, management: socket.socket | None
+) -> Part:
+    """See gateway.component. `listening`, `management`: None: the door is off."""
     settings = context.settings
     hall = Hall(
         upstream=context.upstream,
@@ -43,7 +46,11 @@ def amqp_part(context: Context, listening: socket.socket | None) -> Part:
         tasks=set(),
         numbers=itertools.count(1),
     )
-    duties = () if listening is None else (partial(_serve, context, hall, listening),)
+    duties = []
+    if listening is not None:
+        duties.append(partial(_serve, context, hall, listening))
+    if management is not None:
+        duties.append(partial(serve_management, context, hall, management))
     return Part("amqp", (), duties, metrics=partial(metrics, hall))
 
 

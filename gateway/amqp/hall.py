@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from gateway.amqp.seen import ConnectionSeen
 from gateway.auth.credentials import Access
 from gateway.cluster.calls import Upstream
 from quorate.security.same_user import SameUser
@@ -56,6 +57,10 @@ class Open(Protocol):
     def held(self) -> int:
         """Bytes that are published and not durable, or wait for the cluster."""
 
+    @property
+    def seen(self) -> ConnectionSeen:
+        """For the management API."""
+
     def shut_down(self) -> None:
         """The gateway ends."""
 
@@ -90,6 +95,17 @@ class Hall:
     def share(self, most: int) -> int:
         """What one connection may hold: `most`, or its share of what all may."""
         return min(most, max(LEAST_SHARE, MOST_TOGETHER // max(1, len(self.connections))))
+
+    def refuses(self, transport: asyncio.Transport) -> bool:
+        """Whether a connection is one too many, or of somebody else; that is logged."""
+        name = transport.get_extra_info
+        if len(self.connections) >= self.most:
+            log.warning("amqp_too_many_connections", limit=self.most)
+            return True
+        if self.owner is not None and not self.owner.serves(name("peername"), name("sockname")):
+            log.warning("amqp_other_user_refused")
+            return True
+        return False
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """See `tasks`."""

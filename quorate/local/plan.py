@@ -28,8 +28,10 @@ DRAIN_GRACE = 5.0
 GATEWAY_PORT = 7470
 # Where clients of RabbitMQ look: plaintext, and with TLS.
 AMQP_PORT, AMQPS_PORT = 5672, 5671
+MANAGEMENT_PORT, MANAGEMENT_TLS_PORT = 15672, 15671
 # Under what the port of the gateway's AMQP door is kept.
 AMQP = "amqp"
+MANAGEMENT = "amqp-management"
 # Seconds that requests may go on when the cluster is stopped.
 GATEWAY_GRACE = 2
 # Below the range from which the kernel draws ports of outgoing connections, so that nobody takes
@@ -138,6 +140,8 @@ class LocalPlan:
         if self.amqp:
             usual = AMQPS_PORT if self.tls or self.secure else AMQP_PORT
             doors.append((AMQP, self.amqp_port, "--amqp-port", usual))
+            usual = MANAGEMENT_TLS_PORT if self.tls or self.secure else MANAGEMENT_PORT
+            doors.append((MANAGEMENT, 0, "", usual))
         for name, asked, flag, usual in doors:
             if asked:
                 ports[name] = self._wanted(asked, flag, claims)
@@ -145,7 +149,7 @@ class LocalPlan:
                 taken = kept.union(ports.values())
                 if usual not in taken and claims.take(usual, hold=self.same_user):
                     ports[name] = usual
-        more = [AMQP] if self.amqp else []
+        more = [AMQP, MANAGEMENT] if self.amqp else []
         for name in [*names, *more, *map(health_of, names[2:])]:
             if name in ports:
                 continue
@@ -209,13 +213,17 @@ class LocalPlan:
             *self._etcd_flags(f"node:{name}"),
         ]
 
-    def gateway_argv(self, port: int, schedulers: Sequence[str], amqp: int = 0) -> list[str]:
-        """Command line of the gateway. `amqp`: the port of its AMQP door; 0: it has none."""
+    def gateway_argv(
+        self, port: int, schedulers: Sequence[str], amqp: int = 0, management: int = 0
+    ) -> list[str]:
+        """Command line of the gateway. `amqp`, `management`: ports of its AMQP door and of the API
+        beside it; 0: it has none."""
         return [
             *self.gateway_command,
             *("--listen", f"{HOST}:{port}", "--schedulers", ",".join(schedulers)),
             *("--grace", str(GATEWAY_GRACE), "--cluster", self.cluster),
             *(("--amqp", f"{HOST}:{amqp}") if amqp else ()),
+            *(("--amqp-management", f"{HOST}:{management}") if management else ()),
             *self._tls_flags(GATEWAY),
             *self._tls_flags(GATEWAY, "scheduler-tls"),
             *self._same_user_flag(),

@@ -30,7 +30,7 @@ from quorate.etcd.server.users import grant
 from quorate.local.certificates import ETCD
 from quorate.local.child import Child
 from quorate.local.data_dir import DataDir
-from quorate.local.plan import AMQP, MAX_TXN_OPS, LocalPlan, health_of
+from quorate.local.plan import AMQP, MANAGEMENT, MAX_TXN_OPS, LocalPlan, health_of
 from quorate.local.ports import HOST, PortClaims
 from quorate.runtime.errors import QuorateError, precondition, unavailable
 from quorate.runtime.timing.backoff import Backoff
@@ -118,8 +118,12 @@ class Supervisor:
             tls=self.plan.client,
             token_file=str(self.plan.credentials.admin_token_file) if self.plan.credentials else "",
             etcd_tls=self.plan.etcd_client,
-            amqp_address=f"{HOST}:{self._ports[AMQP]}" if AMQP in self._ports else "",
+            amqp_address=self._door(AMQP),
+            amqp_management_address=self._door(MANAGEMENT),
         )
+
+    def _door(self, name: str) -> str:
+        return f"{HOST}:{self._ports[name]}" if name in self._ports else ""
 
     async def _run(self, claims: PortClaims, stack: ExitStack) -> None:
         ports = self.plan.choose_ports(self._directory.ports, claims)
@@ -282,7 +286,8 @@ class Supervisor:
 
     def _gateway(self, port: int) -> Child:
         schedulers = [child.address for child in self._schedulers]
-        argv = self.plan.gateway_argv(port, schedulers, self._ports.get(AMQP, 0))
+        doors = self._ports.get(AMQP, 0), self._ports.get(MANAGEMENT, 0)
+        argv = self.plan.gateway_argv(port, schedulers, *doors)
         return self._child("gateway", "gateway", argv, port, self._environment())
 
     @property

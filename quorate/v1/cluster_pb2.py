@@ -27,13 +27,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quorate.v1 import output_pb2 as quorate_dot_v1_dot_output__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18quorate/v1/cluster.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\"d\n\x10SchedulerReplica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x08\x12\x0f\n\x07version\x18\x05 \x01(\t\"Q\n\nEtcdStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x62_size\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x62_quota\x18\x03 \x01(\x03\x12\x0f\n\x07members\x18\x04 \x01(\x05\"=\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\"\xb3\x03\n\x07\x43luster\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x30\n\x0cleader_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\nschedulers\x18\x05 \x03(\x0b\x32\x1c.quorate.v1.SchedulerReplica\x12$\n\x04\x65tcd\x18\x06 \x01(\x0b\x32\x16.quorate.v1.EtcdStatus\x12\r\n\x05nodes\x18\x07 \x01(\x05\x12\x0e\n\x06queues\x18\x08 \x01(\x05\x12\x12\n\nlive_tasks\x18\t \x01(\x03\x12\x16\n\x0eretained_tasks\x18\n \x01(\x03\x12\x0f\n\x07version\x18\x0b \x01(\t\x12\x16\n\x08revision\x18\x0c \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x35\n\x0c\x63lock_offset\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe8\xe3\x18\x02\x12\x10\n\x08\x62lob_url\x18\x0e \x01(\t\x12\x16\n\x0emax_blob_bytes\x18\x0f \x01(\x03\x12\x1a\n\x11max_message_bytes\x18\xa1\x01 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18quorate/v1/cluster.proto\x12\nquorate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17quorate/v1/output.proto\"d\n\x10SchedulerReplica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x08\x12\x0f\n\x07version\x18\x05 \x01(\t\"i\n\nEtcdStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x62_size\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x62_quota\x18\x03 \x01(\x03\x12\x0f\n\x07members\x18\x04 \x01(\x05\x12\x16\n\x07refuses\x18\x8d\x01 \x01(\tB\x04\xe8\xe3\x18\x02\"=\n\x06\x43\x61ller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x10\n\x08patterns\x18\x03 \x03(\t\"\xb3\x03\n\x07\x43luster\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x30\n\x0cleader_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\nschedulers\x18\x05 \x03(\x0b\x32\x1c.quorate.v1.SchedulerReplica\x12$\n\x04\x65tcd\x18\x06 \x01(\x0b\x32\x16.quorate.v1.EtcdStatus\x12\r\n\x05nodes\x18\x07 \x01(\x05\x12\x0e\n\x06queues\x18\x08 \x01(\x05\x12\x12\n\nlive_tasks\x18\t \x01(\x03\x12\x16\n\x0eretained_tasks\x18\n \x01(\x03\x12\x0f\n\x07version\x18\x0b \x01(\t\x12\x16\n\x08revision\x18\x0c \x01(\x03\x42\x04\xe8\xe3\x18\x02\x12\x35\n\x0c\x63lock_offset\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe8\xe3\x18\x02\x12\x10\n\x08\x62lob_url\x18\x0e \x01(\t\x12\x16\n\x0emax_blob_bytes\x18\x0f \x01(\x03\x12\x1a\n\x11max_message_bytes\x18\xa1\x01 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quorate.v1.cluster_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ETCDSTATUS'].fields_by_name['refuses']._loaded_options = None
+  _globals['_ETCDSTATUS'].fields_by_name['refuses']._serialized_options = b'\350\343\030\002'
   _globals['_CLUSTER'].fields_by_name['revision']._loaded_options = None
   _globals['_CLUSTER'].fields_by_name['revision']._serialized_options = b'\350\343\030\002'
   _globals['_CLUSTER'].fields_by_name['clock_offset']._loaded_options = None
@@ -41,9 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULERREPLICA']._serialized_start=130
   _globals['_SCHEDULERREPLICA']._serialized_end=230
   _globals['_ETCDSTATUS']._serialized_start=232
-  _globals['_ETCDSTATUS']._serialized_end=313
-  _globals['_CALLER']._serialized_start=315
-  _globals['_CALLER']._serialized_end=376
-  _globals['_CLUSTER']._serialized_start=379
-  _globals['_CLUSTER']._serialized_end=814
+  _globals['_ETCDSTATUS']._serialized_end=337
+  _globals['_CALLER']._serialized_start=339
+  _globals['_CALLER']._serialized_end=400
+  _globals['_CLUSTER']._serialized_start=403
+  _globals['_CLUSTER']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

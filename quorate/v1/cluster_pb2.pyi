@@ -26,16 +26,18 @@ class SchedulerReplica(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., leader: _Optional[bool] = ..., version: _Optional[str] = ...) -> None: ...
 
 class EtcdStatus(_message.Message):
-    __slots__ = ("version", "db_size", "db_quota", "members")
+    __slots__ = ("version", "db_size", "db_quota", "members", "refuses")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DB_SIZE_FIELD_NUMBER: _ClassVar[int]
     DB_QUOTA_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    REFUSES_FIELD_NUMBER: _ClassVar[int]
     version: str
     db_size: int
     db_quota: int
     members: int
-    def __init__(self, version: _Optional[str] = ..., db_size: _Optional[int] = ..., db_quota: _Optional[int] = ..., members: _Optional[int] = ...) -> None: ...
+    refuses: str
+    def __init__(self, version: _Optional[str] = ..., db_size: _Optional[int] = ..., db_quota: _Optional[int] = ..., members: _Optional[int] = ..., refuses: _Optional[str] = ...) -> None: ...
 
 class Caller(_message.Message):
     __slots__ = ("name", "permissions", "patterns")

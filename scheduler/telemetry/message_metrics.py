@@ -1,17 +1,21 @@
 """Messages in numbers: what became of them, and what is in message queues now.
 
-No message queue has series of its own: clients create as many as they like.
+Clients create as many message queues as they like, so only `MOST_SHOWN` of them have series of
+their own, under RabbitMQ's names. They are the first by virtual host and name, without those that
+belong to a connection, among the `MOST_LOOKED_AT` oldest.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from heapq import nsmallest
+from itertools import islice
 from typing import Final, NamedTuple
 
 from prometheus_client.core import Metric
 
-from quorate.telemetry.families import counter, counters, gauge
+from quorate.telemetry.families import counter, counters, gauge, gauges
 from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
@@ -19,6 +23,8 @@ from scheduler.core.broker.state import BrokerState
 # Queues that one scrape looks at, on the event loop. With more of them, those that are not looked
 # at count as they did the last time.
 MOST_LOOKED_AT: Final = 5_000
+# Message queues with series of their own.
+MOST_SHOWN: Final = 200
 
 
 class _Found(NamedTuple):
@@ -173,3 +179,17 @@ class MessageMetrics:
         )
         yield gauge("quorate_message_consumers", "Consumers of messages.", consuming.consumers)
         yield gauge("quorate_message_sessions", "Sessions of consumers.", len(consuming.sessions))
+        yield from _of_queues(self._state)
+
+
+def _of_queues(state: BrokerState) -> Iterator[Metric]:
+    looked_at = islice(state.queues.values(), MOST_LOOKED_AT)
+    kept = ((one.row.virtual_host, one.row.name, one) for one in looked_at if not one.row.owner)
+    shown = nsmallest(MOST_SHOWN, kept, key=lambda found: found[:2])
+    for name, words, value in (
+        ("messages_ready", "Messages ready to be delivered to consumers.", "ready"),
+        ("messages_unacked", "Messages delivered and not yet acknowledged.", "unacknowledged"),
+        ("consumers", "Consumers on a queue.", "consumers"),
+    ):
+        values = {(queue, host): float(getattr(one, value)) for host, queue, one in shown}
+        yield gauges(f"rabbitmq_queue_{name}", words, ("queue", "vhost"), values)

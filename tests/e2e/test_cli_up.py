@@ -107,6 +107,7 @@ def test_a_cluster_in_the_background_works_and_down_leaves_nothing(folder):
     status = installed("status", *at)
     assert cluster.dashboard in status.out
     assert cluster.amqp in status.out
+    assert cluster.amqp_management in status.out
     assert "2 of 2 ready, 0 of 4 slots busy" in status.out
     processes = json.loads(installed("status", *at, "--json").out)["processes"]
     assert [p["name"] for p in processes] == [p.name for p in cluster.processes]

@@ -200,7 +200,10 @@ def address_of(one: Started) -> str:
     listen = one.flags.get("--listen", "")
     if not listen.endswith(":0"):
         return listen
-    others = [one.flags.get(flag, "").rpartition(":")[2] for flag in ("--health-listen", "--amqp")]
+    others = [
+        one.flags.get(flag, "").rpartition(":")[2]
+        for flag in ("--health-listen", "--amqp", "--amqp-management")
+    ]
     for connection in psutil.Process(one.pid).net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and str(connection.laddr[1]) not in others:
             return f"127.0.0.1:{connection.laddr[1]}"

@@ -24,6 +24,7 @@ from tests.support.manifests import (
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 COMPONENT = "app.kubernetes.io/component"
+MANAGEMENT = "amqp-management"
 
 
 def _pods(variant: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -288,26 +289,33 @@ def test_each_reaches_whom_it_needs_and_nobody_else(variant: str) -> None:
         ("gateway", "agent", 32768), ("gateway", "agent", 60999),
     }  # fmt: skip
     components = ("etcd", "scheduler", "agent", "gateway")
-    ports = {2379, 2380, 2381, 5671, 5672, 7470, 7480, 7481, 9464, 32768, 60999}
+    ports = {2379, 2380, 2381, 5671, 5672, 15671, 15672, 7470, 7480, 7481, 9464, 32768, 60999}
     open_ = {(source, target, port) for source in components for target in components
              for port in ports if _reaches(variant, source, target, port)}  # fmt: skip
     assert open_ == needed
 
 
 @pytest.mark.parametrize(
-    ("variant", "name", "port"), [("dev", "amqp", 5672), ("prod", "amqps", 5671)]
+    ("variant", "name", "port", "api"),
+    [("dev", "amqp", 5672, 15672), ("prod", "amqps", 5671, 15671)],
 )
-def test_clients_reach_the_amqp_port_that_the_gateway_serves(
-    variant: str, name: str, port: int
+def test_clients_reach_the_amqp_ports_that_the_gateway_serves(
+    variant: str, name: str, port: int, api: int
 ) -> None:
     gateway = named(variant, "Deployment", "gateway")
-    assert environment(variant, gateway)["QUORATE_GATEWAY_AMQP"] == f"0.0.0.0:{port}"
-    assert {"name": name, "containerPort": port} in container_of(gateway)["ports"]
+    set_ = environment(variant, gateway)
+    assert set_["QUORATE_GATEWAY_AMQP"] == f"0.0.0.0:{port}"
+    assert set_["QUORATE_GATEWAY_AMQP_MANAGEMENT"] == f"0.0.0.0:{api}"
     service = named(variant, "Service", "gateway")["spec"]["ports"]
-    assert {"name": name, "port": port, "targetPort": name} in service
-    assert {each["name"] for each in service} == {"http", name}
-    (rule,) = named(variant, "NetworkPolicy", f"gateway-{name}")["spec"]["ingress"]
-    assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
+    for each, number in ((name, port), (MANAGEMENT, api)):
+        assert {"name": each, "containerPort": number} in container_of(gateway)["ports"]
+        assert {"name": each, "port": number, "targetPort": each} in service
+    assert {each["name"] for each in service} == {"http", name, MANAGEMENT}
+    rule, keda = named(variant, "NetworkPolicy", f"gateway-{name}")["spec"]["ingress"]
+    assert rule["ports"] == [{"port": one, "protocol": "TCP"} for one in (port, api)]
+    assert keda["ports"] == [{"port": api, "protocol": "TCP"}]
+    keda_namespace = {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}
+    assert keda["from"] == [{"namespaceSelector": keda_namespace}]
     clients = {"matchLabels": {"quorate/client": "true"}}
     assert rule["from"] == [{"namespaceSelector": {}, "podSelector": clients}]
 

@@ -73,7 +73,7 @@ def test_the_manifest_asks_for_what_an_agent_offers() -> None:
 
 
 def test_the_example_and_the_manifest_are_taken() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    example, _consumers = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     manifest = (ROOT / "k8s/components/autoscaling/agent.yaml").read_text()
     found = [yaml.safe_load(example), *yaml.safe_load_all(manifest)]
     triggers = [t for each in found for t in each["spec"].get("triggers", ())]
@@ -89,3 +89,12 @@ def test_commands_for_an_operator_exist() -> None:
     assert set(commands) == {"nodes", "drain"}
     for command in commands:
         assert CliRunner().invoke(application(), [command, "--help"]).exit_code == 0
+
+
+def test_the_example_for_consumers_reads_the_management_api() -> None:
+    _, example = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (trigger,) = yaml.safe_load(example)["spec"]["triggers"]
+    assert (trigger["type"], trigger["metadata"]["protocol"]) == ("rabbitmq", "http")
+    service = yaml.safe_load((ROOT / "k8s/components/amqps/service.yaml").read_text())
+    ports = {each["name"]: each["port"] for each in service["spec"]["ports"]}
+    assert f"@gateway.quorate.svc:{ports['amqp-management']}/" in example

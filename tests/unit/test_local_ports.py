@@ -232,6 +232,9 @@ def test_amqp_has_a_port_of_its_own(tmp_path, claims):
     assert len(set(ports.values())) == len(ports)
     assert "amqp-health" not in ports
     assert plan.choose_ports(ports, claims) == ports
-    argv = plan.gateway_argv(1, ["s:1"], ports["amqp"])
+    argv = plan.gateway_argv(1, ["s:1"], ports["amqp"], ports["amqp-management"])
     assert argv[argv.index("--amqp") + 1] == f"{HOST}:{ports['amqp']}"
+    management = argv[argv.index("--amqp-management") + 1]
+    assert management == f"{HOST}:{ports['amqp-management']}"
     assert "--amqp" not in plan.gateway_argv(1, ["s:1"])
+    assert "--amqp-management" not in plan.gateway_argv(1, ["s:1"])

@@ -70,7 +70,9 @@ def up(
     amqp: Annotated[
         bool,
         typer.Option(
-            "--amqp", help="AMQP 0-9-1 at the gateway, for clients of RabbitMQ. \\[default: off]"
+            "--amqp",
+            help="AMQP 0-9-1 and a read-only management API at the gateway, for clients of "
+            "RabbitMQ. \\[default: off]",
         ),
     ] = False,
     amqp_port: Annotated[
@@ -207,6 +209,7 @@ class _Foreground:
             sys.stdout.write(f"dashboard {cluster.dashboard}\n")
             if cluster.amqp:
                 sys.stdout.write(f"amqp {cluster.amqp}\n")
+                sys.stdout.write(f"amqp-management {cluster.amqp_management}\n")
             if cluster.token_file:
                 sys.stdout.write(f"token-file {cluster.token_file}\n")
         for process in cluster.processes:

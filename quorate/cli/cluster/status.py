@@ -63,6 +63,7 @@ def status(client: Client, as_json: Json = False) -> None:
             summary.add_row("", f"It asks for a token. The token is in {local.token_file}")
     if local is not None and local.amqp:
         summary.add_row("AMQP", local.amqp)
+        summary.add_row("", f"management API: {local.amqp_management}")
     render.show(summary)
     render.show("")
     if local is not None:

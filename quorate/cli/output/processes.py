@@ -46,6 +46,8 @@ def dashboard_lines(cluster: LocalCluster) -> list[Text]:
     lines = [Text.assemble("Dashboard: ", (cluster.dashboard, "bold cyan"))]
     if cluster.amqp:
         lines.insert(0, Text.assemble("AMQP: ", (cluster.amqp, "bold cyan")))
+        management = f"  RabbitMQ's management API, read-only: {cluster.amqp_management}"
+        lines.insert(1, Text(management, style="dim"))
     if cluster.token_file:
         # Not the token: what is on a terminal is soon in a log.
         lines.append(Text(f"  It asks for a token. The token is in {cluster.token_file}"))

@@ -75,6 +75,8 @@ class LocalCluster:
     """What etcd's clients on this machine need; None: plaintext."""
     amqp_address: str = ""
     """host:port where the gateway serves AMQP 0-9-1; empty: nowhere."""
+    amqp_management_address: str = ""
+    """host:port where the gateway serves RabbitMQ's management API; empty: nowhere."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -107,6 +109,13 @@ class LocalCluster:
         scheme = "amqp" if self.tls is None else "amqps"
         return f"{scheme}://{self.amqp_address}/" if self.amqp_address else ""
 
+    @property
+    def amqp_management(self) -> str:
+        """The URL of RabbitMQ's management API; empty when it is not served."""
+        scheme = "http" if self.tls is None else "https"
+        address = self.amqp_management_address
+        return f"{scheme}://{address}/api/" if address else ""
+
     def to_json(self) -> str:
         """The file's text."""
         document = {
@@ -114,6 +123,7 @@ class LocalCluster:
             "addresses": self.addresses,
             "dashboard": self.dashboard,
             "amqp": self.amqp,
+            "amqp_management": self.amqp_management,
         }
         for name in ("tls", "etcd_tls"):
             if document[name] is not None:
@@ -129,6 +139,7 @@ class LocalCluster:
             document.pop("addresses", None)
             document.pop("dashboard", None)
             document.pop("amqp", None)
+            document.pop("amqp_management", None)
             for name in ("tls", "etcd_tls"):
                 files = document.pop(name, None)
                 document[name] = ClientTls(**files) if files else None

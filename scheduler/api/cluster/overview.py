@@ -185,4 +185,5 @@ class Overview:
             view.etcd.db_size = self._status.db_size
             view.etcd.members = self._status.members
         view.etcd.db_quota = self._quota
+        view.etcd.refuses = self.full() or ""
         return view

@@ -102,6 +102,27 @@ def test_what_there_is_is_the_leaders() -> None:
     assert series(metrics)["messages_published_total"] == 2, "of both terms"
 
 
+def test_queues_have_rabbitmqs_series_as_far_as_there_are_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(message_metrics, "MOST_SHOWN", 2)
+    broker = Consumers()
+    metrics = leading(broker)
+    for name in ("c", "b", "a"):
+        broker.declare(name)
+        broker.put(name, "1", "2")
+    broker.client().subscribe("a", prefetch=1)
+    found = {name: value for name, value in series(metrics).items() if name.startswith("rabbitmq")}
+    assert found == {
+        "rabbitmq_queue_messages_ready a /": 1,
+        "rabbitmq_queue_messages_ready b /": 2,
+        "rabbitmq_queue_messages_unacked a /": 1,
+        "rabbitmq_queue_messages_unacked b /": 0,
+        "rabbitmq_queue_consumers a /": 1,
+        "rabbitmq_queue_consumers b /": 0,
+    }
+
+
 def test_a_scrape_looks_at_a_bounded_number_of_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_metrics, "MOST_LOOKED_AT", 2)
     broker = Consumers()

@@ -1,0 +1,1 @@
+"""Lists of the management API: filters, orders and pages of bounded cost."""
