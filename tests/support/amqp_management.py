@@ -50,7 +50,8 @@ class Api:
             tasks=set(),
             numbers=itertools.count(1),
         )
-        self._api = ManagementApi(Shared(self.hall, monotonic=lambda: self.now))
+        self._api = api = ManagementApi(Shared(self.hall, monotonic=lambda: self.now))
+        self.turns = api._turns
         self.caller("anonymous")
         hosts = [pb.VirtualHost(name="/")]
         self.answer("ListVirtualHosts", pb.ListVirtualHostsResponse(virtual_hosts=hosts))

@@ -17,12 +17,11 @@ from gateway.amqp.management.failures import Failure, bad_request, not_found
 from gateway.amqp.management.lists import paging
 from gateway.amqp.management.login import enter
 from gateway.amqp.management.reading import Reading
+from gateway.amqp.management.turns import Turns
 from gateway.amqp.management.views import PATHS, Asked, Shared, View
 
 log = structlog.get_logger(__name__)
 
-# Requests that are answered at a time: each may hold some 10 MB. Others wait.
-AT_ONCE: Final = 8
 # Seconds for an answer, and for waiting for one's turn.
 MOST_SECONDS: Final = 30.0
 _MOST_PARAMETERS: Final = 32
@@ -34,7 +33,7 @@ class ManagementApi:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -49,7 +48,7 @@ class ManagementApi:
                 text = "this API is read-only; use the SDK, the command line or AMQP"
                 raise Failure(405, "method_not_allowed", text)
             view, names = route(scope.get("raw_path") or scope["path"].encode())
-            async with asyncio.timeout(MOST_SECONDS), self._turns:
+            async with asyncio.timeout(MOST_SECONDS):
                 return failures.answer(await self._value(scope, view, names))
         except Failure as failure:
             return failures.response(failure)
@@ -65,8 +64,10 @@ class ManagementApi:
         shown = headers.getlist("authorization")
         cluster, found = await enter(shown, hall.upstream, hall.access)
         reading = Reading(cluster, patterns=bool(found.caller.patterns))
-        wanted = paging.wanted_of(_query(scope["query_string"]))
-        return await view(Asked(self._shared, reading, found, wanted, names))
+        query = _query(scope["query_string"])
+        async with self._turns.of(found.caller.name):
+            wanted = paging.wanted_of(query)
+            return await view(Asked(self._shared, reading, found, wanted, names))
 
 
 def route(path: bytes) -> tuple[View, tuple[str, ...]]:

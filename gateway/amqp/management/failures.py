@@ -27,11 +27,15 @@ class Failure(Exception):
 
     Attributes:
         status: of HTTP; `error`: a word for programs; `reason`: a sentence.
+        more: other fields of the answer.
     """
 
-    def __init__(self, status: int, error: str, reason: str) -> None:
+    def __init__(
+        self, status: int, error: str, reason: str, more: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(reason)
         self.status, self.error, self.reason = status, error, reason
+        self.more = more or {}
 
 
 def bad_request(reason: str) -> Failure:
@@ -60,7 +64,7 @@ def of_cluster(error: QuorateError) -> Failure:
 def response(failure: Failure) -> Response:
     """The answer."""
     return answer(
-        {"error": failure.error, "reason": failure.reason},
+        {"error": failure.error, "reason": failure.reason, **failure.more},
         failure.status,
         _REALM if failure.status == 401 else {},
     )

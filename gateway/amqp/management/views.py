@@ -222,7 +222,8 @@ async def alarms(asked: Asked) -> Any:
     """503 while the cluster refuses messages because etcd is almost full."""
     full = asked.found.cluster.etcd.refuses
     if full:
-        raise Failure(503, "There are alarms in effect in the cluster", full)
+        alarm = {"node": asked.node, "resource": "disk"}
+        raise Failure(503, "alarms", full, {"status": "failed", "alarms": [alarm]})
     return {"status": "ok"}
 
 

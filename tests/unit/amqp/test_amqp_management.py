@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from gateway.auth.credentials import Access
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
+from quorate.v1 import scheduler_pb2
 from tests.support.amqp_cluster import Client
 from tests.support.amqp_management import Api, basic, queue
 
@@ -190,7 +192,7 @@ async def test_alarms_say_why_messages_are_refused() -> None:
     assert (await api.get("/api/health/checks/alarms")).value == {"status": "ok"}
     api.caller("anonymous", refuses="etcd is full")
     found = await api.get("/api/health/checks/alarms", status=503)
-    assert found.value["reason"] == "etcd is full"
+    assert (found.value["status"], found.value["reason"]) == ("failed", "etcd is full")
 
 
 async def test_callers_see_their_own_connections_and_operators_all() -> None:
@@ -335,9 +337,15 @@ async def test_pages_of_the_cluster_are_followed() -> None:
     assert [one["name"] for one in (await api.get("/api/queues/%2F")).value] == ["a", "b"]
 
 
-async def test_only_so_many_requests_are_answered_at_a_time() -> None:
+@pytest.mark.parametrize(("names", "turns"), [("a", 4), ("abc", 8)])
+async def test_so_many_requests_are_answered_at_a_time(names: str, turns: int) -> None:
+    """Of one caller, and of all."""
     api = Api()
+    callers = itertools.cycle(names)
     waiting, most, release = 0, 0, asyncio.Event()
+
+    async def who(_request: Any) -> Any:
+        return scheduler_pb2.GetClusterResponse(caller={"name": f"viewer:{next(callers)}"})
 
     async def slow(_request: Any) -> pb.ListMessageQueuesResponse:
         nonlocal waiting, most
@@ -347,11 +355,17 @@ async def test_only_so_many_requests_are_answered_at_a_time() -> None:
         waiting -= 1
         return pb.ListMessageQueuesResponse()
 
+    api.answer("GetCluster", who)
     api.answer("ListMessageQueues", slow)
-    asking = [asyncio.create_task(api.get("/api/queues/%2F")) for _ in range(20)]
+    ways = [api.get("/api/queues/%2F", "Bearer t") for _ in range(24)]
+    asking = [asyncio.create_task(way) for way in ways]
     async with asyncio.timeout(60):
-        while waiting < 8:
+        while waiting < turns:
+            await asyncio.sleep(0)
+        # More of them would come now.
+        for _ in range(100):
             await asyncio.sleep(0)
         release.set()
         await asyncio.gather(*asking)
-    assert most == 8
+    assert most == turns
+    assert api.turns._own == {}
