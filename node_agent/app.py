@@ -68,6 +68,8 @@ _log = structlog.get_logger("node_agent")
 MAX_MESSAGE = 16 * 1024 * 1024
 # How long a leaving agent waits for the leader to acknowledge its last reports.
 ACKNOWLEDGE_SECONDS = 2.0
+# How long an ending agent keeps its port open for a leader that has not ended its session.
+_LAST_SESSION_SECONDS = 1.0
 # How long after the last kill the processes must be gone.
 _KILLED_SECONDS = 2.0
 
@@ -166,6 +168,7 @@ async def run(settings: AgentSettings) -> None:
                 takes_messages=True,
                 takes_reduces=True,
                 ends_subtasks=True,
+                announces_end=True,
             )
             registration = Registration(
                 etcd,
@@ -206,11 +209,15 @@ async def run(settings: AgentSettings) -> None:
                 for duty in done:
                     duty.result()
                 await leave(driver, serving, settings)
+                await registration.announce_end()
             finally:
                 for duty in (stopping, ready, *duties):
                     duty.cancel()
                 await asyncio.gather(stopping, ready, *duties, return_exceptions=True)
                 await registration.close()
+                # The leader ends its session once it has read the record. Before that a closed
+                # port would look like a crash.
+                await sessions.until_left(_LAST_SESSION_SECONDS)
                 await serving.server.stop(0.2)
                 await probes.close()
                 if driver.spans is not None:

@@ -26,11 +26,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from quorate.etcd.api import Compacted, Etcd, EtcdError, EtcdUnauthenticated, LeaseNotFound, Range
+from quorate.etcd.api import (
+    Compacted,
+    Compare,
+    Etcd,
+    EtcdError,
+    EtcdUnauthenticated,
+    LeaseNotFound,
+    Put,
+    Range,
+)
 from quorate.etcd.lease import LeaseSession
 from quorate.internal.v1.records_pb2 import NodeRecord
 from quorate.runtime.errors import QuorateError
@@ -45,6 +55,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 # How often the lease's latest renewal is passed on.
 _RECHECK_SECONDS = 0.25
+# How long the announcement of an end may take: the end itself does not wait for etcd.
+_ANNOUNCE_SECONDS = 1.0
 
 
 class Replaced(Exception):
@@ -110,6 +122,8 @@ class Registration:
         self._lease: LeaseSession | None = None
         # Whether etcd lets this process read its record.
         self._reads = True
+        # The revision of the record as this process wrote it.
+        self._written = 0
 
     @property
     def lease(self) -> LeaseSession | None:
@@ -137,6 +151,21 @@ class Registration:
                 backoff.reset()
                 continue
             await asyncio.sleep(backoff.next())
+
+    async def announce_end(self) -> None:
+        """Say on record that this process ends in good order, so that it is not taken for lost.
+
+        Nothing while it is not registered, or when etcd does not take it at once.
+        """
+        lease = self._lease
+        if lease is None or lease.lost.is_set() or not self._written:
+            return
+        self._record.ending = True
+        # Who cannot read the record cannot compare it either.
+        own = (Compare(self._key, "mod", "=", self._written),) if self._reads else ()
+        written = Put(self._key, self._record.SerializeToString(), lease.id)
+        with suppress(EtcdError):
+            await self._etcd.txn(own, (written,), timeout=_ANNOUNCE_SECONDS)
 
     async def close(self) -> None:
         """Leave: revoke the lease, and the record with it."""
@@ -205,6 +234,7 @@ class Registration:
         except LeaseNotFound:
             lease.lost.set()
             return 0
+        self._written = revision
         self._on_registered(lease.id, self._record.instance)
         return revision + 1
 

@@ -110,6 +110,13 @@ class Sessions:
             session.close()
             _log.info("session_closed", leader=first.hello.leader, epoch=epoch)
 
+    async def until_left(self, patience: float) -> None:
+        """Wait until no leader has a session, for `patience` seconds at most."""
+        if self._current is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._current.closed.wait()
+
     def _on_scaling_down(self, scaling_down: bool) -> None:
         if scaling_down != self.scaling_down:
             self.scaling_down = scaling_down
@@ -139,6 +146,7 @@ class _Session:
         self._clock = clock
         self._outgoing = Outgoing(instance)
         self._templates = Templates()
+        self.closed = asyncio.Event()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self, why: QuorateError) -> None:
@@ -149,6 +157,7 @@ class _Session:
 
     def close(self) -> None:
         """Detach from the driver."""
+        self.closed.set()
         self._driver.close_session(self._outgoing)
 
     async def serve(

@@ -40,7 +40,6 @@ _INSTEAD: Final = {
     **dict.fromkeys(("list", "ls", "ps"), "tasks"),
     **dict.fromkeys(("run", "exec"), "submit --wait -- COMMAND"),
     **dict.fromkeys(("stop", "kill"), "cancel ID"),
-    "node": "nodes",
 }
 
 # The modules of the commands, in the order of `quorate --help`. A command line loads the one that
@@ -63,7 +62,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "cluster.queues": ("queues", "queue"),
     # Adds `queue template`.
     "control.templates": ("queue",),
-    "cluster.nodes": ("nodes", "cordon", "uncordon", "drain", "taint", "untaint"),
+    "cluster.nodes": ("nodes", "cordon", "uncordon", "drain", "taint", "untaint", "node"),
     "services.services": ("service",),
     "cluster.limits": ("limits", "limit"),
     "cluster.pauses": ("pauses",),

@@ -10,7 +10,7 @@ from typing import Final
 GROUPS: Final = frozenset(
     {
         *("queue", "job", "service", "schedule", "dead", "limit", "quota", "pauses"),
-        *("exchange", "binding", "mq", "stream", "etcd"),
+        *("exchange", "binding", "mq", "stream", "etcd", "node"),
     }
 )
 _options: list[str] = []

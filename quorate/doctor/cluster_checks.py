@@ -220,6 +220,8 @@ async def _check_nodes(access: Access, cluster: cluster_pb2.Cluster) -> list[Fin
 def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
     """Does anybody take work, and do all that are registered."""
     by_state: dict[int, list[str]] = {}
+    lost = [node for node in nodes if node.state == node_pb2.NODE_STATE_LOST]
+    nodes = [node for node in nodes if node.state != node_pb2.NODE_STATE_LOST]
     for node in nodes:
         by_state.setdefault(node.state, []).append(node.name)
     # Those that leave take work as soon as nobody else does.
@@ -242,11 +244,20 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
                 "of those that cannot write",
             )
         )
-    if lost := by_state.get(node_pb2.NODE_STATE_CONNECTING):
+    for node in lost:
+        findings.append(
+            warning(
+                f"node {node.name}",
+                f"is lost: {node.loss.why}",
+                "start its agent again, or, if it will not come back: "
+                f"quorate node dismiss {node.name}",
+            )
+        )
+    if away := by_state.get(node_pb2.NODE_STATE_CONNECTING):
         findings.append(
             warning(
                 "nodes",
-                f"the leader has no session with {_named(lost)}",
+                f"the leader has no session with {_named(away)}",
                 "can schedulers connect to the address the node advertises, and do the "
                 "certificates fit?",
             )

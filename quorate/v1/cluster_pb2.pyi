@@ -50,7 +50,7 @@ class Caller(_message.Message):
     def __init__(self, name: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., patterns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset", "blob_url", "max_blob_bytes", "max_message_bytes")
+    __slots__ = ("name", "epoch", "sequence", "leader_since", "schedulers", "etcd", "nodes", "queues", "live_tasks", "retained_tasks", "version", "revision", "clock_offset", "blob_url", "max_blob_bytes", "max_message_bytes", "nodes_lost")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,7 @@ class Cluster(_message.Message):
     BLOB_URL_FIELD_NUMBER: _ClassVar[int]
     MAX_BLOB_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NODES_LOST_FIELD_NUMBER: _ClassVar[int]
     name: str
     epoch: int
     sequence: int
@@ -83,4 +84,5 @@ class Cluster(_message.Message):
     blob_url: str
     max_blob_bytes: int
     max_message_bytes: int
-    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., clock_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., blob_url: _Optional[str] = ..., max_blob_bytes: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
+    nodes_lost: int
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., leader_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., schedulers: _Optional[_Iterable[_Union[SchedulerReplica, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., nodes: _Optional[int] = ..., queues: _Optional[int] = ..., live_tasks: _Optional[int] = ..., retained_tasks: _Optional[int] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., clock_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., blob_url: _Optional[str] = ..., max_blob_bytes: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., nodes_lost: _Optional[int] = ...) -> None: ...

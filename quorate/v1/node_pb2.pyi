@@ -23,6 +23,7 @@ class NodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NODE_STATE_DRAINED: _ClassVar[NodeState]
     NODE_STATE_LEAVING: _ClassVar[NodeState]
     NODE_STATE_UNWRITABLE: _ClassVar[NodeState]
+    NODE_STATE_LOST: _ClassVar[NodeState]
 NODE_STATE_UNSPECIFIED: NodeState
 NODE_STATE_CONNECTING: NodeState
 NODE_STATE_READY: NodeState
@@ -31,6 +32,7 @@ NODE_STATE_DRAINING: NodeState
 NODE_STATE_DRAINED: NodeState
 NODE_STATE_LEAVING: NodeState
 NODE_STATE_UNWRITABLE: NodeState
+NODE_STATE_LOST: NodeState
 
 class NodeStats(_message.Message):
     __slots__ = ("cpu", "memory_used", "memory_total", "disk_used", "disk_total", "load1", "disk_error", "yielded")
@@ -52,8 +54,32 @@ class NodeStats(_message.Message):
     yielded: int
     def __init__(self, cpu: _Optional[float] = ..., memory_used: _Optional[int] = ..., memory_total: _Optional[int] = ..., disk_used: _Optional[int] = ..., disk_total: _Optional[int] = ..., load1: _Optional[float] = ..., disk_error: _Optional[str] = ..., yielded: _Optional[int] = ...) -> None: ...
 
+class LostAttempt(_message.Message):
+    __slots__ = ("task", "job", "queue", "attempt")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    job: str
+    queue: str
+    attempt: int
+    def __init__(self, task: _Optional[str] = ..., job: _Optional[str] = ..., queue: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class NodeLoss(_message.Message):
+    __slots__ = ("time", "why", "attempts", "some_attempts")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    SOME_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    why: str
+    attempts: int
+    some_attempts: _containers.RepeatedCompositeFieldContainer[LostAttempt]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ..., attempts: _Optional[int] = ..., some_attempts: _Optional[_Iterable[_Union[LostAttempt, _Mapping]]] = ...) -> None: ...
+
 class Node(_message.Message):
-    __slots__ = ("name", "instance", "address", "state", "slots", "capacity", "labels", "stats", "assigned", "running", "register_time", "version", "idle_since", "leaving_since", "fault", "taints", "agent_taints")
+    __slots__ = ("name", "instance", "address", "state", "slots", "capacity", "labels", "stats", "assigned", "running", "register_time", "version", "idle_since", "leaving_since", "fault", "taints", "agent_taints", "loss")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +104,7 @@ class Node(_message.Message):
     FAULT_FIELD_NUMBER: _ClassVar[int]
     TAINTS_FIELD_NUMBER: _ClassVar[int]
     AGENT_TAINTS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -95,4 +122,5 @@ class Node(_message.Message):
     fault: str
     taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
     agent_taints: _containers.RepeatedCompositeFieldContainer[_placement_pb2.Taint]
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., stats: _Optional[_Union[NodeStats, _Mapping]] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., idle_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., agent_taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ...) -> None: ...
+    loss: NodeLoss
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., stats: _Optional[_Union[NodeStats, _Mapping]] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., register_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., idle_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fault: _Optional[str] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., agent_taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., loss: _Optional[_Union[NodeLoss, _Mapping]] = ...) -> None: ...

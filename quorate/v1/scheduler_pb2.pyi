@@ -997,6 +997,18 @@ class DrainNodeResponse(_message.Message):
     node: _node_pb2.Node
     def __init__(self, node: _Optional[_Union[_node_pb2.Node, _Mapping]] = ...) -> None: ...
 
+class DismissNodeRequest(_message.Message):
+    __slots__ = ("name", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DismissNodeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class TaintNodeRequest(_message.Message):
     __slots__ = ("name", "taint", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]

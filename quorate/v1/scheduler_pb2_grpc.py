@@ -338,6 +338,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.FromString,
                 _registered_method=True)
+        self.DismissNode = channel.unary_unary(
+                '/quorate.v1.Scheduler/DismissNode',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.DismissNodeRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DismissNodeResponse.FromString,
+                _registered_method=True)
         self.TaintNode = channel.unary_unary(
                 '/quorate.v1.Scheduler/TaintNode',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.TaintNodeRequest.SerializeToString,
@@ -877,6 +882,14 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DismissNode(self, request, context):
+        """Forgets a LOST node: it is listed no longer. What operators asked of a node by its name
+        (cordon, taints) stays. FAILED_PRECONDITION `NODE_NOT_LOST` while it is registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TaintNode(self, request, context):
         """Keeps tasks away from a node that do not tolerate the taint. What runs there goes on. Survives the
         node's restart.
@@ -1283,6 +1296,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.SerializeToString,
+            ),
+            'DismissNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DismissNode,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DismissNodeRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.DismissNodeResponse.SerializeToString,
             ),
             'TaintNode': grpc.unary_unary_rpc_method_handler(
                     servicer.TaintNode,
@@ -2976,6 +2994,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/DrainNode',
             quorate_dot_v1_dot_scheduler__pb2.DrainNodeRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.DrainNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DismissNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DismissNode',
+            quorate_dot_v1_dot_scheduler__pb2.DismissNodeRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.DismissNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -236,7 +236,7 @@ class Link:
         self._driver.handle((e.SessionClosed(self._name, self._instance),))
 
     def _lose(self, why: str) -> None:
-        log.warning("node_lost", node=self._name, instance=self._instance, why=why)
+        log.info("node_given_up", node=self._name, instance=self._instance, why=why)
         self._driver.handle((e.NodeLost(self._name, self._instance, why),))
         self._sessions.sync()
 

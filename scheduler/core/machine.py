@@ -24,7 +24,7 @@ from scheduler.core.handlers.jobs import update as jobs_update
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
 from scheduler.core.handlers.limits import shared
 from scheduler.core.handlers.nodes import life as nodes
-from scheduler.core.handlers.nodes import scaling_down
+from scheduler.core.handlers.nodes import lost, scaling_down
 from scheduler.core.handlers.queues import calls as queues
 from scheduler.core.handlers.queues import matching_pauses, pauses, templates
 from scheduler.core.handlers.queues import update as queue_update
@@ -55,6 +55,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Any, float, Effects], None]]] = {
     e.NodeLeaseEnded: nodes.on_node_lease_ended,
     e.NodeLost: nodes.on_node_lost,
     e.NodeWrittenOff: nodes.on_node_written_off,
+    e.LostNodeReturned: lost.on_lost_node_returned,
     e.ScaleDownDecided: scaling_down.on_scale_down_decided,
     e.SessionOpened: nodes.on_session_opened,
     e.SessionClosed: nodes.on_session_closed,
@@ -93,6 +94,7 @@ CALLS: Final[dict[type, Call | CallInParts]] = {
     e.LimitDeleteAsked: shared.on_limit_delete_asked,
     e.QuotaSubmitted: quota_changes.on_quota_submitted,
     e.NodeControlAsked: nodes.on_node_control_asked,
+    e.NodeDismissAsked: lost.on_node_dismiss_asked,
     e.JobSubmitted: jobs_creation.on_job_submitted,
     e.JobClosed: jobs_creation.on_job_closed,
     e.JobCancelAsked: jobs_control.on_job_cancel_asked,

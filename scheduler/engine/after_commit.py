@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
+
 from quorate.runtime.errors import leader_lost
 from scheduler.core.handlers import audit
 from scheduler.core.handlers.jobs.upkeep import retain as retain_job
@@ -17,6 +19,8 @@ from scheduler.core.model.state import State
 from scheduler.engine.ports import Agents
 from scheduler.engine.waiters.jobs import JobWaiters
 from scheduler.engine.waiters.tasks import TaskWaiters
+
+log = structlog.get_logger(__name__)
 
 
 class AfterCommit:
@@ -42,6 +46,7 @@ class AfterCommit:
             fx.EndSubtasks: self._end_subtasks,
             fx.NotifyJob: self._notify_job,
             fx.RevokeNode: self._revoke,
+            fx.ReportLostNode: self._report_lost,
             fx.OrderDrain: self._drain,
             fx.IndexAudit: self._index_audit,
             fx.OrderScaleDown: self._leave,
@@ -104,6 +109,17 @@ class AfterCommit:
 
     def _revoke(self, effect: fx.RevokeNode) -> None:
         self._agents.revoke(effect.node, effect.instance, effect.lease)
+
+    def _report_lost(self, effect: fx.ReportLostNode) -> None:
+        row = effect.row
+        log.warning(
+            "node_lost",
+            node=row.name,
+            instance=row.instance,
+            why=row.why,
+            attempts=row.attempts,
+            tasks=[one.id for one in row.some],
+        )
 
     def _drain(self, effect: fx.OrderDrain) -> None:
         self._agents.drain(effect.instance, effect.draining, effect.grace)

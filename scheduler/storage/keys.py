@@ -16,6 +16,7 @@ ELECTION = b"election/scheduler"
 NODES = b"nodes/"
 CONTROLS = b"controls/"
 LEAVING = b"leaving/"
+LOST = b"lost/"
 QUEUES = b"queues/"
 DEDUP = b"dedup/"
 AUDIT = b"audit/"
@@ -54,6 +55,7 @@ SNAPSHOT_ORDER = (
     HEAD,
     CONTROLS,
     LEAVING,
+    LOST,
     QUEUES,
     LIMIT_GROUPS,
     PAUSES,
@@ -256,6 +258,10 @@ def control_key(node: str) -> bytes:
 
 def scaling_down_key(node: str) -> bytes:
     return f"leaving/{node}".encode()
+
+
+def lost_node_key(node: str) -> bytes:
+    return f"lost/{node}".encode()
 
 
 def node_key(node: str) -> bytes:

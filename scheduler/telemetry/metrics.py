@@ -243,6 +243,7 @@ def _nodes(state: State) -> Iterator[Metric]:
         running += len(node.allocation.rows)
         credit += node.credit
     yield gauges("quorate_nodes", "Registered nodes, by state.", ("state",), tally)
+    yield gauge("quorate_nodes_lost", "Nodes that are lost and not dismissed.", len(state.lost))
     yield gauge("quorate_nodes_slots", "Slots of all registered nodes.", slots)
     yield gauge(
         "quorate_nodes_credit", "The most attempts that all nodes accept at a time.", credit

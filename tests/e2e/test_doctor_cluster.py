@@ -191,6 +191,40 @@ def test_a_process_that_is_stopped_is_found_by_its_health(
     assert "does not answer" in findings[0]["text"]
 
 
+def test_a_frozen_node_is_lost_named_and_dismissed_and_comes_back(
+    local: LocalCluster, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--data-dir", local.data_dir)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert run([*arguments, *where]) == code
+        found = capsys.readouterr()
+        return found.out + found.err
+
+    def until(wanted: Callable[[str], bool]) -> None:
+        end = time.monotonic() + 60
+        while not wanted(said("nodes")):
+            assert time.monotonic() < end, said("nodes")
+            time.sleep(0.2)
+
+    node = next(one for one in local.processes if one.name == "n1")
+    assert "not lost" in said("node", "dismiss", "n1", code=5)
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        until(lambda text: "LOST" in text)
+        assert "its lease ended" in said("nodes")
+        assert "; 1 lost" in said("status")
+        findings = doctor(*where)[1]
+        assert any(one.startswith("node n1: is lost: ") for one in bad(findings))
+        assert said("node", "dismiss", "n1") == "n1 dismissed\n"
+        assert "LOST" not in said("nodes")
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    until(lambda text: "READY" in text)
+    assert "LOST" not in said("nodes")
+
+
 def test_without_a_cluster_it_says_so(tmp_path: Path, doctor: Doctor) -> None:
     code, findings = doctor("--data-dir", str(tmp_path))
     assert code == 2

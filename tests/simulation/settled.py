@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What is on record for good: who is there and what they were told to be.
 _KEPT = (
     *(b"nodes/", b"queues/", b"limit-groups/", b"election/", b"head"),
-    *(b"controls/", b"leaving/"),
+    *(b"controls/", b"leaving/", b"lost/"),
 )
 
 

@@ -25,7 +25,7 @@ from quorate.etcd.api import EtcdError, KeyValue, Range, prefix_end
 from quorate.etcd.server.launcher import EtcdProcess
 from quorate.internal.v1.records_pb2 import CandidateRecord, NodeRecord
 from quorate.runtime.network.free_port import free_port
-from quorate.v1 import scheduler_pb2, scheduler_pb2_grpc
+from quorate.v1 import node_pb2, scheduler_pb2, scheduler_pb2_grpc
 from tests.support.history import History
 from tests.support.server import Server, until
 from tests.support.tls import etcd_options, open_aio, open_etcd, server_flags
@@ -253,7 +253,7 @@ class Cluster:
                 name in registered
                 and name in listed
                 and listed[name].instance == registered[name].instance
-                and listed[name].state >= 2
+                and 2 <= listed[name].state < node_pb2.NODE_STATE_LOST
                 for name in names or self.agents
             )
 

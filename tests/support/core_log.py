@@ -98,6 +98,8 @@ class Log:
             takes_signals=node.takes_signals,
             takes_reduces=node.takes_reduces,
             ends_subtasks=node.ends_subtasks,
+            announces_end=node.announces_end,
+            ending=node.ending,
         )
         record.capacity.cpu = node.cpu
         record.capacity.memory = node.memory

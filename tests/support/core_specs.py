@@ -174,6 +174,8 @@ def node_row(
     takes_signals: bool = True,
     takes_reduces: bool = True,
     ends_subtasks: bool = True,
+    announces_end: bool = False,
+    ending: bool = False,
 ) -> NodeRow:
     """A registered agent, as the watch brings it."""
     return NodeRow(
@@ -194,6 +196,8 @@ def node_row(
         takes_signals=takes_signals,
         takes_reduces=takes_reduces,
         ends_subtasks=ends_subtasks,
+        announces_end=announces_end,
+        ending=ending,
     )
 
 

@@ -365,6 +365,13 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
             node = self._node(request.name, node_pb2.NODE_STATE_DRAINED)
             return scheduler_pb2.DrainNodeResponse(node=node)
 
+    def DismissNode(self, request, context):
+        with self._serving("DismissNode", context):
+            if request.name not in self._cluster.nodes:
+                raise not_found("node", request.name)
+            del self._cluster.nodes[request.name]
+            return scheduler_pb2.DismissNodeResponse()
+
     def ListAuditEntries(self, request, context):
         with self._serving("ListAuditEntries", context):
             self._cluster.audit_requests.append(request)

@@ -23,7 +23,7 @@ from scheduler.core.values import FINISHED
 from scheduler.core.values import TaskState as State
 
 _MARK: Final = b"drill-mark"
-_LOGGED: Final = (b"tasks", b"runs", b"queues", b"dedup", b"controls", b"leaving")
+_LOGGED: Final = (b"tasks", b"runs", b"queues", b"dedup", b"controls", b"leaving", b"lost")
 
 
 class Head(NamedTuple):

@@ -231,3 +231,23 @@ async def test_an_etcd_that_was_away_is_checked_before_anything_is_written():
             await asyncio.wait_for(task, 60)
     assert answers == []
     assert (await etcd.status()).revision == (await MemoryEtcd().status()).revision
+
+
+async def test_an_agent_that_ends_in_good_order_says_so_on_record() -> None:
+    node = Node(MemoryEtcd())
+    async with kept(node):
+        await node.registration.registered.wait()
+        await node.registration.announce_end()
+        found = await node.record()
+        assert found is not None
+        assert (found.instance, found.ending) == ("i1", True)
+
+
+async def test_the_record_of_another_process_is_left_alone_at_the_end() -> None:
+    node = Node(MemoryEtcd())
+    async with kept(node):
+        await node.registration.registered.wait()
+        other = NodeRecord(name="n", instance="i2", address="b:1")
+        await node.etcd.put(KEY, other.SerializeToString())
+        await node.registration.announce_end()
+        assert await node.record() == other

@@ -129,12 +129,15 @@ def test_taints_are_written_as_on_the_command_line(both):
     finished(nodes.untaint("n1", "dedicated"))
     finished(nodes.untaint("n1", "dedicated="))
     finished(nodes.get("n1"))
-    first, second, third, fourth, fifth = transport.sent
+    finished(nodes.dismiss("n1"))
+    first, second, third, fourth, fifth, sixth = transport.sent
     assert (first.name, first.taint.key, first.taint.value) == ("n1", "dedicated", "ml")
     assert (second.taint.key, second.taint.value) == ("repair", "")
     assert (third.key, third.HasField("value")) == ("dedicated", False)
     assert (fourth.key, fourth.HasField("value")) == ("dedicated", True)
     assert fifth == scheduler_pb2.GetNodeRequest(name="n1")
+    assert isinstance(sixth, scheduler_pb2.DismissNodeRequest)
+    assert (sixth.name, bool(sixth.request_id)) == ("n1", True)
 
 
 @pytest.mark.parametrize(

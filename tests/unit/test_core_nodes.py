@@ -326,7 +326,7 @@ def test_losing_a_node_makes_one_event_for_each_attempt():
     out = c.step(e.NodeLost(n.name, n.instance, "why"))
     assert [type(event) for event in out.then] == [e.AttemptLost] * 3 + [e.NodeWrittenOff]
     assert all(c.state_of(task) is TaskState.PENDING for task in tasks)
-    assert out.writes == []
+    assert out.writes == [fx.PutLostNode(c.state.lost[n.name])]
 
 
 def test_registering_again_is_no_loss():

@@ -1,4 +1,4 @@
-"""Commands about nodes: `nodes`, `cordon`, `uncordon`, `drain`, `taint`, `untaint`."""
+"""Commands about nodes: `nodes`, `cordon`, `uncordon`, `drain`, `taint`, `untaint`, `node`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from quorate.cli.common import Json, with_client
 from quorate.cli.exits import OK, TIMED_OUT
+from quorate.cli.hints import command
 from quorate.cli.output import render
 from quorate.cli.output.render import err, hint
 from quorate.cli.output.waiting import cannot_write
@@ -18,6 +19,7 @@ from quorate.client.client import Client
 from quorate.client.pages import list_nodes
 from quorate.client.transport.rpcs import (
     CORDON_NODE,
+    DISMISS_NODE,
     DRAIN_NODE,
     GET_NODE,
     TAINT_NODE,
@@ -30,6 +32,7 @@ from quorate.runtime.sizes import plural
 from quorate.v1 import node_pb2, scheduler_pb2
 
 _LOOK = 0.2
+group = typer.Typer(help="Dismiss a lost node.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NODE", help="The node's name.")]
 
@@ -53,6 +56,9 @@ def nodes(
     RUNNING is the number of tasks and replicas that run. Some of them use no slot: replicas, and
     tasks that wait for other tasks; "(1 waiting)" is the number of the latter. HOST CPU and HOST
     MEM are the load of the whole machine. UP is how long the node has been in the cluster.
+
+    A node that was lost stays in the list, in the state LOST, until its agent is back or until you
+    dismiss it: quorate node dismiss NODE.
     """
     found = list(list_nodes(client.calls))
     if idle is not None:
@@ -76,6 +82,9 @@ def nodes(
     render.show(table)
     # Whatever their state: a cordoned one takes no work for two reasons.
     for node in found:
+        if node.HasField("loss"):
+            dismissing = command(f"node dismiss {node.name}")
+            hint(f"{node.name} {loss_text(node.loss)}. {_FORGET}: {dismissing}")
         if node.stats.disk_error:
             hint(f"{node.name} {cannot_write(node)}.")
         if taints := taints_text(node):
@@ -95,21 +104,30 @@ def idle_for(found: list[node_pb2.Node], seconds: float, now: float) -> list[nod
     return sorted(resting, key=lambda node: (node.idle_since.ToNanoseconds(), node.name))
 
 
+_FORGET = "If it will not come back, dismiss it"
+
+
+def loss_text(loss: node_pb2.NodeLoss) -> str:
+    """When and why a node was lost, and what it ran; behind the node's name."""
+    had = plural(loss.attempts, "attempt") if loss.attempts else "nothing"
+    return f"was lost {render.ago(loss.time)} ago ({loss.why}); it had {had}"
+
+
 _FIGURES = ("RUNNING", "SLOTS", "HOST CPU", "HOST MEM")
 
 
 def _row(node: node_pb2.Node) -> list[str | Text]:
-    stats = node.stats
+    stats, lost = node.stats, node.HasField("loss")
     memory = f"{stats.memory_used / stats.memory_total:.0%}" if stats.memory_total else "-"
     return [
         node.name,
         render.state_text(render.node_state(node)),
-        running(node),
+        "-" if lost else running(node),
         str(node.slots),
         f"{stats.cpu:.0%}" if stats.memory_total else "-",
         memory,
         node.address,
-        render.ago(node.register_time),
+        "-" if lost else render.ago(node.register_time),
     ]
 
 
@@ -168,6 +186,15 @@ def drain(
         found = client.calls.call(GET_NODE, scheduler_pb2.GetNodeRequest(name=node)).node
     _say(found)
     return OK
+
+
+@group.command("dismiss")
+@with_client
+def dismiss(client: Client, node: Name) -> None:
+    """Forget a lost node: it is listed no longer. Its cordon and taints stay."""
+    request = scheduler_pb2.DismissNodeRequest(name=node, request_id=new_request_id())
+    client.calls.call(DISMISS_NODE, request)
+    sys.stdout.write(f"{node} dismissed\n")
 
 
 @with_client
@@ -234,3 +261,4 @@ def register(app: typer.Typer) -> None:
     app.command("drain")(drain)
     app.command("taint")(taint)
     app.command("untaint")(untaint)
+    app.add_typer(group, name="node")

@@ -97,12 +97,17 @@ def _summary(cluster: cluster_pb2.Cluster, nodes: list[node_pb2.Node]) -> Table:
     leader = f"scheduler {name}" if name else "none"
     table.add_row("Cluster", f"{cluster.name} (quorate {cluster.version})")
     table.add_row("Leader", f"{leader}, for {render.ago(cluster.leader_since)}")
+    lost = sum(node.state == node_pb2.NODE_STATE_LOST for node in nodes)
+    nodes = [node for node in nodes if node.state != node_pb2.NODE_STATE_LOST]
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)
     busy = max(0, sum(node.running for node in nodes) - waiting)
     wait = "waits" if waiting == 1 else "wait"
+    gone = f"; {lost} lost" if lost else ""
     more = f"; {plural(waiting, 'task')} {wait} for other tasks" if waiting else ""
-    table.add_row("Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}")
+    table.add_row(
+        "Nodes", f"{ready} of {len(nodes)} ready, {busy} of {slots} slots busy{more}{gone}"
+    )
     table.add_row(
         "Tasks",
         f"{cluster.live_tasks:,} unfinished, {cluster.retained_tasks:,} finished (still stored)",

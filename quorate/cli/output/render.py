@@ -88,6 +88,7 @@ _STATE_STYLE = {
     "DRAINING": "yellow",
     "DRAINED": "yellow",
     "UNWRITABLE": "red",
+    "LOST": "red",
     "running": "green",
     "starting": "cyan",
     "restarting": "red",

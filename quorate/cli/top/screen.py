@@ -138,7 +138,7 @@ def header(sample: Sample, rates: Rates, trouble: str, view: View, width: int) -
 
 def _figures(sample: Sample, rates: Rates) -> list[str]:
     """What the second line says, the most important first."""
-    nodes = sample.nodes
+    nodes = [node for node in sample.nodes if node.state != node_pb2.NODE_STATE_LOST]
     ready = sum(node.state == node_pb2.NODE_STATE_READY for node in nodes)
     slots, waiting = sum(node.slots for node in nodes), sum(node.stats.yielded for node in nodes)
     busy = max(0, sum(node.running for node in nodes) - waiting)

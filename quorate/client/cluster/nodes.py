@@ -16,7 +16,13 @@ from quorate.client.cluster import requests
 from quorate.client.pages import apages, list_nodes
 from quorate.client.transport.acalls import AsyncCalls
 from quorate.client.transport.calls import Calls
-from quorate.client.transport.rpcs import GET_NODE, LIST_NODES, TAINT_NODE, UNTAINT_NODE
+from quorate.client.transport.rpcs import (
+    DISMISS_NODE,
+    GET_NODE,
+    LIST_NODES,
+    TAINT_NODE,
+    UNTAINT_NODE,
+)
 from quorate.v1 import node_pb2, scheduler_pb2
 
 
@@ -27,12 +33,19 @@ class Nodes:
         self._calls = calls
 
     def list(self) -> Iterator[node_pb2.Node]:
-        """The registered nodes by name, with labels, taints and load."""
+        """The nodes by name, with labels, taints and load; LOST ones have a `loss`."""
         return list_nodes(self._calls)
 
     def get(self, name: str) -> node_pb2.Node:
         """One node. Raises QuorateError NOT_FOUND."""
         return self._calls.call(GET_NODE, requests.get_node(name)).node
+
+    def dismiss(self, name: str) -> None:
+        """Forget a LOST node: it is listed no longer. What was asked of it by name stays.
+
+        Raises QuorateError: NOT_FOUND; FAILED_PRECONDITION `NODE_NOT_LOST`.
+        """
+        self._calls.call(DISMISS_NODE, requests.dismiss_node(name))
 
     def taint(self, name: str, taint: str) -> node_pb2.Node:
         """Keep tasks away from a node unless they tolerate the taint; what runs there goes on.
@@ -73,6 +86,10 @@ class AsyncNodes:
     async def get(self, name: str) -> node_pb2.Node:
         """As `Nodes.get`."""
         return (await self._calls.call(GET_NODE, requests.get_node(name))).node
+
+    async def dismiss(self, name: str) -> None:
+        """As `Nodes.dismiss`."""
+        await self._calls.call(DISMISS_NODE, requests.dismiss_node(name))
 
     async def taint(self, name: str, taint: str) -> node_pb2.Node:
         """As `Nodes.taint`."""

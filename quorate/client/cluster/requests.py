@@ -76,3 +76,7 @@ def untaint_node(name: str, taint: Any) -> scheduler_pb2.UntaintNodeRequest:
 
 def get_node(name: str) -> scheduler_pb2.GetNodeRequest:
     return scheduler_pb2.GetNodeRequest(name=text_of("name", name))
+
+
+def dismiss_node(name: str) -> scheduler_pb2.DismissNodeRequest:
+    return scheduler_pb2.DismissNodeRequest(name=text_of("name", name), request_id=new_request_id())

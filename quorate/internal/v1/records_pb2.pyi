@@ -38,7 +38,7 @@ class CandidateRecord(_message.Message):
     def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., session_key: _Optional[bytes] = ..., record_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces", "ends_subtasks", "takes_messages")
+    __slots__ = ("name", "instance", "address", "slots", "capacity", "labels", "register_time", "version", "takes_chunks", "taints", "takes_signals", "takes_hooks", "takes_reduces", "ends_subtasks", "takes_messages", "announces_end", "ending")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,8 @@ class NodeRecord(_message.Message):
     TAKES_REDUCES_FIELD_NUMBER: _ClassVar[int]
     ENDS_SUBTASKS_FIELD_NUMBER: _ClassVar[int]
     TAKES_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCES_END_FIELD_NUMBER: _ClassVar[int]
+    ENDING_FIELD_NUMBER: _ClassVar[int]
     name: str
     instance: str
     address: str
@@ -76,7 +78,54 @@ class NodeRecord(_message.Message):
     takes_reduces: bool
     ends_subtasks: bool
     takes_messages: bool
-    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ..., ends_subtasks: _Optional[bool] = ..., takes_messages: _Optional[bool] = ...) -> None: ...
+    announces_end: bool
+    ending: bool
+    def __init__(self, name: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., takes_chunks: _Optional[bool] = ..., taints: _Optional[_Iterable[_Union[_placement_pb2.Taint, _Mapping]]] = ..., takes_signals: _Optional[bool] = ..., takes_hooks: _Optional[bool] = ..., takes_reduces: _Optional[bool] = ..., ends_subtasks: _Optional[bool] = ..., takes_messages: _Optional[bool] = ..., announces_end: _Optional[bool] = ..., ending: _Optional[bool] = ...) -> None: ...
+
+class LostNodeRecord(_message.Message):
+    __slots__ = ("instance", "address", "slots", "capacity", "labels", "register_time", "version", "lost_time", "why", "attempts", "tasks")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOST_TIME_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    address: str
+    slots: int
+    capacity: _task_pb2.Resources
+    labels: _containers.ScalarMap[str, str]
+    register_time: float
+    version: str
+    lost_time: float
+    why: str
+    attempts: int
+    tasks: _containers.RepeatedCompositeFieldContainer[LostAttemptRecord]
+    def __init__(self, instance: _Optional[str] = ..., address: _Optional[str] = ..., slots: _Optional[int] = ..., capacity: _Optional[_Union[_task_pb2.Resources, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., register_time: _Optional[float] = ..., version: _Optional[str] = ..., lost_time: _Optional[float] = ..., why: _Optional[str] = ..., attempts: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[LostAttemptRecord, _Mapping]]] = ...) -> None: ...
+
+class LostAttemptRecord(_message.Message):
+    __slots__ = ("id", "queue", "attempt", "job")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    queue: str
+    attempt: int
+    job: bool
+    def __init__(self, id: _Optional[str] = ..., queue: _Optional[str] = ..., attempt: _Optional[int] = ..., job: _Optional[bool] = ...) -> None: ...
 
 class NodeControlRecord(_message.Message):
     __slots__ = ("cordoned", "draining", "drain_grace", "taints")

@@ -153,6 +153,7 @@ class Overview:
             sequence=self._driver.journal.sequence,
             leader_since=instant(self._since),
             nodes=len(state.nodes),
+            nodes_lost=len(state.lost),
             queues=len(state.queues),
             live_tasks=len(state.tasks),
             retained_tasks=len(state.finished),

@@ -35,9 +35,8 @@ class NodeCalls:
         self._state = driver.state
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> Message:
-        names, token = page_of_names(
-            "nodes", self._state.nodes, request.page_size, request.page_token
-        )
+        known = {**self._state.nodes, **self._state.lost}
+        names, token = page_of_names("nodes", known, request.page_size, request.page_token)
         answer = pb.ListNodesResponse(next_page_token=token, revision=self._driver.revision)
         length = 0
         for name in names:
@@ -52,7 +51,7 @@ class NodeCalls:
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Message:
         name = NodeName(required("name", request.name))
-        view = self._node_view(name) if name in self._state.nodes else None
+        view = self._node_view(name) if self._is_known(name) else None
         await self._driver.readable()
         if view is None:
             raise not_found("node", name)
@@ -73,6 +72,12 @@ class NodeCalls:
         grace = validate.drain_grace(request)
         change = partial(replace, cordoned=True, draining=True, drain_grace=grace)
         return pb.DrainNodeResponse(node=await self._control(request.name, change, asked))
+
+    async def DismissNode(self, request: pb.DismissNodeRequest, context: Context) -> Message:
+        asked = audited("DismissNode", request, context)
+        node = NodeName(required("name", request.name))
+        await ask(self._driver, asked, lambda token: e.NodeDismissAsked(node, asked, token))
+        return pb.DismissNodeResponse()
 
     async def TaintNode(self, request: pb.TaintNodeRequest, context: Context) -> Message:
         asked = audited("TaintNode", request, context)
@@ -115,12 +120,16 @@ class NodeCalls:
             lambda token: e.NodeControlAsked(node, change(control(node)), asked, token),
         )
         # Away at the moment, or for good: the order is on record under its name.
-        known = node in self._state.nodes
-        view = self._node_view(node) if known else node_pb2.Node(name=node)
+        view = self._node_view(node) if self._is_known(node) else node_pb2.Node(name=node)
         # It may show an order that came after this one, and is not committed.
         await self._driver.readable()
         return view
 
+    def _is_known(self, name: NodeName) -> bool:
+        return name in self._state.nodes or name in self._state.lost
+
     def _node_view(self, name: NodeName) -> node_pb2.Node:
         state = self._state
+        if name not in state.nodes:
+            return views.lost_node(state.lost[name], state.control(name))
         return views.node(state.nodes[name], state.control(name), state.scaling_down.get(name))

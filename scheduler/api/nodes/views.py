@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quorate.v1 import node_pb2, placement_pb2, task_pb2
 from scheduler.api.views import instant
-from scheduler.core.model.rows import Control, NodeRow, ScalingDown
+from scheduler.core.model.rows import Control, LostNode, NodeRow, ScalingDown
 from scheduler.core.place_rules import Taint
 from scheduler.core.values import HOOKS, MESSAGES
 
@@ -30,15 +30,13 @@ def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> nod
         state = node_pb2.NODE_STATE_CONNECTING
     stats = row.stats
     idle_since = row.allocation.idle_since if not rows else 0.0
-    shown = (name for name in row.counters if name not in (HOOKS, MESSAGES))
-    counters = {name: row.counters[name] for name in shown}
     return node_pb2.Node(
         name=row.name,
         instance=row.instance,
         address=row.address,
         state=state,
         slots=row.slots,
-        capacity=task_pb2.Resources(cpu=row.cpu, memory=row.memory, counters=counters),
+        capacity=_capacity(row),
         labels=row.labels,
         stats=node_pb2.NodeStats(
             cpu=stats.cpu,
@@ -60,3 +58,30 @@ def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> nod
         taints=_taints(control.taints),
         agent_taints=_taints(row.taints),
     )
+
+
+def lost_node(row: LostNode, control: Control) -> node_pb2.Node:
+    """A node that was lost, as it was then."""
+    loss = node_pb2.NodeLoss(time=instant(row.since), why=row.why, attempts=row.attempts)
+    for one in row.some:
+        named = {"job": one.id} if one.job else {"task": one.id}
+        loss.some_attempts.add(queue=one.queue, attempt=one.attempt, **named)
+    return node_pb2.Node(
+        name=row.name,
+        instance=row.instance,
+        address=row.address,
+        state=node_pb2.NODE_STATE_LOST,
+        slots=row.slots,
+        capacity=_capacity(row),
+        labels=row.labels,
+        register_time=instant(row.register_time) if row.register_time else None,
+        version=row.version,
+        taints=_taints(control.taints),
+        loss=loss,
+    )
+
+
+def _capacity(row: NodeRow | LostNode) -> task_pb2.Resources:
+    shown = (name for name in row.counters if name not in (HOOKS, MESSAGES))
+    counters = {name: row.counters[name] for name in shown}
+    return task_pb2.Resources(cpu=row.cpu, memory=row.memory, counters=counters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from scheduler.storage.records.calls import dedup_row
 from scheduler.storage.records.codec import Codec
-from scheduler.storage.records.nodes import control, node_row, scaling_down
+from scheduler.storage.records.nodes import control, lost_node, node_row, scaling_down
 from scheduler.storage.records.queues.limits import arrival, limit_row, window
 from scheduler.storage.records.queues.queues import queue_record, queue_row
 from scheduler.storage.records.ranges import prefix_range
@@ -49,6 +49,7 @@ __all__ = [
     "hook_ends",
     "instance_row",
     "limit_row",
+    "lost_node",
     "message_template",
     "node_row",
     "past_attempts",

@@ -17,7 +17,7 @@ from scheduler.storage import keys
 from scheduler.storage.records import audit as audit_records
 from scheduler.storage.records import jobs
 from scheduler.storage.records.calls import dedup_record
-from scheduler.storage.records.nodes import control_record
+from scheduler.storage.records.nodes import control_record, lost_node_record
 from scheduler.storage.records.queues import limits, pauses
 from scheduler.storage.records.queues import quotas as quota_records
 from scheduler.storage.records.queues.queues import queue_record
@@ -119,6 +119,11 @@ class Codec:
                 ops.append(Put(prefix + keys.scaling_down_key(node), mark.SerializeToString()))
             case fx.DropScalingDown(node):
                 ops.append(Delete(prefix + keys.scaling_down_key(node)))
+            case fx.PutLostNode(row):
+                value = lost_node_record(row).SerializeToString()
+                ops.append(Put(prefix + keys.lost_node_key(row.name), value))
+            case fx.DropLostNode(node):
+                ops.append(Delete(prefix + keys.lost_node_key(node)))
             case fx.PutService(row):
                 ops.append(
                     Put(

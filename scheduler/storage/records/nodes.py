@@ -5,11 +5,13 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.ids import InstanceId, NodeName
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from quorate.runtime.network.addresses import split_address
 from scheduler.core.model import node_figures as figures
 from scheduler.core.model.rows import (
     Control,
+    LostAttempt,
+    LostNode,
     NodeRow,
     ScalingDown,
 )
@@ -61,6 +63,49 @@ def scaling_down(data: bytes) -> ScalingDown:
     return ScalingDown(InstanceId(record.instance), record.mark_time)
 
 
+def lost_node_record(row: LostNode) -> r.LostNodeRecord:
+    """Undoes `lost_node`."""
+    record = r.LostNodeRecord(
+        instance=row.instance,
+        address=row.address,
+        slots=row.slots,
+        labels=row.labels,
+        register_time=row.register_time,
+        version=row.version,
+        lost_time=row.since,
+        why=row.why,
+        attempts=row.attempts,
+    )
+    record.capacity.cpu, record.capacity.memory = row.cpu, row.memory
+    record.capacity.counters.update(row.counters)
+    for one in row.some:
+        record.tasks.add(id=one.id, queue=one.queue, attempt=one.attempt, job=one.job)
+    return record
+
+
+def lost_node(name: NodeName, data: bytes) -> LostNode:
+    record = r.LostNodeRecord.FromString(data)
+    return LostNode(
+        name,
+        InstanceId(record.instance),
+        record.address,
+        record.slots,
+        record.capacity.cpu,
+        record.capacity.memory,
+        dict(record.capacity.counters),
+        dict(record.labels),
+        record.register_time,
+        record.version,
+        record.lost_time,
+        record.why,
+        record.attempts,
+        tuple(
+            LostAttempt(TaskId(one.id), QueueName(one.queue), one.attempt, one.job)
+            for one in record.tasks
+        ),
+    )
+
+
 def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow | None:
     """An agent as it registered under `name`; None when the record cannot be that of one.
 
@@ -106,4 +151,6 @@ def node_row(name: NodeName, data: bytes, lease: int, state: State) -> NodeRow |
         takes_signals=record.takes_signals,
         takes_reduces=record.takes_reduces,
         ends_subtasks=record.ends_subtasks,
+        announces_end=record.announces_end,
+        ending=record.ending,
     )

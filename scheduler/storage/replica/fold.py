@@ -20,7 +20,7 @@ import structlog
 
 from quorate.etcd.generation import FIRST_GENERATION, generation_in
 from quorate.internal.v1 import records_pb2 as r
-from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
+from quorate.runtime.ids import NodeName, QueueName, TaskId
 from scheduler.core.model import transitions
 from scheduler.core.model.rows import NO_INSTANCE, TaskRow
 from scheduler.core.model.schedules import ScheduleName
@@ -33,6 +33,7 @@ from scheduler.storage.records.queues.pauses import pause_row
 from scheduler.storage.replica.broker_fold import BrokerFold
 from scheduler.storage.replica.job_fold import JobFold
 from scheduler.storage.replica.moved_tasks import MovedTasks
+from scheduler.storage.replica.node_fold import NodeFold
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,8 @@ class Fold:
         self._moved = MovedTasks(self._drop_task)
         self.broker = BrokerFold()
         self.reset()
-        self._jobs = JobFold(lambda: self.state, self._names, self._run_was_on)
+        self._nodes = NodeFold(lambda: self.state)
+        self._jobs = JobFold(lambda: self.state, self._names, self._nodes.run_was_on)
         self._puts: dict[bytes, Callable[[bytes, bytes, int], None]] = {
             b"tasks": self._put_task,
             b"runs": self._put_run,
@@ -63,15 +65,16 @@ class Fold:
             b"job-blocks": self._jobs.put_block,
             b"chunks": self._jobs.put_chunk,
             b"dedup": self._put_dedup,
-            b"controls": self._put_control,
+            b"controls": self._nodes.put_control,
             b"audit": self._put_audit,
             b"quotas": self._put_quota,
             b"limit-groups": self._put_limit,
             b"pauses": self._put_pause,
             b"rates": self._put_rate,
             b"unique": self._put_unique,
-            b"leaving": self._put_scaling_down,
-            b"nodes": self._put_node,
+            b"leaving": self._nodes.put_scaling_down,
+            b"lost": self._nodes.put_lost,
+            b"nodes": self._nodes.put_node,
             b"service-specs": self._put_service,
             b"services": self._put_instance,
             b"schedules": self._put_schedule,
@@ -134,12 +137,8 @@ class Fold:
         elif kind == b"queues":
             self.state.queues.pop(QueueName(rest.decode()), None)
             self.state.pause_ends.pop(QueueName(rest.decode()), None)
-        elif kind == b"controls":
-            self.state.controls.pop(NodeName(rest.decode()), None)
-        elif kind == b"leaving":
-            self.state.scaling_down.pop(NodeName(rest.decode()), None)
-        elif kind == b"nodes":
-            self._node_gone(NodeName(rest.decode(errors="replace")))
+        elif kind in self._nodes.KINDS:
+            self._nodes.deleted(kind, NodeName(rest.decode(errors="replace")))
         elif kind == b"dedup":
             self.state.forget_request(keys.split_dedup_key(key))
         elif kind == b"quotas":
@@ -236,15 +235,7 @@ class Fold:
         if state.illegal_moves:
             self._report_illegal_moves()
         if instance:
-            self._run_was_on(name, instance, status.instance)
-
-    def _run_was_on(self, name: NodeName, instance: InstanceId, now_on: InstanceId) -> None:
-        """A run of a node was written: nobody waits for one that holds nothing any more."""
-        node = self.state.nodes.get(name)
-        if instance != now_on and (node is None or node.instance != instance):
-            self._drop_allocation(instance)
-        if node is not None and node.suspect_since and not node.allocation.rows:
-            self._drop_node(name)
+            self._nodes.run_was_on(name, instance, status.instance)
 
     def _drop_task(self, task: TaskId) -> None:
         state = self.state
@@ -255,7 +246,7 @@ class Fold:
             name, instance = row.node, row.instance
             done = transitions.finish(state, row, TaskState.CANCELLED, state.last_instant)
             if instance:
-                self._run_was_on(name, instance, NO_INSTANCE)
+                self._nodes.run_was_on(name, instance, NO_INSTANCE)
         if done is not None:
             state.forget(done)
             done.queue.index.removed(1, state.on_record)
@@ -311,46 +302,6 @@ class Fold:
     def _put_unique(self, key: bytes, value: bytes, lease: int) -> None:
         # As above: its end is not observed.
         self.state.permits.windows[keys.split_unique_key(key)] = records.window(value)
-
-    def _put_control(self, key: bytes, value: bytes, lease: int) -> None:
-        name = NodeName(key.partition(b"/")[2].decode())
-        self.state.controls[name] = records.control(value)
-
-    def _put_scaling_down(self, key: bytes, value: bytes, lease: int) -> None:
-        name = NodeName(key.partition(b"/")[2].decode())
-        mark = records.scaling_down(value)
-        self.state.observe(mark.since)
-        self.state.scaling_down[name] = mark
-
-    def _put_node(self, key: bytes, value: bytes, lease: int) -> None:
-        name = NodeName(key.partition(b"/")[2].decode(errors="replace"))
-        node = records.node_row(name, value, lease, self.state)
-        if node is None:
-            self._drop_node(name)
-            return
-        old = self.state.nodes.get(node.name)
-        self.state.nodes[node.name] = node
-        if old is not None and old.instance != node.instance:
-            self._drop_allocation(old.instance)
-
-    def _node_gone(self, name: NodeName) -> None:
-        """Its lease ended. Whoever leads has to know where to ask for what it still runs."""
-        node = self.state.nodes.get(name)
-        if node is not None and node.allocation.rows:
-            node.suspect_since, node.lease = self.state.last_instant or 1.0, 0
-        else:
-            self._drop_node(name)
-
-    def _drop_node(self, name: NodeName) -> None:
-        node = self.state.nodes.pop(name, None)
-        if node is not None:
-            self._drop_allocation(node.instance)
-
-    def _drop_allocation(self, instance: InstanceId) -> None:
-        """A process is gone. What it still runs is for the leader, this one or the next."""
-        allocation = self.state.allocations.get(instance)
-        if allocation is not None and not allocation.rows:
-            del self.state.allocations[instance]
 
     def _put_service(self, key: bytes, value: bytes, lease: int) -> None:
         self.state.put_service(records.service_row(value))

@@ -143,6 +143,7 @@ export const getMessageTemplate = (queue: string, options?: Options) =>
 export const deleteQueue = (name: string) => remove(`v1/queues/${segment(name)}`);
 
 export const cordonNode = (name: string) => post(`v1/nodes/${segment(name)}:cordon`);
+export const dismissNode = (name: string) => post(`v1/nodes/${segment(name)}:dismiss`);
 export const uncordonNode = (name: string) => post(`v1/nodes/${segment(name)}:uncordon`);
 export const drainNode = (name: string, grace: string | undefined) =>
   post(`v1/nodes/${segment(name)}:drain`, grace ? { grace } : {});

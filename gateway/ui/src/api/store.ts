@@ -112,6 +112,9 @@ function useCollection<T>(topic: Topic, filter: unknown = {}): Collection<T> {
 export const useQueues = () => useCollection<Queue>("queues");
 /** The newest jobs, or those with these ids; without what they run. */
 export const useJobs = (filter: { ids?: string[] } = {}) => useCollection<Job>("jobs", filter);
+/** All nodes, for as long as the page is open. */
+export const watchNodes = () =>
+  acquire("nodes", {}).items as ReadonlySignal<ReadonlyMap<string, Node> | undefined>;
 export const useNodes = () => useCollection<Node>("nodes");
 export const useServices = () => useCollection<Service>("services");
 export const useTasks = (filter: {
@@ -178,14 +181,15 @@ function record(next: Pulse, nodes: ReadonlyMap<string, Node> | undefined): void
     let slots = 0;
     let busy = -num(queues.find((queue) => queue.name === SERVICES)?.running);
     let cpu = 0;
-    for (const node of nodes.values()) {
+    const here = [...nodes.values()].filter((node) => !node.loss);
+    for (const node of here) {
       slots += node.slots ?? 0;
       busy += (node.running ?? 0) - (node.stats?.yielded ?? 0);
       cpu += node.stats?.cpu ?? 0;
       row[`node.${node.name}`] = (node.stats?.cpu ?? 0) * 100;
     }
     row["slots"] = slots ? Math.min(100, Math.max(0, (busy / slots) * 100)) : null;
-    row["cpu"] = nodes.size ? (cpu / nodes.size) * 100 : null;
+    row["cpu"] = here.length ? (cpu / here.length) * 100 : null;
   }
   history.add(time, row);
 }

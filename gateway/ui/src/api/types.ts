@@ -293,6 +293,15 @@ export interface Node {
   /** By operators, and of its agent. */
   taints?: Taint[];
   agentTaints?: Taint[];
+  /** Of a lost one: nothing else of it is live. */
+  loss?: NodeLoss;
+}
+
+export interface NodeLoss {
+  time?: string;
+  why?: string;
+  attempts?: number;
+  someAttempts?: { task?: string; job?: string; queue?: string; attempt?: number }[];
 }
 
 export interface Cluster {

@@ -2,16 +2,21 @@
 
 import { effect, signal } from "@preact/signals";
 import { live } from "@ui/api/live";
-import { pulse } from "@ui/api/store";
+import { pulse, watchNodes } from "@ui/api/store";
+import type { Node } from "@ui/api/types";
 import { wanted } from "@ui/api/token";
 import { Icon } from "@ui/parts/icons";
 import { tell } from "@ui/parts/toasts";
 import { num } from "@ui/lib/format";
+import { href } from "@ui/lib/router";
 
 // A failover can be over within milliseconds: what was said stays long enough to be read.
 const LEAST_MS = 1_500;
 // The first connection may take this long without a word about it.
 const GRACE_MS = 800;
+
+// Of one moment; a rack takes many nodes with it.
+const TOASTS = 3;
 
 const text = signal("");
 
@@ -38,6 +43,7 @@ export function startBanner(): void {
     }
   });
   tellNewLeaders();
+  tellLostNodes();
 }
 
 export function problemOf(up: boolean | undefined, leader: boolean): string {
@@ -58,6 +64,37 @@ function tellNewLeaders(): void {
     }
     if (next) epoch = next;
   });
+}
+
+/** Nodes that are lost while the page is open; those from before are in the list. */
+function tellLostNodes(): void {
+  const known = new Map<string, string | undefined>();
+  let first = true;
+  const nodes = watchNodes();
+  effect(() => {
+    const all = nodes.value;
+    if (!all) return;
+    const fresh = [...all.values()].filter(({ name, loss }) => loss && known.get(name) !== loss.time);
+    known.clear();
+    for (const { name, loss } of all.values()) if (loss) known.set(name, loss.time);
+    if (!first) tellLost(fresh);
+    first = false;
+  });
+}
+
+function tellLost(fresh: readonly Node[]): void {
+  for (const { name, loss } of fresh.slice(0, TOASTS)) {
+    tell(`${name} is lost: ${loss?.why}`, {
+      failed: true,
+      link: { href: href("nodes", name), text: "Show" },
+    });
+  }
+  if (fresh.length > TOASTS) {
+    tell(`${fresh.length - TOASTS} more nodes are lost.`, {
+      failed: true,
+      link: { href: href("nodes"), text: "Show" },
+    });
+  }
 }
 
 export function Banner() {

@@ -18,6 +18,8 @@ end at once. A suspect gets no new work, and goes on with what it has: its repor
 it has registered again nothing has happened. The links to the nodes say whether it is gone
 (`NodeLost`). A suspect without an address (this leader never saw it registered) is given up when it
 has not registered in time. A node that holds nothing has nothing to be waited for.
+
+A lost node is remembered: `scheduler.core.handlers.nodes.lost`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from scheduler.core.handlers.attempts import began, end_if_unknown
 from scheduler.core.handlers.chunks import cancelling
 from scheduler.core.handlers.controls import suspension
 from scheduler.core.handlers.jobs import upkeep as jobs_upkeep
-from scheduler.core.handlers.nodes import scaling_down
+from scheduler.core.handlers.nodes import lost, scaling_down
 from scheduler.core.handlers.requests import NODES_SCOPE, Answer, Call
 from scheduler.core.model import transitions
 from scheduler.core.model.answers import Done, NodeControlled, Rejection, no_node
@@ -68,10 +70,10 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
         node.connected = False
         node.credit = 0
         if node.suspect_since:
-            if node.allocation.rows:
-                node.suspect_since = now
-            else:
-                del state.nodes[node.name]
+            node.suspect_since = now
+            if not node.allocation.rows:
+                why = "its lease ended while no scheduler led"
+                out.then.append(NodeLost(node.name, node.instance, why))
         # A standby knows from the log when work ended, not when a node that had none came.
         node.allocation.idle_since = now
     if DEFAULT_QUEUE not in state.queues:
@@ -81,6 +83,7 @@ def on_elected(state: State, event: Elected, now: float, out: Effects) -> None:
     for service in state.services:
         # Whatever the one before had begun: a look at each finds what is left to do.
         state.touch(service)
+    lost.on_elected(state, out)
     scaling_down.on_elected(state, out)
     jobs_upkeep.on_elected(state, now, out)
     known = {node.instance: node.name for node in state.nodes.values()}
@@ -143,6 +146,7 @@ def on_node_registered(state: State, event: NodeRegistered, now: float, out: Eff
     new.allocation = state.allocation(new.instance)
     new.allocation.idle_since = new.allocation.idle_since or now
     state.nodes[new.name] = new
+    lost.back(state, new.name, out)
 
 
 def on_node_lease_ended(state: State, event: NodeLeaseEnded, now: float, out: Effects) -> None:
@@ -161,6 +165,8 @@ def on_node_lost(state: State, event: NodeLost, now: float, out: Effects) -> Non
     lease = 0
     if node is not None and node.instance == event.instance:
         lease = node.lease
+        if not lost.left_in_order(state, node):
+            lost.remember(state, node, event.why, now, out)
         scaling_down.process_gone(state, node, out)
         # Forgotten before its attempts are given back: placement must not pick it again.
         del state.nodes[event.node]
@@ -245,7 +251,7 @@ def on_stats_reported(state: State, event: StatsReported, now: float, out: Effec
 
 
 def _refuse_control(state: State, limits: Limits, event: NodeControlAsked) -> Rejection | None:
-    if event.node in state.nodes or event.node in state.controls:
+    if event.node in state.nodes or event.node in state.controls or event.node in state.lost:
         return None
     return no_node(event.node)
 

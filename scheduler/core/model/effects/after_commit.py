@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from quorate.runtime.ids import InstanceId, NodeName, TaskId
 from scheduler.core.model.reply_token import Pending
-from scheduler.core.model.rows import FinishedRow, JobRow, TaskRow
+from scheduler.core.model.rows import FinishedRow, JobRow, LostNode, TaskRow
 
 
 class Reply(NamedTuple):
@@ -69,6 +69,12 @@ class RevokeNode(NamedTuple):
     node: NodeName
     instance: InstanceId
     lease: int
+
+
+class ReportLostNode(NamedTuple):
+    """The loss of a node is on record: log it."""
+
+    row: LostNode
 
 
 class OrderDrain(NamedTuple):
@@ -137,6 +143,7 @@ After = (
     | Acknowledge
     | NotifyFinished
     | RevokeNode
+    | ReportLostNode
     | OrderDrain
     | OrderScaleDown
     | IndexAudit

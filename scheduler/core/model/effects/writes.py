@@ -13,6 +13,7 @@ from scheduler.core.model.rows import (
     DedupRow,
     JobRow,
     LimitRow,
+    LostNode,
     PauseRow,
     QueueRow,
     ScalingDown,
@@ -129,6 +130,14 @@ class PutScalingDown(NamedTuple):
 
 
 class DropScalingDown(NamedTuple):
+    node: NodeName
+
+
+class PutLostNode(NamedTuple):
+    row: LostNode
+
+
+class DropLostNode(NamedTuple):
     node: NodeName
 
 
@@ -283,6 +292,8 @@ Write = (
     | PutControl
     | PutScalingDown
     | DropScalingDown
+    | PutLostNode
+    | DropLostNode
     | PutDedup
     | DropDedup
     | PutService

@@ -15,6 +15,7 @@ from scheduler.core.model.events.calls import (
     LimitUpdateAsked,
     MessageTemplateSubmitted,
     NodeControlAsked,
+    NodeDismissAsked,
     PauseDeleteAsked,
     PauseSubmitted,
     QueueDeleteAsked,
@@ -64,6 +65,7 @@ from scheduler.core.model.events.nodes import (
     CreditReported,
     InstanceGone,
     InstanceSeen,
+    LostNodeReturned,
     NodeLeaseEnded,
     NodeLost,
     NodeRegistered,
@@ -119,10 +121,12 @@ Event = (
     | NodeRegistered
     | NodeLeaseEnded
     | NodeLost
+    | LostNodeReturned
     | AttemptLost
     | NodeWrittenOff
     | ScaleDownDecided
     | NodeControlAsked
+    | NodeDismissAsked
     | SessionOpened
     | SessionClosed
     | AgentMisbehaved
@@ -205,8 +209,10 @@ __all__ = [
     "LimitDeleteAsked",
     "LimitSubmitted",
     "LimitUpdateAsked",
+    "LostNodeReturned",
     "MessageTemplateSubmitted",
     "NodeControlAsked",
+    "NodeDismissAsked",
     "NodeLeaseEnded",
     "NodeLost",
     "NodeRegistered",

@@ -275,6 +275,14 @@ class NodeControlAsked(NamedTuple):
     token: Token
 
 
+class NodeDismissAsked(NamedTuple):
+    """DismissNode."""
+
+    node: NodeName
+    request: Request
+    token: Token
+
+
 class ServiceSubmitted(NamedTuple):
     """CreateService. `changes` are for the audit log: the spec is opaque here."""
 

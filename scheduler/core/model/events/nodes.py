@@ -50,6 +50,12 @@ class NodeWrittenOff(NamedTuple):
     lease: int
 
 
+class LostNodeReturned(NamedTuple):
+    """A node that is remembered as lost is registered; follows an election."""
+
+    node: NodeName
+
+
 class ScaleDownDecided(NamedTuple):
     """Which agent processes a scale-down may end, and which it may not any longer.
 

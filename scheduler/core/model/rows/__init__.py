@@ -9,6 +9,8 @@ from scheduler.core.model.rows.limits import LimitRow
 from scheduler.core.model.rows.nodes import (
     Allocation,
     Control,
+    LostAttempt,
+    LostNode,
     NodeRow,
     NodeStats,
     Reservation,
@@ -39,6 +41,8 @@ __all__ = [
     "InstanceRow",
     "JobRow",
     "LimitRow",
+    "LostAttempt",
+    "LostNode",
     "NodeRow",
     "NodeStats",
     "PauseRow",

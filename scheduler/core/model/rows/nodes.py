@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from quorate.runtime.ids import InstanceId, NodeName, TaskId
+from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
 from scheduler.core.model.rows.work import TaskRow
 from scheduler.core.place_rules import Label, Taint
 from scheduler.core.values import NO_NEEDS, Needs
@@ -116,6 +118,39 @@ class NodeRow:
     takes_signals: bool = False
     # Whether it ends single subtasks of a chunk.
     ends_subtasks: bool = False
+    # Whether its agent says so before it ends in good order, and whether it has.
+    announces_end: bool = False
+    ending: bool = False
+
+
+class LostAttempt(NamedTuple):
+    """An attempt that was on a lost node; `job`: `id` is that of the job of a chunk."""
+
+    id: TaskId
+    queue: QueueName
+    attempt: int
+    job: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LostNode:
+    """A node that was lost, as it is remembered: `scheduler.core.handlers.nodes.lost`."""
+
+    name: NodeName
+    instance: InstanceId
+    address: str
+    slots: int
+    cpu: float
+    memory: int
+    counters: Mapping[str, int]
+    labels: Mapping[str, str]
+    register_time: float
+    version: str
+    since: float
+    why: str
+    # How many attempts it had, and some of them.
+    attempts: int = 0
+    some: tuple[LostAttempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.runtime.ids import InstanceId, NodeName
-from scheduler.core.model.rows import Allocation, Control, NodeRow, ScalingDown
+from scheduler.core.model.rows import Allocation, Control, LostNode, NodeRow, ScalingDown
 
 _NO_CONTROL = Control()
 
@@ -18,6 +18,8 @@ class NodeState:
         # Nodes that a scale-down may end.
         self.scaling_down: dict[NodeName, ScalingDown] = {}
         self.allocations: dict[InstanceId, Allocation] = {}
+        # Nodes that were lost and have not come back: at most `lost.MOST`.
+        self.lost: dict[NodeName, LostNode] = {}
 
     def allocation(self, instance: InstanceId) -> Allocation:
         """What `instance` runs; made when first asked for."""

@@ -1,7 +1,7 @@
 // What runs on a node now, and what it says of itself.
 
 import { now, useTasks } from "@ui/api/store";
-import type { Node, Task } from "@ui/api/types";
+import type { Node, NodeLoss, Task } from "@ui/api/types";
 import { bytes, count, num, shownState, span } from "@ui/lib/format";
 import { href } from "@ui/lib/router";
 import { Ago, Labels } from "@ui/parts/basics";
@@ -20,6 +20,7 @@ export function NodeDetail({ node, control }: { node: Node; control: boolean }) 
     .filter((task) => lastAttempt(task)?.node === node.name)
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const { stats, capacity } = node;
+  if (node.loss) return <LostDetail node={node} loss={node.loss} />;
   return (
     <div class="detail">
       <div>
@@ -99,6 +100,53 @@ export function NodeDetail({ node, control }: { node: Node; control: boolean }) 
             name === "blob-store" ? ", a blob store" : `, ${num(value)} ${name}`,
           )}
         </dd>
+      </dl>
+    </div>
+  );
+}
+
+/** A node that was lost: when, why, and what it ran. */
+function LostDetail({ node, loss }: { node: Node; loss: NodeLoss }) {
+  const { attempts = 0, someAttempts = [] } = loss;
+  return (
+    <div class="detail">
+      <div>
+        <h3>Ran when it was lost</h3>
+        {!attempts && <p class="muted">Nothing.</p>}
+        <ul class="runs">
+          {someAttempts.map(({ task, job, queue, attempt }) => (
+            <li key={`${task ?? job}-${attempt}`}>
+              <a class="mono" href={task ? href("tasks", task) : href("jobs", job ?? "")}>
+                {task ?? job}
+              </a>
+              <span class="muted">{queue}</span>
+              <span class="number">{task ? `attempt ${attempt ?? 1}` : "subtasks"}</span>
+            </li>
+          ))}
+        </ul>
+        {attempts > someAttempts.length && (
+          <p class="muted">and {count(attempts - someAttempts.length)} more</p>
+        )}
+      </div>
+      <dl class="facts">
+        <dt>Lost</dt>
+        <dd>
+          <Ago time={loss.time} />
+        </dd>
+        <dt>Why</dt>
+        <dd>
+          <p class="error-line">{loss.why}</p>
+          <span class="muted">
+            It stays in the list until its agent registers again, or until somebody dismisses it. What it
+            ran has started again on other nodes, or failed.
+          </span>
+        </dd>
+        <dt>Address</dt>
+        <dd class="mono">{node.address}</dd>
+        <dt>Process</dt>
+        <dd class="mono">{node.instance}</dd>
+        <dt>Version</dt>
+        <dd>{node.version}</dd>
       </dl>
     </div>
   );

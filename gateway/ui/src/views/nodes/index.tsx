@@ -1,7 +1,7 @@
 // The nodes: how busy, what runs on each, and taking them out of service.
 
 import { useState } from "preact/hooks";
-import { cordonNode, drainNode, uncordonNode } from "@ui/api/actions";
+import { cordonNode, dismissNode, drainNode, uncordonNode } from "@ui/api/actions";
 import { useMay } from "@ui/api/caller";
 import { useNodes, useServices } from "@ui/api/store";
 import type { Node, Service } from "@ui/api/types";
@@ -23,6 +23,7 @@ const TONES: Record<string, string> = {
   drained: "cancelled",
   leaving: "paused",
   unwritable: "failed",
+  lost: "failed",
 };
 
 const LEAVING = "Idle, and fewer nodes are wanted: a scale-down may end it";
@@ -38,7 +39,8 @@ export function NodesView({ rest }: { rest: string }) {
   const rows = [...(nodes?.values() ?? [])].sort((a, b) =>
     a.name.localeCompare(b.name, "en", { numeric: true }),
   );
-  const slots = rows.reduce((sum, node) => sum + (node.slots ?? 0), 0);
+  const here = rows.filter((node) => !node.loss);
+  const slots = here.reduce((sum, node) => sum + (node.slots ?? 0), 0);
   const replicas = replicasByNode(useServices().value);
   const busyOf = (node: Node) =>
     Math.max(0, (node.running ?? 0) - (replicas.get(node.name) ?? 0) - yieldedOf(node));
@@ -49,7 +51,8 @@ export function NodesView({ rest }: { rest: string }) {
         <h1>Nodes</h1>
         {nodes && (
           <span class="muted">
-            {count(nodes.size)} · {count(busy)} of {count(slots)} slots busy
+            {count(here.length)} · {count(busy)} of {count(slots)} slots busy
+            {here.length < rows.length && ` · ${count(rows.length - here.length)} lost`}
           </span>
         )}
       </div>
@@ -132,6 +135,12 @@ function columns(
         return (
           <span title={error || state === "leaving" ? why : undefined}>
             <Badge tone={TONES[state] ?? "cancelled"}>{state}</Badge>
+            {node.loss && (
+              <span class="muted" title={node.loss.why}>
+                {" "}
+                <Ago time={node.loss.time} />
+              </span>
+            )}
             {node.fault && (
               <span title={`Its agent is at fault: ${node.fault}`}>
                 {" "}
@@ -144,7 +153,7 @@ function columns(
     },
     {
       name: "Slots",
-      cell: (node) => (
+      cell: (node) => node.loss ? <span class="muted">–</span> : (
         <span title={yieldedOf(node) ? waitingText(yieldedOf(node)) : undefined}>
           <Bar
             share={busyOf(node) / Math.max(1, node.slots ?? 0)}
@@ -157,7 +166,7 @@ function columns(
     },
     {
       name: "CPU",
-      cell: (node) => (
+      cell: (node) => node.loss ? <span class="muted">–</span> : (
         <span class="row tight">
           <Spark column={`node.${node.name}`} colour="--c-cpu" width={72} least={100} />
           <span class="number fixed">{percent(node.stats?.cpu ?? 0)}</span>
@@ -166,7 +175,7 @@ function columns(
     },
     {
       name: "Memory",
-      cell: ({ name, stats }) => (
+      cell: ({ name, stats, loss }) => loss ? <span class="muted">–</span> : (
         <Bar
           share={num(stats?.memoryUsed) / Math.max(1, num(stats?.memoryTotal))}
           text={`${bytes(stats?.memoryUsed)} of ${bytes(stats?.memoryTotal)}`}
@@ -178,7 +187,7 @@ function columns(
       name: "Registered",
       minor: true,
       right: true,
-      cell: (node) => <Ago time={node.registerTime} />,
+      cell: (node) => node.loss ? <span class="muted">–</span> : <Ago time={node.registerTime} />,
     },
     {
       name: "Actions",
@@ -191,6 +200,18 @@ function columns(
 function Actions({ node, onDrain }: { node: Node; onDrain: () => void }) {
   const { name } = node;
   const state = plain(node.state, "NODE_STATE_");
+  if (node.loss) {
+    return (
+      <span class="actions">
+        <Button
+          kind="quiet"
+          icon="close"
+          title={`Dismiss ${name}: list it no longer`}
+          onClick={() => void attempt(() => dismissNode(name), `${name} is dismissed.`)}
+        />
+      </span>
+    );
+  }
   const open = ["ready", "connecting", "leaving", "unwritable"].includes(state);
   return (
     <span class="actions">

@@ -91,7 +91,9 @@ function Tiles() {
   const pending = queues.reduce((sum, queue) => sum + num(queue.pending), 0);
   // Replicas of services run beside the slots.
   const running = queues.reduce((sum, { name, running: busy }) => sum + (name === SERVICES ? 0 : num(busy)), 0);
-  const all = [...(nodes?.values() ?? [])];
+  const listed = [...(nodes?.values() ?? [])];
+  const all = listed.filter((node) => !node.loss);
+  const lost = listed.length - all.length;
   const ready = all.filter((node) => node.state === "NODE_STATE_READY").length;
   const slots = all.reduce((sum, node) => sum + (node.slots ?? 0), 0);
   // These have given their slots up while they wait for other tasks.
@@ -118,9 +120,9 @@ function Tiles() {
         value={known && (wait === undefined ? "–" : span(wait))}>
         <Spark column="wait.p99" colour="--c-p99" />
       </Tile>
-      <Tile name="Nodes ready" unit={nodes ? `of ${nodes.size}` : ""}
+      <Tile name="Nodes ready" unit={nodes ? `of ${all.length}${lost ? `, ${lost} lost` : ""}` : ""}
         value={nodes !== undefined && short(ready)} link={href("nodes")}
-        tone={nodes && ready < nodes.size ? "warm" : ""}>
+        tone={nodes && ready < listed.length ? "warm" : ""}>
         <span class="aside">{cpuText(all)}</span>
       </Tile>
     </div>
