@@ -13,6 +13,7 @@ from quorate.client.transport.access import Access
 from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
 from quorate.doctor.blob_checks import check_blob_folder, check_blob_nodes
 from quorate.doctor.finding import Finding, failure, note, ok, warning
+from quorate.doctor.verdict import check_verdict
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2
@@ -44,6 +45,7 @@ async def check_cluster(
         if local:
             findings.extend(await check_blob_folder(cluster))
         findings.extend(await _check_pending(access))
+        findings.extend(check_verdict(cluster, local=local))
     return findings, cluster
 
 

@@ -45,8 +45,12 @@ class CertificateMetrics:
             "quorate_certificate_expiry_timestamp_seconds",
             "When a certificate of this process expires, in Unix time.",
             ("purpose",),
-            {purpose: self._expiry(path) for purpose, path in self._files},
+            self.expiries(),
         )
+
+    def expiries(self) -> dict[str, float]:
+        """Until when each certificate is valid, in Unix time, by purpose; 0.0: it is unreadable."""
+        return {purpose: self._expiry(path) for purpose, path in self._files}
 
     def _expiry(self, path: str) -> float:
         try:

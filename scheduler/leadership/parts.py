@@ -20,13 +20,16 @@ from quorate.runtime.ids import TaskIds
 from quorate.runtime.timing.clock import Clock, TermClock
 from quorate.security.limits import CallerLimits
 from quorate.security.tls.dialer import Dialer
+from quorate.telemetry.certificates import CertificateMetrics
 from scheduler.agents.links import Links
 from scheduler.agents.sessions import Sessions
 from scheduler.api.asking import refused
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.candidates import Candidates
+from scheduler.api.cluster.members import EtcdMembers
 from scheduler.api.cluster.overview import Overview
 from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.cluster.verdicts import Verdicts
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.forwarding.role import Servicers
 from scheduler.api.jobs.graphs import scheduled
@@ -163,7 +166,9 @@ class TermParts:
             settings.blob_url,
             max_blob,
             settings.max_message_kib << 10,
+            members=EtcdMembers(settings).look if len(settings.endpoints) > 1 else None,
         )
+        self.verdicts = Verdicts(driver, self.overview, CertificateMetrics(settings).expiries)
         self.sweep = BlobSweep(
             settings.blob_url,
             settings.cluster,
@@ -231,7 +236,7 @@ class TermParts:
             self.quotas,
             LimitCalls(driver, self.candidates),
             PauseCalls(driver, self.candidates),
-            ClusterCalls(driver, stored, self.overview),
+            ClusterCalls(driver, stored, self.overview, self.verdicts),
             ScheduleCalls(driver, ids, process.clock, check, scheduled, self.candidates, full),
             ServiceCalls(*(driver, self.feed, keys, check, process.limits, full, self.candidates)),
             self.scaling,

@@ -251,7 +251,7 @@ class LeadershipTerm:
         async with self._taken_over(elected, leader_key, trusted) as (fold, revision, journal):
             won = ElectionWon(elected, leader_key, trusted)
             parts = TermParts(self._process, won, fold, self._recent, journal)
-            self._metrics.term_began(parts.driver, parts.overview, parts.quotas)
+            self._metrics.term_began(parts.driver, parts.overview, parts.quotas, parts.verdicts)
             self._metrics.messages.term_began(parts.broker.state)
             # First: tasks that end in the other's step may be announced by messages.
             parts.broker.elected(fold.broker.orphans)

@@ -21,9 +21,11 @@ from quorate.telemetry.calls import CallMetrics
 from quorate.telemetry.families import counter, counters, gauge, gauges, histogram
 from scheduler.agents.conduct import MISCONDUCT
 from scheduler.api.cluster.overview import Overview
+from scheduler.api.cluster.verdicts import Verdicts
 from scheduler.api.forwarding.role import Leader, Local, Roles
 from scheduler.api.quotas.servicer import QuotaCalls
 from scheduler.core.model.state import State
+from scheduler.core.verdict.problems import Code
 from scheduler.engine.driver import Driver
 from scheduler.engine.task_metrics import TaskMetrics
 from scheduler.telemetry.dead_letter_metrics import dead_letter_metrics
@@ -64,6 +66,7 @@ class SchedulerMetrics:
         self._driver: Driver | None = None
         self._overview: Overview | None = None
         self._quotas: QuotaCalls | None = None
+        self._verdicts: Verdicts | None = None
 
     # -- called by others
 
@@ -76,10 +79,14 @@ class SchedulerMetrics:
         self._elected = leader.elected
 
     def term_began(
-        self, driver: Driver, overview: Overview, quotas: QuotaCalls | None = None
+        self,
+        driver: Driver,
+        overview: Overview,
+        quotas: QuotaCalls | None = None,
+        verdicts: Verdicts | None = None,
     ) -> None:
         """This process leads: its state is worth telling."""
-        self._quotas = quotas
+        self._quotas, self._verdicts = quotas, verdicts
         self._driver, self._overview = driver, overview
 
     def term_ended(self) -> None:
@@ -88,7 +95,7 @@ class SchedulerMetrics:
             counters = self._driver.journal.counters
             self._unknown += counters.unknown
             self._repeats += counters.repeats
-        self._driver = self._overview = self._quotas = None
+        self._driver = self._overview = self._quotas = self._verdicts = None
         self.messages.term_ended()
 
     def committed(self, seconds: float, records: int) -> None:
@@ -175,6 +182,8 @@ class SchedulerMetrics:
                 "Bytes of the large values that stored tasks refer to.",
                 self._driver.state.blobs.bytes,
             )
+            if self._verdicts is not None:
+                yield _problems(self._verdicts)
             if self._quotas is not None:
                 yield from quota_metrics(self._quotas)
             yield gauge(
@@ -219,6 +228,13 @@ class SchedulerMetrics:
                 "1 while etcd refuses writes because its quota is used up, else 0.",
                 journal.no_space,
             )
+
+
+def _problems(verdicts: Verdicts) -> Metric:
+    counts = {str(code): 0 for code in Code}
+    for problem in verdicts.problems():
+        counts[problem.code] += 1
+    return gauges("quorate_problems", "Problems in the verdict, by code.", ("code",), counts)
 
 
 def _nodes(state: State) -> Iterator[Metric]:

@@ -22,6 +22,7 @@ from quorate.runtime.errors import (
 )
 from quorate.runtime.ids import TaskIds, offset_id
 from quorate.v1 import (
+    cluster_pb2,
     audit_pb2,
     dead_letter_pb2,
     explain_pb2,
@@ -61,6 +62,7 @@ class FakeCluster:
         self.limits: dict[str, limit_pb2.Limit] = {}
         self.schedules: dict[str, schedule_pb2.Schedule] = {}
         self.updates: list[scheduler_pb2.UpdateQueueRequest] = []
+        self.problems: list[cluster_pb2.Problem] = []
         self.nodes = {
             "n1": node_pb2.Node(
                 name="n1", address="127.0.0.1:1", state=node_pb2.NODE_STATE_READY, slots=4

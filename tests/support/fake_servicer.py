@@ -388,6 +388,8 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
             cluster = answer.cluster
             cluster.name, cluster.epoch, cluster.nodes = "fake", 7, len(self._cluster.nodes)
             cluster.live_tasks = sum(t.state not in FINAL for t in self._cluster.tasks.values())
+            cluster.problems.extend(self._cluster.problems)
+            cluster.problems_time.GetCurrentTime()
             for server in self._cluster.servers:
                 if not server.stopped:
                     cluster.schedulers.add(

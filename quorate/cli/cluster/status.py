@@ -22,6 +22,12 @@ from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural, size_text
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2
 
+_SEVERITIES = {
+    cluster_pb2.SEVERITY_UNSPECIFIED: ("", ""),
+    cluster_pb2.SEVERITY_NOTE: ("dim", "note"),
+    cluster_pb2.SEVERITY_WARNING: ("yellow", "warning"),
+    cluster_pb2.SEVERITY_ERROR: ("bold red", "error"),
+}
 # Whoever calls where authentication is off.
 _ANONYMOUS = "anonymous"
 
@@ -51,6 +57,7 @@ def status(client: Client, as_json: Json = False) -> None:
         document["local"] = None if local is None else render.local_dict(local)
         render.print_json(document)
         return
+    _say_verdict(cluster)
     summary = _summary(cluster, nodes)
     # A scheduler of an earlier version says nothing of it.
     if caller.name:
@@ -74,6 +81,24 @@ def status(client: Client, as_json: Json = False) -> None:
     render.show(queue_table(queues))
     if has_subtasks(client):
         hint("The table counts subtasks of jobs, too. The line 'Tasks' does not.")
+
+
+def _say_verdict(cluster: cluster_pb2.Cluster) -> None:
+    """All is well, or what is not: as the dashboard says it."""
+    if not cluster.HasField("problems_time"):
+        # A leader of an earlier version does not look.
+        return
+    bad = [one for one in cluster.problems if one.severity > cluster_pb2.SEVERITY_NOTE]
+    render.show(
+        Text("All is well." if not bad else f"{plural(len(bad), 'problem')}:", style="bold")
+    )
+    for one in cluster.problems:
+        style, word = _SEVERITIES[one.severity]
+        line = Text.assemble("  ", (f"{word:<8}", style), one.sentence)
+        if one.severity > cluster_pb2.SEVERITY_NOTE:
+            line.append(f" Since {render.ago(one.since)}.", style="dim")
+        render.show(line)
+    render.show("")
 
 
 def _local(addresses: list[str], data_dir: Path | None) -> LocalCluster | None:

@@ -11,12 +11,13 @@ quota in half a second. So what was committed since, and what is about to be, is
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
 from quorate import __version__
-from quorate.etcd.api import Etcd, EtcdError, Range, StoreStatus, prefix_end
+from quorate.etcd.api import Etcd, EtcdError, Range, RangeResult, StoreStatus, prefix_end
 from quorate.etcd.generation import split
 from quorate.etcd.snapshot.last import last_backup
 from quorate.internal.v1 import records_pb2 as r
@@ -24,6 +25,7 @@ from quorate.runtime.errors import unavailable
 from quorate.runtime.ids import Epoch
 from quorate.v1 import cluster_pb2
 from scheduler.api.views import instant
+from scheduler.core.verdict.facts import Member
 from scheduler.engine.driver import Driver
 from scheduler.engine.write_admission import NO_SPACE
 from scheduler.storage import keys
@@ -49,6 +51,7 @@ class Overview:
         marks: of this process; they outlive the term.
         max_blob: bytes of one value in the blob store at `blob_url`; 0 where there is none.
         max_message: bytes of the body of one message.
+        members: asks etcd's members, one by one.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Overview:
         blob_url: str = "",
         max_blob: int = 0,
         max_message: int = 1 << 20,
+        members: Callable[[], Awaitable[tuple[Member, ...]]] | None = None,
     ) -> None:
         self._etcd = etcd
         self._driver = driver
@@ -77,6 +81,11 @@ class Overview:
         self._since = driver.clock.now()
         self._status: StoreStatus | None = None
         self._last_backup = 0.0
+        self._members_of = members
+        self._members: tuple[Member, ...] = ()
+        self._schedulers = 0
+        # When the members were asked last.
+        self._asked = 0.0
         # Bytes that the journal had committed at the last look and at the one before. etcd counts
         # what it stored up to a moment ago, hence those since the one before are added.
         self._at_look = self._before_look = 0
@@ -95,6 +104,16 @@ class Overview:
     def last_backup(self) -> float:
         """When the last backup was done (Unix time), as of the last look; 0: never."""
         return self._last_backup
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """etcd's members as of the last look, which was up to 10 s ago."""
+        return self._members
+
+    @property
+    def schedulers(self) -> int:
+        """Candidates of the election as of then; 0: not known."""
+        return self._schedulers
 
     def full(self, weight: int = 0) -> str | None:
         """Why new work of `weight` bytes is refused; None when it is not."""
@@ -143,6 +162,15 @@ class Overview:
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)
+        if not 0.0 <= (now := self._driver.clock.now()) - self._asked < _EVERY:
+            self._asked = now
+            self._schedulers = len((await self._candidates()).kvs)
+            if self._members_of is not None:
+                self._members = await self._members_of()
+
+    async def _candidates(self) -> RangeResult:
+        election = self._prefix + keys.ELECTION + b"/"
+        return await self._etcd.range(Range(election, prefix_end(election)))
 
     async def cluster(self) -> cluster_pb2.Cluster:
         """The cluster now. Raises QuorateError UNAVAILABLE when etcd does not answer."""
@@ -166,9 +194,8 @@ class Overview:
         offset = self._driver.clocks.offset
         if offset is not None:
             view.clock_offset.FromNanoseconds(round(offset * 1e9))
-        election = self._prefix + keys.ELECTION + b"/"
         try:
-            found = await self._etcd.range(Range(election, prefix_end(election)))
+            found = await self._candidates()
         except EtcdError as error:
             raise unavailable("ETCD_UNAVAILABLE", f"etcd does not answer: {error}") from error
         _, elected = split(self._epoch)

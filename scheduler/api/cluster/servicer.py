@@ -9,7 +9,9 @@ from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.cluster import views
 from scheduler.api.cluster.audit_log import AuditLog
 from scheduler.api.cluster.overview import Overview
+from scheduler.api.cluster.verdicts import Verdicts, shown_to
 from scheduler.api.servicer import Context
+from scheduler.api.views import instant
 from scheduler.engine.driver import Driver
 from scheduler.storage.reads import FencedReads
 
@@ -17,7 +19,10 @@ from scheduler.storage.reads import FencedReads
 class ClusterCalls:
     """One method for each RPC; each raises QuorateError."""
 
-    def __init__(self, driver: Driver, stored: FencedReads, overview: Overview) -> None:
+    def __init__(
+        self, driver: Driver, stored: FencedReads, overview: Overview, verdicts: Verdicts
+    ) -> None:
+        self._verdicts = verdicts
         self._driver = driver
         self._overview = overview
         self._audit = AuditLog(driver, stored)
@@ -25,7 +30,10 @@ class ClusterCalls:
     async def GetCluster(self, request: pb.GetClusterRequest, context: Context) -> Message:
         await self._driver.readable()
         cluster = await self._overview.cluster()
-        return pb.GetClusterResponse(cluster=cluster, caller=views.caller(current_caller()))
+        caller = current_caller()
+        cluster.problems.extend(shown_to(caller, self._verdicts.problems()))
+        cluster.problems_time.CopyFrom(instant(self._verdicts.looked))
+        return pb.GetClusterResponse(cluster=cluster, caller=views.caller(caller))
 
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, context: Context

@@ -304,7 +304,20 @@ export interface NodeLoss {
   someAttempts?: { task?: string; job?: string; queue?: string; attempt?: number }[];
 }
 
+/** Something that an operator has to know; `kind` and `name` say where to look. */
+export interface Problem {
+  code: string;
+  severity?: string;
+  sentence?: string;
+  kind?: string;
+  name?: string;
+  since?: string;
+}
+
 export interface Cluster {
+  problems?: Problem[];
+  /** Unset: the leader is of a version that does not look. */
+  problemsTime?: string;
   name?: string;
   epoch?: Int64;
   sequence?: Int64;

@@ -7,6 +7,7 @@ import { Chart, chartSpan, Spark, type Line } from "@ui/parts/chart";
 import { Segments } from "@ui/parts/segments";
 import { ClusterPanel } from "@ui/views/overview/cluster";
 import { FailuresPanel } from "@ui/views/overview/failures";
+import { Verdict } from "@ui/views/overview/verdict";
 
 const THROUGHPUT: Line[] = [
   { column: "submitted", label: "Submitted", colour: "--c-submitted" },
@@ -50,6 +51,7 @@ export function OverviewView() {
           }}
         />
       </div>
+      <Verdict />
       <Tiles />
       <div class="charts">
         <Chart title="Throughput per second" lines={THROUGHPUT} format={rate} />

@@ -1,0 +1,1 @@
+"""What is wrong with the cluster, as a list of problems. Pure."""
