@@ -303,6 +303,7 @@ class LeadershipTerm:
             tasks.create_task(parts.feed.run(), name="service feed")
             tasks.create_task(parts.watches.run(), name="task feed")
             tasks.create_task(parts.overview.run(), name="overview")
+            tasks.create_task(parts.verdicts.run(), name="verdict")
             tasks.create_task(parts.scaling.scale_down.run(), name="scale down")
             tasks.create_task(_keep_house(driver), name="retention")
             tasks.create_task(_measure_lag(), name="lag")

@@ -215,6 +215,7 @@ def test_a_frozen_node_is_lost_named_and_dismissed_and_comes_back(
         until(lambda text: "LOST" in text)
         assert "its lease ended" in said("nodes")
         assert "; 1 lost" in said("status")
+        assert "Node n1 is lost: its lease ended." in said("status")
         findings = doctor(*where)[1]
         assert any(one.startswith("node n1: is lost: ") for one in bad(findings))
         assert said("node", "dismiss", "n1") == "n1 dismissed\n"
@@ -223,6 +224,11 @@ def test_a_frozen_node_is_lost_named_and_dismissed_and_comes_back(
         os.kill(node.pid, signal.SIGCONT)
     until(lambda text: "READY" in text)
     assert "LOST" not in said("nodes")
+    end = time.monotonic() + 60
+    # Within a second: the verdict is made once a second.
+    while "All is well." not in said("status"):
+        assert time.monotonic() < end, said("status")
+        time.sleep(0.2)
 
 
 def test_without_a_cluster_it_says_so(tmp_path: Path, doctor: Doctor) -> None:

@@ -22,8 +22,8 @@ from quorate.runtime.errors import (
 )
 from quorate.runtime.ids import TaskIds, offset_id
 from quorate.v1 import (
-    cluster_pb2,
     audit_pb2,
+    cluster_pb2,
     dead_letter_pb2,
     explain_pb2,
     limit_pb2,

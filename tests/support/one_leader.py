@@ -21,6 +21,7 @@ from quorate.security.limits import CallerLimits, CallLimits
 from scheduler.agents.links import Links
 from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
+from scheduler.api.cluster.verdicts import Verdicts
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.jobs.graphs import scheduled
 from scheduler.api.jobs.servicer import JobCalls
@@ -114,7 +115,7 @@ class Leader:
             QuotaCalls(driver, Limits(), self.callers),
             LimitCalls(driver, candidates),
             PauseCalls(driver, candidates),
-            ClusterCalls(driver, reads, overview),
+            ClusterCalls(driver, reads, overview, Verdicts(driver, overview)),
             max_payload=check.max_payload,
             queue_of_task=tasks.queue_of_task,
         )

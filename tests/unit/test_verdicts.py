@@ -63,11 +63,10 @@ def test_a_problem_that_may_pass_by_itself_has_to_last():
 def test_it_is_made_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch):
     around = Around(Cluster())
     made: list[float] = []
-    make = module.verdict
 
     def counted(*arguments: Any) -> list[Problem]:
         made.append(around.c.now)
-        return make(*arguments)
+        return []
 
     monkeypatch.setattr(module, "verdict", counted)
     for _ in range(10):

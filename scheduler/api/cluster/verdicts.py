@@ -6,6 +6,7 @@ that start, a standby in a rolling upgrade) has to last for a while first. A new
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -58,6 +59,12 @@ class Verdicts:
             self._looked = now
             self._known = self._look(now)
         return self._known
+
+    async def run(self) -> None:
+        """Look until cancelled, so that it is known since when a problem lasts."""
+        while True:
+            self.problems()
+            await asyncio.sleep(_EVERY)
 
     @property
     def looked(self) -> float:

@@ -67,7 +67,7 @@ function Line({ problem }: { problem: Problem }) {
   const where = whereOf(problem);
   const { sentence, since, severity = "" } = problem;
   return (
-    <li class={severity.replace("SEVERITY_", "").toLowerCase()}>
+    <li class={severity === NOTE ? "minor" : ""}>
       {where ? <a href={where}>{sentence}</a> : <span>{sentence}</span>}{" "}
       {severity !== NOTE && (
         <span class="muted">
