@@ -8,6 +8,7 @@ import pytest
 
 from quorate.runtime.ids import TaskId
 from scheduler.core.model import events as e
+from scheduler.core.model.jobs.subtasks import began
 from scheduler.core.placement.explain import Why
 from scheduler.core.placement.explain_subtask import explain_subtask
 from tests.support.core import Cluster
@@ -133,3 +134,20 @@ def test_of_a_finished_one_the_record_says_more():
     (chunk,) = jobs.chunks(job)
     jobs.succeed(node, chunk)
     assert explain_subtask(c.state, c.state.jobs[job], 0, c.now) is None
+
+
+def test_the_first_subtask_that_was_not_reported_runs_since_the_last_report():
+    c = Cluster()
+    jobs = Jobs(c)
+    node = c.node("n1", credit=1, slots=1)
+    job = jobs.create(100)
+    jobs.succeed(node, jobs.chunks(job)[0], 1e-6)
+    (chunk,) = jobs.chunks(job)
+    row = c.state.chunks[chunk]
+    assert [began(row, position) for position in (1, 2)] == [0.0, 0.0]
+    c.step(e.AttemptStarted(node.instance, chunk, 1, c.now))
+    start = c.now
+    assert [began(row, position) for position in (1, 2)] == [start, 0.0]
+    c.advance(5.0)
+    jobs.report(node, chunk, succeeded=[(1, 1)], seconds=5.0)
+    assert [began(row, position) for position in (2, 3)] == [start + 5.0, 0.0]

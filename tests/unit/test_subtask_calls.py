@@ -119,6 +119,27 @@ async def test_a_subtask_is_explained_whatever_it_does():
         assert await told(f"{other.id}.99") == ("CANCELLED", "the task was cancelled")
 
 
+async def test_a_subtask_says_since_when_its_node_runs_it():
+    async with leading() as (api, agent):
+        agent.hold.set()
+        job = await api.create(count=4, max_parallel=1)
+        while not agent.assigned:
+            await asyncio.sleep(0.005)
+
+        async def attempts(index: int) -> list[task_pb2.Attempt]:
+            answer = await api.call("GetTask", pb.GetTaskRequest(id=f"{job.id}.{index}"))
+            return list(answer.task.attempts)
+
+        (first,) = await attempts(0)
+        assert (first.number, first.node) == (1, "n1")
+        assert first.assign_time.ToNanoseconds() >= job.create_time.ToNanoseconds()
+        assert not await attempts(3)
+        agent.hold.clear()
+        await api.wait(job.id)
+        (first,) = await attempts(0)
+        assert (first.node, first.HasField("start_time")) == ("n1", False)
+
+
 async def test_calls_about_whole_tasks_say_what_to_call_instead():
     async with leading() as (api, _):
         job = await api.create(count=2)

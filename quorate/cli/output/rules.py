@@ -27,8 +27,8 @@ def _parts(rules: placement_pb2.PlacementRules) -> Iterator[str]:
         yield f"tolerates {one.key}" + (f"={one.value}" if one.HasField("value") else "")
     for word, found in (("near", rules.near), ("apart from", rules.apart)):
         for rule in found:
-            wish = "if possible " if rule.preferred else ""
-            yield f"{wish}{word} tasks with {rule.label}={rule.value}"
+            start = f"if possible {word}" if rule.preferred else word
+            yield f"{start} tasks with {rule.label}={rule.value}"
     yield from (f"on a node of its own by {key}" for key in rules.distinct)
     if rules.spread:
         yield f"spread over {rules.spread}"

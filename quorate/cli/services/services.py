@@ -168,11 +168,7 @@ def update(
     placing: Annotated[Placing, CHANGING],
     any_node: Annotated[
         bool,
-        typer.Option(
-            "--any-node",
-            help="Remove all placement rules of the service.",
-            rich_help_panel="Placement",
-        ),
+        typer.Option("--any-node", help="Remove all placement rules.", rich_help_panel="Placement"),
     ] = False,
 ) -> int:
     """Change the given settings of a service. Replicas are replaced one after the other.

@@ -182,7 +182,7 @@ class JobReader:
             view.result.CopyFrom(one.result)
         if one.HasField("error"):
             view.error.CopyFrom(one.error)
-        if one.node:
+        if one.node and not view.attempts:
             view.attempts.add(number=one.attempt, node=one.node)
         if full:
             try:

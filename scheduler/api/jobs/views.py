@@ -13,7 +13,7 @@ from scheduler.core.arrays.levels import levels
 from scheduler.core.arrays.positions import BLOCK, ranges_of
 from scheduler.core.arrays.spec import ReduceSpec
 from scheduler.core.graphs.members import Member, Members
-from scheduler.core.model.jobs.subtasks import chunk_of
+from scheduler.core.model.jobs.subtasks import began, chunk_of
 from scheduler.core.model.rows import JobRow
 from scheduler.core.values import JobState, TaskState
 
@@ -204,6 +204,12 @@ def task(row: JobRow, position: int, one: job_pb2.Subtask) -> task_pb2.Task:
         created_by=row.creator.name,
         cancel_requested=row.ending is not None or _is_cancelled(row, position),
     )
+    chunk = chunk_of(row, position)
+    if chunk is not None:
+        attempt = view.attempts.add(number=one.attempt, node=chunk.node)
+        attempt.assign_time.CopyFrom(instant(chunk.assign_time))
+        if start := began(chunk, position):
+            attempt.start_time.CopyFrom(instant(start))
     if block is not None:
         view.failures = block.failures_of(place)
         view.crashes = block.crashes.get(place, 0)

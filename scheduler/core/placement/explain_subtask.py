@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from quorate.runtime.ids import TaskId
 from quorate.runtime.sizes import plural
 from scheduler.core.arrays.positions import BLOCK
-from scheduler.core.model.jobs.subtasks import chunk_of
+from scheduler.core.model.jobs.subtasks import ahead_in_chunk, chunk_of
 from scheduler.core.model.rows import JobRow
 from scheduler.core.model.state import State
 from scheduler.core.placement.explain import Explained, Reason, Why, at, explain, waits_for
@@ -110,9 +110,7 @@ def _out(state: State, job: JobRow, number: int, place: int) -> Reason:
             f"{where} may still run, but the leader does not reach the node; if the node is gone, "
             "the subtask starts on another one",
         )
-    before = sum(m.bit_count() for n, m in row.chunk.left.items() if n < number)
-    before += (row.chunk.left[number] & ((1 << place) - 1)).bit_count()
-    if before:
+    if before := ahead_in_chunk(row, number * BLOCK + place):
         return Reason(
             Why.ASSIGNED,
             f"{where} was assigned at {at(row.assign_time)}; as far as the node reported, "

@@ -56,3 +56,20 @@ def chunk_of(job: JobRow, position: int) -> TaskRow | None:
         if row.chunk is not None and row.chunk.left.get(number, 0) >> place & 1:
             return row
     return None
+
+
+def ahead_in_chunk(row: TaskRow, position: int) -> int:
+    """Subtasks of a chunk that go before one of it, as far as the node has reported."""
+    assert row.chunk is not None
+    number, place = divmod(position, BLOCK)
+    before = sum(mask.bit_count() for at, mask in row.chunk.left.items() if at < number)
+    return before + (row.chunk.left.get(number, 0) & ((1 << place) - 1)).bit_count()
+
+
+def began(row: TaskRow, position: int) -> float:
+    """Since when a chunk runs a subtask, as far as its node has reported; 0.0: it has not begun."""
+    assert row.chunk is not None
+    if row.start_time <= 0.0 or ahead_in_chunk(row, position):
+        return 0.0
+    # The one before it ended at the last report, or a little later.
+    return max(row.start_time, row.chunk.heard) if row.chunk.reported else row.start_time
