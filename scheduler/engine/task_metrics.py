@@ -16,6 +16,7 @@ from quorate.telemetry.buckets import LONG_SECONDS, Buckets
 from quorate.telemetry.families import counter, counters, histogram
 from quorate.telemetry.labels import OTHER, Bounded
 from scheduler.core.model.effects import After, PutRun, PutTask, StartAttempt, Write
+from scheduler.core.model.state import DEFAULT_QUEUE
 from scheduler.core.values import TaskState
 
 # A process that leads for long may have met any number of queues.
@@ -38,7 +39,8 @@ class TaskMetrics:
         # By the state in which the task is afterwards: SCHEDULED means tried again.
         self.ended = [0] * (max(TaskState) + 1)
         # By queue, what ended for good in each state. Beyond MOST_QUEUES, new names are `OTHER`.
-        self.by_queue: dict[str, list[int]] = {}
+        # The queue that is always there has its series from the start.
+        self.by_queue: dict[str, list[int]] = {DEFAULT_QUEUE: [0] * len(self.ended)}
         self.dispatch = Buckets(LONG_SECONDS)
         self.run = Buckets(LONG_SECONDS)
         # New tasks refused, by quota.

@@ -114,6 +114,14 @@ def test_a_file_is_applied_changed_and_pruned(
         (limit,) = list_limits(client.calls)
         assert limit.max_running == 4
 
+        # An exchange from which bindings go is in use: they are in no file.
+        client.bind_exchange("amq.fanout", "orders")
+        kept = apply("[exchanges]\n", "--prune")
+        assert kept.code != 0
+        assert "exchange orders: " in kept.err
+        assert list(client.bindings(exchange="orders"))
+        client.unbind_exchange("amq.fanout", "orders")
+
         # Only kinds with a section are pruned, and never what is the cluster's own.
         empty = "[schedules]\n[services]\n[exchanges]\n[queues]\n[limits]\n"
         pruned = actions(apply(empty, "--prune", "--json"))
@@ -138,6 +146,7 @@ def test_a_file_is_applied_changed_and_pruned(
         ("queues.a = 1", "queues.a: must be a table of fields, not 1"),
         ("queues = 1", "queues must be a table by name"),
         ("queues.a.max_running = ", "cluster.toml: "),
+        ('queues.a.name = "b"', "queues.a.name: must be 'a'"),
         ('exchanges.a.virtual_host = "x"', 'exchanges.a.virtual_host: must be "/"'),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.runtime.ids import InstanceId, NodeName
+from quorate.security.identity import Caller, How, Role
 from quorate.v1 import node_pb2
 from scheduler.api.nodes import views
 from scheduler.core.handlers.nodes import lost
@@ -45,10 +46,22 @@ def test_a_lost_node_is_remembered_with_what_it_ran():
     assert fx.PutLostNode(row) in out.writes
     # Logged once it is on record.
     assert fx.ReportLostNode(row) in out.after
-    shown = views.lost_node(row, c.state.control(n.name))
+    shown = views.lost_node(row, c.state.control(n.name), None)
     assert shown.state == node_pb2.NODE_STATE_LOST
     assert (shown.loss.why, shown.loss.attempts) == (row.why, 2)
     assert [one.task for one in shown.loss.some_attempts] == tasks
+
+
+def test_attempts_of_queues_that_a_caller_is_not_bound_to_are_counted_not_named():
+    c = Cluster()
+    n = c.node("n1", credit=2)
+    c.submit()
+    n.lose()
+    row = c.state.lost[n.name]
+    for patterns, named in ((("other-*",), 0), (("defa*",), 1)):
+        caller = Caller("somebody", Role.SUBMITTER, How.TOKEN, patterns)
+        loss = views.lost_node(row, c.state.control(n.name), caller).loss
+        assert (loss.attempts, len(loss.some_attempts)) == (1, named)
 
 
 def test_only_some_of_many_attempts_are_named():
@@ -146,6 +159,31 @@ def test_who_came_back_while_nobody_led_is_forgotten_by_the_next_leader():
     log.registered(node_row("n1", "another"))
     c.lead(log.followed())
     assert (names(c.state), list(c.state.nodes)) == ([], ["n1"])
+
+
+def test_a_scaled_down_process_whose_link_broke_first_is_no_loss_to_the_next_leader():
+    log = Log()
+    c = Cluster(log=log)
+    n = c.node("n1", announces_end=True)
+    c.step(e.ScaleDownDecided([(n.name, n.instance)], ()))
+    # The mark goes in the step of the end, the node's own key when its lease has been revoked.
+    c.step(e.NodeLost(n.name, n.instance, "its agent does not answer"))
+    log.flush()
+    log.lease_ended(n.name, n.instance)
+    c.lead(log.followed())
+    assert (names(c.state), list(c.state.nodes)) == ([], [])
+
+
+def test_a_loss_that_was_dismissed_before_its_lease_ended_does_not_come_back():
+    log = Log()
+    c = Cluster(log=log)
+    n = c.node("n1", announces_end=True)
+    n.lose()
+    assert dismiss(c, "n1") == Done()
+    log.flush()
+    log.lease_ended(n.name, n.instance)
+    c.lead(log.followed())
+    assert (names(c.state), list(c.state.nodes)) == ([], [])
 
 
 def test_the_oldest_is_forgotten_beyond_the_bound(monkeypatch: pytest.MonkeyPatch):

@@ -180,7 +180,7 @@ def test_the_worst_comes_first_and_many_alike_are_counted(monkeypatch: pytest.Mo
     for number in range(4):
         n = c.node(f"n{number}", announces_end=True)
         c.step(e.NodeLeaseEnded(n.name, n.instance))
-    problems = found(c, WELL._replace(etcd_no_space=True))
+    problems = list(module.shortened(found(c, WELL._replace(etcd_no_space=True))))
     assert codes(problems) == [Code.ETCD_SPACE, *[Code.NODE_LOST] * 3]
     assert problems[-1].sentence == "2 more problems of the kind NODE_LOST."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,3 +96,34 @@ def test_who_is_bound_to_queues_sees_no_problems_of_others():
     assert [one.sentence for one in shown_to(bound, problems)] == ["a.", "c."]
     assert len(shown_to(None, problems)) == 3
     assert shown_to(None, problems)[0].severity == 2
+
+
+def test_problems_of_others_take_no_place_and_are_not_counted():
+    def paused(queue: str) -> Problem:
+        return Problem(
+            Code.QUEUE_PAUSED, Severity.WARNING, f"{queue}.", "queue", queue, queue, START
+        )
+
+    problems = [*(paused(f"a{number:02}") for number in range(30)), paused("z")]
+    bound = Caller("ci", Role.SUBMITTER, How.TOKEN, ("z",))
+    assert [one.sentence for one in shown_to(bound, problems)] == ["z."]
+    assert shown_to(None, problems)[-1].sentence == "11 more problems of the kind QUEUE_PAUSED."
+
+
+async def test_the_term_goes_on_when_the_verdict_fails(monkeypatch: pytest.MonkeyPatch):
+    around = Around(Cluster())
+    calls: list[int] = []
+    done = asyncio.Event()
+
+    def failing() -> list[Problem]:
+        calls.append(1)
+        if len(calls) == 2:
+            done.set()
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(module, "_EVERY", 0.0)
+    monkeypatch.setattr(around.verdicts, "problems", failing)
+    task = asyncio.create_task(around.verdicts.run())
+    await asyncio.wait_for(done.wait(), 60.0)
+    assert not task.done()
+    task.cancel()

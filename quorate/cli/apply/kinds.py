@@ -64,7 +64,9 @@ class KindOf:
         client.calls.call(rpc, request(**{self.field: wanted}, request_id=new_request_id()))
 
     def changed(self, client: Client, wanted: Any, fields: list[str]) -> None:
-        """Change the named fields of an object; it is refused if somebody else changed it."""
+        """Change the named fields of an object, each as a whole. Of services and schedules it is
+        refused if somebody else has changed them since they were read; of queues and limits, which
+        have no etag, the file wins."""
         assert self.update is not None
         rpc, request = self.update
         mask = FieldMask(paths=[_SPEC] if self.spec else fields)
@@ -74,9 +76,13 @@ class KindOf:
         )
 
     def gone(self, client: Client, name: str) -> None:
-        """Delete an object."""
+        """Delete an object; an exchange only when nothing is bound to it, since its bindings would
+        go with it, and files do not have them."""
         rpc, request = self.delete
-        client.calls.call(rpc, request(name=name, request_id=new_request_id()))
+        asked = request(name=name, request_id=new_request_id())
+        if isinstance(asked, broker_pb2.DeleteExchangeRequest):
+            asked.if_unused = True
+        client.calls.call(rpc, asked)
 
 
 # In the order in which they are created: queues name limits, schedules name queues.

@@ -70,6 +70,8 @@ def _step(kind: KindOf, name: str, given: Any, place: str, there: Any) -> Step:
     wanted.name = name
     if isinstance(given, dict) and given.get("virtual_host", "/") != "/":
         raise invalid(f"{place}.virtual_host", 'must be "/": other virtual hosts have no files')
+    if isinstance(given, dict) and given.get("name", name) != name:
+        raise invalid(f"{place}.name", f"must be {name!r}, the name of the section, or left out")
     part = kind.part(wanted)
     before = flat(kind.part(there)) if there is not None else {}
     set_fields(part, given, place)

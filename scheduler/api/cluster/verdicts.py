@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
+
 from quorate.security.identity import Caller
 from quorate.v1 import cluster_pb2
 from scheduler.api.cluster.overview import Overview
@@ -17,8 +19,10 @@ from scheduler.api.views import instant
 from scheduler.core.verdict.facts import Facts
 from scheduler.core.verdict.problems import Code, Problem
 from scheduler.core.verdict.rising import Rising
-from scheduler.core.verdict.verdict import verdict
+from scheduler.core.verdict.verdict import shortened, verdict
 from scheduler.engine.driver import Driver
+
+log = structlog.get_logger(__name__)
 
 _EVERY: Final = 1.0
 # Seconds for which problems have to last.
@@ -63,7 +67,11 @@ class Verdicts:
     async def run(self) -> None:
         """Look until cancelled, so that it is known since when a problem lasts."""
         while True:
-            self.problems()
+            try:
+                self.problems()
+            except Exception:
+                # It is for people: the term, whose task this is, goes on without.
+                log.exception("verdict_failed")
             await asyncio.sleep(_EVERY)
 
     @property
@@ -98,7 +106,11 @@ class Verdicts:
 
 
 def shown_to(caller: Caller | None, problems: list[Problem]) -> list[cluster_pb2.Problem]:
-    """Those that a caller may see: of queues and services that it may not name, nothing."""
+    """Those that a caller may see, at most `EACH` of a code: of queues and services that it may not
+    name, nothing, not how many they are either."""
+    seen = [
+        one for one in problems if not one.queue or caller is None or caller.may_name(one.queue)
+    ]
     return [
         cluster_pb2.Problem(
             code=one.code,
@@ -108,6 +120,5 @@ def shown_to(caller: Caller | None, problems: list[Problem]) -> list[cluster_pb2
             name=one.name,
             since=instant(one.since),
         )
-        for one in problems
-        if not one.queue or caller is None or caller.may_name(one.queue)
+        for one in shortened(seen)
     ]

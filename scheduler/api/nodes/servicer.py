@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from quorate.runtime.errors import not_found
 from quorate.runtime.ids import NodeName
+from quorate.security.identity import current_caller
 from quorate.v1 import node_pb2
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.api.asking import PAGE_BYTES, after_name, ask, audited, page_of_names
@@ -131,5 +132,5 @@ class NodeCalls:
     def _node_view(self, name: NodeName) -> node_pb2.Node:
         state = self._state
         if name not in state.nodes:
-            return views.lost_node(state.lost[name], state.control(name))
+            return views.lost_node(state.lost[name], state.control(name), current_caller())
         return views.node(state.nodes[name], state.control(name), state.scaling_down.get(name))

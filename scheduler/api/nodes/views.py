@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quorate.security.identity import Caller
 from quorate.v1 import node_pb2, placement_pb2, task_pb2
 from scheduler.api.views import instant
 from scheduler.core.model.rows import Control, LostNode, NodeRow, ScalingDown
@@ -60,10 +61,13 @@ def node(row: NodeRow, control: Control, mark: ScalingDown | None = None) -> nod
     )
 
 
-def lost_node(row: LostNode, control: Control) -> node_pb2.Node:
-    """A node that was lost, as it was then."""
+def lost_node(row: LostNode, control: Control, caller: Caller | None) -> node_pb2.Node:
+    """A node that was lost, as it was then. Attempts of queues that the caller is not bound to are
+    counted, not named."""
     loss = node_pb2.NodeLoss(time=instant(row.since), why=row.why, attempts=row.attempts)
     for one in row.some:
+        if caller is not None and not caller.may_name(one.queue):
+            continue
         named = {"job": one.id} if one.job else {"task": one.id}
         loss.some_attempts.add(queue=one.queue, attempt=one.attempt, **named)
     return node_pb2.Node(

@@ -1,12 +1,13 @@
 """The verdict: one list of problems, the worst first, from the state and a few facts. Pure.
 
 Bounded: it looks at `ROWS` waiting tasks, compares at most `KINDS_TIMES_NODES` pairs of a kind of
-task and a node, and names `EACH` problems of a code; what is more is one problem that counts the
-rest. It never looks at all tasks.
+task and a node, and keeps `MOST` problems of a code. `shortened` names `EACH` of them; what is more
+is one problem that counts the rest. It never looks at all tasks.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -23,8 +24,9 @@ from scheduler.core.verdict.problems import Code, Problem, Severity
 from scheduler.core.verdict.rising import Rising
 
 EACH: Final = 20
+MOST: Final = 1_000
 ROWS: Final = 2_000
-KINDS_TIMES_NODES: Final = 50_000
+KINDS_TIMES_NODES: Final = 12_000
 _ROWS_OF_QUEUE: Final = 16
 # Seconds.
 STALLED_AFTER: Final = 900.0
@@ -45,11 +47,18 @@ def verdict(state: State, facts: Facts, rising: Rising, now: float) -> list[Prob
         *_rising(rising),
     ]
     found.sort(key=lambda one: (-one.severity, one.code, one.name))
-    return list(_shortened(found))
+    counts: Counter[Code] = Counter()
+    kept = []
+    for one in found:
+        counts[one.code] += 1
+        if counts[one.code] <= MOST:
+            kept.append(one)
+    return kept
 
 
-def _shortened(found: Iterable[Problem]) -> Iterator[Problem]:
-    """At most `EACH` of a code; of the others how many they are."""
+def shortened(found: Iterable[Problem]) -> Iterator[Problem]:
+    """At most `EACH` of a code; of the others how many they are. For one caller, of those that it
+    may see: what it may not see takes no place and is not counted."""
     counts: dict[Code, int] = {}
     last: dict[Code, Problem] = {}
     for problem in found:
@@ -89,6 +98,7 @@ def _unplaceable(state: State) -> Iterator[Problem]:
     rows_left, kinds_left = ROWS, max(4, KINDS_TIMES_NODES // len(state.nodes))
     known: dict[object, str] = {}
     for queue in state.waiting.values():
+        rows_left -= 1
         for row in islice(queue.pending.first_rows(), _ROWS_OF_QUEUE):
             wanted = (row.needs, row.rules)
             if wanted not in known:

@@ -72,9 +72,13 @@ class NodeFold:
         if kind == b"controls":
             state.controls.pop(name, None)
         elif kind == b"leaving":
-            state.scaling_down.pop(name, None)
+            mark = state.scaling_down.pop(name, None)
+            # Either the process is gone, whose key follows, or it was taken back: should it be
+            # lost later, the leader says so.
+            self._account(name, mark.instance if mark is not None else None)
         elif kind == b"lost":
-            state.lost.pop(name, None)
+            row = state.lost.pop(name, None)
+            self._account(name, row.instance if row is not None else None)
         elif (node := state.nodes.get(name)) is not None:
             # Its lease ended.
             node.suspect_since, node.lease = state.last_instant or 1.0, 0
@@ -87,14 +91,20 @@ class NodeFold:
             self._drop_allocation(instance)
         self._settle(node)
 
+    def _account(self, name: NodeName, instance: InstanceId | None) -> None:
+        """The end of a process is no loss to put on record (any more)."""
+        node = self._state.nodes.get(name)
+        if node is not None and node.instance == instance:
+            node.accounted = True
+            self._settle(node)
+
     def _settle(self, node: NodeRow | None) -> None:
         """Nobody waits for a suspect that holds nothing and is lost or has left in good order."""
         if node is None or not node.suspect_since or node.allocation.rows:
             return
         lost = self._state.lost.get(node.name)
-        if (lost is not None and lost.instance == node.instance) or left_in_order(
-            self._state, node
-        ):
+        known = node.accounted or (lost is not None and lost.instance == node.instance)
+        if known or left_in_order(self._state, node):
             self._drop(node.name)
 
     def _drop(self, name: NodeName) -> None:
