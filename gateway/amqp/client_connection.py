@@ -237,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
         self._shared_prefetch = event.product == login.SHARED_PREFETCH
         try:
             self._credentials = login.credentials_of(event, self._hall.access, self._certificate())
-            name, self._machine.most_body = await login.check(event, self.calls)
+            known, self._machine.most_body = await login.check(event, self.calls)
         except login.Refused as refused:
             self._hall.counts.refused += 1
             log.warning("amqp_login_refused", user=event.user[:80], mechanism=event.mechanism)
@@ -245,7 +245,7 @@ class ClientConnection(asyncio.Protocol):
         except QuorateError as error:
             self._close(AmqpError(Reply.INTERNAL_ERROR, error.message))
         else:
-            self._login_event = event._replace(password="", user=event.user or name)
+            self._login_event = known
             self._machine.accept()
         self._flush()
 

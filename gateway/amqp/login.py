@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 
-from gateway.amqp.cluster.calls import Answered, Calls
+from gateway.amqp.cluster.calls import Calls
 from gateway.amqp.protocol.events import Login
 from gateway.amqp.protocol.handshake import EXTERNAL
 from gateway.auth.credentials import MOST_TOKEN, Access
@@ -73,10 +73,10 @@ def _subject(certificate: Any) -> str:
     return "" if caller is None else encode(caller)
 
 
-async def check(login: Login, calls: Calls) -> Answered:
-    """The caller's name, when the cluster knows it by the name that it gave; empty where callers
-    are not known; and what the cluster takes of it. Raises Refused, or QuorateError when the
-    cluster does not answer."""
+async def check(login: Login, calls: Calls) -> tuple[Login, int]:
+    """A login without its password and with its user and caller, when the cluster knows it by the
+    name that it gave (and as the caller that it was before); and bytes of the largest body that
+    the cluster takes. Raises Refused, or QuorateError when the cluster does not answer."""
     try:
         caller, most_body = await calls.caller()
     except QuorateError as error:
@@ -84,9 +84,14 @@ async def check(login: Login, calls: Calls) -> Answered:
             raise _refused(login.mechanism) from None
         raise
     name = caller.partition(":")[2] or caller
-    if login.user and name != _ANONYMOUS and login.user not in (name, caller):
+    if name == _ANONYMOUS:
+        return login._replace(password=""), most_body
+    if login.user and login.user not in (name, caller):
         raise _refused(login.mechanism)
-    return Answered("" if name == _ANONYMOUS else name, most_body)
+    if login.caller and login.caller != caller:
+        # Of another role: what the connection has is not that caller's.
+        raise _refused(login.mechanism)
+    return login._replace(password="", user=login.user or name, caller=caller), most_body
 
 
 async def renew(

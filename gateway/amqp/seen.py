@@ -28,11 +28,13 @@ class ChannelSeen(NamedTuple):
 class ConnectionSeen(NamedTuple):
     """An open connection. `user`: who logged in; empty before that, and where anybody may.
 
+    `caller`: what the cluster calls that user (`submitter:ci`); several may have the same name.
     `number`: of the gateway's connections, in the order in which they were accepted.
     """
 
     number: int
     user: str
+    caller: str
     product: str
     virtual_host: str
     peer: _Ends
@@ -61,6 +63,7 @@ def connection_seen(
     return ConnectionSeen(
         number,
         login.user if login is not None else "",
+        login.caller if login is not None else "",
         login.product if login is not None else "",
         virtual_host,
         peer[:2] if isinstance(peer, tuple) else _UNKNOWN,

@@ -5,7 +5,8 @@ A request whose Host is not the gateway's is refused whatever it wants: see `gat
 A browser sends a user's requests from any page. A change that a page of another origin asks for is
 refused unless that origin is configured; the rules are those of Go's http.CrossOriginProtection:
 `Sec-Fetch-Site` where the browser sends it, else `Origin` against `Host`. Programs send neither.
-Reading needs no check: without CORS a browser does not show the answer to the page.
+Reading needs no check: without CORS a browser does not show the answer to the page. A door that no
+page uses may refuse that, too.
 """
 
 from __future__ import annotations
@@ -50,12 +51,20 @@ def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 
 
 class Edge:
-    """Refuses foreign pages' changes, and adds the headers that every answer has."""
+    """Refuses foreign pages' changes, and adds the headers that every answer has.
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], names: Names = None) -> None:
+    Args:
+        reads: whether foreign pages may ask for what changes nothing.
+    """
+
+    def __init__(
+        self, app: ASGIApp, origins: Sequence[str], names: Names = None, *, reads: bool = True
+    ) -> None:
         self._app = app
         self._origins = tuple(origins)
         self._names = names
+        self._free = _SAFE if reads else frozenset[str]()
+        self._may_not = "make changes" if reads else "ask here"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,12 +80,16 @@ class Edge:
 
         headers = Headers(scope=scope)
         refused = rejection(headers.get("host", ""), self._names)
-        if refused is None and scope["method"] not in _SAFE and is_foreign(headers, self._origins):
+        if (
+            refused is None
+            and scope["method"] not in self._free
+            and is_foreign(headers, self._origins)
+        ):
             refused = HttpError(
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
                 "FOREIGN_ORIGIN",
-                "pages of this origin may not make changes; see --cors-origins",
+                f"pages of this origin may not {self._may_not}; see --cors-origins",
             )
         if refused is not None:
             await problem_response(refused)(scope, receive, send_on)

@@ -18,10 +18,10 @@ _SEES_ALL = "audit.read"
 def visible(hall: Hall, caller: Any) -> list[ConnectionSeen]:
     """The connections that a caller (`quorate.v1.Caller`) sees, the oldest first."""
     seen = sorted((one.seen for one in hall.connections), key=lambda one: one.number)
-    name = caller.name.partition(":")[2]
-    if not name or _SEES_ALL in caller.permissions:
+    known = bool(caller.name.partition(":")[2])
+    if not known or _SEES_ALL in caller.permissions:
         return seen
-    return [one for one in seen if one.user in (name, caller.name)]
+    return [one for one in seen if one.caller == caller.name]
 
 
 def connection(seen: ConnectionSeen, node: str) -> Entry:

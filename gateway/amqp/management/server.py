@@ -3,6 +3,7 @@
 | bound | beyond it |
 |---|---|
 | connections | closed at once |
+| requests, with those whose connection is gone | 503 |
 | bytes of one request, head included | closed |
 | seconds for a head to arrive, and for the client to take the answer | closed |
 """
@@ -42,8 +43,9 @@ async def serve_management(context: Context, hall: Hall, listening: socket.socke
     )
     server = Server(
         uvicorn.Config(
-            # A page whose name was resolved anew to this machine must not read it.
-            Edge(ManagementApi(Shared(hall)), (), settings.host_names),
+            # A page whose name was resolved anew to this machine must not read it; other pages
+            # have no use for it, as they are not shown the answers.
+            Edge(ManagementApi(Shared(hall)), (), settings.host_names, reads=False),
             http=guarded(http, hall),
             ws="none",
             lifespan="off",
@@ -52,6 +54,8 @@ async def serve_management(context: Context, hall: Hall, listening: socket.socke
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            # uvicorn refuses at so many connections, too: all that are served are below it.
+            limit_concurrency=MOST_CONNECTIONS + 1,
             ssl_context_factory=(lambda *_: server_ssl_context(settings)) if settings.tls else None,
             timeout_graceful_shutdown=_GRACE,
         )

@@ -146,15 +146,25 @@ async def bindings(asked: Asked) -> Any:
 
 
 async def bindings_of_source(asked: Asked) -> Any:
+    if not asked.names[1]:
+        # Of the default exchange: it has none that are listed.
+        return await paging.listed(asked.wanted, (), str, shapes.binding)
     return await _bindings(asked, source=asked.names[1])
 
 
 async def bindings_to_exchange(asked: Asked) -> Any:
+    _check_named(asked)
     return await _bindings(asked, exchange=asked.names[1])
 
 
 async def bindings_to_queue(asked: Asked) -> Any:
+    _check_named(asked)
     return await _bindings(asked, message_queue=asked.names[1])
+
+
+def _check_named(asked: Asked) -> None:
+    if not asked.names[1]:
+        raise not_found()
 
 
 async def consumers(asked: Asked) -> Any:

@@ -19,12 +19,15 @@ class Login(NamedTuple):
     Attributes:
         user, password: of PLAIN; empty with EXTERNAL.
         product: of the client, as it calls itself.
+        caller: what the cluster calls the user (`submitter:ci`); empty until it was asked, and
+            where anybody may come in.
     """
 
     mechanism: str
     user: str
     password: str
     product: str
+    caller: str = ""
 
 
 class HostAsked(NamedTuple):

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.amqp.management import reading
+from gateway.amqp.management import reading, turns
 from gateway.amqp.management.views import PATHS
 from gateway.auth.credentials import Access
 from quorate.runtime.errors import QuorateError, not_found
@@ -125,6 +125,18 @@ async def test_exchanges_and_bindings_have_rabbitmqs_shapes() -> None:
     assert api.cluster.calls[-1].message_queue == "q"
 
 
+async def test_the_default_exchange_has_no_bindings_that_are_listed() -> None:
+    api = Api()
+    bindings = [m.Binding(virtual_host="/", source="spread", message_queue="q")]
+    api.answer("ListBindings", pb.ListBindingsResponse(bindings=bindings))
+    path = "/api/exchanges/%2F//bindings"
+    assert (await api.get(f"{path}/source")).value == []
+    assert (await api.get(f"{path}/source?page=1")).value["items"] == []
+    await api.get(f"{path}/destination", status=404)
+    await api.get("/api/queues/%2F//bindings", status=404)
+    assert not [one for one in api.cluster.calls if isinstance(one, pb.ListBindingsRequest)]
+
+
 async def test_definitions_hold_what_outlives_connections() -> None:
     api = Api()
     kept = m.MessageQueueSpec(
@@ -198,11 +210,12 @@ async def test_alarms_say_why_messages_are_refused() -> None:
 async def test_callers_see_their_own_connections_and_operators_all() -> None:
     api = Api()
     clients = [Client() for _ in range(2)]
-    for client, user in zip(clients, ("ci", "other"), strict=True):
+    # They have one name, and are two callers.
+    for client, caller in zip(clients, ("submitter:ci", "worker:ci"), strict=True):
         await client.open(client_properties={"product": m.HeaderValue(text="pika")})
         login = client.connection._login_event
         assert login is not None
-        client.connection._login_event = login._replace(user=user)
+        client.connection._login_event = login._replace(user="ci", caller=caller)
         api.hall.connections[client.connection] = None
     api.caller("submitter:ci")
     (own,) = (await api.get("/api/connections", basic("ci", "t"))).value
@@ -337,8 +350,8 @@ async def test_pages_of_the_cluster_are_followed() -> None:
     assert [one["name"] for one in (await api.get("/api/queues/%2F")).value] == ["a", "b"]
 
 
-@pytest.mark.parametrize(("names", "turns"), [("a", 4), ("abc", 8)])
-async def test_so_many_requests_are_answered_at_a_time(names: str, turns: int) -> None:
+@pytest.mark.parametrize(("names", "at_once"), [("a", 4), ("abc", 8)])
+async def test_so_many_requests_are_answered_at_a_time(names: str, at_once: int) -> None:
     """Of one caller, and of all."""
     api = Api()
     callers = itertools.cycle(names)
@@ -360,12 +373,37 @@ async def test_so_many_requests_are_answered_at_a_time(names: str, turns: int) -
     ways = [api.get("/api/queues/%2F", "Bearer t") for _ in range(24)]
     asking = [asyncio.create_task(way) for way in ways]
     async with asyncio.timeout(60):
-        while waiting < turns:
+        while waiting < at_once:
             await asyncio.sleep(0)
         # More of them would come now.
         for _ in range(100):
             await asyncio.sleep(0)
         release.set()
         await asyncio.gather(*asking)
-    assert most == turns
+    assert most == at_once
+    assert api.turns._own == {}
+
+
+async def test_so_many_requests_of_one_caller_wait() -> None:
+    api = Api()
+    release = asyncio.Event()
+
+    async def slow(_request: Any) -> pb.ListMessageQueuesResponse:
+        await release.wait()
+        return pb.ListMessageQueuesResponse()
+
+    api.answer("ListMessageQueues", slow)
+    most = turns.OF_ONE + turns.MOST_WAITING
+    asking = [asyncio.create_task(api.get("/api/queues/%2F")) for _ in range(most)]
+    async with asyncio.timeout(60):
+        while api.turns._own.get("anonymous", (None, 0))[1] < most:
+            await asyncio.sleep(0)
+        refused = await api.get("/api/queues/%2F", status=429)
+        assert refused.value["error"] == "too_many_requests"
+        assert "32 requests of this caller wait" in refused.value["reason"]
+        # Others are not refused.
+        api.caller("submitter:ci")
+        others = asyncio.create_task(api.get("/api/whoami", basic("ci", "t")))
+        release.set()
+        await asyncio.gather(others, *asking)
     assert api.turns._own == {}

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.amqp.management.failures import Failure
 from gateway.amqp.management.lists import paging
-from gateway.amqp.management.lists.patterns import MOST_VISITS, BadPattern, Pattern
+from gateway.amqp.management.lists.patterns import (
+    MOST_BUILDS,
+    MOST_VISITS,
+    BadPattern,
+    Pattern,
+    _Parser,
+)
 from gateway.amqp.management.rates import MOST, NONE, Rates, Totals
 
 
@@ -77,6 +83,43 @@ def test_a_pattern_that_would_take_years_costs_little_or_is_refused() -> None:
         look()
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("()" + "{100}" * 50, "a{0}" + "{100}" * 50, "(|a{0}){100}" + "{1}" * 70),
+        *("(" * 20 + ")" + "{100})" * 19 + "{100}", "(" * 19 + "a{0}" + "{100})" * 19),
+        *("()*" + "{50}" * 2 + "b", "(()+){9}{9}", "(a{0}?){100,}", "(a(){100}{100}(){100}){9}"),
+        *("()" * 120 + "a{100}", "((){0,2}){2}{2}"),
+    ],
+)
+def test_what_is_built_of_empty_parts_costs_little(pattern: str) -> None:
+    states: list[Any] = [None]
+    parser = _Parser(pattern, states)
+    try:
+        parser.read()(0)
+    except BadPattern:
+        # By its states.
+        assert len(states) >= 100
+    assert parser._built < MOST_BUILDS / 10
+
+
+def test_so_many_parts_are_built_at_most() -> None:
+    parser = _Parser("(a" + "()" * 100 + "){100}" + "{4}", [])
+    with pytest.raises(BadPattern, match="is too large"):
+        parser.read()(0)
+    assert parser._built == MOST_BUILDS + 1
+
+
+def test_the_members_of_a_class_count() -> None:
+    few, many = Pattern("[a-b]{100}c"), Pattern(f"[{'xy' * 100}a-b]{{100}}c")
+    for pattern in (few, many):
+        assert not pattern.found_in("a" * 50)
+    assert many._visits > 50 * few._visits
+    costly = Pattern(f"[{'xy' * 110}ab]{{100}}{{4}}c")
+    with pytest.raises(BadPattern, match="takes too long"):
+        costly.found_in("ab" * 127)
+
+
 async def listed(query: dict[str, str], *entries: Any) -> Any:
     wanted = paging.wanted_of(query)
     return await paging.listed(wanted, entries, lambda one: str(one["name"]), lambda one: one)
@@ -105,6 +148,40 @@ async def test_a_list_is_filtered_sorted_and_cut() -> None:
     ]
     mixed = [{"name": "a", "v": "x"}, {"name": "b"}, {"name": "c", "v": 1}]
     assert [one["name"] for one in await listed({"sort": "v"}, *mixed)] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"sort": "a." * 65}, "sort: .* has 130 characters; use at most 128"),
+        ({"columns": "a," + "b." * 65}, "columns: .* has 130 characters; use at most 128"),
+        ({"columns": ",".join("a" * 51)}, "columns: 51 are too many; at most 50"),
+        ({"page": "0" * 20 + "1"}, "page: "),
+        ({"page": "1" * 5_000}, "page: "),
+        ({"page": "1" * 19}, "page: "),
+        ({"page": "1", "page_size": "5000"}, "page_size: '5000'"),
+        # Python's own limit of digits is never met.
+        ({"page": "1", "page_size": "0" * 5_000 + "1"}, "page_size: "),
+    ],
+)
+async def test_paths_and_numbers_have_a_bound(query: dict[str, str], says: str) -> None:
+    with pytest.raises(Failure, match=says) as caught:
+        await listed(query, *ROWS)
+    assert caught.value.status == 400
+
+
+async def test_paths_and_numbers_of_just_that_size_are_taken() -> None:
+    query = {"sort": "a." * 64, "columns": ",".join(("b." * 64, *["name"] * 49))}
+    assert await listed(query, ROWS[0]) == [{"name": "q0"}]
+    page = await listed({"page": "0" * 19 + "1", "page_size": "500"}, *ROWS)
+    assert (page["page"], page["page_size"]) == (1, 500)
+
+
+def test_the_path_of_a_field_is_followed_as_far_as_there_are_fields() -> None:
+    entry = {"a": {"b": 1}, "c": "text"}
+    assert paging.field_of(entry, "a.b") == 1
+    for path in ("a.b.c", "c.a", "d.e", "", "a."):
+        assert paging.field_of(entry, path) is None
 
 
 async def test_more_entries_than_one_answer_takes_need_pages() -> None:

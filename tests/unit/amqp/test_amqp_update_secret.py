@@ -72,3 +72,22 @@ async def test_the_token_of_a_new_secret_holds_when_its_owner_is_known(client):
     known.set()
     await client.get("connection.update-secret-ok")
     assert client.connection._metadata() == Access().metadata("new")
+
+
+async def test_a_secret_of_another_caller_of_the_same_name_is_refused():
+    client = Client(Access(required=True))
+
+    def known_as(caller: str) -> None:
+        answer = scheduler_pb2.GetClusterResponse(caller={"name": caller})
+        client.cluster.answers["GetCluster"] = answer
+
+    known_as("submitter:a")
+    await client.open()
+    assert client.connection.seen.caller == "submitter:a"
+    update(client, b"new")
+    await client.get("connection.update-secret-ok")
+    known_as("worker:a")
+    update(client, b"newer")
+    assert (await client.get("connection.close"))["reply_code"] == 530
+    assert client.connection._metadata() == Access().metadata("new")
+    await client.leave()

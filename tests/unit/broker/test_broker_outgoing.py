@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
+from quorate.v1 import broker_pb2 as pb
+from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.consuming import outgoing
-from scheduler.core.broker.rows import NO_SESSION, SessionId
+from scheduler.api.broker.consuming.stream import ConsumeStream
+from scheduler.core.broker import effects as fx
+from scheduler.core.broker import events as e
+from scheduler.core.broker.answers import SubscribedAnswer
+from scheduler.core.broker.rows import NO_SESSION, ConsumerNumber, SessionId
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 
 SESSION = SessionId("s" * 16)
 
@@ -56,4 +65,53 @@ async def test_a_client_that_takes_nothing_holds_up_no_others() -> None:
             await asyncio.sleep(0)
     assert of_all.slow == 30
     slower.taken(30, SESSION)
+    assert (of_all.size, of_all.slow) == (0, 0)
+
+
+class Slow:
+    """In place of a driver: a session is opened at once, a subscription when the test says."""
+
+    def __init__(self) -> None:
+        self.subscribed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def ask(self, event: Any) -> asyncio.Future[object]:
+        made = event(None)
+        if isinstance(made, e.Subscribed):
+            return self.subscribed
+        opened: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        opened.set_result(None)
+        return opened
+
+    def handle(self, events: Any) -> None:
+        pass
+
+    async def room(self) -> None:
+        pass
+
+
+async def test_what_is_held_for_a_subscription_counts_nothing_once_the_call_is_over() -> None:
+    broker: Any = Slow()
+
+    async def requests() -> AsyncGenerator[bytes, None]:
+        opening = pb.OpenSession(session=SESSION)
+        yield pb.ConsumeRequest(open=opening).SerializeToString()
+        subscribe = pb.Subscribe(queue="q", consumer=1, prefetch=1)
+        yield pb.ConsumeRequest(subscribe=subscribe).SerializeToString()
+        await asyncio.Event().wait()
+
+    of_all = outgoing.Outgoing(lambda session: None)
+    ways: Any = (lambda *_: None, lambda *_: True)
+    stream = ConsumeStream(broker, requests(), *ways, of_all)
+    async with asyncio.timeout(60):
+        while ConsumerNumber(1) not in stream._subscribing:
+            await asyncio.sleep(0)
+        payload = m.Message(body=bytes(LARGE_BYTES)).SerializeToString()
+        delivery = fx.Delivery(1, False, 0, 1.0, payload)
+        stream.deliver(fx.Deliver(SESSION, ConsumerNumber(1), [delivery]))
+        assert stream._subscribing[ConsumerNumber(1)]
+        await stream.close()
+        broker.subscribed.set_result(SubscribedAnswer(0))
+        # Its callback runs ahead of this.
+        await asyncio.wait_for(asyncio.shield(broker.subscribed), 60)
+        await asyncio.sleep(0)
     assert (of_all.size, of_all.slow) == (0, 0)

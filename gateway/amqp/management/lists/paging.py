@@ -25,7 +25,11 @@ MOST_PAGE: Final = 500
 _USUAL_PAGE: Final = 100
 # Entries of an answer without pages: about 2 MB.
 MOST_UNPAGED: Final = 2_000
-_MOST_COLUMNS: Final = 64
+MOST_COLUMNS: Final = 50
+# Characters of the path of a field, such as `message_stats.publish`.
+MOST_PATH: Final = 128
+# Digits of a number.
+_MOST_DIGITS: Final = 20
 # Entries that are looked at before others have the loop.
 _AT_ONCE: Final = 500
 
@@ -56,8 +60,11 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
     page = _number(query, "page", 0, 1, 1 << 31)
     size = _number(query, "page_size", _USUAL_PAGE, 1, MOST_PAGE)
     columns = tuple(filter(None, query.get("columns", "").split(",")))
-    if len(columns) > _MOST_COLUMNS:
-        raise bad_request(f"columns: {len(columns)} are too many; at most {_MOST_COLUMNS}")
+    if len(columns) > MOST_COLUMNS:
+        raise bad_request(f"columns: {len(columns)} are too many; at most {MOST_COLUMNS}")
+    for column in columns:
+        _path("columns", column)
+    sort = _path("sort", query.get("sort", ""))
     name, is_regex = query.get("name", ""), _flag(query, "use_regex")
     pattern = None
     if name and is_regex:
@@ -66,7 +73,7 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
         except BadPattern as bad:
             raise bad_request(f"name: this regular expression {bad}") from None
     reverse = _flag(query, "sort_reverse")
-    return Wanted(page, size, name.lower(), pattern, query.get("sort", ""), reverse, columns)
+    return Wanted(page, size, name.lower(), pattern, sort, reverse, columns)
 
 
 async def listed(
@@ -154,7 +161,9 @@ def field_of(entry: Entry, path: str) -> Any:
     """A field by its path, such as `message_stats.publish`; None: there is none."""
     value: Any = entry
     for step in path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
     return value
 
 
@@ -163,6 +172,13 @@ def _rank(value: Any) -> tuple[int, Any]:
     if isinstance(value, bool | int | float):
         return 1, value
     return (2, value) if isinstance(value, str) else (0, "")
+
+
+def _path(name: str, path: str) -> str:
+    if len(path) > MOST_PATH:
+        text = f"{name}: {path[:40]!r}... has {len(path)} characters; use at most {MOST_PATH}"
+        raise bad_request(text)
+    return path
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
@@ -176,6 +192,8 @@ def _number(query: Mapping[str, str], name: str, usual: int, least: int, most: i
     text = query.get(name)
     if text is None:
         return usual
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+    whole = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    value = int(text) if whole else -1
+    if not least <= value <= most:
         raise bad_request(f"{name}: {text[:40]!r} is not a whole number from {least} to {most}")
-    return int(text)
+    return value

@@ -17,8 +17,11 @@ MOST_LENGTH: Final = 256
 MOST_STATES: Final = 500
 MOST_REPEATS: Final = 100
 _MOST_DEPTH: Final = 20
-# States that one pattern may visit in all, without those that are remembered: some 0.1 s.
+# States that one pattern may visit in all, without those that are remembered, and tests of
+# characters: some 0.1 s.
 MOST_VISITS: Final = 500_000
+# Parts that are built, with those that add no state: a few ms.
+MOST_BUILDS: Final = 20_000
 _MOST_REMEMBERED: Final = 10_000
 
 _CLASSES: Final[dict[str, Callable[[str], bool]]] = {
@@ -38,10 +41,14 @@ class BadPattern(ValueError):
 
 
 class _State(NamedTuple):
-    """Takes a character (`test`), or none; `then`: what may come next."""
+    """Takes a character (`test`), or none; `then`: what may come next.
+
+    `weight`: what looking at it costs: the members of a class are tested one by one.
+    """
 
     then: tuple[int, ...]
     test: Test | None = None
+    weight: int = 1
     begins: bool = False
     ends: bool = False
 
@@ -78,13 +85,13 @@ class Pattern:
         return self._closure(states, begins=not name, ends=True) is None
 
     def _step(self, states: frozenset[int], one: str) -> frozenset[int] | None:
+        self._count(sum([self._states[state].weight for state in states]))
         then = [
             following
             for state in states
             if (test := self._states[state].test) is not None and test(one)
             for following in self._states[state].then
         ]
-        self._count(len(states))
         found = self._closure(then, begins=False)
         if found is None or self._again is None:
             return None
@@ -121,6 +128,7 @@ class _Parser:
         self._text = text
         self._at = 0
         self._states = states
+        self._built = 0
 
     def read(self) -> Part:
         part = self._either(0)
@@ -144,6 +152,12 @@ class _Parser:
         self._states.append(state)
         return len(self._states) - 1
 
+    def _build(self, part: Part, then: int) -> int:
+        self._built += 1
+        if self._built > MOST_BUILDS:
+            raise BadPattern("is too large; use fewer repetitions")
+        return part(then)
+
     def _either(self, depth: int) -> Part:
         if depth > _MOST_DEPTH:
             raise BadPattern(f"nests more than {_MOST_DEPTH} levels deep")
@@ -162,7 +176,7 @@ class _Parser:
 
         def build(then: int) -> int:
             for part in reversed(parts):
-                then = part(then)
+                then = self._build(part, then)
             return then
 
         return build
@@ -198,14 +212,18 @@ class _Parser:
         def build(then: int) -> int:
             if most is None:
                 place = self._add(_State(()))
-                self._states[place] = _State((part(place), then))
+                self._states[place] = _State((self._build(part, place), then))
                 then = place
             else:
                 end = then
                 for _ in range(most - least):
-                    then = self._add(_State((part(then), end)))
+                    then = self._add(_State((self._build(part, then), end)))
             for _ in range(least):
-                then = part(then)
+                before = len(self._states)
+                then = self._build(part, then)
+                if len(self._states) == before:
+                    # It takes nothing, however often.
+                    break
             return then
 
         return build
@@ -216,7 +234,7 @@ class _Parser:
             case "(":
                 return self._group(depth)
             case "[":
-                return self._takes(self._class())
+                return self._class()
             case ".":
                 return self._takes(lambda one: True)
             case "^":
@@ -240,8 +258,8 @@ class _Parser:
         self._at += 1
         return part
 
-    def _takes(self, test: Test) -> Part:
-        return lambda then: self._add(_State((then,), test))
+    def _takes(self, test: Test, weight: int = 1) -> Part:
+        return lambda then: self._add(_State((then,), test, weight))
 
     def _escape(self) -> Test:
         sign = self._take()
@@ -253,7 +271,7 @@ class _Parser:
             raise BadPattern(f"has '\\{sign}', which is not supported")
         return _literal(sign)
 
-    def _class(self) -> Test:
+    def _class(self) -> Part:
         negated = self._peek() == "^"
         self._at += negated
         tests: list[Test] = []
@@ -272,8 +290,8 @@ class _Parser:
                 continue
             tests.append(_literal(sign))
         if negated:
-            return lambda one: not any(test(one) for test in tests)
-        return lambda one: any(test(one) for test in tests)
+            return self._takes(lambda one: not any(test(one) for test in tests), len(tests))
+        return self._takes(lambda one: any(test(one) for test in tests), len(tests))
 
 
 def _literal(sign: str) -> Test:

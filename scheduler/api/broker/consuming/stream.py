@@ -129,6 +129,8 @@ class ConsumeStream:
 
     async def close(self) -> None:
         """The call is over."""
+        # What is held for subscriptions that are answered later goes to nobody, and counts nothing.
+        self._subscribing.clear()
         self._large.taken(self._large.size)
         # Ahead of any wait: the caller's cancellation may come behind the end of its requests, and
         # would end this here. A session that nobody declares lost keeps its messages.

@@ -3,6 +3,9 @@
 A message stays the bytes that its producer serialized. Its properties are parsed once to be
 checked; the body is never looked at. One exception: headers `quorate-...` say what the cluster
 itself says of its messages, so a producer's are removed.
+
+Consumers merge fields that occur twice, where we read the last of them. Such a message, which no
+library writes, is stored as we have read it.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ _TEXTS: Final = (
     *("content_type", "content_encoding", "correlation_id", "reply_to", "message_id"),
     *("type", "user_id", "app_id"),
 )
+# Bytes of an empty field, such as properties of which none is set; a field with content has more.
+_EMPTY_FIELD: Final = 2
 # A name of a header is UTF-8 in the bytes of the properties.
 _RESERVED: Final = RESERVED_HEADERS.encode()
 
@@ -66,6 +71,9 @@ class Reader:
             message = wire.MessageEnvelope.FromString(payload)
         except DecodeError:
             raise invalid("message", "is no quorate.v1.Message") from None
+        if len(payload) - message.ByteSize() > _EMPTY_FIELD:
+            # Fields that we do not know are in both.
+            payload = message.SerializeToString(deterministic=True)
         size = len(message.body)
         if size > self._most_body:
             raise invalid(
