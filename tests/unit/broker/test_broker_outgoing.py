@@ -100,8 +100,7 @@ async def test_what_is_held_for_a_subscription_counts_nothing_once_the_call_is_o
         await asyncio.Event().wait()
 
     of_all = outgoing.Outgoing(lambda session: None)
-    ways: Any = (lambda *_: None, lambda *_: True)
-    stream = ConsumeStream(broker, requests(), *ways, of_all)
+    stream = ConsumeStream(broker, requests(), lambda *_: None, lambda *_: True, of_all)
     async with asyncio.timeout(60):
         while ConsumerNumber(1) not in stream._subscribing:
             await asyncio.sleep(0)
