@@ -64,7 +64,11 @@ class Edge:
         self._origins = tuple(origins)
         self._names = names
         self._free = _SAFE if reads else frozenset[str]()
-        self._may_not = "make changes" if reads else "ask here"
+        self._text = (
+            "pages of this origin may not make changes; see --cors-origins"
+            if reads
+            else "web pages may not ask here"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +93,7 @@ class Edge:
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
                 "FOREIGN_ORIGIN",
-                f"pages of this origin may not {self._may_not}; see --cors-origins",
+                self._text,
             )
         if refused is not None:
             await problem_response(refused)(scope, receive, send_on)
