@@ -359,9 +359,7 @@ def message_body_parts(body: int) -> bytes:
 def split_message_body_key(key: bytes) -> int | None:
     """The body of a key; None for one that `message_body_key` does not make."""
     digits = key[3:19]
-    if len(key) != 24 or digits.strip(b"0123456789abcdef"):
-        return None
-    return int(digits, 16)
+    return None if len(key) != 24 or digits.strip(b"0123456789abcdef") else int(digits, 16)
 
 
 # Kinds of keys of a sub-log of a message queue.

@@ -13,6 +13,7 @@ from quorate.security.identity import _caller as current
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.publishing.publications import Reader
+from scheduler.api.request_sizes import BESIDE
 from tests.support.broker_calls import serving
 
 # A field of a later version, as protobuf has it: number 200, a text.
@@ -82,3 +83,18 @@ async def test_what_is_delivered_was_checked() -> None:
         (taken,) = (await broker.call(pb.ReceiveMessagesRequest(name="q"))).messages
         assert taken.message.properties == m.MessageProperties(content_type="a/b")
         await stream.close()
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_what_is_beside_a_body_is_bounded_unknown_fields_too(more: int) -> None:
+    # Field 200 with a length of three bytes; 5 bytes of framing, 3 of the body's field.
+    size = BESIDE - 5 - len(m.Message(body=b"x").SerializeToString()) + 1 + more
+    length = bytes((size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14))
+    payload = m.Message(body=b"x").SerializeToString() + b"\xc2\x0c" + length + b"u" * size
+    assert len(payload) - 1 == BESIDE + more
+    if more <= 0:
+        assert read(payload) == payload
+        return
+    with pytest.raises(QuorateError, match=f"{BESIDE + 1} bytes beside its body") as caught:
+        read(payload)
+    assert (caught.value.field, caught.value.metadata["limit"]) == ("message", str(BESIDE))
