@@ -6,6 +6,7 @@
     now                 done at once, as long as the leader is trusted
     then                events that are stepped next, each with a commit of its own
     next_due            when to step `TimePassed` at the latest; infinity: no need
+    in_order            what is deleted stays behind earlier writes, also while etcd has no space
 
 The driver encodes writes before the next step.
 """
@@ -251,3 +252,4 @@ class BrokerEffects:
     now: list[Now] = field(default_factory=list)
     then: list[object] = field(default_factory=list)
     next_due: float = inf
+    in_order: bool = False

@@ -264,7 +264,8 @@ class BrokerDriver:
         self._outbox.committing(out.after)
         made = None if self.tasks is None else self.tasks.take()
         if out.writes or out.additions or made is not None:
-            space = state.space is not Space.NONE
+            # What becomes a task goes in the Txn that has the task.
+            space = made is not None or state.space is not Space.NONE
             step = self._encoder.encode(out, self._chunks_of, space=space)
             if made is None:
                 self._group.add(step, out.after)

@@ -130,12 +130,15 @@ def bury(
             if message is None:
                 # A later version wrote it: its copy cannot be made. It goes without.
                 continue
+            begun = queue.split is not None and queue.split.place == (sub_log, sequence)
             outcome = _copy(state, queue, (sub_log, message), reason, placing, now)
             if outcome is not _Copied.ALL:
                 done = number
                 if outcome is _Copied.NEEDS_BODY:
                     missing = Missing(sub_log, first, message.body)
                 break
+            # Copies of it may wait in commits before this one, which may have none.
+            out.in_order |= begun
         placing.flush(out)
     by_sub_log: dict[SubLogName, list[int]] = {}
     for sub_log, _, sequence in places[:done]:

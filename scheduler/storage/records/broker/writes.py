@@ -74,8 +74,8 @@ class BrokerCodec:
         purged: list[Delete] = []
         weight = 0
         gone: list[QueueUid] = []
-        if out.additions:
-            # What takes the place of what is deleted is in the same Txn.
+        if out.additions or out.in_order:
+            # What takes the place of what is deleted is in the same Txn, or in one before.
             space = True
         for write in out.writes:
             if type(write) is fx.ChangeSubLog:
