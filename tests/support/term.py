@@ -48,10 +48,12 @@ class Outcomes:
         """Append one event that adds to joined writes, and note what becomes of it."""
         journal.append_joined(writes, additions, *self._callbacks(name))
 
-    def purge(self, journal: Journal, name: str, *deletes: bytes | Delete) -> None:
+    def purge(
+        self, journal: Journal, name: str, *deletes: bytes | Delete, ahead: bool = True
+    ) -> None:
         """Append one retention event; bytes stand for one key."""
         writes = [delete if isinstance(delete, Delete) else Delete(delete) for delete in deletes]
-        journal.append_purge(writes, *self._callbacks(name))
+        journal.append_purge(writes, *self._callbacks(name), ahead=ahead)
 
     def _callbacks(self, name):
         def after(revision: int) -> None:

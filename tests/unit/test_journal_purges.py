@@ -138,3 +138,22 @@ async def test_a_purge_of_a_deposed_leader_deletes_nothing():
         assert isinstance(await ended(task), Deposed)
     assert store.value(PREFIX + b"x") == b""
     assert seen.failures == ["purge"]
+
+
+async def test_out_of_space_a_purge_that_may_not_go_ahead_waits_with_the_puts():
+    store, seen = FakeStore(), Outcomes()
+    for name in (b"first", b"body", b"old"):
+        store.put(PREFIX + name)
+    journal = await claimed(store)
+    store.full = True
+    async with running(journal):
+        # As if what is under "first" needed "body".
+        seen.append(journal, "moved", put("k"), Delete(PREFIX + b"first"))
+        seen.purge(journal, "purge body", PREFIX + b"body", ahead=False)
+        seen.purge(journal, "purge old", PREFIX + b"old")
+        await seen.until("purge old")
+        assert store.value(PREFIX + b"first") is not None
+        assert store.value(PREFIX + b"body") is not None
+        store.full = False
+        await seen.until("purge old", "moved", "purge body")
+    assert store.value(PREFIX + b"body") is None

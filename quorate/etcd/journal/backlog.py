@@ -155,12 +155,18 @@ class Backlog(ABC):
         deletes: Sequence[Delete],
         after: After | None = None,
         failed: Failed | None = None,
+        *,
+        ahead: bool = True,
     ) -> None:
         """Take one retention event: a Txn of its own with the two compares and `deletes` only.
 
         It must delete nothing but what is finished and expired: it may be applied more than once,
         and while etcd is out of space it goes ahead of the puts that wait (never ahead of a put
         of a key that it deletes).
+
+        Args:
+            ahead: if False, it never goes ahead of anything: what an earlier event deletes or
+                overwrites needs what it deletes.
 
         Raises:
             ValueError: no Txn can hold it.
@@ -173,7 +179,7 @@ class Backlog(ABC):
             if failed is not None:
                 failed(self._ended)
             return
-        batch = Batch(purge=True)
+        batch = Batch(purge=True, ahead=ahead)
         self._pending_bytes += batch.add(deletes, weight, after, failed)
         self._pending_events += 1
         self._queue.append(batch)

@@ -75,9 +75,11 @@ class Batch:
         events: how many events were appended, also those without a waiter.
         weight: bytes of the writes that are left, see `weigh`.
         purge: the batch holds a retention Txn: deletions only, and the head is not moved.
+        ahead: such a Txn may go ahead of puts that wait for space.
     """
 
     __slots__ = (
+        "ahead",
         "events",
         "joined_keys",
         "joins",
@@ -88,7 +90,7 @@ class Batch:
         "writes",
     )
 
-    def __init__(self, *, purge: bool = False) -> None:
+    def __init__(self, *, purge: bool = False, ahead: bool = False) -> None:
         self.writes: dict[bytes, Put | Delete] = {}
         self.ranges: list[Delete] = []
         self.joins: dict[bytes, Joined[Any]] = {}
@@ -97,6 +99,7 @@ class Batch:
         self.events = 0
         self.weight = 0
         self.purge = purge
+        self.ahead = ahead
 
     @property
     def size(self) -> int:

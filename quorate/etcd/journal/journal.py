@@ -261,6 +261,7 @@ class Journal(Backlog):
         """etcd is out of space: only deletions make room for the put in flight.
 
         A purge stays behind an earlier put of a key it deletes: that put would bring the key back.
+        One that may not go ahead waits with the puts.
         """
         if self._ended is not None:
             raise self._ended
@@ -271,7 +272,7 @@ class Journal(Backlog):
             observer()
         earlier = [self._flight]
         for batch in list(self._queue):
-            if not batch.purge or any(put.puts_into(batch.deletes()) for put in earlier):
+            if not batch.ahead or any(put.puts_into(batch.deletes()) for put in earlier):
                 earlier.append(batch)
                 continue
             started = self._clock.monotonic()

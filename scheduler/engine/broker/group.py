@@ -55,7 +55,7 @@ class BrokerGroup:
     def add(self, step: EncodedStep, after: Effects, tasks: Sequence[Put | Delete] = ()) -> None:
         """Join one event. `tasks`: what it writes of tasks: in the same Txn as the rest."""
         writes, additions = [*step.writes, *tasks], step.additions
-        if step.purged:
+        if step.purged or step.bodies:
             self._purge(step, writes, after)
             return
         size = step.weight + (weigh(tasks) if tasks else 0)
@@ -90,12 +90,15 @@ class BrokerGroup:
 
     def _purge(self, step: EncodedStep, writes: list[Put | Delete], after: Effects) -> None:
         """etcd has no space: what is deleted goes ahead of the puts that wait. Effects follow the
-        last of what the event writes."""
+        last of what the event writes, but wait for no bodies."""
         self.flush()
-        if not writes and not step.additions:
+        if step.purged and not writes and not step.additions:
             callbacks = partial(self._committed, after), partial(self._failed, after)
             self._journal.append_purge(step.purged, *callbacks)
-            return
-        self._journal.append_purge(step.purged)
-        self._writes, self._additions, self._after = writes, step.additions, list(after)
-        self.flush()
+        else:
+            if step.purged:
+                self._journal.append_purge(step.purged)
+            self._writes, self._additions, self._after = writes, step.additions, list(after)
+            self.flush()
+        if step.bodies:
+            self._journal.append_purge(step.bodies, ahead=False)

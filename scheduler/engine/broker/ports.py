@@ -80,11 +80,15 @@ class EncodedStep(Protocol):
 
     Attributes:
         purged: what goes as a purge, as etcd has no space.
+        bodies: the same of bodies, in a purge that is behind all that waits.
         weight: bytes of the others, rounded up.
     """
 
     @property
     def purged(self) -> list[Delete]: ...
+
+    @property
+    def bodies(self) -> list[Delete]: ...
 
     @property
     def writes(self) -> list[Put | Delete]: ...

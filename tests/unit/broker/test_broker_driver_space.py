@@ -13,10 +13,13 @@ from quorate.runtime.errors import QuorateError
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import Space
 from scheduler.core.broker.storage.format import unpack
 from scheduler.core.broker.storage.records import Acks, DeleteChunks, PutAcks
+from scheduler.storage import keys
 from tests.support.broker_script import (
+    OTHER,
     P0,
     UID,
     Do,
@@ -27,7 +30,7 @@ from tests.support.broker_script import (
     stored,
     until,
 )
-from tests.support.broker_term import leading
+from tests.support.broker_term import PREFIX, leading
 
 
 async def test_messages_are_refused_before_etcd_is_full() -> None:
@@ -75,6 +78,34 @@ async def test_without_space_chunks_that_are_acknowledged_go_all_the_same() -> N
         etcd.no_space = False
         assert [await stuck, await acked] == [1, 1]
         assert list(await stored(term)) == [b"p00/acks", b"p00/c/000000000002"]
+
+
+async def test_without_space_a_body_stays_behind_what_deletes_another_chunk_of_it() -> None:
+    etcd = MemoryEtcd()
+    uids = UID, OTHER, QueueUid("00000000000000a3")
+    body = Range(PREFIX + keys.message_body_key(7, 0))
+    async with leading(etcd, machine=Script()) as term:
+        put = fx.PutBodyPart(7, 0, b"body")
+        await term.broker.call(asked(put, add=[publish(0, uid=uid) for uid in uids]))
+        gone = (DeleteChunks(0, 0, False),)
+        first, second, third = [fx.ChangeSubLog(uid, P0, gone) for uid in uids]
+        etcd.no_space = True
+        moved = term.broker.ask(asked(first, add=[publish(1, uid=UID)]))
+        async with asyncio.timeout(60):
+            while not term.journal.no_space:
+                await asyncio.sleep(0.01)
+            # Memory counts no reference to it any more.
+            assert await term.broker.ask(asked(second, fx.DropBody(7, 1))) == 2
+            # What is appended later goes ahead, of the body, too.
+            assert await term.broker.ask(asked(third)) == 1
+        assert not moved.done()
+        assert list(await stored(term)) == [b"p00/c/000000000000"]
+        assert (await etcd.range(body)).kvs
+        etcd.no_space = False
+        await moved
+        await term.journal.flush()
+        assert list(await stored(term)) == [b"p00/c/000000000001"]
+        assert not (await etcd.range(body)).kvs
 
 
 # -- chunks that are read

@@ -18,11 +18,13 @@ def codec() -> BrokerCodec:
     return BrokerCodec(b"/q/", {})
 
 
-def test_what_is_acknowledged_goes_with_its_bodies() -> None:
+def test_what_is_acknowledged_goes_ahead_and_its_bodies_behind_all_that_waits() -> None:
     out = fx.BrokerEffects(writes=[GONE, fx.DropBody(7, 1), fx.DropBody(8, 3)])
     step = codec().encode(out, lambda uid, sub_log: lambda chunks, revision: None, space=False)
     assert [delete.key for delete in step.purged] == [
         b"/q/mq/00000000000000a1/p00/c/000000000001",
+    ]
+    assert [delete.key for delete in step.bodies] == [
         b"/q/mb/0000000000000007/0000",
         b"/q/mb/0000000000000008/",
     ]
@@ -36,5 +38,6 @@ def test_a_copy_is_in_the_txn_that_deletes_what_it_is_of() -> None:
     out = fx.BrokerEffects(writes=[GONE, fx.DropBody(7, 1)], additions=[copy])
     step = codec().encode(out, lambda uid, sub_log: lambda chunks, revision: None, space=False)
     assert not step.purged
+    assert not step.bodies
     assert len(step.writes) == 2
     assert len(step.additions) == 2

@@ -39,10 +39,13 @@ class EncodedStep(NamedTuple):
 
     Attributes:
         purged: what goes as a purge, as etcd has no space.
+        bodies: the same of bodies. Memory counts no chunk that refers to them, but the deletion of
+            one may wait, with what takes its place: so they go behind all that waits.
         weight: bytes of the others in a request, rounded up.
     """
 
     purged: list[Delete]
+    bodies: list[Delete]
     writes: list[Put | Delete]
     additions: list[Addition]
     weight: int
@@ -72,6 +75,7 @@ class BrokerCodec:
         writes: list[Put | Delete] = []
         additions: list[Addition] = []
         purged: list[Delete] = []
+        bodies: list[Delete] = []
         weight = 0
         gone: list[QueueUid] = []
         if out.additions or out.in_order:
@@ -91,8 +95,7 @@ class BrokerCodec:
             elif type(write) is fx.DropMessageQueue:
                 gone.append(write.uid)
             elif type(write) is fx.DropBody and not space:
-                # The chunks that referred to it are deleted before, or with it.
-                purged.append(self._body(write.body, write.parts))
+                bodies.append(self._body(write.body, write.parts))
             else:
                 self._definition(write, writes)
         for added in out.additions:
@@ -105,7 +108,7 @@ class BrokerCodec:
         if not space and not additions and all(type(write) is Delete for write in writes):
             purged += cast("list[Delete]", writes)
             writes = []
-        return EncodedStep(purged, writes, additions, weight + weigh(writes))
+        return EncodedStep(purged, bodies, writes, additions, weight + weigh(writes))
 
     def _body(self, body: int, parts: int) -> Delete:
         if parts == 1:
