@@ -18,8 +18,7 @@ from scheduler.core.broker.effects import After, BrokerEffects
 from scheduler.core.broker.handlers.placing import Copy, Placing
 from scheduler.core.broker.intake import Asked, Prepared
 from scheduler.core.broker.limits import BrokerLimits
-from scheduler.core.broker.queues.contents import Split
-from scheduler.core.broker.queues.deaths import Reason, dead_letter, is_cycle
+from scheduler.core.broker.queues.deaths import Reason, Split, dead_letter, is_cycle
 from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.rows import QueueUid
@@ -130,7 +129,7 @@ def bury(
             if message is None:
                 # A later version wrote it: its copy cannot be made. It goes without.
                 continue
-            begun = queue.split is not None and queue.split.place == (sub_log, sequence)
+            was_split = (sub_log, sequence) in queue.splits
             outcome = _copy(state, queue, (sub_log, message), reason, placing, now)
             if outcome is not _Copied.ALL:
                 done = number
@@ -138,7 +137,7 @@ def bury(
                     missing = Missing(sub_log, first, message.body)
                 break
             # Copies of it may wait in commits before this one, which may have none.
-            out.in_order |= begun
+            out.in_order |= was_split
         placing.flush(out)
     by_sub_log: dict[SubLogName, list[int]] = {}
     for sub_log, _, sequence in places[:done]:
@@ -249,13 +248,13 @@ def put_tasks(state: BrokerState, made: LetterTasks, placing: Placing, now: floa
 def _copy(
     state: BrokerState,
     queue: MessageQueue,
-    place: tuple[SubLogName, Message],
+    found: tuple[SubLogName, Message],
     reason: Reason,
     placing: Placing,
     now: float,
 ) -> _Copied:
     """Add the copies of one message."""
-    sub_log, message = place
+    sub_log, message = found
     body = message.body
     # Ages begin anew: https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers
     letter = letter_of(state, queue, message.payload, reason, now, now, body)
@@ -269,16 +268,18 @@ def _copy(
     made = tasks_of(state, letter, placing, now)
     count = len(letter.copies)
     payload = letter.copies[0][1].payload if count else b""
-    split = queue.split
-    if split is None or split.place != (sub_log, message.sequence):
+    place = sub_log, message.sequence
+    split = queue.splits.find(place, now)
+    if split is None:
         shares = body is None and placing.shares(payload, count)
         if not shares and placing.fits(payload, count, made.tasks):
             put(state, letter, made, placing, now)
             return _Copied.ALL
         if not placing.is_empty:
             return _Copied.NO_ROOM
-        queue.end_split()
-        split = queue.split = Split((sub_log, message.sequence))
+        split = queue.splits.begin(place, now)
+        if split is None:
+            return _Copied.NO_ROOM
         if shares:
             # All of the body is in the first of its commits.
             split.head, split.body = placing.store(payload)
@@ -290,7 +291,7 @@ def _copy(
         return _Copied.NO_ROOM
     put_tasks(state, made, placing, now)
     state.totals.cycles += letter.cycles
-    queue.end_split()
+    queue.splits.end(place)
     return _Copied.ALL
 
 

@@ -6,17 +6,16 @@ Lanes are by priority, and one is for what is not due yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from scheduler.core.broker.effects import ChangeSubLog
-from scheduler.core.broker.queues.deaths import Reason
+from scheduler.core.broker.queues.deaths import Reason, Splits
 from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.lane import Lane
 from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.queues.window import Window
-from scheduler.core.broker.rows import MessageQueueRow, QueueType, QueueUid
+from scheduler.core.broker.rows import MessageQueueRow, QueueType
 from scheduler.core.broker.storage.bodies import Bodies, BodyRef
 from scheduler.core.broker.storage.format import Message, Summary
 from scheduler.core.broker.storage.places import DELAYED, PRIORITIES, SubLogName, of_priority
@@ -48,30 +47,6 @@ class Purged(NamedTuple):
     following: int
 
 
-class SplitBody(Protocol):
-    """A body that is stored apart for the copies of a dead letter."""
-
-    ref: BodyRef
-
-    def release(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Split:
-    """A dead letter whose copies are made in several steps.
-
-    Attributes:
-        place: sub-log and sequence.
-        copied: the queues that have it.
-        head, body: the message without its body, which is stored apart.
-    """
-
-    place: tuple[SubLogName, int]
-    copied: dict[QueueUid, None] = field(default_factory=dict)
-    head: bytes = b""
-    body: SplitBody | None = None
-
-
 class Contents:
     """What one message queue or stream holds.
 
@@ -79,7 +54,7 @@ class Contents:
         row: what is on record of it.
         lanes: by priority; made when they are first used. `delayed`: what is not due yet.
         consumers: how many it has; set by who keeps them.
-        split: see `Split`; at most one.
+        splits: its dead letters whose copies are made in several steps.
         last_used: when somebody last used it, as `expires` counts; since the term began.
         published, delivered, acknowledged, dead_lettered, dropped, redelivered: messages since the
             term began; `totals`: those of all queues.
@@ -106,7 +81,7 @@ class Contents:
         self.merged_until: dict[SubLogName, int] = {}
         # The rest of what is to be dropped follows.
         self.is_overflowing = False
-        self.split: Split | None = None
+        self.splits = Splits()
         self._window = window
 
     # -- counts ----------------------------------------------------------------------------------
@@ -227,8 +202,8 @@ class Contents:
         self.merging.clear()
         self.merged_until.clear()
         self.is_overflowing = False
-        # Its body is without a reference, as all are when a term begins.
-        self.split = None
+        # Their bodies are without a reference, as all are when a term begins.
+        self.splits = Splits()
         self.last_used = now
 
     def doubt(self) -> None:
@@ -295,6 +270,8 @@ class Contents:
             lane.sweep()
 
     def _written(self, sub_log: SubLogName, change: Change) -> list[ChangeSubLog]:
+        if self.splits:
+            self.splits.end_gone(sub_log, self.lane(sub_log).log)
         if not change.writes:
             return []
         for write in change.writes:
@@ -305,15 +282,9 @@ class Contents:
 
     def release_bodies(self) -> None:
         """It goes with all its chunks."""
-        self.end_split()
+        self.splits.end_all()
         for _, lane in self.sub_logs():
             self._bodies.release(b"".join(lane.log.chunks.bodies))
-
-    def end_split(self) -> None:
-        """All copies of a dead letter are made, or it is not looked at any more."""
-        if self.split is not None and self.split.body is not None:
-            self.split.body.release()
-        self.split = None
 
     def whole(self, message: Message) -> bytes | None:
         """A message with its body; None: the body is to be loaded."""

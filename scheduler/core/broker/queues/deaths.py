@@ -9,12 +9,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
 from quorate.v1.message_pb2 import HeaderValue, MessageProperties
 from scheduler.core.broker.queues.envelope import Parsed, parsed
+from scheduler.core.broker.rows import QueueUid
+from scheduler.core.broker.storage.bodies import BodyRef
+from scheduler.core.broker.storage.places import SubLogName
+from scheduler.core.broker.storage.sub_log import SubLog
+
+# Of one queue. Each may hold a message of `BrokerLimits.inline_bytes`.
+MOST_SPLITS: Final = 16
+# Seconds. One that is under way goes on whenever the parts of others had their turns.
+_ABANDONED: Final = 60.0
 
 
 class Reason(StrEnum):
@@ -24,6 +34,79 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     MAXLEN = "maxlen"
     DELIVERY_LIMIT = "delivery_limit"
+
+
+class SplitBody(Protocol):
+    """A body that is stored apart for the copies of a dead letter."""
+
+    ref: BodyRef
+
+    def release(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Split:
+    """A dead letter whose copies are made in several steps.
+
+    Attributes:
+        looked: when one was made last.
+        copied: the queues that have it.
+        head, body: the message without its body, which is stored apart.
+    """
+
+    looked: float
+    copied: dict[QueueUid, None] = field(default_factory=dict)
+    head: bytes = b""
+    body: SplitBody | None = None
+
+
+class Splits:
+    """The dead letters of one queue whose copies are made in several steps, by sub-log and
+    sequence. At most `MOST_SPLITS`: others wait for their turn."""
+
+    def __init__(self) -> None:
+        self._splits: dict[tuple[SubLogName, int], Split] = {}
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+    def __contains__(self, place: object) -> bool:
+        return place in self._splits
+
+    def find(self, place: tuple[SubLogName, int], now: float) -> Split | None:
+        """The one that goes on now."""
+        split = self._splits.get(place)
+        if split is not None:
+            split.looked = now
+        return split
+
+    def begin(self, place: tuple[SubLogName, int], now: float) -> Split | None:
+        """One more; None: there are too many. One that did not go on for `_ABANDONED` makes room:
+        its message may be out. If it dies again, queues that have it get it twice."""
+        if len(self._splits) >= MOST_SPLITS:
+            oldest = min(self._splits, key=lambda one: self._splits[one].looked)
+            if now < self._splits[oldest].looked + _ABANDONED:
+                return None
+            self.end(oldest)
+        split = self._splits[place] = Split(now)
+        return split
+
+    def end(self, place: tuple[SubLogName, int]) -> None:
+        """All copies are made, if there is such a one, or it is not looked at any more."""
+        split = self._splits.pop(place, None)
+        if split is not None and split.body is not None:
+            split.body.release()
+
+    def end_gone(self, sub_log: SubLogName, log: SubLog) -> None:
+        """Messages of a sub-log are done: nobody looks at theirs any more."""
+        for place in list(self._splits):
+            if place[0] == sub_log and log.find(place[1]) < 0:
+                self.end(place)
+
+    def end_all(self) -> None:
+        """The queue goes."""
+        for place in list(self._splits):
+            self.end(place)
 
 
 class DeadLetter(NamedTuple):
