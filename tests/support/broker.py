@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from quorate.etcd.journal.batch import conflicting
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
 from quorate.runtime.errors import QuorateError
 from quorate.v1.message_pb2 import MessageProperties
@@ -19,9 +20,17 @@ from scheduler.core.broker.state import BrokerState
 from scheduler.core.broker.storage.bodies import BodyRef
 from scheduler.core.broker.storage.format import chunked
 from scheduler.core.broker.storage.records import DeleteChunks, PutChunk
+from scheduler.storage.records.broker.writes import BrokerCodec
 
 NOW = 1_700_000_000.0
 HOST = "/"
+_CODEC = BrokerCodec(b"", {})
+
+
+def check_writes(out: fx.BrokerEffects) -> None:
+    """Fail for a step that the journal and etcd refuse."""
+    writes = _CODEC.encode(out, lambda _uid, _sub_log: lambda _chunks, _revision: None).writes
+    assert not conflicting(writes), "a Txn takes no put in a deleted range"
 
 
 class Waiting:
@@ -97,6 +106,7 @@ class Broker:
 
     def commit(self, out: fx.BrokerEffects) -> list[object]:
         """The log takes it; the events that follow from that."""
+        check_writes(out)
         weight = sum(len(m.data) for added in out.additions for m in added.messages)
         weight += sum(len(one.data) for one in out.writes if isinstance(one, fx.PutBodyPart))
         assert weight <= self.limits.commit_bytes, "etcd takes it"
@@ -147,8 +157,8 @@ class Broker:
         if isinstance(write, fx.PutBodyPart):
             self.parts.setdefault(write.body, {})[write.part] = write.data
         elif isinstance(write, fx.DropBody):
-            assert write.parts in (0, len(self.parts[write.body]))
-            del self.parts[write.body]
+            # Fewer are on record if it was given up before the last one.
+            assert len(self.parts.pop(write.body, {})) <= write.parts or not write.parts
         elif isinstance(write, fx.DropMessageQueue):
             for place in [place for place in self.stored if place[0] == write.uid]:
                 del self.stored[place]

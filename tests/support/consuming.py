@@ -34,7 +34,7 @@ from scheduler.core.broker.storage.records import (
     PutChunkDone,
 )
 from scheduler.core.broker.storage.sub_log import SubLog
-from tests.support.broker import HOST, Broker, Waiting
+from tests.support.broker import HOST, Broker, Waiting, check_writes
 from tests.support.consuming_client import CALLER, Client, body_of, session_id
 
 __all__ = ["CALLER", "Client", "Consumers", "body_of", "fold_sub_log", "payload"]
@@ -148,6 +148,7 @@ class Consumers(Broker):
 
     def _committed(self, out: fx.BrokerEffects) -> list[object]:
         """The log takes a step."""
+        check_writes(out)
         places = [(w.uid, w.sub_log) for w in out.writes if isinstance(w, fx.ChangeSubLog)]
         assert len(places) == len(set(places)), "a sub-log is written once in a step"
         # What `acks` has no room for any more goes to records of its own, all at once.

@@ -130,3 +130,21 @@ def test_a_dead_letter_that_several_commits_take_is_removed_with_the_last() -> N
         True,
     ]
     assert [broker.bodies(f"q{number}") for number in range(12)] == [[b"a"]] * 12
+
+
+@pytest.mark.parametrize("size", [4, 600 << 10])
+def test_a_body_is_given_up_when_a_task_queue_refuses_beside_its_last_part(size: int) -> None:
+    """It is shared by two queues: 600 KiB are two parts, and the queues are asked with the last."""
+    broker = Both(BrokerLimits(inline_bytes=3))
+    broker.bound(2, 1)
+    broker.tasks.full["t0"] = None
+    answer = broker.publish(publication(bytes(size), "", "x"))
+    assert [one.error.reason for one in answer.results] == ["QUEUE_FULL"]
+    assert not broker.parts
+    assert not broker.state.bodies.on_record
+    assert not broker.state.bodies.writing
+    assert not broker.bodies("q0")
+    broker.tasks.full.clear()
+    assert not broker.publish(publication(bytes(size), "", "x")).results
+    assert len(broker.parts) == 1
+    assert broker.bodies("q0") == broker.bodies("q1") == [bytes(size)]

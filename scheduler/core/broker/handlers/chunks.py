@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from scheduler.core.broker import events as e
-from scheduler.core.broker.effects import BrokerEffects, DropBody
+from scheduler.core.broker.effects import BrokerEffects, DropBody, PutBodyPart
 from scheduler.core.broker.handlers import instants, merging
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.combining import weight
@@ -69,12 +69,18 @@ def on_body_loaded(
 
 def drop_unused(state: BrokerState, limits: BrokerLimits, out: BrokerEffects) -> None:
     """At the end of a step: delete bodies that nothing refers to any more, as many as its commit
-    has room for."""
+    has room for. A part that the same step was to write is not written: a Txn puts nothing that it
+    deletes."""
     bodies = state.bodies
     if not bodies.has_unused:
         return
     most = min(limits.unused_bodies, limits.step_writes - weight(out.writes))
-    for body, parts in bodies.take_unused(most):
+    gone = dict(bodies.take_unused(most))
+    if gone:
+        out.writes = [
+            one for one in out.writes if not (type(one) is PutBodyPart and one.body in gone)
+        ]
+    for body, parts in gone.items():
         state.window.bodies.drop(body)
         out.writes.append(DropBody(body, parts))
     if bodies.has_unused:
