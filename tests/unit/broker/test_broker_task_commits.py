@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from quorate.runtime.errors import exhausted
 from scheduler.core.broker import effects as fx
@@ -148,3 +150,32 @@ def test_a_body_is_given_up_when_a_task_queue_refuses_beside_its_last_part(size:
     assert not broker.publish(publication(bytes(size), "", "x")).results
     assert len(broker.parts) == 1
     assert broker.bodies("q0") == broker.bodies("q1") == [bytes(size)]
+
+
+def test_a_delayed_message_that_expires_waits_for_its_body_to_become_a_task() -> None:
+    broker = Both(BrokerLimits(inline_bytes=3))
+    broker.bound(0, 1)
+    jobs = broker.declare("jobs", dead_letter_exchange="x")
+    due, expires = Duration(seconds=9), Duration(seconds=5)
+    broker.publish(publication(b"a body", "jobs", deliver_after=due, expiration=expires))
+    broker.commits.clear()
+    broker.state.window.bodies.clear()
+    broker.now += 6.0
+    events: deque[object] = deque([e.TimePassed()])
+    loads: list[fx.LoadBody] = []
+    # It is not stepped again and again before its body is there.
+    for _ in range(10):
+        if events:
+            out = broker.machine.step(events.popleft(), broker.now)
+            events += out.then
+            for effect in out.now:
+                if isinstance(effect, fx.LoadBody):
+                    loads.append(effect)
+                elif isinstance(effect, fx.LoadChunks):
+                    events += [e.ChunkLoaded(*one, broker.stored[one]) for one in effect.chunks]
+    assert not events
+    assert [load.ref.size for load in loads] == [6]
+    broker.step(e.BodyLoaded(loads[0].ref, broker.body(loads[0].ref)))
+    assert broker.commits == [(0, 1)]
+    assert jobs.ready == jobs.unacknowledged == 0
+    assert not broker.parts

@@ -119,6 +119,8 @@ def _due(
         places = [(sub_log, first, message.sequence) for first, message in expired]
         buried = bury(state, limits, queue, places, Reason.EXPIRED, now, out)
         gone = {sequence: None for _, _, sequence in places[: buried.done]}
+        if buried.missing is not None:
+            missing = [buried.missing]
     else:
         due = sorted(
             [message for _, message in alive if message.due <= until],
