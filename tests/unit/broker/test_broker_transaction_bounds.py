@@ -13,11 +13,13 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.handlers.transactions.bounds import Weight
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.combining import weight
+from scheduler.core.broker.routing.rows import Destination, DestinationKind
 from scheduler.core.broker.rows import ConsumerNumber
 from scheduler.core.broker.storage.format import unpack
 from scheduler.storage.records.broker.writes import BrokerCodec
 from tests.support.broker import HOST, Waiting, publication
 from tests.support.consuming import CALLER, Client, Consumers
+from tests.support.made_tasks import Tasks
 
 
 def event(client: Client, *settles: e.Settled, **more: Any) -> tuple[Waiting, e.Transacted]:
@@ -80,6 +82,35 @@ def test_dead_letters_that_one_commit_does_not_store_are_refused_before_all_are_
     assert "10000" in error.message
     assert loads <= 32
     assert broker.state.queue(HOST, "in").unacknowledged == 64
+
+
+def test_bodies_that_are_stored_apart_count_for_dead_letters_that_become_tasks() -> None:
+    broker = Consumers(BrokerLimits(inline_bytes=3, step_bytes=10_000))
+    broker.state.tasks = Tasks()
+    broker.declare("out")
+    broker.exchange("x")
+    to_tasks = Destination(DestinationKind.TASK_QUEUE, "t")
+    broker.ask(e.BindingAsked, HOST, "x", to_tasks, b"in", ())
+    broker.declare("in", dead_letter_exchange="x")
+    client = broker.client()
+    client.subscribe("in")
+    for number in range(64):
+        broker.publish(publication(b"%02d" % number + bytes(1_000), "in"))
+    rejected = settle(client, *client.ids(), outcome=e.Outcome.REJECT)
+    assert len(rejected.ids) == 64
+    broker.state.window.bodies.clear()
+    broker.loads = False
+    token, transacted = event(client, rejected)
+    broker.step(transacted)
+    loads = 0
+    while not token.answered:
+        assert broker.wanted_bodies, "it waits for a body"
+        loads += len(broker.wanted_bodies)
+        broker.load()
+    error = token.answer
+    assert (error.reason, error.metadata["limit"]) == ("TRANSACTION_TOO_LARGE", "10000")
+    assert loads <= 32
+    assert len(broker.parts) == 64
 
 
 def test_nothing_more_is_loaded_for_a_caller_that_is_gone() -> None:

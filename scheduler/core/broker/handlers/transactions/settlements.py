@@ -45,6 +45,11 @@ class Dying(NamedTuple):
     message: Message
     field: bytes = b""
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept for it."""
+        return len(self.message.payload) + len(self.field)
+
 
 # By queue and delivery id.
 Bodies: TypeAlias = dict[tuple[QueueUid, int], Dying]
@@ -146,7 +151,7 @@ def collect(
         QuorateError: RESOURCE_EXHAUSTED (TRANSACTION_TOO_LARGE), which names the limit.
     """
     missing: dict[tuple[QueueUid, Missing], MessageQueue] = {}
-    size = sum([len(dying.message.payload) for dying in bodies.values()])
+    size = sum([dying.size for dying in bodies.values()])
     for one in settlements:
         for delivery in one.dead if one.copied else ():
             key = one.queue.row.uid, delivery
@@ -162,8 +167,8 @@ def collect(
                     field = state.window.bodies.field(body)
                     chunk = Missing(DELAYED, 0, body)
             if message is not None and field is not None:
-                bodies[key] = Dying(message, field)
-                size += len(message.payload)
+                dying = bodies[key] = Dying(message, field)
+                size += dying.size
             elif chunk is not None and len(missing) < LOADED_AT_ONCE:
                 missing[one.queue.row.uid, chunk] = one.queue
     bounds.check_dead(size, limits)
