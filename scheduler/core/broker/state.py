@@ -219,7 +219,8 @@ class BrokerState:
                 self._held_back[ref] = None
             else:
                 out.now.append(LoadBody(ref))
-        elif ref in self._held_back and not missing.sent:
+        elif ref in self._held_back and (not missing.sent or self.window.bodies.may_send(ref)):
+            # What was on its way may be gone without having been taken.
             del self._held_back[ref]
             out.now.append(LoadBody(ref))
         awaited.queues[uid] = None

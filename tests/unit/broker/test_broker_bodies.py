@@ -312,6 +312,29 @@ def test_large_bodies_wait_until_clients_have_room_and_small_messages_do_not() -
     assert [body[0] for body in client.bodies()] == ["0", "1", "2", "3"]
 
 
+def held_back(broker: Consumers, name: str, body: bytes) -> None:
+    """A message whose consumer waits for it, as clients have too much; its body is not in memory
+    any more."""
+    bodies = broker.state.window.bodies
+    bodies.outgoing = bodies.most_outgoing
+    broker.publish(publication(body, name))
+    bodies.clear()
+    bodies.outgoing = bodies.most_outgoing
+
+
+def test_a_body_that_was_held_back_is_sent_when_its_queue_is_looked_at_again() -> None:
+    """Those that others had were dropped with their streams: no client takes them."""
+    broker = Consumers(BrokerLimits(inline_bytes=200_000, outgoing_bytes=600_000))
+    broker.declare("q")
+    client = broker.client("q")
+    client.subscribe("q")
+    held_back(broker, "q", b"l" * 300_000)
+    assert not client.got[1]
+    broker.state.window.bodies.outgoing = 0
+    broker.publish(publication(b"s", "q"))
+    assert [body[0] for body in client.bodies()] == ["l", "s"]
+
+
 def test_bodies_push_out_bodies_and_not_the_chunks_of_others() -> None:
     limits = BrokerLimits(inline_bytes=3_000, window_bytes=40_000)
     broker = Broker(limits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.consuming import outgoing
+from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.consuming.stream import ConsumeStream
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
@@ -114,3 +115,37 @@ async def test_what_is_held_for_a_subscription_counts_nothing_once_the_call_is_o
         await asyncio.wait_for(asyncio.shield(broker.subscribed), 60)
         await asyncio.sleep(0)
     assert (of_all.size, of_all.slow) == (0, 0)
+
+
+class Driver:
+    """What `ConsumeCalls` needs of the broker's.
+
+    Attributes:
+        stepped: all events.
+    """
+
+    def __init__(self) -> None:
+        self.stepped: list[object] = []
+
+    def serve(self, sessions: object) -> None: ...
+
+    def handle(self, events: Iterable[object]) -> None:
+        self.stepped += events
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+@pytest.mark.parametrize(("size", "looks"), [(LARGE_BYTES - 1, 0), (LARGE_BYTES, 1)])
+async def test_others_are_sent_when_a_large_message_finds_no_stream(
+    fetched: bool, size: int, looks: int
+) -> None:
+    driver = Driver()
+    calls = ConsumeCalls(driver)  # type: ignore[arg-type]
+    delivery = fx.Delivery(1, False, 0, 0.0, bytes(size))
+    if fetched:
+        calls.fetched(fx.SendFetched(SESSION, 1, delivery, 0))
+    else:
+        calls.deliver(fx.Deliver(SESSION, ConsumerNumber(1), (delivery,)))
+    assert not driver.stepped, "the core is in a step"
+    await asyncio.sleep(0)
+    assert driver.stepped == [e.OutgoingTaken(NO_SESSION)] * looks
+    assert calls.outgoing == 0

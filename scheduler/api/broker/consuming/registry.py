@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 from quorate.runtime.errors import leader_lost, precondition
 from scheduler.api.broker.consuming.outgoing import Outgoing
@@ -10,13 +11,15 @@ from scheduler.api.broker.consuming.stream import ConsumeStream
 from scheduler.api.servicer import Context, Encodable
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
-from scheduler.core.broker.rows import SessionId
+from scheduler.core.broker.rows import NO_SESSION, SessionId
+from scheduler.core.broker.storage.bodies import LARGE_BYTES
 from scheduler.engine.broker.driver import BrokerDriver
 
 
 class ConsumeCalls:
     """Consume, and the port `MessageSessions` of the engine: what a session gets whose stream is
-    gone is dropped, as its inventory settles it."""
+    gone is dropped, as its inventory settles it. Others that wait until large messages are taken
+    are looked at then."""
 
     def __init__(self, broker: BrokerDriver) -> None:
         self._broker = broker
@@ -69,10 +72,14 @@ class ConsumeCalls:
     def deliver(self, effect: fx.Deliver) -> None:
         if (stream := self._streams.get(effect.session)) is not None:
             stream.deliver(effect)
+        else:
+            self._dropped(effect.deliveries)
 
     def fetched(self, effect: fx.SendFetched) -> None:
         if (stream := self._streams.get(effect.session)) is not None:
             stream.fetched(effect)
+        elif effect.delivery is not None:
+            self._dropped((effect.delivery,))
 
     def ended(self, effect: fx.EndConsumer) -> None:
         if (stream := self._streams.get(effect.session)) is not None:
@@ -85,3 +92,9 @@ class ConsumeCalls:
     def settled(self, session: SessionId, number: int) -> None:
         if (stream := self._streams.get(session)) is not None:
             stream.settled(number)
+
+    def _dropped(self, deliveries: Sequence[fx.Delivery]) -> None:
+        """They counted until now, and no client takes them."""
+        if any(len(one.payload) >= LARGE_BYTES for one in deliveries):
+            # Not from within a step of the core.
+            asyncio.get_running_loop().call_soon(self._outgoing.notify, NO_SESSION)
