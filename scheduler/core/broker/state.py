@@ -9,8 +9,9 @@ A standby puts and drops rows in the order of its log, and folds the sub-logs of
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from enum import IntEnum
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from quorate.runtime.errors import not_found
@@ -103,7 +104,7 @@ class BrokerState:
         self._waiting: dict[tuple[QueueUid, Missing], list[object]] = {}
         # Likewise for bodies, whichever queues need them; and those that clients have no room for.
         self._bodies_awaited: dict[BodyRef, Awaited] = {}
-        self._held_back: dict[BodyRef, None] = {}
+        self._held_back: OrderedDict[BodyRef, None] = OrderedDict()
 
     # -- rows: put and dropped on the leader and on a standby -------------------------------------
 
@@ -237,9 +238,11 @@ class BrokerState:
         return awaited.events
 
     def send_held_back(self, out: BrokerEffects) -> None:
-        """Clients have room for bodies again: those that were held back are looked at."""
-        held, self._held_back = self._held_back, {}
-        for ref in held:
+        """Clients have room for bodies again: those that were held back are looked at in order, up
+        to the first one that still has to wait. Something is on its way then, so this is called
+        again."""
+        for ref in list(takewhile(self.window.bodies.may_send, self._held_back)):
+            del self._held_back[ref]
             awaited = self._bodies_awaited.pop(ref)
             self.touched.update(awaited.queues)
             out.then += awaited.events
