@@ -131,8 +131,11 @@ async def test_chunks_follow_each_other(session: Session, size: int):
         chunk(JOB, [(size * at, size * at + size - 1)], command("/bin/true")) for at in (0, 1)
     ]
     await session.send(assign=chunks)
-    for assignment in chunks:
-        assert len((await ended(session, assignment.task_id)).succeeded) == size
+    for at, assignment in enumerate(chunks):
+        told = await ended(session, assignment.task_id)
+        # On a slow machine the rest of a chunk goes back after a second.
+        assert told.succeeded
+        assert told.succeeded | told.returned == Ranges.span(size * at, size)
 
 
 async def test_programs_get_their_standard_input(session: Session):

@@ -55,8 +55,8 @@ async def test_an_async_map_follows_its_tasks(client: quorate.Client) -> None:
 
     async def gather() -> list[int]:
         async with quorate.AsyncClient() as cluster:
-            # With a limit key they are tasks, not an array.
-            here = cluster.options(queue="here", limit_key="moved")
+            # With an affinity key they are tasks, not an array.
+            here = cluster.options(queue="here", affinity_key="moved")
             return [value async for value in here.map(abs, range(20))]
 
     values = asyncio.create_task(gather())

@@ -174,3 +174,9 @@ def test_an_annotation_alone_makes_a_route_and_its_description():
 def test_an_annotation_that_cannot_be_served_is_refused_at_the_start(rule, options):
     with pytest.raises(ValueError):
         operations_of([service_with(rule, **options)])
+
+
+def test_problems_of_a_cluster_and_of_a_request_are_two_schemas() -> None:
+    schemas = document(operations_of(), title="", version="", server="")["components"]["schemas"]
+    assert "sentence" in schemas["Problem"]["properties"]
+    assert "reason" in schemas["ProblemDetails"]["properties"]

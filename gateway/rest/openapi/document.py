@@ -106,10 +106,12 @@ def document(
         tags.setdefault(operation.tag, comment(service.full_name))
         item = paths.setdefault(_path(operation), {})
         item[operation.verb.lower()] = _operation(operation, router, schemas)
+    # Two schemas of one name would be one.
+    assert "ProblemDetails" not in schemas.components
     responses = {
         _error_name(status): {
             "description": text,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
         }
         for status, text in {**_ERRORS, "default": "Any other failure."}.items()
     }
@@ -122,7 +124,7 @@ def document(
         ],
         "paths": paths,
         "components": {
-            "schemas": {**dict(sorted(schemas.components.items())), "Problem": _PROBLEM},
+            "schemas": {**dict(sorted(schemas.components.items())), "ProblemDetails": _PROBLEM},
             "responses": responses,
         },
     }
@@ -237,7 +239,7 @@ def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.method.streams:
         failure = {
             "type": "object",
-            "properties": {"error": {"$ref": "#/components/schemas/Problem"}},
+            "properties": {"error": {"$ref": "#/components/schemas/ProblemDetails"}},
             "required": ["error"],
         }
         return {
