@@ -124,7 +124,8 @@ class MessageMetrics:
             ),
             (
                 "quorate_messages_cycles_dropped",
-                "Dead letters that did not go back into a queue, as no consumer had rejected them.",
+                "Dead letters that did not go back into a queue in which they were before, since "
+                "no consumer had rejected them.",
                 totals.cycles,
             ),
             (

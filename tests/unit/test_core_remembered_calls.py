@@ -75,6 +75,13 @@ def control_node(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Even
     return lambda r, token: e.NodeControlAsked(NodeName("n1"), control, r, token)
 
 
+def dismiss_node(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
+    name = NodeName(f"lost-{number}")
+    node = c.node(name, announces_end=True)
+    c.step(e.NodeLost(name, node.instance, "gone"))
+    return lambda r, token: e.NodeDismissAsked(name, r, token)
+
+
 def create_service(c: Cluster, number: int) -> Callable[[e.Request, Token], e.Event]:
     name = ServiceName(f"made-{number}")
     what = records.service_spec(name, 1, service_spec())
@@ -253,6 +260,7 @@ ALL: list[Make] = [
     delete_queue,
     pause_queue,
     control_node,
+    dismiss_node,
     create_service,
     delete_service,
     update_service,

@@ -114,7 +114,7 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
         *("Queue.counts", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated", "Service.pending_reason"),
         *("Limit.running", "Limit.live_tasks"),
-        *("Cluster.revision", "Cluster.clock_offset"),
+        *("Cluster.revision", "Cluster.clock_offset", "Cluster.problems", "Cluster.problems_time"),
         *("Schedule.state", "Schedule.next_ticks", "Schedule.last_runs", "Schedule.last_misses"),
         *("Schedule.runs", "Schedule.missed_ticks", "Schedule.live_runs"),
         *("Schedule.waiting_ticks", "Schedule.remaining_runs", "Schedule.backfill"),

@@ -154,7 +154,6 @@ class Overview:
         """Measure once, and compact what is old enough."""
         committed = self._driver.journal.counters.bytes
         status = self._status = await self._etcd.status()
-        self._last_backup = await last_backup(self._etcd, self._prefix)
         self._checkpoints.wrote(committed - self._at_look)
         self._before_look, self._at_look = self._at_look, committed
         self._checkpoints.note(status.revision)
@@ -162,6 +161,8 @@ class Overview:
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)
+        # Only now: `full` counts from the status and the marks together.
+        self._last_backup = await last_backup(self._etcd, self._prefix)
         if not 0.0 <= (now := self._driver.clock.now()) - self._asked < _EVERY:
             self._asked = now
             self._schedulers = len((await self._candidates()).kvs)

@@ -29,6 +29,9 @@ class NodeFold:
 
     def __init__(self, state: Callable[[], State]) -> None:
         self._current = state
+        # By node, the process whose end is no loss to put on record: the mark that took it out of
+        # service is gone, or its loss was dismissed. At most one of each node that is registered.
+        self._accounted: dict[NodeName, InstanceId] = {}
 
     @property
     def _state(self) -> State:
@@ -64,6 +67,7 @@ class NodeFold:
         old = self._state.nodes.get(node.name)
         self._state.nodes[node.name] = node
         if old is not None and old.instance != node.instance:
+            self._accounted.pop(name, None)
             self._drop_allocation(old.instance)
 
     def deleted(self, kind: bytes, name: NodeName) -> None:
@@ -95,7 +99,7 @@ class NodeFold:
         """The end of a process is no loss to put on record (any more)."""
         node = self._state.nodes.get(name)
         if node is not None and node.instance == instance:
-            node.accounted = True
+            self._accounted[name] = node.instance
             self._settle(node)
 
     def _settle(self, node: NodeRow | None) -> None:
@@ -103,12 +107,15 @@ class NodeFold:
         if node is None or not node.suspect_since or node.allocation.rows:
             return
         lost = self._state.lost.get(node.name)
-        known = node.accounted or (lost is not None and lost.instance == node.instance)
+        known = self._accounted.get(node.name) == node.instance or (
+            lost is not None and lost.instance == node.instance
+        )
         if known or left_in_order(self._state, node):
             self._drop(node.name)
 
     def _drop(self, name: NodeName) -> None:
         node = self._state.nodes.pop(name, None)
+        self._accounted.pop(name, None)
         if node is not None:
             self._drop_allocation(node.instance)
 

@@ -121,9 +121,6 @@ class NodeRow:
     # Whether its agent says so before it ends in good order, and whether it has.
     announces_end: bool = False
     ending: bool = False
-    # On a standby: the mark that took the process out of service is gone, or its loss was
-    # dismissed, so that its end is no loss to put on record.
-    accounted: bool = field(default=False, compare=False)
 
 
 class LostAttempt(NamedTuple):
