@@ -67,6 +67,15 @@ def test_a_callback_that_raises_is_logged_and_other_confirms_go_on(
 
 def test_send_in_a_callback_does_not_wait_for_room(calls: FakeCalls, producer: Producer):
     more: list[Confirm] = []
+    taken: list[Any] = []
+    last = threading.Event()
+
+    def take(_call: Any, request: Any) -> None:
+        taken.extend(request.publications)
+        if len(taken) == 4:
+            last.set()
+
+    calls.serve = take
 
     def send(_confirm: Confirm) -> None:
         # Beside "b", the second one exceeds the window.
@@ -78,6 +87,8 @@ def test_send_in_a_callback_does_not_wait_for_room(calls: FakeCalls, producer: P
     call.answer(confirmed(1))
     call.answer(confirmed(2))
     second.result(WAIT)
+    # A cluster confirms what has come.
+    assert last.wait(WAIT)
     assert len(more) == 2
     call.answer(confirmed(4))
     for one in more:
