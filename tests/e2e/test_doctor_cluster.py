@@ -202,37 +202,30 @@ def test_a_frozen_node_is_lost_named_and_dismissed_and_comes_back(
         found = capsys.readouterr()
         return found.out + found.err
 
-    def until(wanted: Callable[[str], bool]) -> None:
+    def until(command: str, text: str) -> None:
         end = time.monotonic() + 60
-        while not wanted(said("nodes")):
-            assert time.monotonic() < end, said("nodes")
+        while text not in said(command):
+            assert time.monotonic() < end, said(command)
             time.sleep(0.2)
 
     node = next(one for one in local.processes if one.name == "n1")
     assert "not lost" in said("node", "dismiss", "n1", code=5)
     os.kill(node.pid, signal.SIGSTOP)
     try:
-        until(lambda text: "LOST" in text)
+        until("nodes", "LOST")
         assert "its lease ended" in said("nodes")
         assert "; 1 lost" in said("status")
-        # Within a second, as below.
-        end = time.monotonic() + 60
-        while "Node n1 is lost: its lease ended." not in said("status"):
-            assert time.monotonic() < end, said("status")
-            time.sleep(0.2)
+        # Within a second: the verdict is made once a second.
+        until("status", "Node n1 is lost: its lease ended.")
         findings = doctor(*where)[1]
         assert any(one.startswith("node n1: is lost: ") for one in bad(findings))
         assert said("node", "dismiss", "n1") == "n1 dismissed\n"
         assert "LOST" not in said("nodes")
     finally:
         os.kill(node.pid, signal.SIGCONT)
-    until(lambda text: "READY" in text)
+    until("nodes", "READY")
     assert "LOST" not in said("nodes")
-    end = time.monotonic() + 60
-    # Within a second: the verdict is made once a second.
-    while "All is well." not in said("status"):
-        assert time.monotonic() < end, said("status")
-        time.sleep(0.2)
+    until("status", "All is well.")
 
 
 def test_without_a_cluster_it_says_so(tmp_path: Path, doctor: Doctor) -> None:

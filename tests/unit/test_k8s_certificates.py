@@ -1,4 +1,4 @@
-"""The certificates of the manifests name roles that exist, and users that etcd is told of."""
+"""The certificates of the manifests name roles that exist, and users that etcd has."""
 
 from __future__ import annotations
 
