@@ -61,7 +61,7 @@ def test_interpreter_shutdown(tmp_path: Path):
         pool = quorate.Executor()
         for number in range(500):
             future = pool.submit(pathlib.Path(sys.argv[1], str(number)).touch)
-            future.add_done_callback(lambda future: print("apple"))
+            future.add_done_callback(lambda future: sys.stdout.write("apple\\n"))
         """,
         str(tmp_path),
     )

@@ -22,6 +22,7 @@ from quorate.v1 import service_pb2 as pb
 
 HEALTHY = pb.INSTANCE_STATE_HEALTHY
 DEADLINE = 60.0
+BACKLOG = 2_048
 # What the tests' requests call the gateway.
 OWN_NAMES = frozenset(("g", "gateway", "x"))
 
@@ -84,7 +85,11 @@ class FakeInstance:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> FakeInstance:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        # Longer than any test's burst: once an accept queue is full the kernel drops connections,
+        # and may keep some whose other end is long gone.
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, backlog=BACKLOG
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
