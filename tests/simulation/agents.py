@@ -87,7 +87,6 @@ class Agent:
         self.hang_up()
 
     def reachable_again(self) -> None:
-        self.world.history.starting.reappeared[self.instance] = None
         self.way.cut = not self.alive
 
     @property
@@ -208,7 +207,7 @@ class Agent:
             return
         self.has[task] = Attempt(number, service)
         if service is not None:
-            self.say_credit()
+            self.say(self.credit())
         self.world.later(self.world.rng.expovariate(5.0), lambda: self._begins(task, number))
 
     def begin_chunk(self, chunk: TaskId) -> None:
@@ -319,7 +318,7 @@ class Agent:
         begun = self.has.pop(task).begun or self.world.wall()
         if attempt.service is not None:
             self._instances.pop(task, None)
-            self.say_credit()
+            self.say(self.credit())
         now, who = self.world.wall(), self.instance
         if outcome == "RETURN":
             self.say(e.AttemptReturned(who, task, number))
@@ -337,13 +336,12 @@ class Agent:
         self.outbox[task, number] = event
         self.say(event)
 
-    @property
-    def credit(self) -> int:
+    def credit(self) -> e.CreditReported:
         """How many attempts it will hold: replicas take no slots."""
-        return self.slots + sum(1 for attempt in self.has.values() if attempt.service is not None)
-
-    def say_credit(self) -> None:
-        self.say(e.CreditReported(self.name, self.instance, self.credit))
+        replicas = sum(1 for attempt in self.has.values() if attempt.service is not None)
+        said, credit = self.world.history.starting.credits, self.slots + replicas
+        said[self.instance] = max(credit, said.get(self.instance, 0))
+        return e.CreditReported(self.name, self.instance, credit)
 
     def say(self, event: e.Event) -> None:
         """Report, while there is a session."""

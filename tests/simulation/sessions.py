@@ -179,7 +179,7 @@ class Sessions:
             e.SessionOpened(
                 agent.name, agent.instance, listed, list(agent.outbox), agent.suspended
             ),
-            e.CreditReported(agent.name, agent.instance, agent.credit),
+            agent.credit(),
         )
         for event in (*agent.chunks.reports.values(), *agent.outbox.values()):
             session.hear(event)

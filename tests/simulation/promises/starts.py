@@ -122,9 +122,9 @@ class Starts:
         self._nodes: dict[str, tuple[int, float, int]] = {}
         self._on: dict[str, dict[TaskId, None]] = {}
         self._lines: dict[tuple[str, str], dict[TaskId, Place]] = {}
-        # Processes that were cut off: they may have replicas that were given away meanwhile, and
-        # say that they take so many more.
-        self.reappeared: dict[str, None] = {}
+        # The most that each process said it would hold: its slots, and as many as it had replicas.
+        # The leader may have given those up, and fills what they took until it hears so.
+        self.credits: dict[str, int] = {}
         self.started = 0
         # How often a task got other limits or keys.
         self.changed_limits = 0
@@ -255,9 +255,9 @@ class Starts:
     def _check_node(self, instance: str, revision: int) -> None:
         slots, cpu, gpu = self._nodes[instance]
         held = [self._running[task].demand for task in self._on[instance]]
-        tasks = [demand for demand in held if demand.queue != _REPLICAS]
-        full = len(tasks) > slots and instance not in self.reappeared
-        assert not full, f"{len(tasks)} of {slots} slots of {instance} at {revision}"
+        tasks = sum(demand.queue != _REPLICAS for demand in held)
+        full = tasks > slots and len(held) > self.credits[instance]
+        assert not full, f"{tasks} of {slots} slots of {instance} at {revision}"
         used = sum(demand.cpu for demand in held)
         assert used <= cpu + _ROUNDING, f"{used} of {cpu} cores of {instance} at {revision}"
         used = sum(demand.gpu for demand in held)
