@@ -11,11 +11,15 @@ import importlib
 import sys
 from typing import NoReturn
 
+from quorate.runtime.process import grpc_polling
+
 
 def launch(module: str) -> NoReturn:
     """Load `module`, call its `main()`, and exit with the code that it returns."""
     gc.disable()
+    grpc_polling.poll_where_it_is_awaited()
     main = importlib.import_module(module).main
+    grpc_polling.forget()
     # What was loaded stays for as long as the process lives.
     gc.freeze()
     gc.enable()
