@@ -180,7 +180,12 @@ class TermParts:
         # Some deletions are two operations, and others join the Txn.
         broker_limits = BrokerLimits(step_writes=min(400, settings.etcd_max_txn_ops // 3))
         tasks = MessageTasks(
-            state, process.limits, ids.next, refused, settings.max_payload_kib << 10
+            state,
+            process.limits,
+            ids.next,
+            refused,
+            settings.max_payload_kib << 10,
+            records.message_template,
         )
         state.bound = fold.broker.state.router.bound_task_queue
         self.broker = BrokerDriver(

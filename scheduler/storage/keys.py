@@ -132,6 +132,8 @@ SERVICE_PLACEMENT = "service-placement"
 BROKER = "broker"
 # Message templates of task queues, and bindings to them: older leaders would create no tasks.
 MESSAGE_TASKS = "message-tasks"
+# Placeholders in message templates: older leaders would take them literally.
+MESSAGE_PLACEHOLDERS = "message-placeholders"
 # The kinds of records that this version reads and writes beyond those of version 0.1: for
 # `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
 RECORD_KINDS: tuple[str, ...] = (
@@ -162,6 +164,7 @@ RECORD_KINDS: tuple[str, ...] = (
     SERVICE_PLACEMENT,
     BROKER,
     MESSAGE_TASKS,
+    MESSAGE_PLACEHOLDERS,
 )
 
 

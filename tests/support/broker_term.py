@@ -138,7 +138,9 @@ class BrokerTerm:
             ops,
             full=lambda weight: self.full,
             plenty=lambda: self.plenty,
-            tasks=MessageTasks(fold.state, Limits(), ids.next, refused, 256 << 10),
+            tasks=MessageTasks(
+                fold.state, Limits(), ids.next, refused, 256 << 10, records.message_template
+            ),
         )
         self.broker.serve(self.sessions)
         self.tasks = [

@@ -76,7 +76,8 @@ def set_(
 
     A program gets the body of the message on standard input, a function as its first argument. Both
     get QUORATE_MESSAGE_ROUTING_KEY, QUORATE_MESSAGE_ID, QUORATE_MESSAGE_HEADERS and others in their
-    environment.
+    environment. Arguments, labels and keys can hold placeholders such as {message.routing_key},
+    {message.id} and {message.header.NAME}, which each message replaces.
 
     Then bind the queue: quorate binding create EXCHANGE QUEUE --to-task-queue
     """

@@ -16,11 +16,12 @@ from scheduler.api.origin import may_submit
 from scheduler.api.servicer import Context
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.validate import queue_name
+from scheduler.core.jobs import placeholders
 from scheduler.core.model import events as e
 from scheduler.core.model.answers import no_queue
 from scheduler.core.values import TaskSpec
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import MESSAGE_TASKS
+from scheduler.storage.keys import MESSAGE_PLACEHOLDERS, MESSAGE_TASKS
 from scheduler.storage.records import message_template
 
 # Bytes of a template: it is a part of each task that is made of it, and of the queue's record.
@@ -44,6 +45,8 @@ class TemplateCalls:
         if request.HasField("template"):
             template = self._template(request.template)
             await self._candidates.require(MESSAGE_TASKS)
+            if placeholders.has_any(template.spec):
+                await self._candidates.require(MESSAGE_PLACEHOLDERS)
             await self._candidates.require_for([template])
         view = pb.SetMessageTemplateResponse()
         if template is not None:
@@ -104,6 +107,7 @@ class TemplateCalls:
         self._check.spec(spec, "template", self._driver.clock.now())
         for _ in self._check.large_json(spec, "template"):
             pass
+        placeholders.check(spec)
         found = message_template(spec.SerializeToString(deterministic=True))
         assert found is not None
         return found

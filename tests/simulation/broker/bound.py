@@ -20,6 +20,7 @@ from quorate.etcd.journal.journal import JournalEnded
 from quorate.internal.v1.broker_wire_pb2 import MessageEnvelope
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import QueueName
+from quorate.v1 import task_pb2
 from scheduler.api.asking import ask, refused
 from scheduler.core.broker import events as be
 from scheduler.core.broker.limits import BrokerLimits
@@ -30,17 +31,26 @@ from scheduler.core.model import events as e
 from scheduler.core.model.state import State
 from scheduler.core.values import NO_LIMITS, PauseScope, QueueLimits, QueuePause
 from scheduler.engine.driver import Driver
+from scheduler.storage import records
 from tests.simulation.broker.consumers import Consumer
 from tests.simulation.broker.world import Messages
 from tests.support.broker import publication
 from tests.support.jumping_loop import JumpingLoop
-from tests.support.message_tasks import bind, exchange, spec_of, task_queue
+from tests.support.message_tasks import COMMAND, bind, exchange, spec_of, task_queue
 
 if TYPE_CHECKING:
     from tests.simulation.schedulers import Scheduler
 
 # How many tasks each queue takes; 0: any number.
 _MOST: Final = {"jobs": 40, "more": 0}
+# What messages become: the second queue takes something of each message.
+_TEMPLATES: Final = {
+    "jobs": COMMAND,
+    "more": task_pb2.TaskSpec(
+        command=task_pb2.CommandWork(argv=["resize", "{message.exchange}-{message.id|none}"]),
+        labels={"of": "{message.exchange}"},
+    ),
+}
 # Where the messages to a target go.
 _REACHES: Final = {"copied": ("x", "jobs"), "alone": ("y", "more")}
 # A message and its task fit into one commit: otherwise a queue may have it without its task.
@@ -75,7 +85,8 @@ class Bound(Messages):
         for target, (source, queue) in _REACHES.items():
             most = QueueLimits(max_length=_MOST[queue]) if _MOST[queue] else NO_LIMITS
             await self._until_done(partial(exchange, name=source))
-            await self._until_done(partial(task_queue, name=queue, limits=most))
+            template = _TEMPLATES[queue]
+            await self._until_done(partial(task_queue, name=queue, limits=most, template=template))
             await self._until_done(partial(_pause, queue=queue))
             await self._until_done(partial(bind, source=source, name=queue))
             if target in self.specs:
@@ -101,7 +112,8 @@ class Bound(Messages):
     def message_tasks(self, scheduler: Scheduler, driver: Driver) -> MessageTasks:
         fold = scheduler.fold
         fold.state.bound = fold.broker.state.router.bound_task_queue
-        return MessageTasks(fold.state, self.limits, driver._ids.next, refused, 256 << 10)
+        ids, template = driver._ids.next, records.message_template
+        return MessageTasks(fold.state, self.limits, ids, refused, 256 << 10, template)
 
     def publication(self, queue: str, body: bytes, number: int) -> be.Publication:
         source, _ = _REACHES.get(queue, ("", ""))
@@ -117,7 +129,10 @@ class Bound(Messages):
         assert term is not None
         found: dict[str, Counter[bytes]] = {queue: Counter() for queue in _MOST}
         for row in term.driver.state.tasks.values():
-            found[row.queue.name][spec_of(row).message.body] += 1
+            spec = spec_of(row)
+            found[row.queue.name][spec.message.body] += 1
+            if row.queue.name == "more":
+                assert (spec.command.argv[1], dict(spec.labels)) == ("y-none", {"of": "y"})
         for target, (_, queue) in _REACHES.items():
             wanted = Counter(
                 body

@@ -22,6 +22,7 @@ from scheduler.core.handlers.limits.length import DROPPED_AT_ONCE
 from scheduler.core.handlers.limits.unique import refuse_duplicate
 from scheduler.core.handlers.quotas.check import refuse_created
 from scheduler.core.handlers.tasks.creation import WRITE_BYTES, create, existing, refuse_tasks
+from scheduler.core.jobs import placeholders
 from scheduler.core.jobs.from_message import made_of
 from scheduler.core.model.answers import ErrorKind, Rejection, no_queue
 from scheduler.core.model.effects import Effects
@@ -43,6 +44,7 @@ class MessageTasks:
         next_id: makes the first id of a run of new tasks.
         refused: makes the error of a rejection.
         max_payload: bytes of a spec, the message included.
+        read: a template, of its bytes on record.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class MessageTasks:
         next_id: Callable[[float], TaskId],
         refused: Callable[[Rejection], QuorateError],
         max_payload: int,
+        read: Callable[[bytes], TaskSpec | None],
     ) -> None:
         self._state = state
         self._limits = limits
         self._next_id = next_id
         self._refused = refused
         self._max_payload = max_payload
+        self._read = read
         self._out: Effects | None = None
         self._first = TaskId("")
         self._made = 0
@@ -151,6 +155,8 @@ class MessageTasks:
 
     def _made_of(self, asked: Asked) -> TaskSpec:
         template = self._state.queues[QueueName(asked.queue)].template
+        if template is not None and placeholders.has_any(template.spec):
+            template = self._read(placeholders.resolved(template.spec, asked.payload))
         assert template is not None
         spec = made_of(template, asked)
         if len(spec.spec) > self._max_payload:
