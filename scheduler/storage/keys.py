@@ -119,8 +119,7 @@ GRAPH_DEADLINE = "graph-deadline"
 GRAPH_KEYS = "graph-keys"
 # Schedules whose runs are graphs: older leaders would create empty arrays.
 SCHEDULED_GRAPH = "scheduled-graph"
-# Subtasks that are cancelled or retried by themselves: an older scheduler would run those that a
-# retry leaves out.
+# Subtasks that are cancelled or retried alone: older schedulers would run those left out.
 SUBTASK_CHANGE = "subtask-change"
 # A task goes to another queue: older standbys would take it for cancelled and new.
 TASK_MOVE = "task-move"
@@ -130,12 +129,10 @@ JOB_LIMITS = "job-limits"
 SERVICE_PLACEMENT = "service-placement"
 # Exchanges, message queues and their messages: older leaders would not know of them.
 BROKER = "broker"
-# Message templates of task queues, and bindings to them: older leaders would create no tasks.
+# Message templates of task queues, and bindings to them; placeholders in templates.
 MESSAGE_TASKS = "message-tasks"
-# Placeholders in message templates: older leaders would take them literally.
 MESSAGE_PLACEHOLDERS = "message-placeholders"
-# The kinds of records that this version reads and writes beyond those of version 0.1: for
-# `scheduler.api.candidates`. Whoever adds a kind of record adds it here.
+# Kinds of records beyond those of version 0.1, all of them: for `scheduler.api.candidates`.
 RECORD_KINDS: tuple[str, ...] = (
     "blob",
     "limit-group",
