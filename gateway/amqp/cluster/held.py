@@ -4,6 +4,10 @@
 |---|---|---|
 | ACK, REJECT | it is durable | listed, and settled again |
 | NACK, REQUEUE | it is sent | not listed: the message is ready again |
+
+A settlement costs the leader and etcd a commit, however many deliveries are in it. So while one is
+on its way, acknowledgements gather, as long as the client has more deliveries left to settle than
+have gathered: it does not wait for the room that they make.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class Held:
         self._unsent: deque[Asked] = deque()
         self._sent: deque[tuple[int, Asked]] = deque()
         self._number = 0
+        # How many deliveries the client has not settled.
+        self._open: dict[Source, int] = {}
 
     @property
     def quiet(self) -> bool:
@@ -51,6 +57,7 @@ class Held:
         held = self._deliveries.setdefault(source, {})
         for one in ids:
             held[one] = None
+        self._open[source] = self._open.get(source, 0) + len(ids)
 
     def has(self, source: Source) -> bool:
         """Whether anything of a source is not settled."""
@@ -73,9 +80,11 @@ class Held:
     def forget(self, source: Source) -> None:
         """Its queue is gone."""
         self._deliveries.pop(source, None)
+        self._open.pop(source, None)
 
     def ask(self, settle: Settle) -> None:
         """The client settled deliveries. Those of one source that follow each other are one."""
+        self._close(settle.source, len(settle.ids))
         last = self._unsent[-1] if self._unsent else None
         if (
             last is not None
@@ -93,11 +102,21 @@ class Held:
 
     def committed(self, settle: Settle) -> None:
         """Deliveries were settled in another way."""
+        self._close(settle.source, len(settle.ids))
         self._remove(settle.source, settle.ids)
 
-    def next(self) -> pb.Settle | None:
-        """The next settlement to send."""
-        if not self._unsent:
+    @property
+    def has_unsent(self) -> bool:
+        """Whether settlements wait."""
+        return bool(self._unsent)
+
+    def next(self, *, gather: bool = True) -> pb.Settle | None:
+        """The next settlement to send; None: not before something is asked or settled.
+
+        Args:
+            gather: False: acknowledgements do not wait for others.
+        """
+        if not self._unsent or (gather and self._gathers()):
             return None
         asked = self._unsent.popleft()
         if len(asked.ids) > _MOST_IDS:
@@ -115,6 +134,17 @@ class Held:
             queue="" if asked.source.consumer else asked.source.queue,
             ids=asked.ids,
             outcome=asked.outcome,  # type: ignore[arg-type]
+        )
+
+    def _gathers(self) -> bool:
+        """Whether more acknowledgements are to be in the next settlement."""
+        if not self._sent or len(self._unsent) > 1:
+            return False
+        asked = self._unsent[0]
+        return (
+            asked.outcome == pb.OUTCOME_ACK
+            and asked.done is None
+            and len(asked.ids) < min(_MOST_IDS, self._open.get(asked.source, 0))
         )
 
     def settled(self, number: int) -> None:
@@ -139,6 +169,13 @@ class Held:
             for source, ids in self._deliveries.items()
             if ids
         ]
+
+    def _close(self, source: Source, count: int) -> None:
+        left = self._open.get(source, 0) - count
+        if left > 0:
+            self._open[source] = left
+        else:
+            self._open.pop(source, None)
 
     def _remove(self, source: Source, ids: Sequence[int]) -> None:
         held = self._deliveries.get(source)

@@ -272,7 +272,7 @@ class Session(Stream):
             if request.HasField("credit"):
                 self._credits.pop(request.credit.consumer, None)
             return request.SerializeToString()
-        if (settle := self._held.next()) is not None:
+        if (settle := self._held.next(gather=not self._closing)) is not None:
             return pb.ConsumeRequest(settle=settle).SerializeToString()
         if self._closing:
             self._ended = True
@@ -294,6 +294,8 @@ class Session(Stream):
                 self._subscribed(answer.subscribed)
             case "settled":
                 self._held.settled(answer.settled)
+                if self._held.has_unsent:
+                    self._news.set()
                 for live in list(self._live.values()):
                     self._forget_if_done(live)
             case "fetched":

@@ -186,6 +186,61 @@ def test_settlements_that_follow_each_other_are_one_request():
     assert not held.has(SOURCE)
 
 
+def test_acknowledgements_gather_behind_one_that_is_on_its_way():
+    held = Held()
+    held.put(SOURCE, range(1, 9))
+    ask(held, pb.OUTCOME_ACK, 1)
+    number = sent(held).number
+    for one in (2, 3, 4):
+        ask(held, pb.OUTCOME_ACK, one)
+        assert held.next() is None
+    held.settled(number)
+    assert list(sent(held).ids) == [2, 3, 4]
+    ask(held, pb.OUTCOME_ACK, 5)
+    assert held.next() is None
+    # The session ends, say.
+    found = held.next(gather=False)
+    assert found is not None
+    assert list(found.ids) == [5]
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_acknowledgements_do_not_wait_when_the_client_may(more):
+    held = Held()
+    held.put(SOURCE, range(1, 3 + more))
+    ask(held, pb.OUTCOME_ACK, 1)
+    sent(held)
+    ask(held, pb.OUTCOME_ACK, 2)
+    # It has one more, or two.
+    assert (held.next() is None) == (more > 1)
+    ask(held, pb.OUTCOME_ACK, 3)
+    assert held.next() is not None
+
+
+def test_nothing_gathers_behind_another_outcome_or_when_somebody_waits():
+    held, done = Held(), []
+    held.put(SOURCE, range(1, 20))
+    for outcome in (pb.OUTCOME_ACK, pb.OUTCOME_NACK, pb.OUTCOME_REJECT):
+        ask(held, outcome, outcome)
+        sent(held)
+    ask(held, pb.OUTCOME_ACK, 11)
+    assert held.next() is None
+    held.barrier(SOURCE, lambda: done.append(1))
+    assert list(sent(held).ids) == [11]
+    held.settled(sent(held).number)
+    assert done == [1]
+
+
+def test_what_a_transaction_settled_is_not_left_to_settle():
+    held = Held()
+    held.put(SOURCE, [1, 2, 3])
+    ask(held, pb.OUTCOME_ACK, 1)
+    sent(held)
+    held.committed(Settle(SOURCE, [2], pb.OUTCOME_ACK))
+    ask(held, pb.OUTCOME_ACK, 3)
+    assert list(sent(held).ids) == [3]
+
+
 def test_acknowledgements_are_repeated_until_they_are_durable():
     held = Held()
     held.put(SOURCE, [1, 2, 3])
