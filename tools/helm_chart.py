@@ -113,6 +113,7 @@ _MARKS: Final = {
     "IMAGE": '(printf "%s:%s" .Values.image.repository .Values.image.tag)',
     "ETCD_IMAGE": '(printf "%s:%s" .Values.etcd.image.repository .Values.etcd.image.tag)',
     "HOST": ".Values.host",
+    "DOCS": ".Values.docsUrl",
     "STORAGE": ".Values.etcd.storage",
     "BACKUP_STORAGE": ".Values.backup.storage",
     "BACKUP_SCHEDULE": ".Values.backup.schedule",
@@ -129,6 +130,7 @@ def _text(value: str) -> str:
     if "\n" in value:
         return value
     value = _NAMESPACE.sub("@@NAMESPACE@@", _PRIORITY.sub("@@NAMESPACE@@-", value))
+    value = value.replace("https://docs.example.com/quorate", "@@DOCS@@")
     value = value.replace("quorate.example.com", "@@HOST@@")
     if re.fullmatch(r"quorate:[\d.]+", value):
         return "@@IMAGE@@"
@@ -322,6 +324,10 @@ backup:
 
 prometheusOperator:
   enabled: false
+
+# Where you serve the documentation (`make docs`), without a slash at the end: the alerts'
+# runbook_url begins with it.
+docsUrl: https://docs.example.com/quorate
 """
 
 

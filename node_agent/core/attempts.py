@@ -100,6 +100,8 @@ class Attempt:
     why: str = ""
     # W3C traceparent of what it belongs to; "" for none.
     trace: str = ""
+    # Queue and name of a traced task, for its span.
+    traced: tuple[str, str] = ("", "")
     # Set when its work is some subtasks of an array.
     chunk: Chunk | None = None
     # It is to stand still; since when it does (0: it does not), and how long it did before.

@@ -35,6 +35,8 @@ class AttemptSpans:
         about: dict[str, str | int] = {
             "quorate.task_id": attempt.task_id,
             "quorate.attempt": attempt.number,
+            "quorate.queue": attempt.traced[0],
+            "quorate.task_name": attempt.traced[1],
             "quorate.node": self._node,
         }
         span = self._spans.begin("quorate.attempt", attempt.trace, self._clock.wall(), about)

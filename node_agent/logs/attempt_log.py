@@ -73,6 +73,8 @@ class LogStore:
         self.root = data / "logs"
         self._spool_root = data / "spool"
         self._cap = cap
+        # On disk, as the last clean-up found them.
+        self.bytes = 0
         self._made = 0
         self._called: Callable[[str, int], str | None] = lambda _task_id, _number: None
         self._write_failed: Callable[[int | None], bool] = lambda _errno: False

@@ -51,7 +51,7 @@ async def run(logs: LogStore, retention: Retention, clock: Clock) -> None:
     while True:
         await asyncio.sleep(retention.every)
         try:
-            deleted = await asyncio.to_thread(
+            deleted, logs.bytes = await asyncio.to_thread(
                 clean, logs.root, retention, clock.wall(), frozenset(logs.running)
             )
         except OSError as error:
@@ -62,8 +62,15 @@ async def run(logs: LogStore, retention: Retention, clock: Clock) -> None:
                 _log.info("old_logs_deleted", attempts=deleted)
 
 
-def clean(root: Path, retention: Retention, now: float, spared: Collection[str] = ()) -> int:
-    """Delete what is too much, not in the directories `spared`; how many attempts' logs went."""
+class Cleaned(NamedTuple):
+    """What a clean-up did: of how many attempts the logs went, and the bytes of those that stay."""
+
+    deleted: int
+    left: int
+
+
+def clean(root: Path, retention: Retention, now: float, spared: Collection[str] = ()) -> Cleaned:
+    """Delete what is too much, not in the directories `spared`."""
     entries = sorted(_entries(root))
     total = sum(entry.size for entry in entries)
     deleted = 0
@@ -75,7 +82,7 @@ def clean(root: Path, retention: Retention, now: float, spared: Collection[str] 
         _delete(entry)
         total -= entry.size
         deleted += 1
-    return deleted
+    return Cleaned(deleted, total)
 
 
 class Sweep:

@@ -23,6 +23,7 @@ from node_agent.session import from_message
 from node_agent.task.secrets import Reference
 from node_agent.task.work import Call, Check, Command, Replica, Unreadable
 from quorate.blobs.names import Blob, blob_of
+from quorate.telemetry.spans import task_name
 from quorate.v1 import node_agent_pb2 as pb
 from quorate.v1 import queue_pb2, task_pb2
 
@@ -62,6 +63,7 @@ def attempt_of_spec(assignment: pb.Assignment, spec: task_pb2.TaskSpec | None) -
     attempt = _attempt_of(assignment, spec)
     if spec is not None and spec.trace_context:
         attempt.trace = spec.trace_context
+        attempt.traced = assignment.queue, task_name(spec)
     return attempt
 
 

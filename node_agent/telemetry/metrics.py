@@ -98,6 +98,11 @@ class AgentMetrics:
             disk.freed,
         )
         yield gauge(
+            "quorate_agent_log_bytes",
+            "Bytes on disk of the logs of attempts, looked up once a minute.",
+            self._driver.logs.bytes,
+        )
+        yield gauge(
             "quorate_agent_epoch", "The greatest epoch that this node has seen.", machine.epoch
         )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from quorate.runtime.errors import QuorateError, precondition
 from quorate.telemetry.tracing import traceparent_of
+from quorate.v1 import task_pb2
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -20,6 +21,15 @@ QUEUED: Final = 2048
 # Seconds that a leaving process gives its last spans.
 _FLUSH: Final = 1.0
 _NANOS: Final = 1_000_000_000
+
+
+def task_name(spec: task_pb2.TaskSpec) -> str:
+    """The name of a task, as views have it: its own, else that of its function or program."""
+    if spec.name:
+        return spec.name
+    if spec.HasField("command") and spec.command.argv:
+        return spec.command.argv[0].rpartition("/")[2][:128]
+    return spec.python.entrypoint[:128] or "python"
 
 
 class Spans:

@@ -97,7 +97,7 @@ class QueuePause(_message.Message):
     def __init__(self, scope: _Optional[_Union[PauseScope, str]] = ..., paused_by: _Optional[str] = ..., reason: _Optional[str] = ..., pause_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause", "weights", "aging", "share", "spread_label", "filters", "score", "takes_messages", "events")
+    __slots__ = ("name", "placement", "retention", "disconnect", "paused", "create_time", "counts", "oldest_pending_time", "max_running", "rate", "max_running_per_key", "rate_per_key", "max_length", "length_policy", "pause", "weights", "aging", "share", "spread_label", "filters", "score", "takes_messages", "events", "durations")
     class WeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class Queue(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     TAKES_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    DURATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     placement: PlacementStrategy
     retention: Retention
@@ -151,7 +152,24 @@ class Queue(_message.Message):
     score: str
     takes_messages: bool
     events: TaskEvents
-    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePause, _Mapping]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., share: _Optional[float] = ..., spread_label: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., score: _Optional[str] = ..., takes_messages: _Optional[bool] = ..., events: _Optional[_Union[TaskEvents, _Mapping]] = ...) -> None: ...
+    durations: QueueDurations
+    def __init__(self, name: _Optional[str] = ..., placement: _Optional[_Union[PlacementStrategy, str]] = ..., retention: _Optional[_Union[Retention, _Mapping]] = ..., disconnect: _Optional[_Union[DisconnectPolicy, str]] = ..., paused: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Union[QueueCounts, _Mapping]] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_running: _Optional[int] = ..., rate: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_running_per_key: _Optional[int] = ..., rate_per_key: _Optional[_Union[_limit_pb2.RateLimit, _Mapping]] = ..., max_length: _Optional[int] = ..., length_policy: _Optional[_Union[_limit_pb2.LengthPolicy, str]] = ..., pause: _Optional[_Union[QueuePause, _Mapping]] = ..., weights: _Optional[_Mapping[str, float]] = ..., aging: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., share: _Optional[float] = ..., spread_label: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., score: _Optional[str] = ..., takes_messages: _Optional[bool] = ..., events: _Optional[_Union[TaskEvents, _Mapping]] = ..., durations: _Optional[_Union[QueueDurations, _Mapping]] = ...) -> None: ...
+
+class QueueDurations(_message.Message):
+    __slots__ = ("waits", "wait_p50", "wait_p99", "runs", "run_p50", "run_p99")
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_P50_FIELD_NUMBER: _ClassVar[int]
+    WAIT_P99_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    RUN_P50_FIELD_NUMBER: _ClassVar[int]
+    RUN_P99_FIELD_NUMBER: _ClassVar[int]
+    waits: int
+    wait_p50: _duration_pb2.Duration
+    wait_p99: _duration_pb2.Duration
+    runs: int
+    run_p50: _duration_pb2.Duration
+    run_p99: _duration_pb2.Duration
+    def __init__(self, waits: _Optional[int] = ..., wait_p50: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., wait_p99: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., runs: _Optional[int] = ..., run_p50: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run_p99: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskEvents(_message.Message):
     __slots__ = ("exchange", "virtual_host")

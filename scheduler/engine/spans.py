@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorate.telemetry.spans import Spans
+from quorate.telemetry.spans import Spans, task_name
 from quorate.v1 import task_pb2
 from scheduler.core.model.rows import TaskRow
 
@@ -18,7 +18,8 @@ class TaskSpans:
 
         Of a later attempt only the instant is known: it waited for its backoff, or was lost.
         """
-        trace = task_pb2.TaskSpec.FromString(spec).trace_context
+        message = task_pb2.TaskSpec.FromString(spec)
+        trace = message.trace_context
         if not trace:
             return
         end = row.assign_time
@@ -27,6 +28,7 @@ class TaskSpans:
             "quorate.task_id": row.id,
             "quorate.attempt": attempt,
             "quorate.queue": row.queue.name,
+            "quorate.task_name": task_name(message),
             "quorate.node": row.node,
         }
         span = self._spans.begin("quorate.schedule", trace, min(begin, end), about)

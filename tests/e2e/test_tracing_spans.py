@@ -115,6 +115,9 @@ def test_caller_scheduler_node_and_program_are_one_trace(
     # What ran below the caller is itself above the program.
     assert told == f"00-{trace.hex()}-{ran.span_id.hex()}-{told[-2:]}"
     assert attribute(ran, "quorate.node") == "n1"
+    for span in (ran, waits[task.id]):
+        assert attribute(span, "quorate.queue") == "default"
+        assert attribute(span, "quorate.task_name") == "sh"
     assert ran.status.code == 0
     assert attempts[failing.id].status.code == 2
     assert "EXIT_CODE" in attempts[failing.id].status.message

@@ -37,7 +37,7 @@ async def everything(logs: LogStore, task: str, **options: Any) -> bytes:
 def test_logs_past_their_age_are_deleted(tmp_path: Path):
     logs = LogStore(tmp_path)
     old, young = write(logs, "old", 100, 10), write(logs, "young", 5, 10)
-    assert clean(logs.root, Retention(age=50, total=1 << 30), NOW) == 1
+    assert clean(logs.root, Retention(age=50, total=1 << 30), NOW).deleted == 1
     assert not old.parent.exists()
     assert young.exists()
 
@@ -45,7 +45,10 @@ def test_logs_past_their_age_are_deleted(tmp_path: Path):
 def test_the_oldest_logs_go_first_when_there_are_too_many(tmp_path: Path):
     logs = LogStore(tmp_path)
     kept = [write(logs, f"t{age}", age, 40_000) for age in (1, 2, 3, 4)]
-    assert clean(logs.root, Retention(age=1000, total=100_000), NOW) == 2
+    cleaned = clean(logs.root, Retention(age=1000, total=100_000), NOW)
+    assert cleaned.deleted == 2
+    on_disk = sum(f.stat().st_blocks * 512 for f in logs.root.rglob("*") if f.is_file())
+    assert cleaned.left == on_disk <= 100_000
     assert [directory.exists() for directory in kept] == [True, True, False, False]
 
 

@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from quorate.runtime.ids import InstanceId, NodeName, QueueName, TaskId
-from quorate.telemetry.buckets import Buckets
+from quorate.telemetry.buckets import FINE_SECONDS, LONG_SECONDS, Buckets
 from quorate.telemetry.calls import MOST_NAMES, CallMetrics
 from quorate.telemetry.families import histogram
-from quorate.telemetry.labels import MOST, OTHER, Bounded
+from quorate.telemetry.labels import MOST, OTHER, Bounded, Busiest
 from scheduler.core.model.effects import PutRun, PutTask, StartAttempt
 from scheduler.core.model.rows import QueueRow, TaskRow
 from scheduler.core.model.state import State
 from scheduler.core.values import NO_NEEDS, PastAttempt, RetryPolicy, TaskState
-from scheduler.engine.task_metrics import TaskMetrics
+from scheduler.engine.task_metrics import SHOWN_DURATIONS, SHOWN_OUTCOMES, TaskMetrics
 from scheduler.telemetry.queue_metrics import queue_metrics
 
 QUEUE = QueueRow(QueueName("q"), 0.0)
@@ -145,3 +145,62 @@ def test_only_what_ran_is_timed_and_only_what_ended_is_counted() -> None:
     assert 'quorate_tasks_finished_total{state="cancelled"} 1.0' in text
     assert 'quorate_tasks_finished_total{state="succeeded"} 1.0' in text
     assert 'quorate_tasks_finished_total{state="failed"} 0.0' in text
+
+
+def test_a_quantile_is_read_between_two_bounds() -> None:
+    buckets = Buckets(FINE_SECONDS)
+    assert buckets.quantile(0.99) == 0.0
+    values = [0.002 * 1.07**step for step in range(200)]
+    for value in values:
+        buckets.add(value)
+    for share in (0.5, 0.9, 0.99):
+        assert buckets.quantile(share) == pytest.approx(values[int(share * 200) - 1], rel=0.2)
+    buckets.add(1e9)
+    assert buckets.quantile(1.0) == FINE_SECONDS[-1]
+
+
+def test_fewer_buckets_hold_the_same_observations() -> None:
+    fine, coarse = Buckets(FINE_SECONDS), Buckets(LONG_SECONDS)
+    for value in (0.0, 0.001, 0.0012, 3.0, 60.0, 61.0, 1e9):
+        fine.add(value)
+        coarse.add(value)
+    assert fine.at(LONG_SECONDS).counts == coarse.counts
+    assert fine.at(LONG_SECONDS).total == coarse.total
+
+
+def test_the_busiest_names_have_labels_and_no_count_is_lost_or_counted_twice() -> None:
+    busiest = Busiest(2, 1)
+    counts = {"a": [1.0], "b": [5.0], "c": [3.0]}
+    assert dict(busiest.look(counts)) == {"b": [5.0], "c": [3.0], OTHER: [1.0]}
+    # Not twice as busy as the least busy one: it stays among the others.
+    counts["a"] = [5.0]
+    assert dict(busiest.look(counts)) == {"b": [5.0], "c": [3.0], OTHER: [5.0]}
+    # Now it is: its past stays there, and what the other one did under its label is gone with it.
+    counts["a"] = [105.0]
+    assert dict(busiest.look(counts)) == {"b": [5.0], "a": [100.0], OTHER: [5.0]}
+    counts["c"] = [4.0]
+    assert dict(busiest.look(counts)) == {"b": [5.0], "a": [100.0], OTHER: [6.0]}
+
+
+def test_durations_are_counted_by_queue_and_a_thousand_queues_make_fifty_series() -> None:
+    metrics = TaskMetrics()
+    for number in range(1_000):
+        task = row(queue=QueueRow(QueueName(f"q{number:04}"), 0.0), start_time=102.0)
+        task.state = TaskState.SUCCEEDED
+        metrics.placed([StartAttempt(task, 1, InstanceId("i"))], 105.0)
+        metrics.wrote([PutRun(task, 106.0)], 106.0)
+    families = {family.name: family for family in metrics.collect()}
+    for name in ("quorate_queue_wait_seconds", "quorate_queue_run_seconds"):
+        counts = {
+            sample.labels["queue"]: sample.value
+            for sample in families[name].samples
+            if sample.name.endswith("_count")
+        }
+        assert len(counts) == SHOWN_DURATIONS + 1
+        assert sum(counts.values()) == 1_000
+    ended = [s for s in families["quorate_queue_tasks_ended"].samples if s.value]
+    assert len(ended) == SHOWN_OUTCOMES + 1
+    assert sum(sample.value for sample in ended) == 1_000
+    figures = metrics.of_queue("q0007")
+    assert figures is not None
+    assert figures.run.quantile(0.5) == pytest.approx(4.0, rel=0.5)

@@ -100,7 +100,7 @@ def test_outcomes_are_counted_by_queue_within_bounds(monkeypatch: pytest.MonkeyP
     assert MOST_QUEUES > 1_000
     metrics = TaskMetrics()
     for name in ("a", "b", "c", "d", "a"):
-        metrics._of(name)[TaskState.FAILED] += 1
+        metrics._of(name).ended[TaskState.FAILED] += 1
     found = values(*metrics.collect())
     ended = {
         label: found["quorate_queue_tasks_ended_total", label, "failed"]

@@ -59,7 +59,11 @@ class QueueCalls:
         await self._driver.readable()
         if seen is None:
             raise not_found("queue", name)
-        return pb.GetQueueResponse(queue=views.queue(seen))
+        view = views.queue(seen)
+        figures = self._driver.metrics.of_queue(name)
+        if figures is not None:
+            views.durations(view.durations, figures.wait, figures.run)
+        return pb.GetQueueResponse(queue=view)
 
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> Message:
         caller = current_caller()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quorate.telemetry.buckets import Buckets
 from quorate.v1 import queue_pb2
 from scheduler.api.rates import rate_view
 from scheduler.api.views import instant
@@ -53,6 +54,18 @@ def queue(seen: QueueSeen) -> queue_pb2.Queue:
     if seen.oldest_pending:
         view.oldest_pending_time.CopyFrom(instant(seen.oldest_pending))
     return view
+
+
+def durations(view: queue_pb2.QueueDurations, wait: Buckets, run: Buckets) -> None:
+    """How long tasks waited and ran; what nothing is known of stays unset."""
+    view.waits, view.runs = wait.count, run.count
+    for buckets, p50, p99 in (
+        (wait, view.wait_p50, view.wait_p99),
+        (run, view.run_p50, view.run_p99),
+    ):
+        if buckets.count:
+            p50.FromNanoseconds(round(buckets.quantile(0.5) * 1e9))
+            p99.FromNanoseconds(round(buckets.quantile(0.99) * 1e9))
 
 
 def _pause(view: queue_pb2.QueuePause, pause: QueuePause) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.internal.v1 import records_pb2 as r
+from quorate.telemetry.spans import task_name
 from quorate.v1 import task_pb2
 from scheduler.api.views import instant
 from scheduler.core.values import is_due
@@ -120,8 +121,7 @@ def _times(attempt: task_pb2.Attempt, assign: float, start: float, finish: float
 def spec(data: bytes, *, full: bool) -> task_pb2.TaskSpec:
     """A spec, in the BASIC view without the work's payload but with a name."""
     message = task_pb2.TaskSpec.FromString(data)
-    if not message.name:
-        message.name = _work_name(message)
+    message.name = task_name(message)
     if not full:
         message.ClearField("command")
         message.ClearField("python")
@@ -130,9 +130,3 @@ def spec(data: bytes, *, full: bool) -> task_pb2.TaskSpec:
         if message.HasField("service"):
             message.service.ClearField("command")
     return message
-
-
-def _work_name(message: task_pb2.TaskSpec) -> str:
-    if message.HasField("command"):
-        return message.command.argv[0].rpartition("/")[2][:128]
-    return message.python.entrypoint[:128] or "python"
