@@ -531,18 +531,80 @@ class Subscribe(_message.Message):
     def __init__(self, consumer: _Optional[int] = ..., queue: _Optional[str] = ..., name: _Optional[str] = ..., prefetch: _Optional[int] = ..., automatic_ack: _Optional[bool] = ..., exclusive: _Optional[bool] = ..., priority: _Optional[int] = ..., position: _Optional[_Union[StreamPosition, _Mapping]] = ..., arguments: _Optional[_Mapping[str, _message_pb2.HeaderValue]] = ..., active: _Optional[bool] = ...) -> None: ...
 
 class StreamPosition(_message.Message):
-    __slots__ = ("offset", "time", "first", "last", "next")
+    __slots__ = ("offset", "time", "first", "last", "next", "named")
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
+    NAMED_FIELD_NUMBER: _ClassVar[int]
     offset: int
     time: _timestamp_pb2.Timestamp
     first: bool
     last: bool
     next: bool
-    def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[bool] = ..., last: _Optional[bool] = ..., next: _Optional[bool] = ...) -> None: ...
+    named: str
+    def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[bool] = ..., last: _Optional[bool] = ..., next: _Optional[bool] = ..., named: _Optional[str] = ...) -> None: ...
+
+class StreamOffset(_message.Message):
+    __slots__ = ("name", "offset", "update_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    offset: int
+    update_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., offset: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SetStreamOffsetRequest(_message.Message):
+    __slots__ = ("virtual_host", "message_queue", "name", "offset", "expected_offset")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    message_queue: str
+    name: str
+    offset: int
+    expected_offset: int
+    def __init__(self, virtual_host: _Optional[str] = ..., message_queue: _Optional[str] = ..., name: _Optional[str] = ..., offset: _Optional[int] = ..., expected_offset: _Optional[int] = ...) -> None: ...
+
+class SetStreamOffsetResponse(_message.Message):
+    __slots__ = ("stream_offset",)
+    STREAM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    stream_offset: StreamOffset
+    def __init__(self, stream_offset: _Optional[_Union[StreamOffset, _Mapping]] = ...) -> None: ...
+
+class ListStreamOffsetsRequest(_message.Message):
+    __slots__ = ("virtual_host", "message_queue")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    message_queue: str
+    def __init__(self, virtual_host: _Optional[str] = ..., message_queue: _Optional[str] = ...) -> None: ...
+
+class ListStreamOffsetsResponse(_message.Message):
+    __slots__ = ("stream_offsets",)
+    STREAM_OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    stream_offsets: _containers.RepeatedCompositeFieldContainer[StreamOffset]
+    def __init__(self, stream_offsets: _Optional[_Iterable[_Union[StreamOffset, _Mapping]]] = ...) -> None: ...
+
+class DeleteStreamOffsetRequest(_message.Message):
+    __slots__ = ("virtual_host", "message_queue", "name", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    message_queue: str
+    name: str
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., message_queue: _Optional[str] = ..., name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteStreamOffsetResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Unsubscribe(_message.Message):
     __slots__ = ("consumer",)

@@ -125,6 +125,21 @@ class BrokerStub:
                 request_serializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.FromString,
                 _registered_method=True)
+        self.SetStreamOffset = channel.unary_unary(
+                '/quorate.v1.Broker/SetStreamOffset',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.SetStreamOffsetRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.SetStreamOffsetResponse.FromString,
+                _registered_method=True)
+        self.ListStreamOffsets = channel.unary_unary(
+                '/quorate.v1.Broker/ListStreamOffsets',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsResponse.FromString,
+                _registered_method=True)
+        self.DeleteStreamOffset = channel.unary_unary(
+                '/quorate.v1.Broker/DeleteStreamOffset',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetResponse.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_unary(
                 '/quorate.v1.Broker/Publish',
                 request_serializer=quorate_dot_v1_dot_broker__pb2.PublishRequest.SerializeToString,
@@ -281,6 +296,28 @@ class BrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetStreamOffset(self, request, context):
+        """Stores a named offset of a stream, and answers when it is durable. A consumer whose position is `named` begins
+        there. Deleted with its stream. Repeating it changes nothing, unless another call came between.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStreamOffsets(self, request, context):
+        """Lists the named offsets of a stream, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteStreamOffset(self, request, context):
+        """Deletes a named offset: who consumes from it begins at the first message. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Publish(self, request, context):
         """Publishes up to 1,024 messages of together 4 MiB, and answers when they are durable. A message that is
         malformed is INVALID_ARGUMENT, and nothing is published. Repeated with its `request_id` within 10 minutes,
@@ -424,6 +461,21 @@ def add_BrokerServicer_to_server(servicer, server):
                     servicer.MoveMessages,
                     request_deserializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.SerializeToString,
+            ),
+            'SetStreamOffset': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStreamOffset,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.SetStreamOffsetRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.SetStreamOffsetResponse.SerializeToString,
+            ),
+            'ListStreamOffsets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStreamOffsets,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsResponse.SerializeToString,
+            ),
+            'DeleteStreamOffset': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteStreamOffset,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetResponse.SerializeToString,
             ),
             'Publish': grpc.unary_unary_rpc_method_handler(
                     servicer.Publish,
@@ -933,6 +985,87 @@ class Broker:
             '/quorate.v1.Broker/MoveMessages',
             quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.SerializeToString,
             quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStreamOffset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/SetStreamOffset',
+            quorate_dot_v1_dot_broker__pb2.SetStreamOffsetRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.SetStreamOffsetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStreamOffsets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/ListStreamOffsets',
+            quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.ListStreamOffsetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteStreamOffset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/DeleteStreamOffset',
+            quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.DeleteStreamOffsetResponse.FromString,
             options,
             channel_credentials,
             insecure,

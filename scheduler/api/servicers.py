@@ -8,6 +8,7 @@ from quorate.externalscaler import externalscaler_pb2
 from quorate.v1 import broker_pb2, scheduler_pb2, service_pb2
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.family import broker_calls
+from scheduler.api.candidates import Candidates
 from scheduler.api.cluster.servicer import ClusterCalls
 from scheduler.api.dead_letters.servicer import DeadLetterCalls
 from scheduler.api.forwarding.role import Servicers
@@ -54,12 +55,14 @@ def servicers(
     consuming: ConsumeCalls,
     max_payload: int,
     max_message: int,
+    candidates: Candidates,
 ) -> Servicers:
     """The servicers of one term.
 
     Args:
         driver, broker, consuming: of the term: what messages need.
         max_payload: bytes of one spec; `max_message`: of the body of one message.
+        candidates: what other schedulers understand.
     """
 
     def queue_of(name: str) -> str | None:
@@ -74,6 +77,8 @@ def servicers(
             queue_of_task=queue_of,
         ),
         REGISTRY.full_name: compose(REGISTRY, services, max_payload=max_payload),
-        BROKER.full_name: compose(BROKER, *broker_calls(driver, broker, consuming, max_message)),
+        BROKER.full_name: compose(
+            BROKER, *broker_calls(driver, broker, consuming, max_message, candidates)
+        ),
         SCALER.full_name: compose(SCALER, scaling),
     }

@@ -250,6 +250,7 @@ class TermParts:
             self.consuming,
             check.max_payload,
             settings.max_message_kib << 10,
+            self.candidates,
         )
 
     def close(self) -> None:

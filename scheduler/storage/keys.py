@@ -91,13 +91,12 @@ TASK_UPDATE = "task-update"
 JOB_UPDATE = "job-update"
 # A queue is paused until an instant, or accepts no new tasks: older leaders would not know either.
 QUEUE_PAUSE = "queue-pause"
-# A task is PAUSED: older leaders would not resume it.
+# A task is PAUSED, or RUNNING and suspended: older leaders would not resume it.
 TASK_PAUSE = "task-pause"
-# A RUNNING task that is suspended.
 TASK_SUSPEND = "task-suspend"
 # Of tasks with hooks: an older scheduler would give them to nodes that leave the hooks out.
 TASK_HOOKS = "task-hooks"
-# A task has a start deadline: older leaders would let it wait for ever.
+# Older leaders would let a task with a start deadline wait for ever.
 START_DEADLINE = "start-deadline"
 # Ordering and unique keys of tasks.
 TASK_KEYS = "task-keys"
@@ -129,9 +128,10 @@ JOB_LIMITS = "job-limits"
 SERVICE_PLACEMENT = "service-placement"
 # Exchanges, message queues and their messages: older leaders would not know of them.
 BROKER = "broker"
-# Message templates of task queues, and bindings to them; placeholders in templates.
+# Message templates of task queues, and bindings to them; their placeholders; named offsets.
 MESSAGE_TASKS = "message-tasks"
 MESSAGE_PLACEHOLDERS = "message-placeholders"
+STREAM_OFFSETS = "stream-offsets"
 # Kinds of records beyond those of version 0.1, all of them: for `scheduler.api.candidates`.
 RECORD_KINDS: tuple[str, ...] = (
     "blob",
@@ -162,6 +162,7 @@ RECORD_KINDS: tuple[str, ...] = (
     BROKER,
     MESSAGE_TASKS,
     MESSAGE_PLACEHOLDERS,
+    STREAM_OFFSETS,
 )
 
 
@@ -347,7 +348,6 @@ def message_queue_messages(uid: str) -> bytes:
 
 
 def message_body_key(body: int, part: int) -> bytes:
-    """A part of a body that is stored apart from its messages."""
     return b"mb/%016x/%04d" % (body, part)
 
 

@@ -19,6 +19,7 @@ from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.family import broker_calls
+from scheduler.api.candidates import Candidates
 from scheduler.api.servicer import compose
 from scheduler.api.servicers import BROKER
 from tests.support.broker_term import BrokerTerm, leading
@@ -31,8 +32,11 @@ class Broker:
     def __init__(self, term: BrokerTerm, max_message: int = 1 << 20) -> None:
         self.term = term
         self.consuming = ConsumeCalls(term.broker)
+        # Nobody stands there: all of them understand what this version writes.
+        candidates = Candidates(term.etcd, b"/nobody/")
         self.service = compose(
-            BROKER, *broker_calls(term.driver, term.broker, self.consuming, max_message)
+            BROKER,
+            *broker_calls(term.driver, term.broker, self.consuming, max_message, candidates),
         )
 
     async def call(self, request: Any) -> Any:

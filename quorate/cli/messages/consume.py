@@ -55,6 +55,15 @@ def consume(
             show_default=False,
         ),
     ] = "",
+    offset_name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of a stream: begin at this named offset, and store it at the end. "
+            "\\[default: none]",
+            show_default=False,
+        ),
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each message.")
     ] = False,
@@ -72,22 +81,28 @@ def consume(
         prefetch=min(prefetch, count) if count and prefetch else prefetch,
         offset=position,
         since=_time(since),
+        offset_name=offset_name,
         timeout=wait,
         name="quorate consume",
         virtual_host=virtual_host,
     )
-    taken = 0
-    with made as consumer:
-        for delivery in consumer:
-            if as_json:
-                render.print_line(delivery.proto)
-            else:
-                print_body(delivery.body)
-            delivery.ack()
-            taken += 1
-            if taken == count:
-                break
-    sys.stdout.flush()
+    taken, following = 0, None
+    try:
+        with made as consumer:
+            for delivery in consumer:
+                if as_json:
+                    render.print_line(delivery.proto)
+                else:
+                    print_body(delivery.body)
+                delivery.ack()
+                following = delivery.id + 1
+                taken += 1
+                if taken == count:
+                    break
+    finally:
+        sys.stdout.flush()
+        if offset_name and following is not None:
+            client.store_offset(queue, offset_name, following, virtual_host=virtual_host)
 
 
 def _time(text: str) -> dt.datetime | None:

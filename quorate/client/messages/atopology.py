@@ -256,3 +256,27 @@ class AsyncTopologyMethods:
         """As `Client.move`."""
         request = requests.move(queue, destination, count, virtual_host)
         return (await self.calls.call(rpcs.MOVE_MESSAGES, request)).moved
+
+    async def store_offset(
+        self,
+        stream: str,
+        name: str,
+        offset: int,
+        *,
+        expected: int | None = None,
+        virtual_host: str = "",
+    ) -> None:
+        """As `Client.store_offset`."""
+        request = requests.store_offset(stream, name, offset, expected, virtual_host)
+        await self.calls.call(rpcs.SET_STREAM_OFFSET, request)
+
+    async def stored_offsets(self, stream: str, *, virtual_host: str = "") -> dict[str, int]:
+        """As `Client.stored_offsets`."""
+        request = requests.list_offsets(stream, virtual_host)
+        found = (await self.calls.call(rpcs.LIST_STREAM_OFFSETS, request)).stream_offsets
+        return {one.name: one.offset for one in found}
+
+    async def delete_offset(self, stream: str, name: str, *, virtual_host: str = "") -> None:
+        """As `Client.delete_offset`."""
+        request = requests.delete_offset(stream, name, virtual_host)
+        await self.calls.call(rpcs.DELETE_STREAM_OFFSET, request)

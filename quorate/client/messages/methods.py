@@ -136,6 +136,7 @@ class MessageMethods(TopologyMethods):
         priority: int = 0,
         offset: Offset | None = None,
         since: dt.datetime | None = None,
+        offset_name: str = "",
         timeout: float | None = None,
         name: str = "",
         virtual_host: str = "",
@@ -155,6 +156,8 @@ class MessageMethods(TopologyMethods):
             offset: of a stream, where to begin: a number, "first", "last" (the last chunk of
                 messages) or "next" (what is published from now on, the default).
             since: of a stream: with the messages of this instant on.
+            offset_name: of a stream: at the offset that `store_offset` stored under this name; at
+                the first message if there is none.
             timeout: seconds without a message after which iterating ends; never by default.
             name: for people; at most 255 bytes.
             arguments: `x-` arguments of AMQP.
@@ -170,6 +173,7 @@ class MessageMethods(TopologyMethods):
             priority=priority,
             offset=offset,
             since=since,
+            offset_name=offset_name,
             name=name,
             virtual_host=virtual_host,
             arguments=arguments,

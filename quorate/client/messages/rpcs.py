@@ -53,6 +53,13 @@ RECEIVE_MESSAGES = _rpc(
 MOVE_MESSAGES = _rpc(
     "MoveMessages", pb.MoveMessagesRequest, pb.MoveMessagesResponse, BATCH_DEADLINE
 )
+SET_STREAM_OFFSET = _rpc("SetStreamOffset", pb.SetStreamOffsetRequest, pb.SetStreamOffsetResponse)
+LIST_STREAM_OFFSETS = _rpc(
+    "ListStreamOffsets", pb.ListStreamOffsetsRequest, pb.ListStreamOffsetsResponse
+)
+DELETE_STREAM_OFFSET = _rpc(
+    "DeleteStreamOffset", pb.DeleteStreamOffsetRequest, pb.DeleteStreamOffsetResponse
+)
 PUBLISH = _rpc("Publish", pb.PublishRequest, pb.PublishResponse, BATCH_DEADLINE)
 TRANSACT = _rpc("Transact", pb.TransactRequest, pb.TransactResponse, BATCH_DEADLINE)
 PUBLISH_STREAM = _rpc("PublishStream", pb.PublishStreamRequest, pb.PublishStreamResponse)

@@ -144,6 +144,16 @@ class MessageQueueRecord(_message.Message):
     no_backlog: bool
     def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[int] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[float] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., consumer_timeout: _Optional[float] = ..., create_time: _Optional[float] = ..., owner: _Optional[str] = ..., no_backlog: _Optional[bool] = ...) -> None: ...
 
+class StreamOffsetRecord(_message.Message):
+    __slots__ = ("name", "offset", "instant")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    INSTANT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    offset: int
+    instant: float
+    def __init__(self, name: _Optional[str] = ..., offset: _Optional[int] = ..., instant: _Optional[float] = ...) -> None: ...
+
 class MessageSessionRecord(_message.Message):
     __slots__ = ("id", "caller", "virtual_host", "queues", "create_time")
     ID_FIELD_NUMBER: _ClassVar[int]

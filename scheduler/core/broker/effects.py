@@ -24,6 +24,7 @@ from scheduler.core.broker.routing.rows import Binding, Exchange
 from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueRow,
+    NamedOffset,
     ProducerRow,
     QueueUid,
     SessionId,
@@ -70,6 +71,18 @@ class DropMessageQueue(NamedTuple):
     """The record and all keys below `mq/<uid>/`."""
 
     uid: QueueUid
+
+
+class PutOffset(NamedTuple):
+    """A named offset of a stream."""
+
+    uid: QueueUid
+    row: NamedOffset
+
+
+class DropOffset(NamedTuple):
+    uid: QueueUid
+    name: str
 
 
 class PutSession(NamedTuple):
@@ -120,6 +133,8 @@ Write: TypeAlias = (
     | DropBinding
     | PutMessageQueue
     | DropMessageQueue
+    | PutOffset
+    | DropOffset
     | PutSession
     | DropSession
     | PutProducer

@@ -122,6 +122,29 @@ class MoveAsked(NamedTuple):
     session: SessionId = SessionId("")
 
 
+class OffsetAsked(NamedTuple):
+    """Store a named offset of a stream. Answer: its `rows.NamedOffset`.
+
+    `expected`: only if it is this one now, where 0 stands for none; None: whatever it is.
+    """
+
+    virtual_host: str
+    queue: str
+    name: str
+    offset: int
+    expected: int | None
+    token: Token
+
+
+class OffsetDropAsked(NamedTuple):
+    """Delete a named offset."""
+
+    virtual_host: str
+    queue: str
+    name: str
+    token: Token
+
+
 class PeekAsked(NamedTuple):
     """Read ready messages; of a stream from `offset` on. Answer: `answers.Received`.
 

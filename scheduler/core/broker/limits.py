@@ -26,6 +26,7 @@ class BrokerLimits:
         step_messages: messages that one event expires, moves or takes.
         step_chunks: chunks that one event goes through.
         queues, exchanges, bindings, producers: how many there may be.
+        offsets, stream_offsets: named offsets of all streams, of one; about 300 bytes each.
         in_flight: messages of one queue that are published and not committed.
         refused_runs: runs of refused publications that are remembered, of all producers together;
             about 150 bytes each.
@@ -53,6 +54,8 @@ class BrokerLimits:
     bindings: int = 500_000
     in_flight: int = 200_000
     producers: int = 100_000
+    offsets: int = 100_000
+    stream_offsets: int = 256
     refused_runs: int = 200_000
     announcing: int = 16 << 20
     producer_keep: float = 600.0

@@ -101,18 +101,29 @@ class PositionKind(StrEnum):
     FIRST = "first"
     LAST = "last"
     NEXT = "next"
+    NAMED = "named"
 
 
 class StreamPosition(NamedTuple):
     """Where a reader of a stream begins: `offset` of OFFSET, `time` (seconds since the epoch) of
-    TIME."""
+    TIME, `name` of NAMED."""
 
     kind: PositionKind = PositionKind.NEXT
     offset: int = 0
     time: float = 0.0
+    name: str = ""
 
 
 FROM_NOW_ON: Final = StreamPosition()
+
+
+class NamedOffset(NamedTuple):
+    """Where the readers of a stream that use a name go on: the next message that is to be read.
+    `instant`: when that was stored."""
+
+    name: str
+    offset: int
+    instant: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from scheduler.core.broker.queues.window import Window
 from scheduler.core.broker.routing.router import Router
 from scheduler.core.broker.rows import (
     MessageQueueRow,
+    NamedOffset,
     ProducerRow,
     QueueKey,
     QueueUid,
@@ -65,6 +66,7 @@ class BrokerState:
         queues, names: message queues by uid, uids by virtual host and name.
         sessions: those that are open, and those on record (with `queues`).
         producers: by key, those that published last at the end; `refused_runs`: of all of them.
+        named_offsets: how many all streams have together.
         publishing: by producer or stream, while a publish or transaction of it is under way: what
             came after it, in order. See `handlers.publishing.turns`.
         consuming: what the leader knows of consumers: see `consuming`.
@@ -87,6 +89,7 @@ class BrokerState:
         self.sessions: dict[SessionId, SessionRow] = {}
         self.producers: dict[str, ProducerRow] = {}
         self.refused_runs = 0
+        self.named_offsets = 0
         self.publishing: dict[str, deque[object]] = {}
         self.totals = Totals()
         self.bodies = Bodies(limits.writing_bytes)
@@ -125,6 +128,7 @@ class BrokerState:
         if queue is None:
             return
         row = queue.row
+        self.named_offsets -= len(queue.offsets)
         # A standby may have folded its successor first: a new uid, put in the same Txn.
         if self.names.get(row.key) == uid:
             del self.names[row.key]
@@ -132,6 +136,19 @@ class BrokerState:
             if host is not None:
                 host.drop_queue(row.name)
         self.window.drop_queue(uid)
+
+    def put_offset(self, uid: QueueUid, row: NamedOffset) -> None:
+        """A named offset of a stream is on record."""
+        queue = self.queues.get(uid)
+        if queue is not None:
+            self.named_offsets += row.name not in queue.offsets
+            queue.offsets[row.name] = row
+
+    def drop_offset(self, uid: QueueUid, name: str) -> None:
+        """A named offset is gone, or its stream is."""
+        queue = self.queues.get(uid)
+        if queue is not None and queue.offsets.pop(name, None) is not None:
+            self.named_offsets -= 1
 
     # -- what there is ---------------------------------------------------------------------------
 

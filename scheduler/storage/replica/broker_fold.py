@@ -44,6 +44,8 @@ _RECORDS: Final[dict[bytes, Any]] = {
     b"message-queues": r.MessageQueueRecord,
     b"message-sessions": r.MessageSessionRecord,
     b"producers": r.ProducerRecord,
+    # Named offsets alone.
+    b"mq": r.StreamOffsetRecord,
 }
 
 
@@ -81,7 +83,7 @@ class BrokerFold:
 
     def put(self, kind: bytes, key: bytes, value: bytes, revision: int) -> None:
         """A key was written; those of other kinds are left out."""
-        if kind == b"mq":
+        if kind == b"mq" and not key.startswith(codec.OFFSETS, _SUB_LOG):
             self._fold_message(key, value)
         elif kind == b"mb":
             if (body := keys.split_message_body_key(key)) is not None:
@@ -91,7 +93,7 @@ class BrokerFold:
 
     def deleted(self, kind: bytes, key: bytes, revision: int) -> None:
         """A key was deleted; revision 0: in a Txn of its own."""
-        if kind == b"mq":
+        if kind == b"mq" and not key.startswith(codec.OFFSETS, _SUB_LOG):
             self._fold_message(key, None)
         elif kind == b"mb":
             if (body := keys.split_message_body_key(key)) is not None:
@@ -216,6 +218,12 @@ class BrokerFold:
         for key, record in found[b"bindings"]:
             if record is not None:
                 self._put_binding(key, rows.binding_of(record))
+        for key, record in found[b"mq"]:
+            uid, name = codec.split_offset_key(key)
+            if record is None:
+                self.state.drop_offset(QueueUid(uid), name)
+            else:
+                self.state.put_offset(QueueUid(uid), rows.offset_of(record))
         sessions, producers = self.state.sessions, self.state.producers
         for key, record in found[b"message-sessions"]:
             if record is not None:

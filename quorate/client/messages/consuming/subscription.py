@@ -56,6 +56,7 @@ def subscription(
     priority: int = 0,
     offset: Offset | None = None,
     since: dt.datetime | None = None,
+    offset_name: str = "",
     name: str = "",
     virtual_host: str = "",
     arguments: Mapping[str, Any] | None = None,
@@ -70,7 +71,7 @@ def subscription(
         bool(auto_ack),
         bool(exclusive),
         priority,
-        _position(offset, since),
+        _position(offset, since, offset_name),
         checked_text("name", name),
         headers.table("arguments", arguments),
     )
@@ -92,7 +93,13 @@ def checked_prefetch(prefetch: int) -> int:
     return prefetch
 
 
-def _position(offset: Offset | None, since: dt.datetime | None) -> pb.StreamPosition | None:
+def _position(
+    offset: Offset | None, since: dt.datetime | None, offset_name: str
+) -> pb.StreamPosition | None:
+    if offset_name:
+        if offset is not None or since is not None:
+            raise invalid("offset_name", "give offset_name, offset or since: one of them")
+        return pb.StreamPosition(named=checked_text("offset_name", offset_name))
     if since is not None:
         if offset is not None:
             raise invalid("since", "give offset or since, not both")

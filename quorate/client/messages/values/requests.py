@@ -6,7 +6,7 @@ Raises QuorateError (INVALID_ARGUMENT) naming the argument.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from quorate.client.messages.values import declaring
 from quorate.client.messages.values.outgoing import Body, MessageArgs, publication
@@ -14,6 +14,8 @@ from quorate.client.transport.rpcs import new_request_id
 from quorate.client.work.texts import checked_text
 from quorate.runtime.errors import invalid
 from quorate.v1 import broker_pb2 as pb
+
+MOST_OFFSET: Final = (1 << 63) - 1
 
 
 class Destination(NamedTuple):
@@ -162,6 +164,34 @@ def move(queue: str, destination: str, count: int, virtual_host: str) -> pb.Move
         name=checked_text("queue", queue),
         destination=checked_text("destination", destination),
         max_messages=_count(count, 10_000),
+        request_id=new_request_id(),
+    )
+
+
+def store_offset(
+    stream: str, name: str, offset: int, expected: int | None, virtual_host: str
+) -> pb.SetStreamOffsetRequest:
+    return pb.SetStreamOffsetRequest(
+        virtual_host=checked_text("virtual_host", virtual_host),
+        message_queue=checked_text("stream", stream),
+        name=checked_text("name", name),
+        offset=_number("offset", offset, 0, MOST_OFFSET),
+        expected_offset=None if expected is None else _number("expected", expected, 0, MOST_OFFSET),
+    )
+
+
+def list_offsets(stream: str, virtual_host: str) -> pb.ListStreamOffsetsRequest:
+    return pb.ListStreamOffsetsRequest(
+        virtual_host=checked_text("virtual_host", virtual_host),
+        message_queue=checked_text("stream", stream),
+    )
+
+
+def delete_offset(stream: str, name: str, virtual_host: str) -> pb.DeleteStreamOffsetRequest:
+    return pb.DeleteStreamOffsetRequest(
+        virtual_host=checked_text("virtual_host", virtual_host),
+        message_queue=checked_text("stream", stream),
+        name=checked_text("name", name),
         request_id=new_request_id(),
     )
 

@@ -53,13 +53,13 @@ def subscribe(asked: pb.Subscribe, field: str = "subscribe") -> SubscribeSpec:
         automatic_ack=asked.automatic_ack,
         exclusive=asked.exclusive,
         priority=asked.priority,
-        position=_position(asked.position),
+        position=_position(f"{field}.position", asked.position),
         arguments=validate.arguments(f"{field}.arguments", asked.arguments),
         active=asked.active,
     )
 
 
-def _position(asked: pb.StreamPosition) -> StreamPosition:
+def _position(field: str, asked: pb.StreamPosition) -> StreamPosition:
     match asked.WhichOneof("from"):
         case "offset":
             return StreamPosition(PositionKind.OFFSET, offset=asked.offset)
@@ -69,6 +69,9 @@ def _position(asked: pb.StreamPosition) -> StreamPosition:
             return StreamPosition(PositionKind.FIRST)
         case "last":
             return StreamPosition(PositionKind.LAST)
+        case "named":
+            name = validate.name(f"{field}.named", asked.named)
+            return StreamPosition(PositionKind.NAMED, name=name)
         case _:
             return FROM_NOW_ON
 

@@ -15,7 +15,7 @@ from scheduler.core.broker.queues.ids import split_id
 from scheduler.core.broker.queues.lane import Lane
 from scheduler.core.broker.queues.totals import Totals
 from scheduler.core.broker.queues.window import Window
-from scheduler.core.broker.rows import MessageQueueRow, QueueType
+from scheduler.core.broker.rows import MessageQueueRow, NamedOffset, QueueType
 from scheduler.core.broker.storage.bodies import Bodies, BodyRef
 from scheduler.core.broker.storage.format import Message, Summary
 from scheduler.core.broker.storage.places import DELAYED, PRIORITIES, SubLogName, of_priority
@@ -53,6 +53,7 @@ class Contents:
     Attributes:
         row: what is on record of it.
         lanes: by priority; made when they are first used. `delayed`: what is not due yet.
+        offsets: of a stream, by name.
         consumers: how many it has; set by who keeps them.
         splits: its dead letters whose copies are made in several steps.
         last_used: when somebody last used it, as `expires` counts; since the term began.
@@ -72,6 +73,7 @@ class Contents:
         self._bodies = bodies or Bodies()
         self.lanes: dict[int, Lane] = {}
         self.delayed = Lane()
+        self.offsets: dict[str, NamedOffset] = {}
         self.consumers = 0
         self.last_used = 0.0
         self.published = self.delivered = self.acknowledged = 0

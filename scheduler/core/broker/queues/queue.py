@@ -237,6 +237,9 @@ class MessageQueue(Contents):
                 return next(late, self.next_offset)
             case PositionKind.NEXT:
                 return self.next_offset
+            case PositionKind.NAMED:
+                named = self.offsets.get(position.name)
+                return self.first_offset if named is None else named.offset
 
     def read(
         self, offset: int, count: int, most_bytes: int = 1 << 62, *, sent: bool = False

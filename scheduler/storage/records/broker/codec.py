@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from quorate.etcd.api import Delete, Put
 from quorate.etcd.journal.joined import Addition
@@ -18,6 +18,20 @@ from scheduler.storage.records.broker.acks import (
     chunk_done_value,
 )
 from scheduler.storage.records.broker.joins import Acknowledgement
+
+# Behind the uid of a stream, where sub-logs have their names: `mq/<uid>/offsets/<name, hex>`.
+OFFSETS: Final = b"offsets/"
+
+
+def offset_key(uid: str, name: str) -> bytes:
+    """The key of a named offset, without the cluster's prefix."""
+    return keys.message_queue_messages(uid) + OFFSETS + name.encode().hex().encode()
+
+
+def split_offset_key(key: bytes) -> tuple[str, str]:
+    """Undoes `offset_key`."""
+    _, uid, _, name = key.decode().split("/")
+    return uid, bytes.fromhex(name).decode()
 
 
 class Encoded(NamedTuple):

@@ -23,6 +23,7 @@ from scheduler.core.broker.routing.rows import (
 from scheduler.core.broker.rows import (
     MessageQueueRow,
     MessageQueueSpec,
+    NamedOffset,
     Overflow,
     ProducerRow,
     QueueType,
@@ -185,6 +186,15 @@ def session_of(record: r.MessageSessionRecord) -> SessionRow:
     return SessionRow(
         SessionId(record.id), record.caller, record.virtual_host, queues, record.create_time
     )
+
+
+def offset_record(row: NamedOffset) -> r.StreamOffsetRecord:
+    """Undoes `offset_of`."""
+    return r.StreamOffsetRecord(name=row.name, offset=row.offset, instant=row.instant)
+
+
+def offset_of(record: r.StreamOffsetRecord) -> NamedOffset:
+    return NamedOffset(record.name, record.offset, record.instant)
 
 
 def producer_record(row: ProducerRow) -> r.ProducerRecord:

@@ -146,6 +146,10 @@ class BrokerCodec:
             case fx.PutMessageQueue(row):
                 key = keys.message_queue_key(row.uid)
                 self._put(key, rows.message_queue_record(row), writes)
+            case fx.PutOffset(uid, row):
+                self._put(codec.offset_key(uid, row.name), rows.offset_record(row), writes)
+            case fx.DropOffset(uid, name):
+                self._delete(codec.offset_key(uid, name), writes)
             case fx.PutBinding(row):
                 key = keys.binding_key(row.virtual_host, row.ordinal)
                 self._put(key, rows.binding_record(row), writes)
