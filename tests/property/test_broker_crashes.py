@@ -27,6 +27,7 @@ from scheduler.core.broker.queues.ids import make_id, split_id
 from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueSpec,
+    QueueType,
     QueueUid,
     SessionId,
 )
@@ -191,6 +192,7 @@ async def committed(term: BrokerTerm) -> None:
 async def play(term: BrokerTerm, history: History) -> None:
     """The history; raises when the term ends in the middle of it."""
     await declare(term)
+    await store_offsets(term)
     # Events of one Txn: two queues, several publishes and settlements.
     for _ in range(3):
         history.publish(term, "a", "b")
@@ -247,6 +249,16 @@ async def declare(term: BrokerTerm) -> None:
             e.MessageQueueDeclared, "/", name, MessageQueueSpec(), SessionId(""), uid
         )
         await term.broker.call(declared)
+
+
+async def store_offsets(term: BrokerTerm) -> None:
+    """Named offsets of a stream: two are stored, one goes."""
+    spec = MessageQueueSpec(type=QueueType.STREAM)
+    declared = partial(e.MessageQueueDeclared, "/", "s", spec, SessionId(""), QueueUid("5" * 16))
+    await term.broker.call(declared)
+    for name in ("gone", "kept"):
+        await term.broker.call(partial(e.OffsetAsked, "/", "s", name, 0, None))
+    await term.broker.call(partial(e.OffsetDropAsked, "/", "s", "gone"))
 
 
 async def play_long(term: BrokerTerm, history: History) -> None:
@@ -321,9 +333,12 @@ async def count(play: Play) -> int:
 
 def facts(state: BrokerState) -> dict[str, object]:
     """What a leader and a standby have to agree on of the queues."""
-    return {
+    offsets = {queue.row.name: queue.offsets for queue in state.queues.values() if queue.offsets}
+    return {"offsets": (offsets, state.named_offsets)} | {
         f"{queue.row.name} {name}": (queue.row, lane.log.facts())
         for queue in state.queues.values()
+        # A leader makes the lane of a stream when it looks for its end.
+        if not queue.offsets
         for name, lane in queue.sub_logs()
     }
 
