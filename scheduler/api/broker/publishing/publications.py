@@ -58,6 +58,8 @@ class Reader:
         self.virtual_host = virtual_host
         # The properties that were found good last: messages of one program are often alike.
         self._good = b""
+        # And the names.
+        self._exchange = self._key = ""
 
     def read(self, envelope: wire.PublicationEnvelope) -> Publication:
         """One publication.
@@ -94,8 +96,11 @@ class Reader:
                 limit=BESIDE,
                 value=beside,
             )
-        validate.short("message.exchange", message.exchange)
-        validate.short("message.routing_key", message.routing_key)
+        exchange, key = message.exchange, message.routing_key
+        if exchange != self._exchange or key != self._key:
+            validate.short("message.exchange", exchange)
+            validate.short("message.routing_key", key)
+            self._exchange, self._key = exchange, key
         properties = message.properties
         if properties and properties != self._good:
             if _RESERVED in properties:
@@ -107,8 +112,8 @@ class Reader:
             self._check_names(self._bound, message)
         return Publication(
             payload,
-            message.exchange,
-            message.routing_key.encode(),
+            exchange,
+            key.encode(),
             properties,
             envelope.mandatory,
             envelope.number,

@@ -14,6 +14,7 @@ from scheduler.core.broker.intake import Prepared
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.queues.envelope import Parsed, apart
 from scheduler.core.broker.queues.flags import HAS_ORDERING_KEY
+from scheduler.core.broker.queues.lane import Lane
 from scheduler.core.broker.queues.queue import MessageQueue
 from scheduler.core.broker.rows import QueueUid
 from scheduler.core.broker.state import BrokerState
@@ -59,6 +60,30 @@ def placed(queue: MessageQueue, copy: Copy, now: float) -> Placed:
     return Placed(sub_log, min(expiry, now + spec.message_ttl), 0.0)
 
 
+class _Slot(NamedTuple):
+    """Where copies of equal properties and instant go: messages that follow each other are often
+    alike. `flags`: what they all have; `added`: those of this step there."""
+
+    queue: MessageQueue
+    parsed: Parsed
+    instant: float
+    now: float
+    lane: Lane
+    expiry: float
+    due: float
+    flags: int
+    added: list[Packed]
+
+    def takes(self, queue: MessageQueue, copy: Copy, now: float) -> bool:
+        """Whether a copy goes there."""
+        return (
+            self.queue is queue
+            and self.parsed is copy.parsed
+            and self.instant == copy.instant
+            and self.now == now
+        )
+
+
 class Placing:
     """What one step adds to queues.
 
@@ -71,6 +96,8 @@ class Placing:
         self._bodies = bodies
         self._parts: list[PutBodyPart] = []
         self._added: dict[tuple[QueueUid, SubLogName], list[Packed]] = {}
+        # Of the latest copy.
+        self._slot: _Slot | None = None
         self.size = self.tasks = 0
 
     @property
@@ -84,6 +111,8 @@ class Placing:
 
     def fits(self, payload: bytes, copies: int, tasks: Sequence[Prepared] = ()) -> bool:
         """Whether one more message fits into the step, with all of its copies and tasks."""
+        if not tasks:
+            return self._has_room(copies * (len(payload) + MESSAGE_BYTES), copies)
         return self._has_room(
             copies * (len(payload) + MESSAGE_BYTES) + sum([task.size for task in tasks]),
             copies + sum([task.writes for task in tasks]),
@@ -137,7 +166,9 @@ class Placing:
         if not copies:
             return False
         most = self._limits.inline_bytes
-        return self.shares(payload, copies) or (len(payload) > most and _body_size(payload) > most)
+        if len(payload) > most and _body_size(payload) > most:
+            return True
+        return copies > 1 and self.shares(payload, copies)
 
     def shares(self, payload: bytes, copies: int) -> bool:
         """Whether the copies of a message are so much that its body is stored once."""
@@ -175,7 +206,37 @@ class Placing:
         before."""
         if is_new:
             queue.count_published()
-        self._add(queue, *placed(queue, copy, now), copy)
+        slot = self._slot
+        if slot is None or not slot.takes(queue, copy, now):
+            slot = self._slot = self._slot_of(queue, copy, now)
+        if copy.body is not None:
+            self._bodies.refer(copy.body)
+        packed = pack(
+            slot.lane.log.reserve(1),
+            copy.instant,
+            copy.payload,
+            expiry=slot.expiry,
+            due=slot.due,
+            flags=copy.flags & ~FIELD_FLAGS | slot.flags,
+            body=copy.body,
+        )
+        slot.lane.in_flight += 1
+        slot.added.append(packed)
+        self.size += packed.size
+
+    def _slot_of(self, queue: MessageQueue, copy: Copy, now: float) -> _Slot:
+        sub_log, expiry, due = placed(queue, copy, now)
+        return _Slot(
+            queue,
+            copy.parsed,
+            copy.instant,
+            now,
+            queue.lane(sub_log),
+            expiry,
+            due,
+            HAS_ORDERING_KEY if copy.parsed.is_ordered else 0,
+            self._added.setdefault((queue.row.uid, sub_log), []),
+        )
 
     def flush(self, out: BrokerEffects) -> None:
         """Have it written."""
@@ -183,28 +244,7 @@ class Placing:
         self._parts = []
         out.additions += [AddMessages(*place, added) for place, added in self._added.items()]
         self._added = {}
-
-    def _add(
-        self, queue: MessageQueue, sub_log: SubLogName, expiry: float, due: float, copy: Copy
-    ) -> None:
-        lane = queue.lane(sub_log)
-        flags = copy.flags & ~FIELD_FLAGS
-        if copy.parsed.is_ordered:
-            flags |= HAS_ORDERING_KEY
-        if copy.body is not None:
-            self._bodies.refer(copy.body)
-        packed = pack(
-            lane.log.reserve(1),
-            copy.instant,
-            copy.payload,
-            expiry=expiry,
-            due=due,
-            flags=flags,
-            body=copy.body,
-        )
-        lane.in_flight += 1
-        self._added.setdefault((queue.row.uid, sub_log), []).append(packed)
-        self.size += packed.size
+        self._slot = None
 
 
 class StoredBody:

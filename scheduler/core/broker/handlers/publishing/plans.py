@@ -64,6 +64,13 @@ class Planned(NamedTuple):
     body: StoredBody | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is one copy for one queue, and nothing else."""
+        return (
+            not self.asked and self.letter is None and self.body is None and len(self.copies) == 1
+        )
+
+    @property
     def payload(self) -> bytes:
         """What is stored."""
         return self.copies[0][1].payload if self.copies else self.asked[0].payload
@@ -140,6 +147,7 @@ def plan_publications(
     plan = Plan(settled=0 if producer is None else producer.number, creator=creator)
     # Many of one event say the same, but for their bodies.
     known: dict[tuple[str, bytes, bytes], _Way] = {}
+    rooms: dict[QueueUid, int] = {}
     for position, one in enumerate(publications):
         if one.number:
             if producer is not None and one.number <= producer.number:
@@ -151,20 +159,26 @@ def plan_publications(
             plan.settled = max(plan.settled, one.number)
         held = len(one.payload) + HELD
         try:
-            way = one.exchange, one.routing_key, one.properties
-            if way not in known:
+            key = one.exchange, one.routing_key, one.properties
+            way = known.get(key)
+            if way is None:
                 parsed = parse(one.routing_key, one.properties)
                 route = state.router.route(
                     virtual_host, one.exchange, parsed.message, inside=inside
                 )
-                known[way] = _Way(
+                queues = [state.queue(virtual_host, name) for name in route.queues]
+                way = known[key] = _Way(
                     parsed,
-                    [state.queue(virtual_host, name) for name in route.queues],
+                    [(queue.row.uid, queue) for queue in queues],
                     route.task_queues,
                     receiver(state, virtual_host, one.exchange, one.routing_key),
                 )
-            parsed, queues, tasks, asked = known[way]
-            _check_room(limits, plan, queues)
+                for uid, queue in way.queues:
+                    if uid not in rooms:
+                        rooms[uid] = _room(limits, queue)
+            for uid, queue in way.queues:
+                if plan.coming.get(uid, 0) >= rooms[uid]:
+                    _check_room(limits, plan, queue)
         except _Full as full:
             plan.note(position, one.number, ResultKind.REJECTED, full.error)
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
@@ -178,17 +192,17 @@ def plan_publications(
         except QuorateError as error:
             plan.note(position, one.number, ResultKind.REJECTED, error)
         else:
-            if asked is not None:
-                session, consumer = asked
+            if way.asked is not None:
+                session, consumer = way.asked
                 reply = Delivery(state.consuming.order(), False, 0, now, one.payload)
                 plan.replies.append(Deliver(session.id, consumer, (reply,)))
-            elif one.mandatory and not (queues or tasks):
+            elif one.mandatory and not (way.queues or way.tasks):
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.note(position, one.number, ResultKind.RETURNED, none)
-            copy = Copy(one.payload, parsed, now)
-            if queues or tasks:
-                copies = [(queue.row.uid, copy) for queue in queues]
-                wanted = [Asked(name, one.payload, parsed, now) for name in tasks]
+            if way.queues or way.tasks:
+                copy = Copy(one.payload, way.parsed, now)
+                copies = [(uid, copy) for uid, _ in way.queues]
+                wanted = [Asked(name, one.payload, way.parsed, now) for name in way.tasks]
                 plan.add(Planned(one.number, position, copies, wanted, held))
     return plan
 
@@ -197,7 +211,7 @@ class _Way(NamedTuple):
     """Where publications of an exchange, key and properties go; `asked`: who gets it directly."""
 
     parsed: Parsed
-    queues: list[MessageQueue]
+    queues: list[tuple[QueueUid, MessageQueue]]
     tasks: Sequence[str]
     asked: tuple[Session, ConsumerNumber] | None
 
@@ -209,38 +223,50 @@ class _Full(Exception):
         self.error = error
 
 
-def _check_room(limits: BrokerLimits, plan: Plan, queues: Sequence[MessageQueue]) -> None:
-    for queue in queues:
-        name, spec = queue.row.name, queue.row.spec
-        coming = queue.in_flight + plan.coming.get(queue.row.uid, 0)
-        if coming >= limits.in_flight or queue.is_crowded:
-            raise exhausted(
-                "MESSAGE_QUEUE_BUSY",
-                f"message queue {name!r} has {coming} messages that are not committed, or too many "
-                "small chunks; publish again later",
+def _room(limits: BrokerLimits, queue: MessageQueue) -> int:
+    """How many messages of one event may go into a queue without a closer look: `_check_room`."""
+    spec, in_flight = queue.row.spec, queue.in_flight
+    if queue.is_crowded:
+        return 0
+    room = limits.in_flight - in_flight
+    if queue.is_stream or spec.overflow is Overflow.DROP_HEAD:
+        return room
+    if spec.no_backlog or spec.max_length_bytes:
+        return 0
+    return min(room, spec.max_length - queue.ready - in_flight) if spec.max_length else room
+
+
+def _check_room(limits: BrokerLimits, plan: Plan, queue: MessageQueue) -> None:
+    name, spec = queue.row.name, queue.row.spec
+    coming = queue.in_flight + plan.coming.get(queue.row.uid, 0)
+    if coming >= limits.in_flight or queue.is_crowded:
+        raise exhausted(
+            "MESSAGE_QUEUE_BUSY",
+            f"message queue {name!r} has {coming} messages that are not committed, or too many "
+            "small chunks; publish again later",
+            message_queue=name,
+            limit=limits.in_flight,
+        )
+    if queue.is_stream or spec.overflow is Overflow.DROP_HEAD:
+        return
+    length = queue.ready + coming
+    size = queue.ready_bytes
+    if (
+        spec.no_backlog
+        or (spec.max_length and length >= spec.max_length)
+        or (spec.max_length_bytes and size >= spec.max_length_bytes)
+    ):
+        raise _Full(
+            queue,
+            exhausted(
+                "MESSAGE_QUEUE_FULL",
+                f"message queue {name!r} has {length} messages of {size} bytes; its limits are "
+                f"{spec.max_length or _none(spec)} messages, "
+                f"{spec.max_length_bytes or _none(spec)} bytes",
                 message_queue=name,
-                limit=limits.in_flight,
-            )
-        if queue.is_stream or spec.overflow is Overflow.DROP_HEAD:
-            continue
-        length = queue.ready + coming
-        size = queue.ready_bytes
-        if (
-            spec.no_backlog
-            or (spec.max_length and length >= spec.max_length)
-            or (spec.max_length_bytes and size >= spec.max_length_bytes)
-        ):
-            raise _Full(
-                queue,
-                exhausted(
-                    "MESSAGE_QUEUE_FULL",
-                    f"message queue {name!r} has {length} messages of {size} bytes; its limits are "
-                    f"{spec.max_length or _none(spec)} messages, "
-                    f"{spec.max_length_bytes or _none(spec)} bytes",
-                    message_queue=name,
-                    limit=spec.max_length or spec.max_length_bytes,
-                ),
-            )
+                limit=spec.max_length or spec.max_length_bytes,
+            ),
+        )
 
 
 def _none(spec: MessageQueueSpec) -> str:
@@ -267,6 +293,10 @@ def place(
     number = 0
     while plan.copies:
         one = plan.copies[0]
+        if one.is_plain and _place_plain(state, one, placing, now):
+            plan.done()
+            number = max(number, one.number)
+            continue
         if one.body is None and not whole and placing.is_apart(one.payload, len(one.copies)):
             one = plan.copies[0] = _apart(state, one)
         if one.body is not None:
@@ -302,6 +332,18 @@ def place(
         plan.done()
         number = max(number, one.number)
     return number
+
+
+def _place_plain(state: BrokerState, one: Planned, placing: Placing, now: float) -> bool:
+    """The same as `place`, for what most publications are, if the step has room; whether it had."""
+    ((uid, copy),) = one.copies
+    if not placing.fits(copy.payload, 1) or placing.is_apart(copy.payload, 1):
+        return False
+    queue = state.queues.get(uid)
+    # It may be deleted between two parts: as if the message had come earlier.
+    if queue is not None:
+        placing.add(queue, copy, now)
+    return True
 
 
 def _tasks(
