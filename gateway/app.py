@@ -35,12 +35,17 @@ from gateway.http.server import Server
 from gateway.http.sub_path import SubPath
 from gateway.live.endpoint import live_part
 from gateway.metrics import GatewayMetrics, Measured
+from gateway.oidc.cookies import Cookies
+from gateway.oidc.sessions import Sessions
+from gateway.oidc.settings import read_secret
+from gateway.oidc.signed_in import SignedIn
 from gateway.pages import pages_part
 from gateway.proxy.component import proxy_part
 from gateway.proxy.options import ProxyOptions
 from gateway.proxy.proxy import Proxy
 from gateway.rest import headers as h
 from gateway.rest.routes import rest_part
+from gateway.sign_in import sign_in_part
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.ids import instance_id
 from quorate.runtime.network.addresses import split_address
@@ -52,7 +57,9 @@ from quorate.telemetry.server import HealthServer
 log = structlog.get_logger(__name__)
 
 # Asked in this order; what no part takes is 404.
-PARTS: Final[tuple[PartFactory, ...]] = (health_part, live_part, rest_part, pages_part)
+PARTS: Final[tuple[PartFactory, ...]] = (
+    *(health_part, sign_in_part, live_part, rest_part, pages_part),
+)
 
 _SENT: Final = (
     *("Accept", "Authorization", "Content-Type", h.LAST_EVENT_ID),
@@ -62,7 +69,10 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def build_app(
-    settings: GatewaySettings, parts: Sequence[Part], metrics: GatewayMetrics | None = None
+    settings: GatewaySettings,
+    parts: Sequence[Part],
+    metrics: GatewayMetrics | None = None,
+    sessions: Sessions | None = None,
 ) -> ASGIApp:
     """The ASGI app of some parts, with what holds for all of them around it; `metrics` counts."""
     inner = Starlette(
@@ -75,7 +85,8 @@ def build_app(
     )
     # One path for each thing: a slash too many is 404, not a redirect.
     inner.router.redirect_slashes = False
-    app: ASGIApp = edge.Edge(inner, settings.origins, settings.host_names)
+    app: ASGIApp = inner if sessions is None else SignedIn(inner, sessions)
+    app = edge.Edge(app, settings.origins, settings.host_names)
     if metrics is not None:
         app = Measured(app, metrics, parts)
     if settings.origins:
@@ -88,6 +99,18 @@ def build_app(
             max_age=600,
         )
     return SubPath(app, settings.root_path)
+
+
+def sessions_of(settings: GatewaySettings) -> Sessions | None:
+    """Sessions of signed-in browsers as the settings have them."""
+    if not settings.oidc_issuer:
+        return None
+    # It loads Authlib and httpx2.
+    from gateway.oidc.provider import Provider
+
+    secret = read_secret(settings.oidc_client_secret_file)
+    cookies = Cookies(secret, settings.public_url)
+    return Sessions(cookies, Provider(settings), settings.oidc_session)
 
 
 async def serve(settings: GatewaySettings) -> None:
@@ -106,7 +129,8 @@ async def serve(settings: GatewaySettings) -> None:
     upstream = Upstream(
         settings.addresses, dialer=dialer_of(settings.scheduler_tls), own_token=own_token
     )
-    context = Context(settings, upstream, stopping, instance)
+    sessions = sessions_of(settings)
+    context = Context(settings, upstream, stopping, instance, sessions)
     proxy = Proxy(
         ProxyOptions(
             root_path=settings.root_path,
@@ -141,7 +165,7 @@ async def serve(settings: GatewaySettings) -> None:
     await probes.start()
     server = Server(
         uvicorn.Config(
-            build_app(settings, parts, metrics),
+            build_app(settings, parts, metrics, sessions),
             http=proxy.protocol(
                 bounded(
                     # JSON is at most a third larger than what it holds; chunks add framing.

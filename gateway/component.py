@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from gateway.cluster.calls import Upstream
 from gateway.config import GatewaySettings
+from gateway.oidc.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Context:
     """Set when the gateway begins to leave: what lasts (streams, sockets) ends itself then."""
     instance: str = ""
     """New at each start of the process."""
+    sessions: Sessions | None = None
+    """Of signed-in browsers; None where nobody signs in."""
 
 
 @dataclass(frozen=True, slots=True)

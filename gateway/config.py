@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.http.hosts import Names, check_names, is_address, names_of, normal
+from gateway.oidc.settings import OidcSettings
 from quorate.runtime.network.addresses import split_address
 from quorate.security.exposure import is_loopback, refuse_exposed
 from quorate.security.same_user import SameUserSettings
@@ -24,7 +25,7 @@ _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-
 _SUB_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
-class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSettings):
+class GatewaySettings(TlsSettings, SameUserSettings, BaseSettings, HealthSettings, OidcSettings):
     """One gateway process."""
 
     model_config = SettingsConfigDict(

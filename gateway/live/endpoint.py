@@ -34,6 +34,8 @@ from gateway.live.client_connection import LiveProtocol, not_here, path_of
 from gateway.live.cluster.calls import Cluster
 from gateway.live.hub import Hub
 from gateway.live.session import TRY_AGAIN
+from gateway.oidc.sessions import Sessions
+from gateway.oidc.signed_in import token_of_cookies
 from quorate.telemetry.families import gauge
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,7 @@ class Live:
         names: whose Host headers are answered.
         access: how credentials are treated.
         as_caller: the cluster as the owner of a token sees it; as `cluster` when left out.
+        sessions: of signed-in browsers.
     """
 
     def __init__(
@@ -67,7 +70,9 @@ class Live:
         names: Names = None,
         access: Access | None = None,
         as_caller: Callable[[str], Cluster] | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
+        self._sessions = sessions
         self._access = access or Access()
         self.hubs = Hubs(lambda token: Hub(as_caller(token) if as_caller else cluster, instance))
         self._origins = tuple(origins)
@@ -166,6 +171,8 @@ class Live:
         token = token_of_socket(
             headers.get_all("Authorization"), headers.get_all("Sec-WebSocket-Protocol")
         )
+        if not token:
+            token = token_of_cookies(self._sessions, _starlette(headers))
         self._access.check(token)
         return self.hubs.of(token)
 
@@ -176,8 +183,7 @@ class Live:
         misdirected = foreign_host(hosts[0] if hosts else "", self._names)
         if misdirected is not None:
             return misdirected
-        raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.raw_items()]
-        if is_foreign(StarletteHeaders(raw=raw), self._origins):
+        if is_foreign(_starlette(headers), self._origins):
             return HttpError(
                 403,
                 grpc.StatusCode.PERMISSION_DENIED,
@@ -204,6 +210,11 @@ class Live:
         self._open.pop(connection, None)
 
 
+def _starlette(headers: Headers) -> StarletteHeaders:
+    raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.raw_items()]
+    return StarletteHeaders(raw=raw)
+
+
 def live_part(context: Context) -> Part:
     """The part."""
     settings = context.settings
@@ -217,5 +228,6 @@ def live_part(context: Context) -> Part:
         names=settings.host_names,
         access=access,
         as_caller=lambda token: CallerCluster(context.upstream, access.metadata(token)),
+        sessions=context.sessions,
     )
     return Part("live", live.routes, [live.run], live.protocol, live.metrics)

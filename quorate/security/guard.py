@@ -115,6 +115,7 @@ class Guard:
                 leeway=settings.auth_jwt_leeway,
                 role_claim=settings.auth_jwt_role_claim,
                 queues_claim=settings.auth_jwt_queues_claim,
+                roles=settings.jwt_roles,
                 now=now,
             )
         self.streams = TokenStreams(self._tokens) if self._tokens is not None else None

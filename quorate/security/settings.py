@@ -12,12 +12,16 @@ from typing import Final
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from quorate.security.credentials.jwt_terms import DEFAULT_ALGORITHMS, KINDS
+from quorate.security.identity import CERTIFICATE_ONLY, Role
 
 AUTO: Final = "auto"
 NONE: Final = "none"
 MTLS: Final = "mtls"
 TOKENS: Final = "tokens"
 JWT: Final = "jwt"
+MOST_MAPPED: Final = 1_000
+# Roles that a claim may be mapped to.
+FOR_TOKENS: Final = tuple(role for role in Role if role not in CERTIFICATE_ONLY)
 
 
 class AuthSettings(BaseModel):
@@ -49,6 +53,12 @@ class AuthSettings(BaseModel):
     )
     auth_jwt_role_claim: str = Field(
         default="role", min_length=1, max_length=256, description="claim that names the role"
+    )
+    auth_jwt_roles: str = Field(
+        default="",
+        description="values of the role claim and what they mean, such as "
+        "quorate-admins=admin,dev=submitter; the claim may be a list, such as groups: the first of "
+        "these that it has counts. Empty: the claim is a role",
     )
     auth_jwt_queues_claim: str = Field(
         default="queues",
@@ -84,6 +94,12 @@ class AuthSettings(BaseModel):
                 )
         return value
 
+    @field_validator("auth_jwt_roles")
+    @classmethod
+    def _check_roles(cls, value: str) -> str:
+        roles_of(value)
+        return value
+
     @model_validator(mode="after")
     def _check_auth(self) -> AuthSettings:
         ways = self.auth_ways
@@ -113,6 +129,11 @@ class AuthSettings(BaseModel):
         return self
 
     @property
+    def jwt_roles(self) -> dict[str, Role]:
+        """What values of the role claim mean, the first that fits counts; empty: they are roles."""
+        return roles_of(self.auth_jwt_roles)
+
+    @property
     def auth_ways(self) -> frozenset[str]:
         """The ways that are on; empty when authentication is off."""
         if self.auth == AUTO:
@@ -123,6 +144,22 @@ class AuthSettings(BaseModel):
     def jwt_algorithms(self) -> tuple[str, ...]:
         """The algorithms, one string each."""
         return tuple(self.auth_jwt_algorithms.split(","))
+
+
+def roles_of(text: str) -> dict[str, Role]:
+    """`value=role` pairs, separated by commas. Raises ValueError."""
+    roles: dict[str, Role] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        # A value may contain `=`, as distinguished names do; a role does not.
+        value, equals, role = pair.rpartition("=")
+        if not equals or not value:
+            raise ValueError(f"auth-jwt-roles: {pair!r} is not of the form value=role")
+        if role not in FOR_TOKENS:
+            raise ValueError(f"auth-jwt-roles: {role!r} is not one of {', '.join(FOR_TOKENS)}")
+        roles.setdefault(value, Role(role))
+    if len(roles) > MOST_MAPPED:
+        raise ValueError(f"auth-jwt-roles: has {len(roles)} values; at most {MOST_MAPPED} may be")
+    return roles
 
 
 class CertificatesOnly(AuthSettings):

@@ -22,6 +22,7 @@ from quorate.security.credentials.jwks import KeyFileError, KeySource, parse
 from quorate.security.credentials.jwt import MOST_CACHED, Verifier
 from quorate.security.credentials.jwt_terms import KINDS, Refused
 from quorate.security.identity import How, Role
+from quorate.security.settings import MOST_MAPPED, roles_of
 
 ISSUER, AUDIENCE = "https://id.example.com", "quorate"
 SECRET = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -98,6 +99,46 @@ async def test_a_good_token_is_its_subjects(file: Path, algorithm: str):
 async def test_a_claim_that_is_wrong_is_refused(file: Path, change: dict[str, Any], words: str):
     with pytest.raises(Refused, match=words):
         await verifier(file).verify(sign(**change))
+
+
+@pytest.mark.parametrize(
+    ("groups", "role"),
+    [
+        (["dev", "quorate-admins"], Role.ADMIN),
+        ("dev", Role.SUBMITTER),
+        (["cn=ops,dc=x", "other"], Role.OPERATOR),
+    ],
+)
+async def test_the_first_mapped_group_that_a_caller_is_in_is_the_role(
+    file: Path, groups: object, role: Role
+):
+    roles = {"quorate-admins": Role.ADMIN, "cn=ops,dc=x": Role.OPERATOR, "dev": Role.SUBMITTER}
+    mapped = verifier(file, role_claim="groups", roles=roles)
+    assert (await mapped.verify(sign(groups=groups))).role is role
+
+
+@pytest.mark.parametrize("groups", [None, [], ["admin"], "admin", [["dev"]], {"dev": 1}, 1])
+async def test_no_mapped_group_no_role(file: Path, groups: object):
+    """A group that is called like a role is none."""
+    mapped = verifier(file, role_claim="groups", roles={"dev": Role.SUBMITTER})
+    with pytest.raises(Refused, match="nor mapped to one"):
+        await mapped.verify(sign(groups=groups))
+
+
+def test_roles_of_groups_are_read_or_refused():
+    assert roles_of("cn=ops=operator, dev=submitter") == {
+        "cn=ops": Role.OPERATOR,
+        "dev": Role.SUBMITTER,
+    }
+    for text, words in (
+        ("dev", "of the form value=role"),
+        ("=admin", "of the form value=role"),
+        ("dev=king", "'king' is not one of admin"),
+        ("dev=scheduler", "'scheduler' is not one of"),
+        (",".join(f"g{n}=viewer" for n in range(MOST_MAPPED + 1)), "at most 1000 may be"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            roles_of(text)
 
 
 async def test_an_algorithm_that_is_not_allowed_is_refused(file: Path):

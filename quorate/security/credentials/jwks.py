@@ -82,7 +82,7 @@ class KeySource:
     """
 
     def __init__(self, where: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._where = where
+        self.where = where
         self._url = "://" in where
         self._monotonic = monotonic
         self._fetching = asyncio.Lock()
@@ -109,7 +109,7 @@ class KeySource:
             return
         self._stamp = stamp
         try:
-            self._take(parse(_read(self._where), secret=True))
+            self._take(parse(_read(self.where), secret=True))
         except KeyFileError as failure:
             log.error("jwks_unusable", why=str(failure))
 
@@ -127,7 +127,7 @@ class KeySource:
             if now - self._tried >= _PAUSE:
                 self._tried = now
                 try:
-                    data = await asyncio.to_thread(_download, self._where)
+                    data = await asyncio.to_thread(_download, self.where)
                     self._take(parse(data, secret=False))
                     self._fetched = now
                     return
@@ -142,7 +142,7 @@ class KeySource:
 
     def _status(self) -> tuple[int, ...]:
         try:
-            status = Path(self._where).stat()
+            status = Path(self.where).stat()
         except OSError:
             return ()
         return (status.st_mtime_ns, status.st_ino, status.st_size)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -49,6 +49,8 @@ class Verifier:
         algorithms: that are allowed; each must be in `KINDS`.
         leeway: seconds that clocks may differ.
         role_claim, queues_claim: names of the claims.
+        roles: what values of the role claim mean: the first that the claim is, or has as a list,
+            counts. Without any the claim is a role.
         now: seconds since 1970.
     """
 
@@ -62,6 +64,7 @@ class Verifier:
         leeway: float = 30.0,
         role_claim: str = "role",
         queues_claim: str = "queues",
+        roles: Mapping[str, Role] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         # Empty ones would let PyJWT leave the check out.
@@ -69,22 +72,23 @@ class Verifier:
         assert audience
         assert algorithms
         assert set(algorithms) <= KINDS.keys()
-        self._keys = keys
+        self.keys = keys
         self._issuer = issuer
         self._audience = audience
         self._algorithms = frozenset(algorithms)
         self._leeway = leeway
         self._role_claim = role_claim
         self._queues_claim = queues_claim
+        self._roles = roles or {}
         self._now = now
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
         self._generation = keys.generation
 
     async def verify(self, token: str) -> Caller:
         """Whose token this is. Raises Refused, and QuorateError when keys cannot be fetched."""
-        self._keys.look()
-        if self._generation != self._keys.generation:
-            self._generation = self._keys.generation
+        self.keys.look()
+        if self._generation != self.keys.generation:
+            self._generation = self.keys.generation
             self._known.clear()
         if len(token) > MOST_BYTES:
             raise Refused("TOKEN_INVALID", f"the token is longer than {MOST_BYTES} bytes")
@@ -101,15 +105,19 @@ class Verifier:
         return caller
 
     async def _check(self, token: str) -> Caller:
+        return self._caller(await self.claims(token))
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that holds, whatever its role. Raises as `verify`."""
         try:
             header = jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in self._algorithms:
                 raise Refused("TOKEN_INVALID", "the token's algorithm is not allowed")
-            key = await self._keys.key(kid)
+            key = await self.keys.key(kid)
             if key is None or key.kind != KINDS[algorithm] or key.algorithm not in ("", algorithm):
                 raise Refused("TOKEN_INVALID", "the token is signed by an unknown key")
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
                 algorithms=[algorithm],
@@ -129,15 +137,22 @@ class Verifier:
             missing = isinstance(error, jwt.MissingRequiredClaimError)
             why = str(error) if missing else "it cannot be verified"
             raise Refused("TOKEN_INVALID", f"the token is not valid: {why}") from None
-        return self._caller(claims)
+        return claims
+
+    def _role(self, claim: Any) -> Any:
+        if not self._roles:
+            return claim
+        has = {one for one in (claim if isinstance(claim, list) else [claim]) if type(one) is str}
+        return next((role for value, role in self._roles.items() if value in has), None)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
-        role = claims.get(self._role_claim)
+        role = self._role(claims.get(self._role_claim))
         if role not in list(Role) or role in CERTIFICATE_ONLY:
             raise Refused(
                 "TOKEN_WITHOUT_ROLE",
                 f"the token's claim {self._role_claim!r} is not a role that tokens may have "
-                "(admin, operator, submitter, viewer)",
+                "(admin, operator, submitter, viewer)"
+                + (", nor mapped to one (--auth-jwt-roles)" if self._roles else ""),
             )
         try:
             name = check_name(claims["sub"])
