@@ -29,7 +29,7 @@ CHART: Final = _K8S / "chart"
 _MADE: Final = (
     "# Made by `python -m tools.helm_chart` from the manifests under k8s/: change those.\n"
 )
-_COMPONENTS: Final = ("ingress-nginx", "prometheus-operator")
+_COMPONENTS: Final = ("ingress-nginx", "prometheus-operator", "oidc")
 _CONFIGS: Final = ("cluster", "scheduler", "agent", "gateway", "etcd")
 _PARTS: Final = ("etcd", "scheduler", "agent", "gateway")
 
@@ -47,6 +47,11 @@ _SWITCHES: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
             kind in ("ScaledObject", "TriggerAuthentication", "HorizontalPodAutoscaler")
             or name == "keda"
         ),
+    ),
+    # By itself it would close every other way out.
+    (
+        "networkPolicies.enabled .Values.signIn.enabled",
+        lambda kind, name: (kind, name) == ("NetworkPolicy", "oidc-provider"),
     ),
     ("networkPolicies.enabled", lambda kind, _: kind == "NetworkPolicy"),
 )
@@ -173,7 +178,10 @@ def _template(original: Object, configs: set[str]) -> str:
         unless = "  {{- if not .Values.autoscaling.enabled }}\n"
         text = text.replace("\nspec:\n", f"\nspec:\n{unless}{count}  {{{{- end }}}}\n", 1)
     switch = next((value for value, test in _SWITCHES if test(kind, name)), None)
-    return f"{{{{- if .Values.{switch} }}}}\n{text}{{{{- end }}}}\n" if switch else text
+    if not switch:
+        return text
+    both = "and " if " " in switch else ""
+    return f"{{{{- if {both}.Values.{switch} }}}}\n{text}{{{{- end }}}}\n"
 
 
 def _workload(each: Object, name: str) -> None:
@@ -323,6 +331,11 @@ backup:
   storage: {backups}
 
 prometheusOperator:
+  enabled: false
+
+# Lets gateways and schedulers reach an OpenID Connect provider outside. The provider is a setting:
+# docs/kubernetes.md#sign-in
+signIn:
   enabled: false
 
 # Where you serve the documentation (`make docs`), without a slash at the end: the alerts'

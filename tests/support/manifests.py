@@ -30,6 +30,7 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "external etcd": ("base", "components/external-etcd", "components/tls"),
     "blobs in a bucket": ("overlays/prod", "components/blob-bucket"),
     "an Ingress": ("overlays/prod", "components/ingress-nginx"),
+    "sign-in": ("overlays/prod", "components/oidc"),
     "Prometheus operator": ("overlays/prod", "components/prometheus-operator"),
     "blobs in a folder": (
         "base",
@@ -53,7 +54,7 @@ CUSTOM: Final = frozenset(
     }
 )
 # Secrets that are made by hand, as docs/kubernetes.md says.
-BY_HAND: Final = frozenset({"quorate-tokens", "blob-store"})
+BY_HAND: Final = frozenset({"quorate-tokens", "blob-store", "oidc-client"})
 # Variables by which clients of S3 find files of the second one.
 CREDENTIALS: Final = frozenset({"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"})
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet"})

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.manifests import CUSTOM, objects
-from tools import helm_chart
+from tools import helm_chart, prometheus_rule
 from tools.render_chart import render
 from tools.render_k8s import RenderFailed
 
@@ -31,6 +31,7 @@ OPTIONAL: Final = {
     },
     "gatewayApi.enabled": {("HTTPRoute", "gateway"), ("BackendTLSPolicy", "gateway")},
     "ingress.enabled": {("Ingress", "gateway")},
+    "signIn.enabled": {("NetworkPolicy", "oidc-provider")},
     "prometheusOperator.enabled": {("PodMonitor", "quorate"), ("PrometheusRule", "quorate")},
 }
 ALL_ON: Final = ("--set", "ingress.enabled=true", "--set", "prometheusOperator.enabled=true")
@@ -109,6 +110,20 @@ def test_a_switch_brings_its_objects_and_no_other(switch: str) -> None:
     for name, replicas in (("agent", 3), ("gateway", 2)):
         own = off["Deployment", name]["spec"]
         assert own.get("replicas") == (replicas if switch == "autoscaling.enabled" else None)
+
+
+def test_without_network_policies_sign_in_closes_nothing() -> None:
+    flags = ("--set", "signIn.enabled=true", "--set", "networkPolicies.enabled=false")
+    assert not [kind for kind, _ in chart(*flags) if kind == "NetworkPolicy"]
+
+
+def test_the_address_of_the_documentation_is_a_value() -> None:
+    made = chart(*ALL_ON, "--set", "docsUrl=https://docs.acme.org/q")
+    text = json.dumps(made["PrometheusRule", "quorate"])
+    assert "https://docs.acme.org/q/runbooks/alerts.html#quorateproblem" in text
+    assert "docs.example.com" not in text
+    assert prometheus_rule.text("https://docs.acme.org/q/").count("https://docs.acme.org/q/r") > 25
+    assert "docs.example.com" not in prometheus_rule.text("https://docs.acme.org/q")
 
 
 def test_values_change_what_they_say() -> None:

@@ -11,8 +11,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from gateway.config import GatewaySettings
 from quorate.cli.app import application
 from quorate.security.identity import Role, from_common_name
+from quorate.security.settings import roles_of
 from tests.support.manifests import (
     BY_HAND,
     K8S,
@@ -158,3 +160,27 @@ def test_figures_of_the_text_are_those_of_the_manifests() -> None:
     assert "user 65532" in TEXT
     version = re.findall(r'^version = "([\d.]+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert set(re.findall(r"quorate:(\d+\.\d+\.\d+)", TEXT)) == set(version)
+
+
+def test_sign_in_has_its_secret_and_settings_that_are_taken(tmp_path: Path) -> None:
+    (words,) = (words for words in COMMANDS if "oidc-client" in words)
+    (source,) = (word for word in words if word.startswith("--from-file="))
+    file = source.partition("=")[2]
+    gateway = dict(workloads("sign-in"))["gateway"]
+    path = environment("sign-in", gateway)["QUORATE_GATEWAY_OIDC_CLIENT_SECRET_FILE"]
+    (mount,) = (m for m in container_of(gateway)["volumeMounts"] if m["name"] == "oidc-client")
+    assert path == f"{mount['mountPath']}/{file}"
+    (tmp_path / file).write_text("a secret of many characters")
+    (own,) = (
+        each for each in KUSTOMIZATIONS if "../../components/oidc" in each.get("components", ())
+    )
+    literals = {each["name"]: each["literals"] for each in own["configMapGenerator"]}
+    values = dict(literal.split("=", 1) for literal in literals["gateway"])
+    settings = GatewaySettings.model_validate(
+        {key.removeprefix("QUORATE_GATEWAY_").lower(): value for key, value in values.items()}
+        | {"oidc_client_secret_file": str(tmp_path / file)}
+    )
+    roles = dict(literal.split("=", 1) for literal in literals["scheduler"])
+    assert roles["QUORATE_AUTH_JWT_ISSUER"] == settings.oidc_issuer
+    assert roles["QUORATE_AUTH_JWT_AUDIENCE"] == settings.oidc_client_id
+    assert roles_of(roles["QUORATE_AUTH_JWT_ROLES"])
