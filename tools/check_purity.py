@@ -37,6 +37,7 @@ PURE_ENOUGH = (
     "quorate.blobs.names",
     "quorate.runtime.errors",
     "quorate.runtime.ids",
+    "quorate.runtime.matching.patterns",
     "quorate.runtime.attempts.outcomes",
     "quorate.runtime.attempts.progress",
     "quorate.runtime.quotas",

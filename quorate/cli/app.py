@@ -71,6 +71,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "messages.exchanges": ("exchange",),
     "messages.bindings": ("binding",),
     "messages.queues": ("mq",),
+    # Adds `mq policy`.
+    "messages.policies": ("mq",),
     "messages.streams": ("stream",),
     "messages.publish": ("publish",),
     "messages.consume": ("consume",),

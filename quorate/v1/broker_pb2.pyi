@@ -546,6 +546,48 @@ class StreamPosition(_message.Message):
     named: str
     def __init__(self, offset: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first: _Optional[bool] = ..., last: _Optional[bool] = ..., next: _Optional[bool] = ..., named: _Optional[str] = ...) -> None: ...
 
+class SetMessagePolicyRequest(_message.Message):
+    __slots__ = ("policy", "request_id")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    policy: _message_pb2.MessagePolicy
+    request_id: str
+    def __init__(self, policy: _Optional[_Union[_message_pb2.MessagePolicy, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetMessagePolicyResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: _message_pb2.MessagePolicy
+    def __init__(self, policy: _Optional[_Union[_message_pb2.MessagePolicy, _Mapping]] = ...) -> None: ...
+
+class ListMessagePoliciesRequest(_message.Message):
+    __slots__ = ("virtual_host",)
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    def __init__(self, virtual_host: _Optional[str] = ...) -> None: ...
+
+class ListMessagePoliciesResponse(_message.Message):
+    __slots__ = ("policies",)
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[_message_pb2.MessagePolicy]
+    def __init__(self, policies: _Optional[_Iterable[_Union[_message_pb2.MessagePolicy, _Mapping]]] = ...) -> None: ...
+
+class DeleteMessagePolicyRequest(_message.Message):
+    __slots__ = ("virtual_host", "name", "operator", "request_id")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    operator: bool
+    request_id: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., operator: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteMessagePolicyResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class StreamOffset(_message.Message):
     __slots__ = ("name", "offset", "update_time")
     NAME_FIELD_NUMBER: _ClassVar[int]

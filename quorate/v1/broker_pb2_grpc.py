@@ -125,6 +125,21 @@ class BrokerStub:
                 request_serializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.FromString,
                 _registered_method=True)
+        self.SetMessagePolicy = channel.unary_unary(
+                '/quorate.v1.Broker/SetMessagePolicy',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.SetMessagePolicyRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.SetMessagePolicyResponse.FromString,
+                _registered_method=True)
+        self.ListMessagePolicies = channel.unary_unary(
+                '/quorate.v1.Broker/ListMessagePolicies',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesResponse.FromString,
+                _registered_method=True)
+        self.DeleteMessagePolicy = channel.unary_unary(
+                '/quorate.v1.Broker/DeleteMessagePolicy',
+                request_serializer=quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyResponse.FromString,
+                _registered_method=True)
         self.SetStreamOffset = channel.unary_unary(
                 '/quorate.v1.Broker/SetStreamOffset',
                 request_serializer=quorate_dot_v1_dot_broker__pb2.SetStreamOffsetRequest.SerializeToString,
@@ -296,6 +311,27 @@ class BrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetMessagePolicy(self, request, context):
+        """Creates or changes a policy of message queues and exchanges, and answers when all of them follow it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMessagePolicies(self, request, context):
+        """Lists the policies and operator policies of a virtual host: by priority, the highest first, then by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMessagePolicy(self, request, context):
+        """Deletes a policy, and answers when no queue or exchange follows it any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetStreamOffset(self, request, context):
         """Stores a named offset of a stream, and answers when it is durable. A consumer whose position is `named` begins
         there. Deleted with its stream. Repeating it changes nothing, unless another call came between.
@@ -461,6 +497,21 @@ def add_BrokerServicer_to_server(servicer, server):
                     servicer.MoveMessages,
                     request_deserializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.SerializeToString,
+            ),
+            'SetMessagePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMessagePolicy,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.SetMessagePolicyRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.SetMessagePolicyResponse.SerializeToString,
+            ),
+            'ListMessagePolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMessagePolicies,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesResponse.SerializeToString,
+            ),
+            'DeleteMessagePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMessagePolicy,
+                    request_deserializer=quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyResponse.SerializeToString,
             ),
             'SetStreamOffset': grpc.unary_unary_rpc_method_handler(
                     servicer.SetStreamOffset,
@@ -985,6 +1036,87 @@ class Broker:
             '/quorate.v1.Broker/MoveMessages',
             quorate_dot_v1_dot_broker__pb2.MoveMessagesRequest.SerializeToString,
             quorate_dot_v1_dot_broker__pb2.MoveMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMessagePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/SetMessagePolicy',
+            quorate_dot_v1_dot_broker__pb2.SetMessagePolicyRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.SetMessagePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMessagePolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/ListMessagePolicies',
+            quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.ListMessagePoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMessagePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Broker/DeleteMessagePolicy',
+            quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyRequest.SerializeToString,
+            quorate_dot_v1_dot_broker__pb2.DeleteMessagePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

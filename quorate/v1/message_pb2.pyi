@@ -266,7 +266,7 @@ class MessageQueueSpec(_message.Message):
     def __init__(self, type: _Optional[_Union[MessageQueueType, str]] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[_Union[Overflow, str]] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Mapping[str, HeaderValue]] = ..., consumer_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., no_backlog: _Optional[bool] = ...) -> None: ...
 
 class MessageQueue(_message.Message):
-    __slots__ = ("virtual_host", "name", "spec", "uid", "create_time", "ready", "unacknowledged", "delayed", "consumers", "bytes", "first_offset", "next_offset", "oldest_time", "published_total", "delivered_total", "acknowledged_total", "dead_lettered_total", "dropped_total", "redelivered_total", "owner_session", "active_consumer")
+    __slots__ = ("virtual_host", "name", "spec", "uid", "create_time", "ready", "unacknowledged", "delayed", "consumers", "bytes", "first_offset", "next_offset", "oldest_time", "published_total", "delivered_total", "acknowledged_total", "dead_lettered_total", "dropped_total", "redelivered_total", "owner_session", "active_consumer", "effective_spec", "policy", "operator_policy")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -288,6 +288,9 @@ class MessageQueue(_message.Message):
     REDELIVERED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     OWNER_SESSION_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SPEC_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_POLICY_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     spec: MessageQueueSpec
@@ -309,7 +312,52 @@ class MessageQueue(_message.Message):
     redelivered_total: int
     owner_session: str
     active_consumer: str
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., spec: _Optional[_Union[MessageQueueSpec, _Mapping]] = ..., uid: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[int] = ..., unacknowledged: _Optional[int] = ..., delayed: _Optional[int] = ..., consumers: _Optional[int] = ..., bytes: _Optional[int] = ..., first_offset: _Optional[int] = ..., next_offset: _Optional[int] = ..., oldest_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., acknowledged_total: _Optional[int] = ..., dead_lettered_total: _Optional[int] = ..., dropped_total: _Optional[int] = ..., redelivered_total: _Optional[int] = ..., owner_session: _Optional[str] = ..., active_consumer: _Optional[str] = ...) -> None: ...
+    effective_spec: MessageQueueSpec
+    policy: str
+    operator_policy: str
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., spec: _Optional[_Union[MessageQueueSpec, _Mapping]] = ..., uid: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[int] = ..., unacknowledged: _Optional[int] = ..., delayed: _Optional[int] = ..., consumers: _Optional[int] = ..., bytes: _Optional[int] = ..., first_offset: _Optional[int] = ..., next_offset: _Optional[int] = ..., oldest_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., acknowledged_total: _Optional[int] = ..., dead_lettered_total: _Optional[int] = ..., dropped_total: _Optional[int] = ..., redelivered_total: _Optional[int] = ..., owner_session: _Optional[str] = ..., active_consumer: _Optional[str] = ..., effective_spec: _Optional[_Union[MessageQueueSpec, _Mapping]] = ..., policy: _Optional[str] = ..., operator_policy: _Optional[str] = ...) -> None: ...
+
+class MessagePolicy(_message.Message):
+    __slots__ = ("virtual_host", "name", "pattern", "apply_to", "priority", "definition", "operator")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    APPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    pattern: str
+    apply_to: str
+    priority: int
+    definition: PolicyDefinition
+    operator: bool
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., pattern: _Optional[str] = ..., apply_to: _Optional[str] = ..., priority: _Optional[int] = ..., definition: _Optional[_Union[PolicyDefinition, _Mapping]] = ..., operator: _Optional[bool] = ...) -> None: ...
+
+class PolicyDefinition(_message.Message):
+    __slots__ = ("message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "delivery_limit", "max_age", "alternate_exchange")
+    MESSAGE_TTL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTER_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTER_ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATE_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    message_ttl: _duration_pb2.Duration
+    expires: _duration_pb2.Duration
+    max_length: int
+    max_length_bytes: int
+    overflow: Overflow
+    dead_letter_exchange: str
+    dead_letter_routing_key: str
+    delivery_limit: int
+    max_age: _duration_pb2.Duration
+    alternate_exchange: str
+    def __init__(self, message_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[_Union[Overflow, str]] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., delivery_limit: _Optional[int] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., alternate_exchange: _Optional[str] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("id", "redelivered", "failed_deliveries", "message", "publish_time", "queue")

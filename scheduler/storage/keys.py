@@ -42,6 +42,7 @@ MESSAGE_HOSTS = b"message-hosts/"
 EXCHANGES = b"exchanges/"
 BINDINGS = b"bindings/"
 MESSAGE_QUEUES = b"message-queues/"
+MESSAGE_POLICIES = b"message-policies/"
 MESSAGE_SESSIONS = b"message-sessions/"
 PRODUCERS = b"producers/"
 MESSAGES = b"mq/"
@@ -76,13 +77,13 @@ SNAPSHOT_ORDER = (
     MESSAGE_HOSTS,
     EXCHANGES,
     MESSAGE_QUEUES,
+    MESSAGE_POLICIES,
     BINDINGS,
     MESSAGE_SESSIONS,
     PRODUCERS,
     MESSAGES,
     MESSAGE_BODIES,
 )
-# What a standby folds by keys alone.
 KEYS_ONLY = (MESSAGE_BODIES,)
 
 # A task's spec is written again while it is live: older standbys would go on with the old one.
@@ -98,17 +99,14 @@ TASK_SUSPEND = "task-suspend"
 TASK_HOOKS = "task-hooks"
 # Older leaders would let a task with a start deadline wait for ever.
 START_DEADLINE = "start-deadline"
-# Ordering and unique keys of tasks.
 TASK_KEYS = "task-keys"
 # Tasks with placement rules, nodes with taints, queues with later strategies.
 PLACEMENT = "placement"
-# Pauses of tasks that match.
 PAUSE = "pause"
 # Tasks that belong to jobs: older leaders would start what is BLOCKED never, and finish jobs early.
 GRAPH = "graph"
 # Unique keys with a window, that replace, or of a batch.
 UNIQUE_WINDOW = "unique-window"
-# Levels of reduces: jobs that are part of another one.
 REDUCE = "reduce"
 # Arrays that are tasks of a graph: jobs that wait for others.
 GRAPH_ARRAY = "graph-array"
@@ -132,6 +130,7 @@ BROKER = "broker"
 MESSAGE_TASKS = "message-tasks"
 MESSAGE_PLACEHOLDERS = "message-placeholders"
 STREAM_OFFSETS = "stream-offsets"
+POLICIES = "message-policies"
 # Kinds of records beyond those of version 0.1, all of them: for `scheduler.api.candidates`.
 RECORD_KINDS: tuple[str, ...] = (
     "blob",
@@ -163,6 +162,7 @@ RECORD_KINDS: tuple[str, ...] = (
     MESSAGE_TASKS,
     MESSAGE_PLACEHOLDERS,
     STREAM_OFFSETS,
+    POLICIES,
 )
 
 

@@ -21,12 +21,15 @@ from quorate.etcd.memory.store import MemoryEtcd
 from scheduler.core.broker import effects as fx
 from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
+from scheduler.core.broker.handlers.policies import PolicyAsked, PolicyDeleteAsked
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
 from scheduler.core.broker.queues.ids import make_id, split_id
 from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueSpec,
+    PolicyDefinition,
+    PolicyRow,
     QueueType,
     QueueUid,
     SessionId,
@@ -252,13 +255,19 @@ async def declare(term: BrokerTerm) -> None:
 
 
 async def store_offsets(term: BrokerTerm) -> None:
-    """Named offsets of a stream: two are stored, one goes."""
+    """Named offsets of a stream, and policies: two are stored, one goes."""
     spec = MessageQueueSpec(type=QueueType.STREAM)
     declared = partial(e.MessageQueueDeclared, "/", "s", spec, SessionId(""), QueueUid("5" * 16))
     await term.broker.call(declared)
     for name in ("gone", "kept"):
         await term.broker.call(partial(e.OffsetAsked, "/", "s", name, 0, None))
     await term.broker.call(partial(e.OffsetDropAsked, "/", "s", "gone"))
+    # And policies: one changes what is in force of the queues, one goes.
+    for name, length in (("kept", 1_000), ("gone", 7), ("kept", 2_000)):
+        definition = PolicyDefinition(max_length_bytes=length << 20)
+        row = PolicyRow("/", name, "^[a-s]$", definition, priority=len(name) + length)
+        await term.broker.call(partial(PolicyAsked, row))
+    await term.broker.call(partial(PolicyDeleteAsked, "/", "gone", False))
 
 
 async def play_long(term: BrokerTerm, history: History) -> None:
@@ -334,7 +343,7 @@ async def count(play: Play) -> int:
 def facts(state: BrokerState) -> dict[str, object]:
     """What a leader and a standby have to agree on of the queues."""
     offsets = {queue.row.name: queue.offsets for queue in state.queues.values() if queue.offsets}
-    return {"offsets": (offsets, state.named_offsets)} | {
+    return {"offsets": (offsets, state.named_offsets), "policies": state.policies.rows} | {
         f"{queue.row.name} {name}": (queue.row, lane.log.facts())
         for queue in state.queues.values()
         # A leader makes the lane of a stream when it looks for its end.

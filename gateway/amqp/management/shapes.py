@@ -45,8 +45,8 @@ def queue(row: m.MessageQueue, rates_of: RatesOf, node: str) -> Entry:
         "messages_delayed": row.delayed,
         "message_bytes": row.bytes,
         "consumers": row.consumers,
-        "policy": None,
-        "operator_policy": None,
+        "policy": row.policy or None,
+        "operator_policy": row.operator_policy or None,
         "effective_policy_definition": {},
         "message_stats": stats(totals, rates_of(row, totals)),
     }

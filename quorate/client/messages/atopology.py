@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from quorate.client.messages import rpcs, templates
 from quorate.client.messages.templates import TemplateWork
-from quorate.client.messages.values import declaring, requests
+from quorate.client.messages.values import declaring, policies, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
 from quorate.client.messages.values.incoming import Received
 from quorate.client.pages import apages
@@ -280,3 +280,36 @@ class AsyncTopologyMethods:
         """As `Client.delete_offset`."""
         request = requests.delete_offset(stream, name, virtual_host)
         await self.calls.call(rpcs.DELETE_STREAM_OFFSET, request)
+
+    async def set_policy(
+        self,
+        name: str,
+        pattern: str,
+        definition: Mapping[str, Any],
+        *,
+        priority: int = 0,
+        apply_to: str = "all",
+        operator: bool = False,
+        virtual_host: str = "",
+    ) -> message_pb2.MessagePolicy:
+        """As `Client.set_policy`."""
+        request = policies.set_policy(
+            *(name, pattern, definition),
+            priority=priority,
+            apply_to=apply_to,
+            operator=operator,
+            virtual_host=virtual_host,
+        )
+        return (await self.calls.call(rpcs.SET_MESSAGE_POLICY, request)).policy
+
+    async def policies(self, *, virtual_host: str = "") -> list[message_pb2.MessagePolicy]:
+        """As `Client.policies`."""
+        request = policies.list_policies(virtual_host)
+        return list((await self.calls.call(rpcs.LIST_MESSAGE_POLICIES, request)).policies)
+
+    async def delete_policy(
+        self, name: str, *, operator: bool = False, virtual_host: str = ""
+    ) -> None:
+        """As `Client.delete_policy`."""
+        request = policies.delete_policy(name, operator, virtual_host)
+        await self.calls.call(rpcs.DELETE_MESSAGE_POLICY, request)

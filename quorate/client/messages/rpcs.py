@@ -53,6 +53,18 @@ RECEIVE_MESSAGES = _rpc(
 MOVE_MESSAGES = _rpc(
     "MoveMessages", pb.MoveMessagesRequest, pb.MoveMessagesResponse, BATCH_DEADLINE
 )
+SET_MESSAGE_POLICY = _rpc(
+    "SetMessagePolicy", pb.SetMessagePolicyRequest, pb.SetMessagePolicyResponse, BATCH_DEADLINE
+)
+LIST_MESSAGE_POLICIES = _rpc(
+    "ListMessagePolicies", pb.ListMessagePoliciesRequest, pb.ListMessagePoliciesResponse
+)
+DELETE_MESSAGE_POLICY = _rpc(
+    "DeleteMessagePolicy",
+    pb.DeleteMessagePolicyRequest,
+    pb.DeleteMessagePolicyResponse,
+    BATCH_DEADLINE,
+)
 SET_STREAM_OFFSET = _rpc("SetStreamOffset", pb.SetStreamOffsetRequest, pb.SetStreamOffsetResponse)
 LIST_STREAM_OFFSETS = _rpc(
     "ListStreamOffsets", pb.ListStreamOffsetsRequest, pb.ListStreamOffsetsResponse

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from quorate.client.messages import rpcs, templates
+from quorate.client.messages.offsets import OffsetMethods
+from quorate.client.messages.policies import PolicyMethods
 from quorate.client.messages.templates import TemplateWork
 from quorate.client.messages.values import declaring, requests
 from quorate.client.messages.values.declaring import ExchangeKind, QueueArgs, StreamArgs
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from quorate.client.work.options import TaskOptions
 
 
-class TopologyMethods:
+class TopologyMethods(OffsetMethods, PolicyMethods):
     """A part of `Client`. Answers are messages of `quorate.v1.message_pb2`."""
 
     if TYPE_CHECKING:
@@ -347,41 +349,3 @@ class TopologyMethods:
         """
         request = requests.move(queue, destination, count, virtual_host)
         return self.calls.call(rpcs.MOVE_MESSAGES, request).moved
-
-    # -- named offsets of streams
-
-    def store_offset(
-        self,
-        stream: str,
-        name: str,
-        offset: int,
-        *,
-        expected: int | None = None,
-        virtual_host: str = "",
-    ) -> None:
-        """Store where the readers of a stream that use a name go on; durable when it returns.
-
-        `consume(stream, offset_name=name)` begins there.
-
-        Args:
-            name: 1 to 255 bytes. A stream has at most 256 names.
-            offset: of the next message that is to be read: `delivery.id + 1`.
-            expected: only if the offset is this one now; 0: only if there is none.
-
-        Raises QuorateError: FAILED_PRECONDITION `STREAM_OFFSET_MOVED`: another reader has stored
-        one; INVALID_ARGUMENT `OFFSET_OUT_OF_RANGE`: beyond the stream's next offset;
-        RESOURCE_EXHAUSTED `TOO_MANY_STREAM_OFFSETS`; NOT_FOUND.
-        """
-        request = requests.store_offset(stream, name, offset, expected, virtual_host)
-        self.calls.call(rpcs.SET_STREAM_OFFSET, request)
-
-    def stored_offsets(self, stream: str, *, virtual_host: str = "") -> dict[str, int]:
-        """The named offsets of a stream, sorted by name. Raises QuorateError: NOT_FOUND."""
-        request = requests.list_offsets(stream, virtual_host)
-        found = self.calls.call(rpcs.LIST_STREAM_OFFSETS, request).stream_offsets
-        return {one.name: one.offset for one in found}
-
-    def delete_offset(self, stream: str, name: str, *, virtual_host: str = "") -> None:
-        """Delete a named offset of a stream. Raises QuorateError: NOT_FOUND."""
-        request = requests.delete_offset(stream, name, virtual_host)
-        self.calls.call(rpcs.DELETE_STREAM_OFFSET, request)

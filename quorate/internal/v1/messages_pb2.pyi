@@ -97,7 +97,7 @@ class BindingRecord(_message.Message):
     def __init__(self, virtual_host: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., to_exchange: _Optional[bool] = ..., key: _Optional[bytes] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., ordinal: _Optional[int] = ..., to_task_queue: _Optional[bool] = ...) -> None: ...
 
 class MessageQueueRecord(_message.Message):
-    __slots__ = ("virtual_host", "name", "type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "create_time", "owner", "no_backlog")
+    __slots__ = ("virtual_host", "name", "type", "exclusive", "auto_delete", "message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "max_priority", "delivery_limit", "single_active_consumer", "max_age", "durable", "arguments", "consumer_timeout", "create_time", "owner", "no_backlog", "policy", "operator_policy", "policy_definition")
     VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,9 @@ class MessageQueueRecord(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     NO_BACKLOG_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DEFINITION_FIELD_NUMBER: _ClassVar[int]
     virtual_host: str
     name: str
     type: int
@@ -142,7 +145,52 @@ class MessageQueueRecord(_message.Message):
     create_time: float
     owner: str
     no_backlog: bool
-    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[int] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[float] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., consumer_timeout: _Optional[float] = ..., create_time: _Optional[float] = ..., owner: _Optional[str] = ..., no_backlog: _Optional[bool] = ...) -> None: ...
+    policy: str
+    operator_policy: str
+    policy_definition: PolicyDefinitionRecord
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[int] = ..., exclusive: _Optional[bool] = ..., auto_delete: _Optional[bool] = ..., message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., max_priority: _Optional[int] = ..., delivery_limit: _Optional[int] = ..., single_active_consumer: _Optional[bool] = ..., max_age: _Optional[float] = ..., durable: _Optional[bool] = ..., arguments: _Optional[_Iterable[_Union[FieldRecord, _Mapping]]] = ..., consumer_timeout: _Optional[float] = ..., create_time: _Optional[float] = ..., owner: _Optional[str] = ..., no_backlog: _Optional[bool] = ..., policy: _Optional[str] = ..., operator_policy: _Optional[str] = ..., policy_definition: _Optional[_Union[PolicyDefinitionRecord, _Mapping]] = ...) -> None: ...
+
+class PolicyDefinitionRecord(_message.Message):
+    __slots__ = ("message_ttl", "expires", "max_length", "max_length_bytes", "overflow", "dead_letter_exchange", "dead_letter_routing_key", "delivery_limit", "max_age", "alternate_exchange")
+    MESSAGE_TTL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTER_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTER_ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATE_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    message_ttl: float
+    expires: float
+    max_length: int
+    max_length_bytes: int
+    overflow: int
+    dead_letter_exchange: str
+    dead_letter_routing_key: str
+    delivery_limit: int
+    max_age: float
+    alternate_exchange: str
+    def __init__(self, message_ttl: _Optional[float] = ..., expires: _Optional[float] = ..., max_length: _Optional[int] = ..., max_length_bytes: _Optional[int] = ..., overflow: _Optional[int] = ..., dead_letter_exchange: _Optional[str] = ..., dead_letter_routing_key: _Optional[str] = ..., delivery_limit: _Optional[int] = ..., max_age: _Optional[float] = ..., alternate_exchange: _Optional[str] = ...) -> None: ...
+
+class MessagePolicyRecord(_message.Message):
+    __slots__ = ("virtual_host", "name", "pattern", "apply_to", "priority", "definition", "operator")
+    VIRTUAL_HOST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    APPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    virtual_host: str
+    name: str
+    pattern: str
+    apply_to: str
+    priority: int
+    definition: PolicyDefinitionRecord
+    operator: bool
+    def __init__(self, virtual_host: _Optional[str] = ..., name: _Optional[str] = ..., pattern: _Optional[str] = ..., apply_to: _Optional[str] = ..., priority: _Optional[int] = ..., definition: _Optional[_Union[PolicyDefinitionRecord, _Mapping]] = ..., operator: _Optional[bool] = ...) -> None: ...
 
 class StreamOffsetRecord(_message.Message):
     __slots__ = ("name", "offset", "instant")

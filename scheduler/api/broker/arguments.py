@@ -43,7 +43,7 @@ _TYPES: Final = {
     "quorum": QueueType.QUEUE,
     "stream": QueueType.STREAM,
 }
-_OVERFLOWS: Final = {
+OVERFLOWS: Final = {
     pb.OVERFLOW_UNSPECIFIED: Overflow.DROP_HEAD,
     pb.OVERFLOW_DROP_HEAD: Overflow.DROP_HEAD,
     pb.OVERFLOW_REJECT_PUBLISH: Overflow.REJECT_PUBLISH,
@@ -94,7 +94,7 @@ def _fields(spec: pb.MessageQueueSpec) -> dict[str, Any]:
         stream = spec.type == pb.MESSAGE_QUEUE_TYPE_STREAM
         values["type"] = QueueType.STREAM if stream else QueueType.QUEUE
     if spec.overflow:
-        values["overflow"] = _OVERFLOWS[spec.overflow]
+        values["overflow"] = OVERFLOWS[spec.overflow]
     for field in ("message_ttl", "expires", "max_age", "consumer_timeout"):
         if spec.HasField(field):
             values[field] = _seconds(f"spec.{field}", getattr(spec, field), field == "message_ttl")
@@ -231,7 +231,7 @@ def spec_view(row: MessageQueueSpec) -> pb.MessageQueueSpec:
         arguments=table_view(row.arguments),
     )
     if row.overflow is not Overflow.DROP_HEAD:
-        view.overflow = next(number for number, one in _OVERFLOWS.items() if one is row.overflow)
+        view.overflow = next(number for number, one in OVERFLOWS.items() if one is row.overflow)
     for field in ("message_ttl", "expires", "max_age"):
         if (seconds := getattr(row, field)) != inf:
             getattr(view, field).FromNanoseconds(round(seconds * 1e9))

@@ -6,6 +6,7 @@ from scheduler.api.broker.consuming.offsets import OffsetCalls
 from scheduler.api.broker.consuming.registry import ConsumeCalls
 from scheduler.api.broker.exchanges import ExchangeCalls
 from scheduler.api.broker.message_queues import MessageQueueCalls
+from scheduler.api.broker.policies.calls import PolicyCalls
 from scheduler.api.broker.publishing.calls import PublishCalls
 from scheduler.api.broker.steps import Steps
 from scheduler.api.broker.taking import TakingCalls
@@ -31,5 +32,6 @@ def broker_calls(
         TakingCalls(broker),
         consuming,
         OffsetCalls(steps, candidates),
+        PolicyCalls(steps, candidates),
         TransactCalls(broker, max_message),
     )

@@ -109,14 +109,18 @@ def consumers(served: Served | None) -> list[broker_pb2.MessageQueueConsumer]:
 
 
 def _row(row: MessageQueueRow) -> pb.MessageQueue:
-    return pb.MessageQueue(
+    view = pb.MessageQueue(
         virtual_host=row.virtual_host,
         name=row.name,
-        spec=spec_view(row.spec),
+        spec=spec_view(row.declared),
         uid=row.uid,
         create_time=instant(row.create_time),
         owner_session=row.owner,
     )
+    if row.policy is not None:
+        view.policy, view.operator_policy = row.policy.policy, row.policy.operator
+        view.effective_spec.CopyFrom(spec_view(row.spec))
+    return view
 
 
 def deliveries(found: Iterable[Delivery], queue: str) -> list[pb.Delivery]:

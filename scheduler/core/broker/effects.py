@@ -25,6 +25,7 @@ from scheduler.core.broker.rows import (
     ConsumerNumber,
     MessageQueueRow,
     NamedOffset,
+    PolicyRow,
     ProducerRow,
     QueueUid,
     SessionId,
@@ -85,6 +86,14 @@ class DropOffset(NamedTuple):
     name: str
 
 
+class PutPolicy(NamedTuple):
+    row: PolicyRow
+
+
+class DropPolicy(NamedTuple):
+    row: PolicyRow
+
+
 class PutSession(NamedTuple):
     row: SessionRow
 
@@ -135,6 +144,8 @@ Write: TypeAlias = (
     | DropMessageQueue
     | PutOffset
     | DropOffset
+    | PutPolicy
+    | DropPolicy
     | PutSession
     | DropSession
     | PutProducer

@@ -27,6 +27,7 @@ class BrokerLimits:
         step_chunks: chunks that one event goes through.
         queues, exchanges, bindings, producers: how many there may be.
         offsets, stream_offsets: named offsets of all streams, of one; about 300 bytes each.
+        policies, host_policies: of all virtual hosts, of one: each declaration looks at all of one.
         in_flight: messages of one queue that are published and not committed.
         refused_runs: runs of refused publications that are remembered, of all producers together;
             about 150 bytes each.
@@ -56,6 +57,8 @@ class BrokerLimits:
     producers: int = 100_000
     offsets: int = 100_000
     stream_offsets: int = 256
+    policies: int = 1_000
+    host_policies: int = 100
     refused_runs: int = 200_000
     announcing: int = 16 << 20
     producer_keep: float = 600.0

@@ -77,9 +77,75 @@ class MessageQueueSpec:
     no_backlog: bool = False
 
 
+class ApplyTo(StrEnum):
+    """What a policy is for. https://www.rabbitmq.com/docs/policies#targets"""
+
+    ALL = "all"
+    QUEUES = "queues"
+    CLASSIC = "classic_queues"
+    QUORUM = "quorum_queues"
+    STREAMS = "streams"
+    EXCHANGES = "exchanges"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDefinition:
+    """What a policy sets; None: nothing. As in `MessageQueueSpec`, but for `delivery_limit`: 0 is
+    no limit."""
+
+    message_ttl: float | None = None
+    expires: float | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    overflow: Overflow | None = None
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    delivery_limit: int | None = None
+    max_age: float | None = None
+    alternate_exchange: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """A policy. `pattern`: of names; `operator`: it only lowers limits, whatever others say."""
+
+    virtual_host: str
+    name: str
+    pattern: str
+    definition: PolicyDefinition
+    apply_to: ApplyTo = ApplyTo.ALL
+    priority: int = 0
+    operator: bool = False
+
+    @property
+    def key(self) -> tuple[str, bool, str]:
+        return self.virtual_host, self.operator, self.name
+
+
+class AppliedPolicy(NamedTuple):
+    """What policies make of a message queue.
+
+    Attributes:
+        policy, operator: their names; "": none.
+        definition: of both together.
+        declared: what the queue would be without them.
+    """
+
+    policy: str
+    operator: str
+    definition: PolicyDefinition
+    declared: MessageQueueSpec
+
+
 @dataclass(frozen=True, slots=True)
 class MessageQueueRow:
-    """A message queue or stream. `owner`: the session of an exclusive one."""
+    """A message queue or stream.
+
+    Attributes:
+        spec: what is in force.
+        owner: the session of an exclusive one.
+        policy: what has made another spec of the declared one.
+    """
 
     uid: QueueUid
     virtual_host: str
@@ -87,6 +153,12 @@ class MessageQueueRow:
     spec: MessageQueueSpec
     create_time: float
     owner: SessionId = NO_SESSION
+    policy: AppliedPolicy | None = None
+
+    @property
+    def declared(self) -> MessageQueueSpec:
+        """What was declared, whatever policies make of it."""
+        return self.spec if self.policy is None else self.policy.declared
 
     @property
     def key(self) -> QueueKey:

@@ -19,6 +19,7 @@ from scheduler.core.broker.consuming.registry import Consuming
 from scheduler.core.broker.effects import BrokerEffects, LoadBody, LoadChunks
 from scheduler.core.broker.intake import NoTasks, TaskIntake
 from scheduler.core.broker.limits import BrokerLimits
+from scheduler.core.broker.policies import Policies
 from scheduler.core.broker.queues.queue import MessageQueue, Missing
 from scheduler.core.broker.queues.timers import Timers
 from scheduler.core.broker.queues.totals import Totals
@@ -90,6 +91,7 @@ class BrokerState:
         self.producers: dict[str, ProducerRow] = {}
         self.refused_runs = 0
         self.named_offsets = 0
+        self.policies = Policies()
         self.publishing: dict[str, deque[object]] = {}
         self.totals = Totals()
         self.bodies = Bodies(limits.writing_bytes)

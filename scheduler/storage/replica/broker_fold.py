@@ -42,6 +42,7 @@ _RECORDS: Final[dict[bytes, Any]] = {
     b"exchanges": r.ExchangeRecord,
     b"bindings": r.BindingRecord,
     b"message-queues": r.MessageQueueRecord,
+    b"message-policies": r.MessagePolicyRecord,
     b"message-sessions": r.MessageSessionRecord,
     b"producers": r.ProducerRecord,
     # Named offsets alone.
@@ -218,6 +219,8 @@ class BrokerFold:
         for key, record in found[b"bindings"]:
             if record is not None:
                 self._put_binding(key, rows.binding_of(record))
+        for key, record in found[b"message-policies"]:
+            self._policy(key, record)
         for key, record in found[b"mq"]:
             uid, name = codec.split_offset_key(key)
             if record is None:
@@ -235,6 +238,14 @@ class BrokerFold:
             producers.pop(_names(key)[0], None)
             if record is not None:
                 producers[record.key] = rows.producer_of(record)
+
+    def _policy(self, key: bytes, record: r.MessagePolicyRecord | None) -> None:
+        """What follows of it is in the records of queues and exchanges."""
+        row = None if record is None else rows.policy_of(record)
+        if row is None:
+            self.state.policies.drop(codec.split_policy_key(key))
+        else:
+            self.state.policies.put(row)
 
     def _virtual_host(self, name: str) -> VirtualHost | None:
         return self.state.router.virtual_hosts.get(name)

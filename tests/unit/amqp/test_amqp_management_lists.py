@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.amqp.management.failures import Failure
 from gateway.amqp.management.lists import paging
-from gateway.amqp.management.lists.patterns import (
+from quorate.runtime.matching.patterns import (
     MOST_BUILDS,
     MOST_VISITS,
     BadPattern,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.amqp.management.failures import Failure, bad_request
-from gateway.amqp.management.lists.patterns import BadPattern, Pattern
+from quorate.runtime.matching.patterns import BadPattern, Pattern
 
 MOST_PAGE: Final = 500
 _USUAL_PAGE: Final = 100

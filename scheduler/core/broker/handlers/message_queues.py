@@ -61,6 +61,7 @@ def on_message_queue_declared(
             )
         owner = event.session
     row = MessageQueueRow(event.uid, host.name, event.name, event.spec, now, owner)
+    row = state.policies.applied(row)
     queue = state.put_queue(row)
     state.consuming.own(row)
     queue.lead(now)

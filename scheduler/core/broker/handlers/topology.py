@@ -17,7 +17,7 @@ from scheduler.core.broker.routing.rows import Binding, Destination, Destination
 from scheduler.core.broker.routing.virtual_host import PREDECLARED
 from scheduler.core.broker.state import DEFAULT_VIRTUAL_HOST, BrokerState
 
-_RESERVED = {name for name, _ in PREDECLARED} | {""}
+RESERVED = {name for name, _ in PREDECLARED} | {""}
 
 
 def on_virtual_host_asked(
@@ -53,12 +53,15 @@ def on_virtual_host_delete_asked(
     if unbind_some(state, limits, bindings, out):
         out.then.append(event)
         return
-    exchanges = [exchange for exchange in host.exchanges if exchange not in _RESERVED]
+    exchanges = [exchange for exchange in host.exchanges if exchange not in RESERVED]
     for exchange in exchanges[: limits.step_writes // 2]:
         written(state.router.delete_exchange(name, exchange), out)
     if len(exchanges) > limits.step_writes // 2:
         out.then.append(event)
         return
+    for policy in list(state.policies.of(name)):
+        state.policies.drop(policy.key)
+        out.writes.append(fx.DropPolicy(policy))
     state.router.delete_virtual_host(name)
     out.writes.append(fx.DropVirtualHost(name))
     out.after.append(fx.Reply(event.token, None))
@@ -82,6 +85,8 @@ def on_exchange_declared(
         )
     row = state.router.declare(replace(event.row, create_time=now))
     if row is not None:
+        alternate = state.policies.alternate(row.virtual_host, row.name)
+        row = state.router.apply_policy(row.virtual_host, row.name, alternate) or row
         out.writes.append(fx.PutExchange(row))
     current = host.exchanges[event.row.name].row
     out.after.append(fx.Reply(event.token, current))

@@ -80,10 +80,10 @@ def same(row: MessageQueueRow, declared: MessageQueueSpec) -> None:
     https://www.rabbitmq.com/docs/queues#property-equivalence
     """
     for field in _COMPARED:
-        now, then = getattr(row.spec, field), getattr(declared, field)
+        now, then = getattr(row.declared, field), getattr(declared, field)
         if now != then:
             raise _differs(row, field, now, then)
-    before, after = _comparable(row.spec.arguments), _comparable(declared.arguments)
+    before, after = _comparable(row.declared.arguments), _comparable(declared.arguments)
     for argument in sorted({**before, **after}):
         if before.get(argument) != after.get(argument):
             field = f"arguments.{argument}"

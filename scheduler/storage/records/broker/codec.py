@@ -23,6 +23,19 @@ from scheduler.storage.records.broker.joins import Acknowledgement
 OFFSETS: Final = b"offsets/"
 
 
+def policy_key(key: tuple[str, bool, str]) -> bytes:
+    """`message-policies/<virtual host>/<p or o>/<name>`; o: an operator policy."""
+    host, operator, name = key
+    kind = "o" if operator else "p"
+    return keys.MESSAGE_POLICIES + f"{host.encode().hex()}/{kind}/{name.encode().hex()}".encode()
+
+
+def split_policy_key(key: bytes) -> tuple[str, bool, str]:
+    """Undoes `policy_key`."""
+    _, host, kind, name = key.decode().split("/")
+    return bytes.fromhex(host).decode(), kind == "o", bytes.fromhex(name).decode()
+
+
 def offset_key(uid: str, name: str) -> bytes:
     """The key of a named offset, without the cluster's prefix."""
     return keys.message_queue_messages(uid) + OFFSETS + name.encode().hex().encode()

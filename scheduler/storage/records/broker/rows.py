@@ -9,10 +9,12 @@ record is not written by this version, as it never changes the specs of queues.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from typing import Final
 
 from quorate.internal.v1 import messages_pb2 as r
+from scheduler.core.broker.policies import effective
 from scheduler.core.broker.routing.rows import (
     Binding,
     Destination,
@@ -21,10 +23,14 @@ from scheduler.core.broker.routing.rows import (
     ExchangeType,
 )
 from scheduler.core.broker.rows import (
+    AppliedPolicy,
+    ApplyTo,
     MessageQueueRow,
     MessageQueueSpec,
     NamedOffset,
     Overflow,
+    PolicyDefinition,
+    PolicyRow,
     ProducerRow,
     QueueType,
     QueueUid,
@@ -43,6 +49,11 @@ _OVERFLOWS: Final = {
     Overflow.REJECT_PUBLISH_DEAD_LETTER: 3,
 }
 _QUEUE_TYPES_OF: Final[Mapping[int, QueueType]] = {n: kind for kind, n in _QUEUE_TYPES.items()}
+_APPLY_TO: Final = {one.value: one for one in ApplyTo}
+# Fields of a definition that are on record as they are.
+_PLAIN: Final = tuple(
+    field for field in PolicyDefinition.__dataclass_fields__ if field != "overflow"
+)
 _OVERFLOWS_OF: Final[Mapping[int, Overflow]] = {n: kind for kind, n in _OVERFLOWS.items()}
 
 
@@ -116,7 +127,7 @@ def binding_of(record: r.BindingRecord) -> Binding:
 
 def message_queue_record(row: MessageQueueRow) -> r.MessageQueueRecord:
     """Undoes `message_queue_of`."""
-    spec = row.spec
+    spec = row.declared
     record = r.MessageQueueRecord(
         virtual_host=row.virtual_host,
         name=row.name,
@@ -141,6 +152,9 @@ def message_queue_record(row: MessageQueueRow) -> r.MessageQueueRecord:
         no_backlog=spec.no_backlog,
     )
     put_table(record.arguments, spec.arguments)
+    if row.policy is not None:
+        record.policy, record.operator_policy = row.policy.policy, row.policy.operator
+        _put_definition(record.policy_definition, row.policy.definition)
     return record
 
 
@@ -165,9 +179,58 @@ def message_queue_of(uid: QueueUid, record: r.MessageQueueRecord) -> MessageQueu
         record.consumer_timeout if record.HasField("consumer_timeout") else inf,
         record.no_backlog,
     )
-    return MessageQueueRow(
+    row = MessageQueueRow(
         uid, record.virtual_host, record.name, spec, record.create_time, SessionId(record.owner)
     )
+    if not record.HasField("policy_definition"):
+        return row
+    definition = _definition_of(record.policy_definition)
+    applied = AppliedPolicy(record.policy, record.operator_policy, definition, spec)
+    return replace(row, spec=effective(spec, definition), policy=applied)
+
+
+def policy_record(row: PolicyRow) -> r.MessagePolicyRecord:
+    """Undoes `policy_of`."""
+    record = r.MessagePolicyRecord(
+        virtual_host=row.virtual_host,
+        name=row.name,
+        pattern=row.pattern,
+        apply_to=row.apply_to.value,
+        priority=row.priority,
+        operator=row.operator,
+    )
+    _put_definition(record.definition, row.definition)
+    return record
+
+
+def policy_of(record: r.MessagePolicyRecord) -> PolicyRow | None:
+    """None for one that is for what this version does not know."""
+    if record.apply_to not in _APPLY_TO:
+        return None
+    return PolicyRow(
+        record.virtual_host,
+        record.name,
+        record.pattern,
+        _definition_of(record.definition),
+        _APPLY_TO[record.apply_to],
+        record.priority,
+        record.operator,
+    )
+
+
+def _put_definition(record: r.PolicyDefinitionRecord, row: PolicyDefinition) -> None:
+    record.SetInParent()
+    for field in _PLAIN:
+        if (value := getattr(row, field)) is not None:
+            setattr(record, field, value)
+    if row.overflow is not None:
+        record.overflow = _OVERFLOWS[row.overflow]
+
+
+def _definition_of(record: r.PolicyDefinitionRecord) -> PolicyDefinition:
+    found = {field: getattr(record, field) for field in _PLAIN if record.HasField(field)}
+    overflow = _OVERFLOWS_OF.get(record.overflow) if record.overflow else None
+    return PolicyDefinition(overflow=overflow, **found)
 
 
 def session_record(row: SessionRow) -> r.MessageSessionRecord:

@@ -146,6 +146,10 @@ class BrokerCodec:
             case fx.PutMessageQueue(row):
                 key = keys.message_queue_key(row.uid)
                 self._put(key, rows.message_queue_record(row), writes)
+            case fx.PutPolicy(row):
+                self._put(codec.policy_key(row.key), rows.policy_record(row), writes)
+            case fx.DropPolicy(row):
+                self._delete(codec.policy_key(row.key), writes)
             case fx.PutOffset(uid, row):
                 self._put(codec.offset_key(uid, row.name), rows.offset_record(row), writes)
             case fx.DropOffset(uid, name):

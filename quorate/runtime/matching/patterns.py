@@ -2,7 +2,7 @@
 
 The standard library's engine can take years for one name. This one walks all alternatives at once
 (Thompson 1968) and remembers each step it made, so that most names cost a look-up a character.
-Letters match in either case, as in RabbitMQ's API. There are: literals, `.`, classes, `\\d \\w \\s`
+There are: literals, `.`, classes, `\\d \\w \\s`
 and their opposites, groups, `|`, `* + ? {m,n}` (lazy ones, too), `^` and `$`. Back references and
 looking around are refused.
 """
@@ -54,14 +54,22 @@ class _State(NamedTuple):
 
 
 class Pattern:
-    """A compiled expression. Raises BadPattern."""
+    """A compiled expression. Raises BadPattern.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        ignore_case: letters match in either case, as in lists of RabbitMQ's API.
+        most_states: of one that has to be cheaper than others.
+    """
+
+    def __init__(
+        self, text: str, *, ignore_case: bool = True, most_states: int = MOST_STATES
+    ) -> None:
         if len(text) > MOST_LENGTH:
             raise BadPattern(f"has {len(text)} characters; use at most {MOST_LENGTH}")
         self._states: list[_State] = [_State(())]
         self._visits = 0
-        part = _Parser(text, self._states).read()
+        self._ignore_case = ignore_case
+        part = _Parser(text, self._states, ignore_case, most_states).read()
         self._first = part(0)
         self._known: dict[tuple[frozenset[int], str], frozenset[int] | None] = {}
         self._begin = self._closure([self._first], begins=True)
@@ -72,7 +80,7 @@ class Pattern:
         states = self._begin
         if states is None:
             return True
-        for one in name.lower():
+        for one in name.lower() if self._ignore_case else name:
             key = states, one
             if key not in self._known:
                 if len(self._known) >= _MOST_REMEMBERED:
@@ -124,7 +132,15 @@ class Pattern:
 
 
 class _Parser:
-    def __init__(self, text: str, states: list[_State]) -> None:
+    def __init__(
+        self,
+        text: str,
+        states: list[_State],
+        ignore_case: bool = True,
+        most_states: int = MOST_STATES,
+    ) -> None:
+        self._ignore_case = ignore_case
+        self._most_states = most_states
         self._text = text
         self._at = 0
         self._states = states
@@ -147,8 +163,8 @@ class _Parser:
         return one
 
     def _add(self, state: _State) -> int:
-        if len(self._states) >= MOST_STATES:
-            raise BadPattern(f"has more than {MOST_STATES} states; use fewer repetitions")
+        if len(self._states) >= self._most_states:
+            raise BadPattern(f"has more than {self._most_states} states; use fewer repetitions")
         self._states.append(state)
         return len(self._states) - 1
 
@@ -245,7 +261,7 @@ class _Parser:
                 return self._takes(self._escape())
             case "*" | "+" | "?" | "{":
                 raise BadPattern(f"has nothing to repeat at {self._at - 1}")
-        return self._takes(_literal(sign))
+        return self._takes(self._literal(sign))
 
     def _group(self, depth: int) -> Part:
         if self._peek() == "?":
@@ -266,10 +282,10 @@ class _Parser:
         if (known := _CLASSES.get(sign.lower())) is not None:
             return known if sign.islower() else lambda one: not known(one)
         if sign in _ESCAPED:
-            return _literal(_ESCAPED[sign])
+            return self._literal(_ESCAPED[sign])
         if sign in string.ascii_letters or sign in string.digits:
             raise BadPattern(f"has '\\{sign}', which is not supported")
-        return _literal(sign)
+        return self._literal(sign)
 
     def _class(self) -> Part:
         negated = self._peek() == "^"
@@ -286,18 +302,18 @@ class _Parser:
                     last = self._take()
                 if last < sign:
                     raise BadPattern(f"has the range {sign}-{last}, which is the wrong way round")
-                tests.append(_range(sign, last))
+                tests.append(self._range(sign, last))
                 continue
-            tests.append(_literal(sign))
+            tests.append(self._literal(sign))
         if negated:
             return self._takes(lambda one: not any(test(one) for test in tests), len(tests))
         return self._takes(lambda one: any(test(one) for test in tests), len(tests))
 
+    def _literal(self, sign: str) -> Test:
+        return (sign.lower() if self._ignore_case else sign).__eq__
 
-def _literal(sign: str) -> Test:
-    return sign.lower().__eq__
-
-
-def _range(first: str, last: str) -> Test:
-    # Names are in lower case by then.
-    return lambda one: first <= one <= last or first <= one.upper() <= last
+    def _range(self, first: str, last: str) -> Test:
+        if not self._ignore_case:
+            return lambda one: first <= one <= last
+        # Names are in lower case by then.
+        return lambda one: first <= one <= last or first <= one.upper() <= last

@@ -1,0 +1,1 @@
+"""Policies: requests, and what of them callers see."""
