@@ -25,6 +25,7 @@ def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 ADDING = {
     "admin.etcd_auth": ("etcd", "init-auth"),
     "control.templates": ("queue", "template"),
+    "messages.policies": ("mq", "policy"),
 }
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.amqp.management.failures import Failure
 from gateway.amqp.management.lists import paging
+from gateway.amqp.management.rates import MOST, NONE, Rates, Totals
 from quorate.runtime.matching.patterns import (
     MOST_BUILDS,
     MOST_VISITS,
@@ -18,7 +19,6 @@ from quorate.runtime.matching.patterns import (
     Pattern,
     _Parser,
 )
-from gateway.amqp.management.rates import MOST, NONE, Rates, Totals
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_a_stream_is_read_from_anywhere_and_keeps_its_messages() -> None:
         kind: queue.locate(StreamPosition(kind, 4, NOW))
         for kind in PositionKind
     }  # fmt: skip
-    assert located == {"offset": 4, "time": 0, "first": 0, "last": 3, "next": 5}
+    assert located == {"offset": 4, "time": 0, "first": 0, "last": 3, "next": 5, "named": 0}
     assert queue.read(5, 3) == ([], None, False, 0, 5)
 
 

@@ -11,6 +11,7 @@ from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.handlers.consuming import (
     consumers,
     inventory,
+    offsets,
     returning,
     sessions,
     settling,
@@ -32,6 +33,8 @@ HANDLERS: Final[
     e.Subscribed: consumers.on_subscribed,
     e.Unsubscribed: consumers.on_unsubscribed,
     e.CreditChanged: consumers.on_credit_changed,
+    e.OffsetAsked: offsets.on_offset_asked,
+    e.OffsetDropAsked: offsets.on_offset_drop_asked,
     e.Settled: settling.on_settled,
     e.Fetched: fetching.on_fetched,
     ce.SubscriptionRecorded: consumers.on_subscription_recorded,
