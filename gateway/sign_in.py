@@ -11,21 +11,23 @@ They redirect to the provider and to paths of the gateway, to nothing else.
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import grpc
+from prometheus_client.core import Metric
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.component import Context, Part
 from gateway.http.problems import HttpError, problem_response
-from gateway.oidc.sessions import Sessions
+from gateway.oidc.sessions import OUTCOMES, Sessions
 from gateway.oidc.signed_in import cookies_of
 from gateway.oidc.tokens import SignInRefused
 from quorate.runtime.errors import QuorateError
+from quorate.telemetry.families import counters
 
 _FRESH: Final = {"Cache-Control": "no-store"}
 _POLICY: Final = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
@@ -96,6 +98,15 @@ def sign_in_part(context: Context) -> Part:
 
         return checked
 
+    def metrics() -> Iterable[Metric]:
+        outcomes = dict.fromkeys(OUTCOMES, 0) if sessions is None else sessions.outcomes
+        yield counters(
+            "quorate_gateway_sign_ins",
+            "Sign-ins with the OpenID Connect provider and what became of their sessions.",
+            ("outcome",),
+            outcomes,
+        )
+
     return Part(
         "sign-in",
         (
@@ -104,6 +115,7 @@ def sign_in_part(context: Context) -> Part:
             Route("/auth/callback", only(callback), methods=["GET"]),
             Route("/auth/logout", only(logout), methods=["POST"]),
         ),
+        metrics=metrics,
     )
 
 

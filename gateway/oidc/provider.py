@@ -101,12 +101,16 @@ class Provider:
             raise SignInRefused("the provider renewed the session of another user")
         return tokens
 
-    async def end_session_url(self, id_token: str, back: str) -> str:
-        """Where the browser ends its session at the provider; empty if it has no such address."""
+    async def end_session_url(self, back: str) -> str:
+        """Where the browser ends its session at the provider; empty if it has no such address.
+
+        The client is named by its id (OpenID Connect RP-Initiated Logout 1.0, section 2), not by
+        the ID token as a hint: pages never see tokens.
+        """
         known = await self._known()
         if not known.end_session:
             return ""
-        query = {"id_token_hint": id_token, "post_logout_redirect_uri": back}
+        query = {"client_id": self._client_id, "post_logout_redirect_uri": back}
         return str(httpx2.URL(known.end_session).copy_merge_params(query))
 
     async def revoke(self, refresh_token: str) -> None:

@@ -46,6 +46,8 @@ _EARLY: Final = 60.0
 _SHARED: Final = 60.0
 _MOST_SHARED: Final = 1_000
 _MOST_NAME: Final = 256
+# Of `Sessions.outcomes`.
+OUTCOMES: Final = ("signed_in", "refused", "renewed", "not_renewed", "signed_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Sessions:
         self._provider = provider
         self._longest = longest
         self._now = now
+        # How often each of OUTCOMES happened.
+        self.outcomes = dict.fromkeys(OUTCOMES, 0)
         # By digest of the refresh token; the oldest first.
         self._renewals: OrderedDict[bytes, tuple[float, asyncio.Task[Session | None]]] = (
             OrderedDict()
@@ -117,6 +121,13 @@ class Sessions:
             SignInRefused: it did not begin here, or the provider refuses.
             QuorateError: UNAVAILABLE.
         """
+        try:
+            return await self._complete(header, state, code)
+        except SignInRefused:
+            self.outcomes["refused"] += 1
+            raise
+
+    async def _complete(self, header: str, state: str, code: str) -> tuple[str, list[str]]:
         value = self._cookies.opened(SIGN_IN, header)
         if value is None or value["until"] < self._now():
             raise SignInRefused("this browser began no sign-in in the last ten minutes")
@@ -124,8 +135,10 @@ class Sessions:
             raise SignInRefused("the answer belongs to another sign-in")
         tokens = await self._provider.exchange(code, value["nonce"], value["verifier"])
         session = self._session(tokens, self._now() + self._longest)
+        cookies = [*self._set(session), *self.abandon()]
         log.info("signed_in", subject=session.subject, user=session.name)
-        return value["next"], [*self._set(session), *self.abandon()]
+        self.outcomes["signed_in"] += 1
+        return value["next"], cookies
 
     def abandon(self) -> list[str]:
         """Cookies that forget a sign-in under way."""
@@ -164,10 +177,11 @@ class Sessions:
 
     async def sign_out(self, session: Session, back: str) -> str:
         """Where the browser ends its session at the provider, as far as known; empty: nowhere."""
+        self.outcomes["signed_out"] += 1
         log.info("signed_out", subject=session.subject, user=session.name)
         await self._provider.revoke(session.refresh_token)
         try:
-            return await self._provider.end_session_url(session.id_token, back)
+            return await self._provider.end_session_url(back)
         except QuorateError:
             return ""
 
@@ -193,8 +207,10 @@ class Sessions:
     async def _renew(self, session: Session) -> Session | None:
         try:
             tokens = await self._provider.renew(session.refresh_token, session.subject)
+            self.outcomes["renewed"] += 1
             return self._session(tokens, session.ends)
         except (SignInRefused, QuorateError) as error:
+            self.outcomes["not_renewed"] += 1
             log.warning("session_not_renewed", subject=session.subject, why=str(error))
             return None
 

@@ -116,6 +116,7 @@ class Guard:
                 role_claim=settings.auth_jwt_role_claim,
                 queues_claim=settings.auth_jwt_queues_claim,
                 roles=settings.jwt_roles,
+                name_claim=settings.auth_jwt_name_claim,
                 now=now,
             )
         self.streams = TokenStreams(self._tokens) if self._tokens is not None else None

@@ -54,6 +54,13 @@ class AuthSettings(BaseModel):
     auth_jwt_role_claim: str = Field(
         default="role", min_length=1, max_length=256, description="claim that names the role"
     )
+    auth_jwt_name_claim: str = Field(
+        default="sub",
+        min_length=1,
+        max_length=256,
+        description="claim that names the caller, as in the audit log and quotas; its values must "
+        "be unique, and users must not be able to choose them",
+    )
     auth_jwt_roles: str = Field(
         default="",
         description="values of the role claim and what they mean, such as "

@@ -163,9 +163,15 @@ async def test_who_signs_in_calls_with_the_providers_id_token_until_they_sign_ou
         assert (caller.name, caller.role) == ("alice", Role.OPERATOR)
 
         out = await browser.post("/auth/logout")
-        assert out.json()["endSessionUrl"].startswith(f"{provider.url}/oauth2/end_session?")
+        ends = urlsplit(out.json()["endSessionUrl"])
+        assert f"{ends.scheme}://{ends.netloc}{ends.path}" == f"{provider.url}/oauth2/end_session"
+        # No token in an address.
+        query = {"client_id": [CLIENT], "post_logout_redirect_uri": [f"{ROOT}/"]}
+        assert parse_qs(ends.query) == query
         assert not (await browser.get("/auth/session")).json()["signedIn"]
         assert await token_seen(browser) == []
+        outcomes = {name: n for name, n in gateway.sessions.outcomes.items() if n}
+        assert outcomes == {"signed_in": 1, "signed_out": 1}
 
 
 async def test_a_session_counts_for_pages_of_the_gateway_alone(make):

@@ -68,6 +68,13 @@ async def test_a_list_is_newest_first_over_all_queues_and_states(caller: Caller)
         made.append(await create(caller, queue))
     for task in (made[1], made[3], made[4]):
         await finished(caller, task)
+    durations = (await caller.call("GetQueue", pb.GetQueueRequest(name=open_))).queue.durations
+    assert (durations.waits, durations.runs) == (3, 3)
+    for half, most in (
+        (durations.wait_p50, durations.wait_p99),
+        (durations.run_p50, durations.run_p99),
+    ):
+        assert 0 < half.ToNanoseconds() <= most.ToNanoseconds()
     await caller.call("CancelTask", pb.CancelTaskRequest(id=made[2]))
     newest_first = made[::-1]
     listed = [task.id for page in await pages(caller, page_size=2) for task in page]

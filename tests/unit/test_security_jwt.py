@@ -101,6 +101,13 @@ async def test_a_claim_that_is_wrong_is_refused(file: Path, change: dict[str, An
         await verifier(file).verify(sign(**change))
 
 
+async def test_another_claim_may_name_the_caller(file: Path):
+    named = verifier(file, name_claim="email")
+    assert (await named.verify(sign(email="alice@example.com"))).name == "alice@example.com"
+    with pytest.raises(Refused, match="name: None"):
+        await named.verify(sign())
+
+
 @pytest.mark.parametrize(
     ("groups", "role"),
     [

@@ -48,7 +48,7 @@ class Verifier:
         issuer, audience: what `iss` must be, and `aud` must contain.
         algorithms: that are allowed; each must be in `KINDS`.
         leeway: seconds that clocks may differ.
-        role_claim, queues_claim: names of the claims.
+        role_claim, queues_claim, name_claim: names of the claims.
         roles: what values of the role claim mean: the first that the claim is, or has as a list,
             counts. Without any the claim is a role.
         now: seconds since 1970.
@@ -65,6 +65,7 @@ class Verifier:
         role_claim: str = "role",
         queues_claim: str = "queues",
         roles: Mapping[str, Role] | None = None,
+        name_claim: str = "sub",
         now: Callable[[], float] = time.time,
     ) -> None:
         # Empty ones would let PyJWT leave the check out.
@@ -80,6 +81,7 @@ class Verifier:
         self._role_claim = role_claim
         self._queues_claim = queues_claim
         self._roles = roles or {}
+        self._name_claim = name_claim
         self._now = now
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
         self._generation = keys.generation
@@ -155,7 +157,7 @@ class Verifier:
                 + (", nor mapped to one (--auth-jwt-roles)" if self._roles else ""),
             )
         try:
-            name = check_name(claims["sub"])
+            name = check_name(claims.get(self._name_claim))
             patterns = check_patterns(claims.get(self._queues_claim, EVERYTHING))
         except ValueError as error:
             raise Refused("TOKEN_INVALID", f"the token's claims: {error}") from None
