@@ -111,7 +111,7 @@ def test_nothing_that_a_call_changes_is_taken_for_a_figure():
     assert live == {
         *("Node.stats", "Node.assigned", "Node.running", "Node.idle_since", "Node.leaving_since"),
         "Node.fault",
-        *("Queue.counts", "Queue.oldest_pending_time"),
+        *("Queue.counts", "Queue.durations", "Queue.oldest_pending_time"),
         *("Service.instances", "Service.ready", "Service.updated", "Service.pending_reason"),
         *("Limit.running", "Limit.live_tasks"),
         *("Cluster.revision", "Cluster.clock_offset", "Cluster.problems", "Cluster.problems_time"),
