@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,8 +114,10 @@ def ask(
     in_path = False
     for piece in path.split("{")[1:]:
         variable = piece.partition("}")[0]
-        # The document calls `service.name` what it is within its path: `name`.
-        named = variable in (where, where.rpartition(".")[2])
+        # The document calls `service.name` what it is within its path: `name`; and writes names
+        # as JSON does.
+        own = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", variable)
+        named = own in (where, where.rpartition(".")[2])
         path = path.replace(f"{{{variable}}}", value if named else "x")
         in_path = in_path or named
     if where and not in_path:
@@ -206,12 +209,16 @@ def test_a_certificate_of_another_ca_ends_the_handshake(cluster: Locked):
         client.get("/v1/cluster", headers={"Authorization": f"Bearer {cluster.admin}"})
 
 
-# What anybody may ask for: health, the description of the API and its page, the dashboard's files.
+# What anybody may ask for: health, the description of the API and its page, the dashboard's files,
+# and whether somebody is signed in.
 PUBLIC = {
+    "/auth/session",
     *("/healthz", "/readyz", "/openapi.json"),
     *("/docs", "/docs/page.css", "/docs/page.js", "/docs/schema.js"),
     *read_pages(FOLDER),
 }
+# How one signs in; off here.
+SIGN_IN = {"/auth/login": "GET", "/auth/callback": "GET", "/auth/logout": "POST"}
 
 
 async def paths_of_parts() -> set[str]:
@@ -236,7 +243,8 @@ async def paths_of_parts() -> set[str]:
 def test_what_is_no_rpc_needs_a_token_too_but_for_what_is_public(client: httpx.Client):
     paths = asyncio.run(paths_of_parts())
     assert paths >= PUBLIC
-    needs = paths - PUBLIC
+    assert paths >= SIGN_IN.keys()
+    needs = paths - PUBLIC - SIGN_IN.keys()
     assert needs >= {"/v1/gateway/services", "/v1/live"}
     for path in sorted(needs):
         assert_problem(client.get(path), 401, path)
@@ -245,6 +253,8 @@ def test_what_is_no_rpc_needs_a_token_too_but_for_what_is_public(client: httpx.C
 def test_what_is_public_needs_no_token(client: httpx.Client):
     for path in sorted(PUBLIC):
         assert client.get(path).status_code == 200, path
+    for path, verb in SIGN_IN.items():
+        assert_problem(client.request(verb, path), 404, path)
 
 
 # -- /v1/live
