@@ -73,6 +73,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "messages.queues": ("mq",),
     # Adds `mq policy`.
     "messages.policies": ("mq",),
+    # Adds `mq import`.
+    "messages.importing": ("mq",),
     "messages.streams": ("stream",),
     "messages.publish": ("publish",),
     "messages.consume": ("consume",),

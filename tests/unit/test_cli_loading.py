@@ -26,6 +26,7 @@ ADDING = {
     "admin.etcd_auth": ("etcd", "init-auth"),
     "control.templates": ("queue", "template"),
     "messages.policies": ("mq", "policy"),
+    "messages.importing": ("mq", "import"),
 }
 
 

@@ -20,6 +20,9 @@ def _rpc(
 # Of one stream, seconds: then it is opened again.
 STREAM_DEADLINE: Final = 3_600.0
 
+CREATE_VIRTUAL_HOST = _rpc(
+    "CreateVirtualHost", pb.CreateVirtualHostRequest, pb.CreateVirtualHostResponse
+)
 CREATE_EXCHANGE = _rpc("CreateExchange", pb.CreateExchangeRequest, pb.CreateExchangeResponse)
 LIST_EXCHANGES = _rpc("ListExchanges", pb.ListExchangesRequest, pb.ListExchangesResponse)
 GET_EXCHANGE = _rpc("GetExchange", pb.GetExchangeRequest, pb.GetExchangeResponse)
