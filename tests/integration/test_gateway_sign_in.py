@@ -6,20 +6,21 @@ import io
 import time
 import warnings
 from base64 import urlsafe_b64encode
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from websockets.datastructures import Headers
 
 from gateway.app import build_app, sessions_of
 from gateway.cluster.calls import Upstream
 from gateway.component import Context, Part
 from gateway.config import GatewaySettings
-from gateway.oidc.signed_in import token_of_cookies
+from gateway.live.endpoint import Live
 from gateway.sign_in import sign_in_part
 from quorate.security.credentials.jwks import KeySource
 from quorate.security.credentials.jwt import Verifier
@@ -174,7 +175,7 @@ async def test_who_signs_in_calls_with_the_providers_id_token_until_they_sign_ou
         assert outcomes == {"signed_in": 1, "signed_out": 1}
 
 
-async def test_a_session_counts_for_pages_of_the_gateway_alone(make):
+async def test_a_session_counts_for_pages_of_the_gateway_alone(make, monkeypatch):
     gateway = make(cors_origins="*")
     async with gateway.browser() as browser:
         await sign_in(browser)
@@ -185,11 +186,22 @@ async def test_a_session_counts_for_pages_of_the_gateway_alone(make):
             assert await token_seen(browser, **foreign) == []
         # A token that is shown counts before the cookie.
         assert await token_seen(browser, Authorization="Bearer mine") == ["mine"]
-        # As a WebSocket's handshake brings it.
+        # As a WebSocket's handshake brings it, without and with a token.
         kept = dict((await browser.get("/auth/session")).request.headers)
-        assert token_of_cookies(gateway.sessions, Headers(kept))
-        hostile = Headers({**kept, "sec-fetch-site": "same-site"})
-        assert token_of_cookies(gateway.sessions, hostile) == ""
+        (token,) = await token_seen(browser)
+        live = Live(Upstream(["127.0.0.1:1"]), "i", sessions=gateway.sessions, origins=["*"])
+        monkeypatch.setattr(live.hubs, "of", lambda token: token)
+        shown = "quorate.v1, quorate.bearer.mine"
+        page = {"origin": ROOT}
+        for more, wanted in (
+            (page, token),
+            ({"origin": "https://evil.example", "sec-fetch-site": ""}, ""),
+            ({"sec-fetch-site": "same-site", "origin": "https://evil.example"}, ""),
+            ({**page, "sec-websocket-protocol": shown}, "mine"),
+            ({**page, "cookie": "quorate-session=no"}, ""),
+        ):
+            admitted: Any = live.admit("/v1/live", Headers({**kept, **more}))
+            assert admitted == wanted
 
 
 async def test_cookies_are_out_of_reach_for_scripts_and_other_sites(make):
