@@ -151,10 +151,10 @@ class Provider:
         if said["issuer"] != self._issuer:
             raise ValueError(f"it calls itself {said['issuer']!r}")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            check_url(name, said[name])
+            check_url(name, said[name], query=True)
         for name in ("end_session_endpoint", "revocation_endpoint"):
             if said.get(name):
-                check_url(name, said[name])
+                check_url(name, said[name], query=True)
         methods = said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         former = self._described
         # Its cache of keys is kept unless they are elsewhere now.

@@ -74,11 +74,15 @@ class OidcSettings(BaseModel):
         return self
 
 
-def check_url(flag: str, url: str) -> None:
-    """Raise ValueError unless it is an https URL, or http on loopback, without query or user."""
+def check_url(flag: str, url: str, *, query: bool = False) -> None:
+    """Raise ValueError unless it is an https URL, or http on loopback, without user or fragment.
+
+    Args:
+        query: whether it may have a query, as a provider's endpoints may (RFC 6749, section 3.1).
+    """
     parts = urlsplit(url)
     plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
-    extra = parts.query or parts.fragment or parts.username or parts.password
+    extra = parts.fragment or parts.username or parts.password or (parts.query and not query)
     if (parts.scheme != "https" and not plain) or not parts.hostname or extra:
         raise ValueError(f"{flag}: {url!r} is not an https URL such as https://id.example.com")
 

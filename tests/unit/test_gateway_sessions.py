@@ -1,6 +1,8 @@
 """Sessions of signed-in browsers: renewal, limits, cookies; settings that are refused."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from gateway.config import GatewaySettings
 from gateway.oidc.cookies import Cookies, TooLarge
 from gateway.oidc.sessions import SESSION, Sessions
+from gateway.oidc.settings import check_url
 from gateway.oidc.tokens import SignInRefused, Tokens
 
 SECRET = "a secret of thirty-two characters"
@@ -142,3 +145,24 @@ def test_settings_that_do_not_fit_are_refused(good, change, words):
     assert GatewaySettings.model_validate(good).oidc_issuer
     with pytest.raises(ValidationError, match=words):
         GatewaySettings.model_validate({**good, **change})
+
+
+def test_endpoints_of_a_provider_may_have_a_query_and_must_be_https():
+    check_url("token_endpoint", "https://id.example.com/token?p=policy", query=True)
+    check_url("token_endpoint", "http://127.0.0.1:9400/token", query=True)
+    for url in (
+        "http://id.example.com/token",
+        "https://user@id.example.com/token",
+        "https://id.example.com/token#x",
+        "ftp://id.example.com",
+        "https:///token",
+        "javascript:alert(1)",
+    ):
+        with pytest.raises(ValueError, match=r"token_endpoint: .* is not an https URL"):
+            check_url("token_endpoint", url, query=True)
+
+
+def test_a_gateway_without_sign_in_loads_nothing_for_it():
+    code = "import sys, gateway.app; print({'authlib', 'httpx2'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
