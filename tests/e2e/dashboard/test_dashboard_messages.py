@@ -67,7 +67,12 @@ def queues(cluster: LocalCluster) -> Iterator[None]:
     publish(cluster, "peeked", b'{"id": 1}', headers={"tenant": {"text": "acme"}})
     publish(cluster, "letters", b"", b"\x00\x01\xff", "gr\u00fc\u00dfe \u202e".encode())
     publish(cluster, "log/book", b"first", b"second", b"third")
+    stored = {"name": "billing", "offset": "1"}
+    ask_json(cluster, f"v1/messageQueues/{quote('log/book', safe='')}:setOffset", stored)
+    limits = {"name": "most", "pattern": "^letters$", "definition": {"maxLength": "7"}}
+    ask_json(cluster, "v1/messagePolicies", {"policy": limits})
     yield
+    ask_json(cluster, "v1/messagePolicies/most", method="DELETE")
     for one in ask_json(cluster, "v1/messageQueues?pageSize=1000")["messageQueues"]:
         if one["name"] in MADE:
             path = f"v1/messageQueues/{quote(one['name'], safe='')}"
@@ -93,7 +98,10 @@ def test_the_list_says_what_waits_in_each_queue(open_page: OpenPage, queues: Non
     expect(look.page.locator("tbody")).to_have_count(1)
     look.page.get_by_role("link", name="letters", exact=True).click()
     expect(number(look, "Ready")).to_have_text("3")
-    expect(look.page.get_by_text("1,000 ready messages")).to_be_visible()
+    # What a policy makes of it.
+    policy = look.page.locator("dt", has_text="Policy").locator("xpath=following-sibling::dd[1]")
+    expect(policy).to_have_text("most")
+    expect(look.page.get_by_text("7 ready messages")).to_be_visible()
     expect(look.page.get_by_text("one is active at a time")).to_be_visible()
 
 
@@ -134,6 +142,10 @@ def test_a_stream_is_read_from_an_offset(open_page: OpenPage, queues: None) -> N
     look.button("Read").click()
     expect(messages).to_have_count(1)
     expect(messages).to_contain_text("third")
+    offsets = look.page.get_by_role("table", name="Named offsets").locator("tbody")
+    expect(offsets.locator('[data-label="Name"]')).to_have_text("billing")
+    expect(offsets.locator('[data-label="Offset"]')).to_have_text("1")
+    expect(offsets.locator('[data-label="Behind"]')).to_have_text("2")
     look.page.get_by_label("From offset").fill("-1")
     look.button("Read").click()
     expect(look.page.get_by_role("alert")).to_contain_text("“-1” is not a whole number")

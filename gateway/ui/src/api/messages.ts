@@ -86,6 +86,16 @@ export interface MessageQueue {
   droppedTotal?: Int64;
   redeliveredTotal?: Int64;
   activeConsumer?: string;
+  /** What is in force, if policies change `spec`. */
+  effectiveSpec?: MessageQueueSpec;
+  policy?: string;
+  operatorPolicy?: string;
+}
+
+export interface StreamOffset {
+  name: string;
+  offset?: Int64;
+  updateTime?: string;
 }
 
 export interface Consumer {
@@ -195,6 +205,11 @@ export const deleteMessageQueue = (virtualHost: string, name: string) =>
   remove<{ messages?: Int64 }>(`v1/messageQueues/${segment(name)}`, { query: { virtualHost } });
 export const purgeMessageQueue = (virtualHost: string, name: string) =>
   post<{ messages?: Int64 }>(`v1/messageQueues/${segment(name)}:purge`, { virtualHost });
+export const listStreamOffsets = (virtualHost: string, name: string, options?: Options) =>
+  get<{ streamOffsets?: StreamOffset[] }>(`v1/messageQueues/${segment(name)}/offsets`, {
+    ...options,
+    query: { virtualHost },
+  });
 /** `offset`: of a stream, the first message. */
 export const peekMessages = (
   virtualHost: string,

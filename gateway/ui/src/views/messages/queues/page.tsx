@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { useMay } from "@ui/api/caller";
-import { getMessageQueue, listBindings, type MessageQueue } from "@ui/api/messages";
+import { getMessageQueue, listBindings, listStreamOffsets, type MessageQueue } from "@ui/api/messages";
 import { token } from "@ui/api/token";
 import { bytes, count, num, rate } from "@ui/lib/format";
 import { usePolled } from "@ui/lib/poll";
@@ -13,6 +13,7 @@ import { addressOf, isStream, kindOf, ratesOf, settingsOf, totalsOf } from "@ui/
 import { BindingTable } from "@ui/views/messages/exchanges/bindings";
 import { PublishDialog, Published, type Outcome } from "@ui/views/messages/exchanges/publish";
 import { QueueActions } from "@ui/views/messages/queues/actions";
+import { Offsets } from "@ui/views/messages/queues/offsets";
 import { Consumers } from "@ui/views/messages/queues/consumers";
 import { Peek } from "@ui/views/messages/queues/peek";
 
@@ -32,8 +33,10 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
         { pageSize: MOST_BINDINGS },
         { signal },
       );
+      const offsets = isStream(messageQueue) ? await listStreamOffsets(host, name, { signal }) : {};
       return {
         queue: messageQueue,
+        offsets: offsets.streamOffsets ?? [],
         consumers: consumers ?? [],
         bindings: bindings ?? [],
         more: Boolean(nextPageToken),
@@ -51,7 +54,7 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
   if (gone || !value) {
     return <NotShown kind="queues" host={host} name={name} gone={gone} failure={failure} />;
   }
-  const { queue, consumers, bindings, more } = value;
+  const { queue, consumers, bindings, offsets, more } = value;
   return (
     <div class="view">
       <BackLink kind="queues" host={host} />
@@ -80,6 +83,7 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
         <div>
           {may("messages.consume") && <Peek host={host} queue={queue} version={changes} />}
           <Consumers queue={queue} consumers={consumers} />
+          {isStream(queue) && <Offsets queue={queue} offsets={offsets} />}
           <Panel title="Bindings" class="flush">
             {bindings.length ? (
               <BindingTable host={host} bindings={bindings} may={may} of="queue" onDone={refresh} />
@@ -96,7 +100,9 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
           <Panel title="Settings">
             <Pairs
               rows={[
-                ...settingsOf(queue.spec ?? {}),
+                ...settingsOf(queue.effectiveSpec ?? queue.spec ?? {}),
+                ...named("Policy", queue.policy),
+                ...named("Operator policy", queue.operatorPolicy),
                 ["Created", <Ago time={queue.createTime} />],
               ]}
             />
@@ -134,6 +140,8 @@ export function QueuePage({ host, name }: { host: string; name: string }) {
     </div>
   );
 }
+
+const named = (label: string, name: string | undefined): [string, string][] => (name ? [[label, name]] : []);
 
 interface NumbersProps {
   queue: MessageQueue;
