@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import io
 import time
-import warnings
 from base64 import urlsafe_b64encode
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,43 +23,16 @@ from gateway.sign_in import sign_in_part
 from quorate.security.credentials.jwks import KeySource
 from quorate.security.credentials.jwt import Verifier
 from quorate.security.identity import Role
+from tests.support.oidc import CLIENT, ROOT, SECRET, at_provider, run_provider
 
 # The provider has not followed its own library yet.
 pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning")
 
-SECRET = "a secret of thirty-two characters"
-CLIENT = "quorate-dashboard"
-ROOT = "http://127.0.0.1:7470"
-
-
-class Recorder:
-    """Around the provider: remembers the bodies of token requests, whose PKCE it does not check."""
-
-    def __init__(self, app):
-        self.app, self.bodies = app, []
-
-    def __call__(self, environ, start_response):
-        if environ["PATH_INFO"] == "/oauth2/token":
-            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-            self.bodies.append(parse_qs(body.decode()))
-            environ["wsgi.input"] = io.BytesIO(body)
-        return self.app(environ, start_response)
-
 
 @pytest.fixture(scope="module")
 def provider():
-    with warnings.catch_warnings():
-        # It still uses authlib.jose.
-        warnings.simplefilter("ignore")
-        import oidc_provider_mock
-
-        with oidc_provider_mock.run_server_in_thread() as server:
-            server.app = Recorder(server.app)
-            server.url = f"http://localhost:{server.server_port}"
-            claims = {"name": "Alice", "email": "alice@example.com", "groups": ["dev", "ops"]}
-            httpx.put(f"{server.url}/users/alice", json=claims).raise_for_status()
-            httpx.put(f"{server.url}/users/bob", json={}).raise_for_status()
-            yield server
+    with run_provider() as running:
+        yield running
 
 
 class Gateway:
@@ -102,15 +73,6 @@ def make(provider, tmp_path):
         return Gateway(GatewaySettings.model_validate(values))
 
     return made
-
-
-async def at_provider(answer, user="alice"):
-    """The user agrees at the provider's page; the address that it sends the browser to."""
-    assert answer.status_code == 302, answer.text
-    async with httpx.AsyncClient() as client:
-        agreed = await client.post(answer.headers["location"], data={"sub": user})
-    assert agreed.status_code == 302, agreed.text
-    return agreed.headers["location"]
 
 
 async def sign_in(browser, path="/", user="alice"):
