@@ -5,6 +5,7 @@
 | `plain` | two consumers |
 | `single` | one consumer: its order is checked |
 | `full` | one consumer, and refuses messages when it has a few |
+| `log` | a stream without messages: its named offsets are stored |
 | `nowhere` | does not exist: what goes there is returned |
 """
 
@@ -20,7 +21,7 @@ from scheduler.core.broker import events as e
 from scheduler.core.broker.effects import BrokerEffects
 from scheduler.core.broker.limits import BrokerLimits
 from scheduler.core.broker.machine import BrokerMachine
-from scheduler.core.broker.rows import MessageQueueSpec, Overflow, QueueUid, SessionId
+from scheduler.core.broker.rows import MessageQueueSpec, Overflow, QueueType, QueueUid, SessionId
 from scheduler.core.broker.state import BrokerState
 from scheduler.core.handlers.tasks.from_messages import MessageTasks
 from scheduler.engine.broker.driver import BrokerDriver
@@ -30,6 +31,7 @@ from scheduler.storage.records.broker.writes import BrokerCodec
 from tests.simulation.broker.consumers import Consumer, Sink
 from tests.simulation.broker.producers import Producer
 from tests.simulation.broker.promises import Promises
+from tests.simulation.broker.settings import Settings
 from tests.simulation.network import PREFIX
 from tests.simulation.world import ONE_CLOCK, WELL_AFTER, World
 from tests.support.jumping_loop import JumpingLoop
@@ -41,6 +43,7 @@ SPECS = {
     "plain": MessageQueueSpec(delivery_limit=0),
     "single": MessageQueueSpec(delivery_limit=0),
     "full": MessageQueueSpec(delivery_limit=0, max_length=3, overflow=Overflow.REJECT_PUBLISH),
+    "log": MessageQueueSpec(type=QueueType.STREAM),
 }
 # Bodies are read back, publishes are done in parts.
 LIMITS = BrokerLimits(step_bytes=120, step_writes=42, window_bytes=4_000, step_messages=7)
@@ -71,6 +74,7 @@ class Messages(World):
     targets: ClassVar[Mapping[str, float]] = {"plain": 6, "single": 6, "full": 4, "nowhere": 1}
     weights: ClassVar[dict[str, float]] = {
         "publish": 20,
+        "change_settings": 1,
         "hang_up_producer": 1,
         "hang_up_consumer": 2,
         "kill_leader": 1.2,
@@ -85,6 +89,7 @@ class Messages(World):
         self.clocks_ahead, self.txn_ops = ONE_CLOCK, 128
         self.promises = Promises()
         self.sinks: dict[BrokerDriver, Sink] = {}
+        self.settings = Settings(self)
         self.producers = [Producer(self, f"p{number}") for number in range(2)]
         self.consumers = [
             Consumer(self, "one", "plain", alone=False),
@@ -97,7 +102,8 @@ class Messages(World):
         await super().start()
         for number, (name, spec) in enumerate(self.specs.items(), 1):
             await self._declare(name, spec, QueueUid(f"{number:016x}"))
-        actors: list[Producer | Consumer] = [*self.producers, *self.consumers]
+        actors: list[Producer | Consumer | Settings] = [*self.producers, *self.consumers]
+        actors.append(self.settings)
         for actor in actors:
             self.spawn(actor.run())
 
@@ -140,6 +146,9 @@ class Messages(World):
         for _ in range(self.rng.choice([1, 1, 3, 12])):
             producer.add(self.rng.choices(list(self.targets), list(self.targets.values()))[0])
 
+    def change_settings(self) -> None:
+        self.settings.change()
+
     def hang_up_producer(self) -> None:
         self.rng.choice(self.producers).hang_up()
 
@@ -150,10 +159,11 @@ class Messages(World):
         def declared(token: Any) -> object:
             return e.MessageQueueDeclared("/", name, spec, SessionId(""), uid, token)
 
-        while not await self._asked(declared):
+        while not await self.asked(declared):
             await asyncio.sleep(0.1)
 
-    async def _asked(self, make: Callable[[Any], object]) -> bool:
+    async def asked(self, make: Callable[[Any], object]) -> bool:
+        """Ask the leader, if there is one; whether it has confirmed."""
         term = self.some_leader()
         if term is None or term.broker is None:
             return False
@@ -176,6 +186,7 @@ class Messages(World):
         assert not why, why
         await self.sleep(1.0)
         leader = self._broker_state()
+        self.settings.check(leader)
         for one in self.schedulers:
             if one.term is None:
                 one.fold.broker.settle()
@@ -206,6 +217,8 @@ class Messages(World):
             return "nobody leads"
         if not all(one.idle for one in self.producers):
             return "messages are not answered"
+        if not self.settings.idle:
+            return "settings are not answered"
         if not all(one.idle for one in self.consumers):
             return "messages are not settled"
         for queue in term.broker.state.queues.values():
@@ -221,4 +234,5 @@ def _facts(state: BrokerState) -> object:
         for name, lane in queue.sub_logs()
         if len(lane.log.chunks) or lane.log.tail
     }
-    return queues, state.producers
+    declared = {queue.row.name: (queue.row, queue.offsets) for queue in state.queues.values()}
+    return queues, state.producers, declared, state.policies.rows, state.named_offsets
