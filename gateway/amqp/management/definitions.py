@@ -1,7 +1,7 @@
 """The declarations of a cluster as a document that RabbitMQ imports.
 
 Left out: what belongs to a connection, what is predeclared, and bindings to task queues, which
-RabbitMQ does not have. There are no users, permissions and policies.
+RabbitMQ does not have. There are no users and permissions.
 
 https://www.rabbitmq.com/docs/definitions
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.amqp.management import shapes
+from quorate.client.messages.values.policies import definition_of
 from quorate.v1 import message_pb2 as m
 
 _RESERVED = "amq."
@@ -24,6 +25,7 @@ def document(
     queues: Sequence[m.MessageQueue],
     exchanges: Sequence[m.Exchange],
     bindings: Sequence[m.Binding],
+    policies: Sequence[m.MessagePolicy],
     of_one: bool,
 ) -> dict[str, Any]:
     """The document. `of_one`: of one virtual host, which it does not name."""
@@ -43,11 +45,12 @@ def document(
             for row in bindings
             if row.exchange or (row.virtual_host, row.message_queue) in names
         ],
-        "policies": [],
-        "parameters": [],
+        "policies": [_policy(row) for row in policies if not row.operator],
+        "parameters": [_operator_policy(row) for row in policies if row.operator],
     }
     if of_one:
-        for entry in (*found["queues"], *found["exchanges"], *found["bindings"]):
+        lists = ("queues", "exchanges", "bindings", "policies", "parameters")
+        for entry in (entry for name in lists for entry in found[name]):
             del entry["vhost"]
         return found
     return found | {
@@ -67,6 +70,24 @@ def _queue(row: m.MessageQueue) -> dict[str, Any]:
         "auto_delete": row.spec.auto_delete,
         "arguments": shapes.arguments_of(row.spec),
     }
+
+
+def _policy(row: m.MessagePolicy) -> dict[str, Any]:
+    return {
+        "vhost": row.virtual_host,
+        "name": row.name,
+        "pattern": row.pattern,
+        "apply-to": row.apply_to,
+        "definition": definition_of(row),
+        "priority": row.priority,
+    }
+
+
+def _operator_policy(row: m.MessagePolicy) -> dict[str, Any]:
+    """RabbitMQ exports it as a parameter."""
+    value = _policy(row)
+    host, name = value.pop("vhost"), value.pop("name")
+    return {"component": "operator_policy", "vhost": host, "name": name, "value": value}
 
 
 def _without(entry: dict[str, Any], name: str) -> dict[str, Any]:

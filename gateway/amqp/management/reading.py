@@ -24,7 +24,7 @@ _METHODS: Final[dict[str, Method]] = {
     name: method_of(_BROKER, name)
     for name in (
         *("ListVirtualHosts", "ListExchanges", "GetExchange", "ListBindings"),
-        *("ListMessageQueues", "GetMessageQueue"),
+        *("ListMessageQueues", "GetMessageQueue", "ListMessagePolicies"),
     )
 }
 # Calls of one request, and rows that it reads: some 10 MB.
@@ -87,6 +87,14 @@ class Reading:
         found: list[message_pb2.Binding] = []
         for name in await self.hosts(host):
             found += await self._bindings(name, of)
+        return found
+
+    async def policies(self, host: str | None) -> list[message_pb2.MessagePolicy]:
+        """Policies and operator policies. A caller with patterns may list none."""
+        found: list[message_pb2.MessagePolicy] = []
+        for name in () if self._patterns else await self.hosts(host):
+            request = pb.ListMessagePoliciesRequest(virtual_host=name)
+            found += (await self._ask("ListMessagePolicies", request)).policies
         return found
 
     async def _bindings(self, host: str, of: dict[str, str]) -> list[message_pb2.Binding]:

@@ -238,7 +238,7 @@ async def alarms(asked: Asked) -> Any:
 
 
 async def exported(asked: Asked) -> Any:
-    """Virtual hosts, exchanges, queues and bindings, for RabbitMQ's import."""
+    """Virtual hosts, exchanges, queues, bindings and policies, for RabbitMQ's import."""
     reading, host = asked.reading, asked.host
     hosts: Iterable[str] = await reading.hosts(host)
     return definitions.document(
@@ -247,6 +247,7 @@ async def exported(asked: Asked) -> Any:
         queues=await reading.queues(host),
         exchanges=await reading.exchanges(host),
         bindings=await reading.bindings(host),
+        policies=await reading.policies(host),
         of_one=host is not None,
     )
 

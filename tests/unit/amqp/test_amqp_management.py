@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.amqp.management.views import PATHS
 from gateway.auth.credentials import Access
+from quorate.cli.messages.definitions import plan_of
 from quorate.runtime.errors import QuorateError, not_found
 from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
@@ -151,7 +153,10 @@ async def test_definitions_hold_what_outlives_connections() -> None:
         queue("private", spec=m.MessageQueueSpec(exclusive=True)),
         queue("log", spec=stream),
     )
-    exchanges = [m.Exchange(virtual_host="/", name=name) for name in ("amq.topic", "mine")]
+    topic = m.EXCHANGE_TYPE_TOPIC
+    exchanges = [
+        m.Exchange(virtual_host="/", name=one, type=topic) for one in ("amq.topic", "mine")
+    ]
     api.answer("ListExchanges", pb.ListExchangesResponse(exchanges=exchanges))
     bindings = [
         m.Binding(virtual_host="/", source="mine", **{kind: name})  # type: ignore[arg-type]
@@ -163,8 +168,32 @@ async def test_definitions_hold_what_outlives_connections() -> None:
         )
     ]
     api.answer("ListBindings", pb.ListBindingsResponse(bindings=bindings))
+    policies = [
+        m.MessagePolicy(
+            virtual_host="/",
+            name=name,
+            pattern="^k",
+            apply_to="queues",
+            definition=m.PolicyDefinition(max_length=9, message_ttl=Duration(seconds=1)),
+            operator=operator,
+        )
+        for name, operator in (("p", False), ("o", True))
+    ]
+    api.answer("ListMessagePolicies", pb.ListMessagePoliciesResponse(policies=policies))
     found = (await api.get("/api/definitions")).value
     assert found["vhosts"] == [{"name": "/"}]
+    value = {
+        "pattern": "^k",
+        "apply-to": "queues",
+        "definition": {"max-length": 9, "message-ttl": 1_000},
+        "priority": 0,
+    }
+    assert found["policies"] == [{"vhost": "/", "name": "p", **value}]
+    operator_policy = {"component": "operator_policy", "vhost": "/", "name": "o", "value": value}
+    assert found["parameters"] == [operator_policy]
+    # What is exported is what `quorate mq import` takes.
+    kinds = [step.kind for step in plan_of(json.dumps(found).encode()).steps]
+    assert kinds == ["exchange", *["queue"] * 2, *["binding"] * 2, "policy", "operator policy"]
     assert {one["name"]: one["arguments"] for one in found["queues"]} == {
         "kept": {
             "x-message-ttl": 60_000,
