@@ -13,7 +13,6 @@ from quorate.client.transport.access import Access
 from quorate.client.transport.rpcs import GET_CLUSTER, LIST_NODES, LIST_TASKS
 from quorate.doctor.blob_checks import check_blob_folder, check_blob_nodes
 from quorate.doctor.finding import Finding, failure, note, ok, warning
-from quorate.doctor.verdict import check_verdict
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
 from quorate.v1 import cluster_pb2, node_pb2, scheduler_pb2, task_pb2
@@ -45,7 +44,6 @@ async def check_cluster(
         if local:
             findings.extend(await check_blob_folder(cluster))
         findings.extend(await _check_pending(access))
-        findings.extend(check_verdict(cluster, local=local))
     return findings, cluster
 
 
@@ -113,9 +111,8 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
     if len(cluster.schedulers) < 2:
         text = "no standby: if the leader fails, nobody takes over"
         advice = "run a second scheduler"
-        findings.append(
-            note("schedulers", text, advice) if local else warning("schedulers", text, advice)
-        )
+        level = note if local else warning
+        findings.append(level("schedulers", text, advice).of("NO_STANDBY"))
     if cluster.version != quorate.__version__:
         findings.append(
             note(
@@ -133,7 +130,7 @@ def check_replicas(cluster: cluster_pb2.Cluster, *, local: bool) -> list[Finding
                     f"the leader's clock is {abs(ahead):.0f} s {where} the nodes' clocks",
                     "keep the clocks of all machines in step (chrony, systemd-timesyncd): tasks "
                     "that wait for a time begin early or late",
-                )
+                ).of("CLOCKS_APART")
             )
     return findings
 
@@ -188,7 +185,7 @@ def _unplaceable(found: Sequence[task_pb2.Task], reason: str, count: str) -> Fin
         "tasks",
         f"{count} cannot start on any node ({which}): {reason}",
         advice,
-    )
+    ).of("TASKS_UNPLACEABLE", *(task.id for task in found))
 
 
 def _is_replica(task: task_pb2.Task) -> bool:
@@ -244,7 +241,7 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
                 f"none of {len(nodes)} takes work" if nodes else "there are none",
                 "start node agents, `quorate uncordon` those that are cordoned, or free the disks "
                 "of those that cannot write",
-            )
+            ).of("NO_NODES")
         )
     for node in lost:
         findings.append(
@@ -253,7 +250,7 @@ def check_nodes(nodes: Sequence[node_pb2.Node]) -> list[Finding]:
                 f"is lost: {node.loss.why}",
                 "start its agent again, or, if it will not come back: "
                 f"quorate node dismiss {node.name}",
-            )
+            ).of("NODE_LOST", node.name)
         )
     if away := by_state.get(node_pb2.NODE_STATE_CONNECTING):
         findings.append(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from quorate.doctor.etcd_auth_checks import check_auth
-from quorate.doctor.finding import Finding, failure, note, ok, warning
+from quorate.doctor.finding import Finding, Level, failure, note, ok, warning
 from quorate.etcd.api import EtcdError, EtcdUnauthenticated, StoreStatus
 from quorate.etcd.client import EtcdClient, EtcdTls
 from quorate.etcd.server.binary import RECOMMENDED, check_version
@@ -76,7 +76,10 @@ async def check_etcd(target: EtcdTarget) -> list[Finding]:
                 )
             else:
                 one = endpoint if len(target.endpoints) > 1 else ""
-                findings.append(check_release(one, status.version, local=target.local))
+                release = check_release(one, status.version, local=target.local)
+                findings.append(
+                    release if release.level is Level.OK else release.of("ETCD_OLD", endpoint)
+                )
                 findings.extend(check_space(one, status, target.quota))
                 if not status.leader:
                     findings.append(

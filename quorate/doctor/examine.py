@@ -12,6 +12,7 @@ from quorate.doctor.cluster_checks import check_cluster
 from quorate.doctor.etcd_checks import EtcdTarget, check_etcd
 from quorate.doctor.finding import Finding
 from quorate.doctor.process_checks import Process, check_processes
+from quorate.doctor.verdict import check_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ async def examine(targets: Targets, now: dt.datetime) -> list[Finding]:
         quota = targets.etcd.quota or (cluster.etcd.db_quota if cluster is not None else 0)
         findings += await check_etcd(replace(targets.etcd, quota=quota))
     findings += schedulers
+    if cluster is not None:
+        findings += check_verdict(cluster, findings, local=targets.local)
     findings += await check_processes(targets.processes)
     for path in dict.fromkeys(targets.certificates):
         findings += check_file(path, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -26,16 +26,34 @@ class Finding:
         subject: what was looked at, such as `etcd 10.0.0.1:2379`.
         text: what was found, one sentence.
         advice: what to do about it; for warnings and errors always.
+        code: of the verdict's problem that it is, if it is one.
+        about: names of what it is about, as the verdict's problem has them; empty: the cluster.
     """
 
     level: Level
     subject: str
     text: str
     advice: str = ""
+    code: str = ""
+    about: frozenset[str] = frozenset()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; the level by its lower-case name."""
-        return {**asdict(self), "level": self.level.name.lower()}
+        return {
+            "level": self.level.name.lower(),
+            "subject": self.subject,
+            "text": self.text,
+            "advice": self.advice,
+            "code": self.code,
+        }
+
+    def of(self, code: str, *about: str) -> Finding:
+        """The same, as a problem of the verdict: of this code, and about these names."""
+        return replace(self, code=code, about=frozenset(about))
+
+    def covers(self, code: str, name: str) -> bool:
+        """Whether it says what a problem of this code and name says."""
+        return self.code == code and (not self.about or name in self.about)
 
 
 def ok(subject: str, text: str) -> Finding:

@@ -15,6 +15,7 @@ from quorate.doctor.cluster_checks import check_nodes, check_pending, check_repl
 from quorate.doctor.etcd_checks import check_release, check_space, judge_latency
 from quorate.doctor.finding import Finding, Level, worst
 from quorate.doctor.process_checks import judge_clock
+from quorate.doctor.verdict import check_verdict
 from quorate.etcd.api import StoreStatus
 from quorate.v1 import cluster_pb2, node_pb2, task_pb2
 from tests.support.tls import TestAuthority
@@ -246,3 +247,32 @@ def test_tasks_that_fit_no_node_are_one_warning_for_each_reason():
 def test_tasks_that_wait_for_their_turn_are_no_finding():
     assert not check_pending([])
     assert not check_pending([task_pb2.Task(id="t1"), task_pb2.Task(id="t2")])
+
+
+def test_each_problem_of_the_verdict_is_said_once_and_none_is_left_out() -> None:
+    lost = node_pb2.Node(name="n1", state=node_pb2.NODE_STATE_LOST)
+    waiting = task_pb2.Task(id="a", pending_reason="no node has 1 gpu")
+    own = [*check_nodes([lost]), *check_pending([waiting])]
+    cluster = cluster_pb2.Cluster()
+    cluster.problems_time.seconds = 1
+    for code, kind, name in (
+        ("NODE_LOST", "node", "n1"),
+        ("NODE_LOST", "node", "n2"),
+        ("TASKS_UNPLACEABLE", "task", "a"),
+        ("TASKS_UNPLACEABLE", "task", "too old for the examination to have seen it"),
+        ("NO_STANDBY", "cluster", ""),
+        ("ETCD_OLD", "cluster", "etcd-0:2379"),
+        ("QUEUE_PAUSED", "queue", "mail"),
+    ):
+        cluster.problems.add(code=code, kind=kind, name=name, sentence=f"{code} {name}.")
+    said = [(one.code, set(one.about)) for one in check_verdict(cluster, own, local=False)]
+    assert said == [
+        ("NODE_LOST", {"n2"}),
+        ("TASKS_UNPLACEABLE", {"too old for the examination to have seen it"}),
+        ("NO_STANDBY", set[str]()),
+        ("ETCD_OLD", {"etcd-0:2379"}),
+        ("QUEUE_PAUSED", {"mail"}),
+    ]
+    assert all(one.advice for one in check_verdict(cluster, own, local=False))
+    replicas = check_replicas(cluster, local=False)
+    assert "NO_STANDBY" not in {one.code for one in check_verdict(cluster, replicas, local=False)}
