@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle amqp-suites drills docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle amqp-suites drills showcase docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -93,6 +93,9 @@ amqp-suites: setup ## Run the own tests of kombu, aio-pika and pika against a br
 
 drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; print the figures
 	python -m benchmarks.drills $(ARGS)
+
+showcase: ready ## Start a busy cluster, make eleven faults in it; print who says so, and when
+	python -m tools.showcase $(ARGS)
 
 docs: ready ## Build the documentation site into build/site
 	@$(BIN)/python tools/provision/environment.py $(VENV) docs

@@ -262,3 +262,15 @@ async def test_etcd_out_of_space_is_an_error(
     assert any("a write failed" in one["text"] for one in findings)
     # One member, and not a local cluster's.
     assert any(one["level"] == "warning" and "one member" in one["text"] for one in findings)
+
+
+def test_with_etcd_named_the_schedulers_of_the_environment_are_looked_at_too(
+    local: LocalCluster, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = next(one.address for one in local.processes if one.role == "etcd")
+    monkeypatch.setenv("QUORATE_ADDRESS", ",".join(local.addresses))
+    _, findings = doctor("--etcd", store)
+    assert {"etcd", "schedulers"} <= {one["subject"] for one in findings}
+    monkeypatch.delenv("QUORATE_ADDRESS")
+    _, findings = doctor("--etcd", store)
+    assert "schedulers" not in {one["subject"] for one in findings}

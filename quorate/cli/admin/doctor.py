@@ -119,13 +119,14 @@ def doctor(
     }
     settings = _settings({name: value for name, value in given.items() if value is not None})
     named = etcd is not None or bool(os.environ.get("QUORATE_ETCD"))
-    alone = schedulers is None and data_dir is None and (named or bool(health) or bool(cert))
+    whose = schedulers or data_dir or os.environ.get("QUORATE_ADDRESS")
+    alone = not whose and (named or bool(health) or bool(cert))
     findings: list[Finding] = []
     local = None
-    if schedulers is None and not (alone and not os.environ.get("QUORATE_ADDRESS")):
+    if schedulers is None and not alone:
         local = _local(data_dir)
     access = None
-    if schedulers is not None or local is not None or not alone:
+    if not alone:
         try:
             access = find_access(schedulers, data_dir)
         except QuorateError as error:
