@@ -30,6 +30,7 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "services.write": "create, change and delete services",
     "exchanges.read": "read virtual hosts, exchanges and bindings",
     "exchanges.write": "create and delete virtual hosts, exchanges and bindings",
+    "policies.write": "set and delete policies of message queues and exchanges",
     "message_queues.read": "read message queues and their counts",
     "message_queues.write": "create, purge and delete message queues, and move their messages",
     "messages.publish": "publish messages",
@@ -58,7 +59,7 @@ _VIEWER: Final = frozenset(
 _OPERATOR: Final = _VIEWER | {
     *("tasks.control", "queues.control", "queues.write", "nodes.control"),
     *("services.register", "audit.read", "limits.write", "scaling.mark", "schedules.control"),
-    *("exchanges.write", "message_queues.write"),
+    *("exchanges.write", "policies.write", "message_queues.write"),
 }
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {
