@@ -20,8 +20,9 @@ DESCRIPTORS = FOLDER.parents[2] / "quorate" / "v1" / "descriptors.binpb"
 PLAIN, HEDGING = "service_config.json", "service_config_hedging.json"
 # Served to schedulers alone.
 NOT_FOR_CLIENTS = {"quorate.v1.NodeAgent"}
-# Repeating these changes nothing: an instance is named by its caller.
-IDEMPOTENT = {"RegisterInstance", "DeregisterInstance"}
+# Repeating these changes nothing: an instance is named by its caller, and an offset that is there
+# already is answered.
+IDEMPOTENT = {"RegisterInstance", "DeregisterInstance", "SetStreamOffset"}
 
 
 def read(name: str) -> Any:

@@ -86,6 +86,8 @@ async def test_who_lost_its_name_to_another_reader_finds_out():
         await stream(broker)
         await broker.call(store(2, expected_offset=0))
         await broker.call(store(3, expected_offset=2))
+        # Its answer was lost, and it is repeated.
+        await broker.call(store(3, expected_offset=2))
         error = await broker.refused(store(4, expected_offset=2))
         assert (error.code, error.reason) == (C.FAILED_PRECONDITION, "STREAM_OFFSET_MOVED")
         assert error.metadata["current"] == "3"
