@@ -270,7 +270,7 @@ def test_with_etcd_named_the_schedulers_of_the_environment_are_looked_at_too(
     store = next(one.address for one in local.processes if one.role == "etcd")
     monkeypatch.setenv("QUORATE_ADDRESS", ",".join(local.addresses))
     _, findings = doctor("--etcd", store)
-    assert {"etcd", "schedulers"} <= {one["subject"] for one in findings}
+    assert "schedulers" in {one["subject"] for one in findings}
     monkeypatch.delenv("QUORATE_ADDRESS")
     _, findings = doctor("--etcd", store)
     assert "schedulers" not in {one["subject"] for one in findings}

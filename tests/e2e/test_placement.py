@@ -7,8 +7,6 @@ import sys
 from functools import partial
 from typing import Any
 
-import grpc
-
 from quorate.v1 import explain_pb2, pause_pb2, service_pb2_grpc
 from quorate.v1 import placement_pb2 as p
 from quorate.v1 import scheduler_pb2 as pb
@@ -16,6 +14,7 @@ from quorate.v1 import service_pb2 as s
 from quorate.v1 import task_pb2 as t
 from tests.support.cluster import Cluster
 from tests.support.server import until
+from tests.support.tls import open_aio
 
 
 async def node_of(cluster: Cluster, **placement: object) -> str:
@@ -67,7 +66,7 @@ WEB = [
 async def service_on_one_node(cluster: Cluster, there: p.NodeRule, then: p.NodeRule) -> None:
     """Its replica moves when the rules change."""
     _, leader = await cluster.leader()
-    async with grpc.aio.insecure_channel(leader.address) as channel:
+    async with open_aio(leader.address) as channel:
         stub: Any = service_pb2_grpc.ServiceRegistryStub(channel)
         ml = p.Toleration(key="dedicated", value="ml")
         spec = s.ServiceSpec(command={"argv": WEB}, replicas=1, health={"tcp": True})
