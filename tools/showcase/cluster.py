@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ PREFIX: Final = f"/quorate/{CLUSTER}/".encode()
 SCHEDULERS: Final = ("s1", "s2")
 NODES: Final = ("n1", "n2", "n3")
 SLOTS: Final = 4
-# That the schedulers are told: small, so that etcd is filled within a second.
+# What the schedulers take for etcd's quota: small, so that it is filled within a second.
 QUOTA: Final = 96 << 20
 # Seconds.
 LEASE: Final = 2
@@ -88,8 +88,8 @@ class Showcase:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.thaw()
         for process in self._processes.values():
-            process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self._processes.values():
             try:
@@ -148,21 +148,22 @@ class Showcase:
         """SIGSTOP: as on a machine that stands still."""
         self._processes[name].send_signal(signal.SIGSTOP)
 
-    def thaw(self, name: str) -> None:
-        """SIGCONT."""
-        self._processes[name].send_signal(signal.SIGCONT)
+    def thaw(self) -> None:
+        """SIGCONT to whatever is frozen."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
 
     def standby(self) -> str:
         """The scheduler that does not lead."""
         leads = {one.address for one in self.state().schedulers if one.leader}
         return next(name for name in SCHEDULERS if f"127.0.0.1:{self._ports[name]}" not in leads)
 
-    def in_etcd(self, what: Callable[[EtcdClient], object]) -> None:
-        """Do something in etcd: `what` gets a client and returns an awaitable."""
+    def in_etcd(self, what: Callable[[EtcdClient], Awaitable[None]]) -> None:
+        """Do something in etcd."""
 
         async def run() -> None:
             async with EtcdClient([self.etcd]) as client:
-                await what(client)  # type: ignore[misc]
+                await what(client)
 
         asyncio.run(run())
 

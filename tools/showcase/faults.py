@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from quorate.etcd.api import Range, prefix_end
 from quorate.etcd.client import EtcdClient
 from quorate.etcd.snapshot.last import note_backup
-from tools.showcase.cluster import CLUSTER, PREFIX, QUOTA, Showcase
+from tools.showcase.cluster import CLUSTER, PREFIX, QUOTA, Showcase, wait_until
 
 QUEUES: Final = ("sweep", "cordoned", "gpu", "billing", "imports")
 # What fills etcd, beside the cluster's own keys.
@@ -28,7 +28,7 @@ class Fault(NamedTuple):
         name: for `--only`; `what`: a few words for the table.
         code: of the problem in the verdict; `about`: its `name` or a part of its sentence.
         alert: the rule of k8s/observability/alerts.yaml that fires.
-        bound: seconds until the verdict has it, and until it has it no more, at most.
+        bound: seconds until the verdict has it, at most; twice as many until it has it no more.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Fault(NamedTuple):
     about: str
     alert: str
     bound: float
-    make: Callable[[Showcase], None]
-    mend: Callable[[Showcase], None]
+    make: Callable[[Showcase], object]
+    mend: Callable[[Showcase], object]
 
 
 # -- nodes
@@ -46,15 +46,8 @@ class Fault(NamedTuple):
 
 def _kill_node(showcase: Showcase) -> None:
     showcase.start_node("extra")
-    _wait_for_node(showcase, "extra")
+    wait_until(lambda: "extra" in _nodes(showcase), 30.0, "node extra did not register")
     showcase.kill("extra")
-
-
-def _wait_for_node(showcase: Showcase, name: str) -> None:
-    end = time.monotonic() + 30.0
-    while name not in showcase.cli("nodes"):
-        if time.monotonic() > end:
-            raise TimeoutError(f"node {name} did not register")
 
 
 def _cordon_all(showcase: Showcase) -> None:
@@ -80,17 +73,9 @@ def _ask_for_gpu(showcase: Showcase) -> None:
     showcase.cli("submit", "-q", "gpu", "--resource", "gpu=1", "--", "true")
 
 
-def _cancel_gpu(showcase: Showcase) -> None:
-    showcase.cli("cancel", "--queue", "gpu", "--yes")
-
-
 def _pause(showcase: Showcase) -> None:
     showcase.cli("queue", "pause", "billing", "--reason", "the bank's API is down")
     showcase.cli("submit", "-q", "billing", "--", "true")
-
-
-def _resume(showcase: Showcase) -> None:
-    showcase.cli("queue", "resume", "billing")
 
 
 def _fail_tasks(showcase: Showcase) -> None:
@@ -98,36 +83,12 @@ def _fail_tasks(showcase: Showcase) -> None:
         showcase.cli("submit", "-q", "imports", "--", "false")
 
 
-def _delete_failed(showcase: Showcase) -> None:
-    showcase.cli("delete", "--queue", "imports", "--state", "failed", "--yes")
-
-
 def _break_service(showcase: Showcase) -> None:
     # It runs, and never listens.
     showcase.cli("service", "create", "web", "-n", "2", "--", "sleep", "600")
 
 
-def _delete_service(showcase: Showcase) -> None:
-    showcase.cli("service", "delete", "web")
-
-
 # -- what is beside the log
-
-
-def _freeze_standby(showcase: Showcase) -> None:
-    showcase.freeze(_remember(showcase.standby()))
-
-
-def _thaw_standby(showcase: Showcase) -> None:
-    showcase.thaw(_standbys.pop())
-
-
-_standbys: list[str] = []
-
-
-def _remember(name: str) -> str:
-    _standbys.append(name)
-    return name
 
 
 def _fill_etcd(showcase: Showcase) -> None:
@@ -167,7 +128,7 @@ FAULTS: Final = (
         "QuorateNodesLost",
         10.0,
         _kill_node,
-        lambda showcase: _cli(showcase, "node", "dismiss", "extra"),
+        lambda showcase: showcase.cli("node", "dismiss", "extra"),
     ),
     Fault(
         "frozen-node",
@@ -177,7 +138,7 @@ FAULTS: Final = (
         "QuorateNodesLost",
         10.0,
         lambda showcase: showcase.freeze("n3"),
-        lambda showcase: showcase.thaw("n3"),
+        lambda showcase: showcase.thaw(),
     ),
     Fault(
         "no-nodes",
@@ -197,7 +158,7 @@ FAULTS: Final = (
         "QuorateProblem",
         15.0,
         _ask_for_gpu,
-        _cancel_gpu,
+        lambda showcase: showcase.cli("cancel", "--queue", "gpu", "--yes"),
     ),
     Fault(
         "paused-queue",
@@ -207,7 +168,7 @@ FAULTS: Final = (
         "QuorateQueuePausedLong",
         10.0,
         _pause,
-        _resume,
+        lambda showcase: showcase.cli("queue", "resume", "billing"),
     ),
     Fault(
         "dead-letters",
@@ -217,7 +178,7 @@ FAULTS: Final = (
         "QuorateQueueFailing",
         10.0,
         _fail_tasks,
-        _delete_failed,
+        lambda showcase: showcase.cli("delete", "--queue", "imports", "--state", "failed", "--yes"),
     ),
     Fault(
         "service",
@@ -227,7 +188,7 @@ FAULTS: Final = (
         "QuorateServiceBelowReplicas",
         25.0,
         _break_service,
-        _delete_service,
+        lambda showcase: showcase.cli("service", "delete", "web"),
     ),
     Fault(
         "no-standby",
@@ -236,8 +197,8 @@ FAULTS: Final = (
         "",
         "QuorateNoStandby",
         40.0,
-        _freeze_standby,
-        _thaw_standby,
+        lambda showcase: showcase.freeze(showcase.standby()),
+        lambda showcase: showcase.thaw(),
     ),
     Fault(
         "etcd-member",
@@ -270,10 +231,6 @@ FAULTS: Final = (
         _back_up,
     ),
 )
-
-
-def _cli(showcase: Showcase, *arguments: str) -> None:
-    showcase.cli(*arguments)
 
 
 def doctor_says(showcase: Showcase, fault: Fault) -> bool:

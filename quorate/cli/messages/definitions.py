@@ -24,7 +24,7 @@ from quorate.v1 import message_pb2 as m
 MOST_BYTES: Final = 16 << 20
 MOST_ENTRIES: Final = 200_000
 _RESERVED: Final = "amq."
-_HASH: Final = "x-consistent-hash"
+_KINDS: Final = {**EXCHANGE_KINDS, "x-consistent-hash": m.EXCHANGE_TYPE_CONSISTENT_HASH}
 _USERS: Final = "users come from tokens and certificates: docs/security.md"
 _PERMISSIONS: Final = "permissions come from roles and the patterns of tokens: docs/security.md"
 _PARAMETERS: Final = "this parameter has no counterpart"
@@ -143,14 +143,13 @@ class _Planner:
             # They are there.
             return
         kind = _text(place, entry, "type")
-        kinds = {**EXCHANGE_KINDS, _HASH: m.EXCHANGE_TYPE_CONSISTENT_HASH}
-        if kind not in kinds:
+        if kind not in _KINDS:
             self._leave("exchange", host, name, f"there are no exchanges of type {kind!r}")
             return
         exchange = m.Exchange(
             virtual_host=host,
             name=name,
-            type=kinds[kind],
+            type=_KINDS[kind],
             durable=_flag(place, entry, "durable", True),
             auto_delete=_flag(place, entry, "auto_delete", False),
             internal=_flag(place, entry, "internal", False),

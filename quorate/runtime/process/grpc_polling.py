@@ -1,6 +1,6 @@
 """Which thread of gRPC waits for the network, in the processes of the cluster.
 
-Since grpcio 1.7x a pool of its own threads does (its "event engine"), and hands what arrived to the
+In grpcio 1.85 a pool of its own threads does (its "event engine"), and hands what arrived to the
 thread that asked for it. Where that thread would wait anyway, as in `grpc.aio`, the hand-over is a
 waking of a thread more for each message: docs/adr/0023 has what it costs. Both ways are in gRPC; an
 experiment of its configuration chooses, which is read once, when `grpc` is loaded.

@@ -215,6 +215,11 @@ _ARGUMENTS: Final[dict[str, tuple[str, Callable[[str, Value], Any]]]] = {
 # -- views
 
 
+def overflow_view(overflow: Overflow) -> pb.Overflow:
+    """Its number; not that of UNSPECIFIED, which says nothing."""
+    return max(number for number, one in OVERFLOWS.items() if one is overflow)
+
+
 def spec_view(row: MessageQueueSpec) -> pb.MessageQueueSpec:
     """A spec as callers see it: declared again, it is the same."""
     stream = row.type is QueueType.STREAM
@@ -231,7 +236,7 @@ def spec_view(row: MessageQueueSpec) -> pb.MessageQueueSpec:
         arguments=table_view(row.arguments),
     )
     if row.overflow is not Overflow.DROP_HEAD:
-        view.overflow = next(number for number, one in OVERFLOWS.items() if one is row.overflow)
+        view.overflow = overflow_view(row.overflow)
     for field in ("message_ttl", "expires", "max_age"):
         if (seconds := getattr(row, field)) != inf:
             getattr(view, field).FromNanoseconds(round(seconds * 1e9))

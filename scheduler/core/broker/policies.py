@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from quorate.runtime.errors import invalid
 from quorate.runtime.matching.patterns import BadPattern, Pattern
-from scheduler.core.broker.queues.checks import MOST_SECONDS, MOST_TTL
+from scheduler.core.broker.queues import checks as queue_checks
 from scheduler.core.broker.routing import checks
 from scheduler.core.broker.routing.fields import lookup
 from scheduler.core.broker.rows import (
@@ -40,9 +40,8 @@ MOST_STATES: Final = 100
 _NOTHING: Final = PolicyDefinition()
 # https://www.rabbitmq.com/docs/policies#operator-policy-definition
 OF_OPERATORS: Final = ("message_ttl", "expires", "max_length", "max_length_bytes", "delivery_limit")
-_SECONDS: Final = ("message_ttl", "expires", "max_age")
+SECONDS: Final = ("message_ttl", "expires", "max_age")
 _COUNTS: Final = ("max_length", "max_length_bytes")
-_OF_EXCHANGES: Final = "alternate_exchange"
 _QUEUE_TYPE: Final = "x-queue-type"
 
 _T = TypeVar("_T", int, float)
@@ -159,17 +158,9 @@ def check(row: PolicyRow) -> None:
 
 def _check_values(row: PolicyRow) -> None:
     definition = row.definition
-    for field in _SECONDS:
-        seconds, most = getattr(definition, field), MOST_SECONDS
-        if field == "message_ttl":
-            most = MOST_TTL
-        least_ok = seconds is None or seconds > 0 or (field == "message_ttl" and seconds == 0)
-        if seconds is not None and not (least_ok and seconds <= most):
-            raise invalid(
-                f"policy.definition.{field}",
-                f"is {seconds} s; use a time above 0 and up to {most:.0f} s",
-                limit=int(most),
-            )
+    for field in SECONDS:
+        if (seconds := getattr(definition, field)) is not None:
+            queue_checks.seconds("policy.definition", field, seconds)
     for field in _COUNTS:
         number = getattr(definition, field)
         if number is not None and not 0 < number < 1 << 63:

@@ -11,17 +11,17 @@ from quorate.v1 import broker_pb2 as pb
 from quorate.v1 import message_pb2 as m
 from scheduler.api import validate as shared
 from scheduler.api.broker import validate
-from scheduler.api.broker.arguments import OVERFLOWS
+from scheduler.api.broker.arguments import OVERFLOWS, overflow_view
 from scheduler.api.broker.exchanges import named
 from scheduler.api.broker.steps import Steps
 from scheduler.api.candidates import Candidates
 from scheduler.api.servicer import Context
 from scheduler.core.broker.handlers.policies import PolicyAsked, PolicyDeleteAsked
+from scheduler.core.broker.policies import SECONDS
 from scheduler.core.broker.queues.checks import MOST_SECONDS, MOST_TTL
 from scheduler.core.broker.rows import ApplyTo, PolicyDefinition, PolicyRow
 from scheduler.storage.keys import POLICIES
 
-_SECONDS: Final = ("message_ttl", "expires", "max_age")
 _PLAIN: Final = (
     *("max_length", "max_length_bytes", "dead_letter_exchange", "dead_letter_routing_key"),
     *("delivery_limit", "alternate_exchange"),
@@ -101,7 +101,7 @@ def _definition(asked: m.PolicyDefinition) -> PolicyDefinition:
     found: dict[str, Any] = {
         field: getattr(asked, field) for field in _PLAIN if asked.HasField(field)
     }
-    for field in _SECONDS:
+    for field in SECONDS:
         if asked.HasField(field):
             is_ttl = field == "message_ttl"
             most = MOST_TTL if is_ttl else MOST_SECONDS
@@ -126,11 +126,9 @@ def _view(row: PolicyRow) -> m.MessagePolicy:
     for field in _PLAIN:
         if (value := getattr(row.definition, field)) is not None:
             setattr(definition, field, value)
-    for field in _SECONDS:
+    for field in SECONDS:
         if (value := getattr(row.definition, field)) is not None:
             getattr(definition, field).FromNanoseconds(round(value * 1e9))
     if row.definition.overflow is not None:
-        overflow = row.definition.overflow
-        # Not 0, which says nothing.
-        definition.overflow = max(n for n, one in OVERFLOWS.items() if one is overflow)
+        definition.overflow = overflow_view(row.definition.overflow)
     return view

@@ -111,8 +111,6 @@ class Placing:
 
     def fits(self, payload: bytes, copies: int, tasks: Sequence[Prepared] = ()) -> bool:
         """Whether one more message fits into the step, with all of its copies and tasks."""
-        if not tasks:
-            return self._has_room(copies * (len(payload) + MESSAGE_BYTES), copies)
         return self._has_room(
             copies * (len(payload) + MESSAGE_BYTES) + sum([task.size for task in tasks]),
             copies + sum([task.writes for task in tasks]),
@@ -166,9 +164,7 @@ class Placing:
         if not copies:
             return False
         most = self._limits.inline_bytes
-        if len(payload) > most and _body_size(payload) > most:
-            return True
-        return copies > 1 and self.shares(payload, copies)
+        return self.shares(payload, copies) or (len(payload) > most and _body_size(payload) > most)
 
     def shares(self, payload: bytes, copies: int) -> bool:
         """Whether the copies of a message are so much that its body is stored once."""

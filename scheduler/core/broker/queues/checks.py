@@ -31,16 +31,8 @@ _OF_QUEUES: Final = (
 def spec(row: MessageQueueSpec) -> None:
     """A declaration. Raises INVALID_ARGUMENT."""
     for field in ("message_ttl", "expires", "max_age", "consumer_timeout"):
-        seconds = getattr(row, field)
-        least_ok = seconds >= 0 if field == "message_ttl" else seconds > 0
-        most = MOST_TTL if field == "message_ttl" else MOST_SECONDS
-        if isnan(seconds) or not least_ok or most < seconds < inf:
-            raise invalid(
-                f"spec.{field}",
-                f"is {seconds} s; use a time above 0 and up to {most:.0f} s "
-                f"({most / 86_400:.0f} days)",
-                limit=int(most),
-            )
+        if (span := getattr(row, field)) != inf:
+            seconds("spec", field, span)
     for field in ("max_length", "max_length_bytes", "delivery_limit"):
         number = getattr(row, field)
         if not 0 <= number < 1 << 63:
@@ -72,6 +64,19 @@ def spec(row: MessageQueueSpec) -> None:
             limit=MOST_ARGUMENTS,
         )
     routing_checks.arguments(row.arguments)
+
+
+def seconds(where: str, field: str, value: float) -> None:
+    """A time that is set, of a declaration or a policy (`where`). Raises INVALID_ARGUMENT."""
+    is_ttl = field == "message_ttl"
+    least_ok = value >= 0 if is_ttl else value > 0
+    most = MOST_TTL if is_ttl else MOST_SECONDS
+    if isnan(value) or not least_ok or value > most:
+        raise invalid(
+            f"{where}.{field}",
+            f"is {value} s; use a time above 0 and up to {most:.0f} s ({most / 86_400:.0f} days)",
+            limit=int(most),
+        )
 
 
 def same(row: MessageQueueRow, declared: MessageQueueSpec) -> None:

@@ -147,7 +147,6 @@ def plan_publications(
     plan = Plan(settled=0 if producer is None else producer.number, creator=creator)
     # Many of one event say the same, but for their bodies.
     known: dict[tuple[str, bytes, bytes], _Way] = {}
-    rooms: dict[QueueUid, int] = {}
     for position, one in enumerate(publications):
         if one.number:
             if producer is not None and one.number <= producer.number:
@@ -166,19 +165,14 @@ def plan_publications(
                 route = state.router.route(
                     virtual_host, one.exchange, parsed.message, inside=inside
                 )
-                queues = [state.queue(virtual_host, name) for name in route.queues]
                 way = known[key] = _Way(
                     parsed,
-                    [(queue.row.uid, queue) for queue in queues],
+                    [_target(state.queue(virtual_host, name)) for name in route.queues],
                     route.task_queues,
                     receiver(state, virtual_host, one.exchange, one.routing_key),
                 )
-                for uid, queue in way.queues:
-                    if uid not in rooms:
-                        rooms[uid] = _room(limits, queue)
-            for uid, queue in way.queues:
-                if plan.coming.get(uid, 0) >= rooms[uid]:
-                    _check_room(limits, plan, queue)
+            for target in way.targets:
+                _check_room(limits, plan, target)
         except _Full as full:
             plan.note(position, one.number, ResultKind.REJECTED, full.error)
             if full.queue.row.spec.overflow is Overflow.REJECT_PUBLISH_DEAD_LETTER:
@@ -196,22 +190,52 @@ def plan_publications(
                 session, consumer = way.asked
                 reply = Delivery(state.consuming.order(), False, 0, now, one.payload)
                 plan.replies.append(Deliver(session.id, consumer, (reply,)))
-            elif one.mandatory and not (way.queues or way.tasks):
+            elif one.mandatory and not (way.targets or way.tasks):
                 none = not_found("route", one.routing_key.decode(errors="backslashreplace"))
                 plan.note(position, one.number, ResultKind.RETURNED, none)
-            if way.queues or way.tasks:
+            if way.targets or way.tasks:
                 copy = Copy(one.payload, way.parsed, now)
-                copies = [(uid, copy) for uid, _ in way.queues]
+                copies = [(target.uid, copy) for target in way.targets]
                 wanted = [Asked(name, one.payload, way.parsed, now) for name in way.tasks]
                 plan.add(Planned(one.number, position, copies, wanted, held))
     return plan
+
+
+class _Target(NamedTuple):
+    """A queue as it is before the publications of an event: none of them changes it meanwhile.
+
+    Attributes:
+        refuses: whether its limits of length refuse what is too much.
+        in_flight, crowded, ready, ready_bytes: see `MessageQueue`.
+    """
+
+    uid: QueueUid
+    queue: MessageQueue
+    refuses: bool
+    in_flight: int
+    crowded: bool
+    ready: int
+    ready_bytes: int
+
+
+def _target(queue: MessageQueue) -> _Target:
+    drops = queue.is_stream or queue.row.spec.overflow is Overflow.DROP_HEAD
+    return _Target(
+        queue.row.uid,
+        queue,
+        not drops,
+        queue.in_flight,
+        queue.is_crowded,
+        queue.ready,
+        queue.ready_bytes,
+    )
 
 
 class _Way(NamedTuple):
     """Where publications of an exchange, key and properties go; `asked`: who gets it directly."""
 
     parsed: Parsed
-    queues: list[tuple[QueueUid, MessageQueue]]
+    targets: list[_Target]
     tasks: Sequence[str]
     asked: tuple[Session, ConsumerNumber] | None
 
@@ -223,23 +247,10 @@ class _Full(Exception):
         self.error = error
 
 
-def _room(limits: BrokerLimits, queue: MessageQueue) -> int:
-    """How many messages of one event may go into a queue without a closer look: `_check_room`."""
-    spec, in_flight = queue.row.spec, queue.in_flight
-    if queue.is_crowded:
-        return 0
-    room = limits.in_flight - in_flight
-    if queue.is_stream or spec.overflow is Overflow.DROP_HEAD:
-        return room
-    if spec.no_backlog or spec.max_length_bytes:
-        return 0
-    return min(room, spec.max_length - queue.ready - in_flight) if spec.max_length else room
-
-
-def _check_room(limits: BrokerLimits, plan: Plan, queue: MessageQueue) -> None:
-    name, spec = queue.row.name, queue.row.spec
-    coming = queue.in_flight + plan.coming.get(queue.row.uid, 0)
-    if coming >= limits.in_flight or queue.is_crowded:
+def _check_room(limits: BrokerLimits, plan: Plan, target: _Target) -> None:
+    coming = target.in_flight + plan.coming.get(target.uid, 0)
+    if coming >= limits.in_flight or target.crowded:
+        name = target.queue.row.name
         raise exhausted(
             "MESSAGE_QUEUE_BUSY",
             f"message queue {name!r} has {coming} messages that are not committed, or too many "
@@ -247,17 +258,17 @@ def _check_room(limits: BrokerLimits, plan: Plan, queue: MessageQueue) -> None:
             message_queue=name,
             limit=limits.in_flight,
         )
-    if queue.is_stream or spec.overflow is Overflow.DROP_HEAD:
+    if not target.refuses:
         return
-    length = queue.ready + coming
-    size = queue.ready_bytes
+    name, spec = target.queue.row.name, target.queue.row.spec
+    length, size = target.ready + coming, target.ready_bytes
     if (
         spec.no_backlog
         or (spec.max_length and length >= spec.max_length)
         or (spec.max_length_bytes and size >= spec.max_length_bytes)
     ):
         raise _Full(
-            queue,
+            target.queue,
             exhausted(
                 "MESSAGE_QUEUE_FULL",
                 f"message queue {name!r} has {length} messages of {size} bytes; its limits are "
@@ -337,7 +348,7 @@ def place(
 def _place_plain(state: BrokerState, one: Planned, placing: Placing, now: float) -> bool:
     """The same as `place`, for what most publications are, if the step has room; whether it had."""
     ((uid, copy),) = one.copies
-    if not placing.fits(copy.payload, 1) or placing.is_apart(copy.payload, 1):
+    if not placing.has_room(copy.payload) or placing.is_apart(copy.payload, 1):
         return False
     queue = state.queues.get(uid)
     # It may be deleted between two parts: as if the message had come earlier.
