@@ -55,7 +55,7 @@ from scheduler.leadership.elector import Leadership
 from scheduler.leadership.failure_detector import LeaderWatch
 from scheduler.leadership.leader_view import follow_election
 from scheduler.leadership.term import LeadershipTerm
-from scheduler.storage import keys
+from scheduler.storage import keys, record_kinds
 from scheduler.storage.records import NewerRecord
 from scheduler.telemetry.health import SERVICE, InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
@@ -117,7 +117,7 @@ async def serve(settings: SchedulerSettings) -> None:
         address=address,
         version=__version__,
         session_key=session_key,
-        record_kinds=keys.RECORD_KINDS,
+        record_kinds=record_kinds.RECORD_KINDS,
     )
     leadership = Leadership(
         etcd,

@@ -3,7 +3,7 @@
 In a rolling upgrade an older scheduler may become leader at any moment. It would leave records of
 a new kind alone: schedules that never fire, limits that limit nothing. So a call that makes such a
 record is refused while a candidate of the election does not list the kind in its own key
-(`CandidateRecord.record_kinds`, written from `scheduler.storage.keys.RECORD_KINDS`).
+(`CandidateRecord.record_kinds`, written from `scheduler.storage.record_kinds.RECORD_KINDS`).
 
 The check is advice, no fence: an older scheduler may join right after it. Its term leaves the
 records alone, and the next leader that understands them goes on from what they say.
@@ -23,7 +23,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import precondition, unavailable
 from quorate.v1 import task_pb2
 from scheduler.core.values import HOOKS, TaskSpec
-from scheduler.storage import keys
+from scheduler.storage import keys, record_kinds
 from scheduler.storage.records import task_spec
 
 # The kind of shared limits, and of queues that have limits.
@@ -32,12 +32,12 @@ LIMIT_GROUP: Final = "limit-group"
 BLOB: Final = "blob"
 # All that `_kinds` may say, and the rule about the unique keys of many.
 _OF_TASKS: Final = (
-    keys.START_DEADLINE,
+    record_kinds.START_DEADLINE,
     BLOB,
-    keys.PLACEMENT,
-    keys.TASK_HOOKS,
-    keys.TASK_KEYS,
-    keys.UNIQUE_WINDOW,
+    record_kinds.PLACEMENT,
+    record_kinds.TASK_HOOKS,
+    record_kinds.TASK_KEYS,
+    record_kinds.UNIQUE_WINDOW,
 )
 # Seconds for which an answer "all understand it" is used again: callers that create many records
 # make one read a second. A refusal is never used again.
@@ -93,7 +93,7 @@ class Candidates:
             await self.require(kind)
         # A unique key of a batch is checked by a rule that came later than unique keys.
         if is_batch and any(spec.limits and spec.limits.unique for spec in specs):
-            await self.require(keys.UNIQUE_WINDOW)
+            await self.require(record_kinds.UNIQUE_WINDOW)
 
     async def require_for_retries(self) -> None:
         """Return when every candidate understands whatever a task that is retried may have.
@@ -112,7 +112,7 @@ class Candidates:
         """As `require_for_templates`, of what the subtasks and reduces of jobs are made of."""
         await self.require_for_templates(*templates)
         if any(one.limits or one.limit_key or one.fairness_key for one in templates):
-            await self.require(keys.JOB_LIMITS)
+            await self.require(record_kinds.JOB_LIMITS)
 
 
 def _is_plain(spec: TaskSpec) -> bool:
@@ -129,18 +129,18 @@ def _is_plain(spec: TaskSpec) -> bool:
 def _kinds(spec: TaskSpec) -> Iterator[str]:
     """What a scheduler must understand to keep a task of this spec."""
     if spec.start_deadline:
-        yield keys.START_DEADLINE
+        yield record_kinds.START_DEADLINE
     if spec.blob is not None:
         yield BLOB
     if spec.rules is not None:
-        yield keys.PLACEMENT
+        yield record_kinds.PLACEMENT
     if (HOOKS, 1) in spec.needs.counters:
-        yield keys.TASK_HOOKS
+        yield record_kinds.TASK_HOOKS
     limits = spec.limits
     if limits is not None and (limits.unique or limits.ordering):
-        yield keys.TASK_KEYS
+        yield record_kinds.TASK_KEYS
         if limits.window or limits.replaces:
-            yield keys.UNIQUE_WINDOW
+            yield record_kinds.UNIQUE_WINDOW
 
 
 def _read(kv: KeyValue) -> tuple[str, str, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from scheduler.config import SchedulerSettings
 from scheduler.engine.driver import Driver
 from scheduler.leadership.term import LeadershipTerm
 from scheduler.leadership.trust import Trust
-from scheduler.storage import keys
+from scheduler.storage import keys, record_kinds
 from scheduler.storage.compaction_checkpoints import CompactionCheckpoints
 from scheduler.telemetry.health import InstanceHealth
 from scheduler.telemetry.metrics import SchedulerMetrics
@@ -70,7 +70,7 @@ class MemoryTerm:
         lease = await LeaseSession.open(self.etcd, 2, clock=CLOCK)
         try:
             election = Election(self.etcd, self.settings.prefix + keys.ELECTION)
-            value = CandidateRecord(name=self.settings.name, record_kinds=keys.RECORD_KINDS)
+            value = CandidateRecord(name=self.settings.name, record_kinds=record_kinds.RECORD_KINDS)
             yield await election.campaign(lease.id, value.SerializeToString()), lease
         finally:
             await lease.close()

@@ -42,7 +42,7 @@ from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.state import State
 from scheduler.engine.driver import Driver
 from scheduler.leadership.schedules import ScheduleRuns
-from scheduler.storage import keys, records
+from scheduler.storage import record_kinds, records
 from scheduler.storage.job_values import JobValues
 from scheduler.storage.read_back import ReadBack
 from scheduler.storage.reads import FencedReads
@@ -133,7 +133,7 @@ class Leader:
 async def leading(etcd: MemoryEtcd, **bounds: Any) -> AsyncIterator[Leader]:
     """A leader whose journal has these `bounds`, from entering to leaving the block."""
     key = PREFIX + b"election/scheduler/1"
-    standing = CandidateRecord(name="s1", record_kinds=keys.RECORD_KINDS)
+    standing = CandidateRecord(name="s1", record_kinds=record_kinds.RECORD_KINDS)
     epoch = await etcd.put(key, standing.SerializeToString())
     journal = Journal(
         etcd, prefix=PREFIX, leader_key=key, elected=epoch, clock=CLOCK, stall_after=5.0, **bounds

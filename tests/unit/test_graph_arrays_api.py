@@ -8,7 +8,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, job_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.storage import keys
+from scheduler.storage import keys, record_kinds
 from tests.unit.test_graphs_api import create, graph, states
 from tests.unit.test_jobs_api import leading
 
@@ -141,7 +141,7 @@ async def test_bad_arrays_are_refused_and_leave_nothing():
 )
 async def test_what_an_older_scheduler_would_do_wrong_is_refused_while_one_is_there(kind, field):
     async with leading() as (api, _):
-        record = CandidateRecord(name="s9", record_kinds=set(keys.RECORD_KINDS) - {kind})
+        record = CandidateRecord(name="s9", record_kinds=set(record_kinds.RECORD_KINDS) - {kind})
         key = api.replica.settings.prefix + keys.ELECTION + b"/7fffffff"
         await api.replica.etcd.put(key, record.SerializeToString())
         spec = graph(a=(), b=["a"])

@@ -29,7 +29,7 @@ from scheduler.agents.reports import events_of
 from scheduler.api.tasks import views
 from scheduler.core.model import events as e
 from scheduler.core.values import HookEnd, HookEnds, TaskState
-from scheduler.storage import keys
+from scheduler.storage import record_kinds
 from scheduler.storage.records import past_attempts
 from tests.support.core import Cluster
 from tests.support.core_log import Log
@@ -184,7 +184,7 @@ async def leader() -> AsyncIterator[Leader]:
 
 async def older(leader: Leader) -> None:
     """A scheduler that knows everything but hooks."""
-    kinds = [kind for kind in keys.RECORD_KINDS if kind != keys.TASK_HOOKS]
+    kinds = [kind for kind in record_kinds.RECORD_KINDS if kind != record_kinds.TASK_HOOKS]
     record = CandidateRecord(name="old", version="0.9", record_kinds=kinds)
     await leader.etcd.put(PREFIX + b"election/scheduler/2", record.SerializeToString())
 
@@ -220,7 +220,7 @@ async def test_no_call_makes_a_task_with_hooks_while_a_scheduler_is_older(leader
         with pytest.raises(QuorateError) as error:
             await leader.call(method, request)
         assert error.value.reason == "SCHEDULER_TOO_OLD", method
-        assert error.value.metadata["kind"] == keys.TASK_HOOKS
+        assert error.value.metadata["kind"] == record_kinds.TASK_HOOKS
     count = pb.RetryTasksRequest(ids=[made.task.id], validate_only=True)
     assert (await leader.call("RetryTasks", count)).retried == 1
     await leader.call("RetryTask", pb.RetryTaskRequest(id=made.task.id))

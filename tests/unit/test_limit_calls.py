@@ -15,7 +15,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import limit_pb2 as lpb
 from quorate.v1 import queue_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.storage.keys import RECORD_KINDS
+from scheduler.storage.record_kinds import RECORD_KINDS
 from tests.support.one_leader import PREFIX, Leader, leading
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

@@ -8,7 +8,7 @@ from quorate.etcd.memory.store import MemoryEtcd
 from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import task_pb2
-from scheduler.storage import keys
+from scheduler.storage import record_kinds
 from tests.support.one_leader import PREFIX, leading
 from tests.unit.test_schedules_api import create
 
@@ -34,10 +34,10 @@ async def test_a_task_with_a_unique_key_counts_as_four() -> None:
 
 async def test_they_need_schedulers_that_know_them() -> None:
     async with leading(MemoryEtcd()) as leader:
-        kinds = set(keys.RECORD_KINDS) - {keys.GRAPH_KEYS}
+        kinds = set(record_kinds.RECORD_KINDS) - {record_kinds.GRAPH_KEYS}
         old = CandidateRecord(name="s2", record_kinds=kinds)
         await leader.etcd.put(PREFIX + b"election/scheduler/2", old.SerializeToString())
         with pytest.raises(QuorateError) as caught:
             await create(leader, job={"graph": {"tasks": [{"name": "a", "task": keyed("k")}]}})
-        assert caught.value.metadata["kind"] == keys.GRAPH_KEYS
+        assert caught.value.metadata["kind"] == record_kinds.GRAPH_KEYS
         await create(leader, job={"graph": {"tasks": [{"name": "a", "task": PLAIN}]}})

@@ -11,7 +11,7 @@ from quorate.internal.v1.records_pb2 import CandidateRecord
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import explain_pb2, job_pb2, node_agent_pb2, task_pb2
 from quorate.v1 import scheduler_pb2 as pb
-from scheduler.storage import keys
+from scheduler.storage import keys, record_kinds
 from tests.support.chunk_agent import ChunkAgent, Outcome
 from tests.unit.test_jobs_api import Api, leading, refused
 
@@ -261,7 +261,7 @@ async def test_calls_about_many_whole_tasks_name_the_subtask_and_what_to_call_in
 async def test_many_subtasks_are_not_changed_while_an_older_scheduler_is_a_candidate():
     async with leading() as (api, _):
         job = await api.create(count=2)
-        kinds = set(keys.RECORD_KINDS) - {keys.SUBTASK_CHANGE}
+        kinds = set(record_kinds.RECORD_KINDS) - {record_kinds.SUBTASK_CHANGE}
         record = CandidateRecord(name="s9", record_kinds=kinds)
         key = api.replica.settings.prefix + keys.ELECTION + b"/7fffffff"
         await api.replica.etcd.put(key, record.SerializeToString())
@@ -272,4 +272,4 @@ async def test_many_subtasks_are_not_changed_while_an_older_scheduler_is_a_candi
             with pytest.raises(QuorateError) as error:
                 await api.call(method, request)
             assert error.value.reason == "SCHEDULER_TOO_OLD"
-            assert error.value.metadata["kind"] == keys.SUBTASK_CHANGE
+            assert error.value.metadata["kind"] == record_kinds.SUBTASK_CHANGE

@@ -15,7 +15,7 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import limit_pb2 as lpb
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler.storage import keys
+from scheduler.storage import record_kinds
 from tests.support.one_leader import PREFIX, Leader, leading
 
 KEYS = ("limit_key", "fairness_key", "ordering_key")
@@ -188,9 +188,9 @@ async def test_ordering_keys_are_refused_while_a_scheduler_does_not_know_them(
     leader: Leader,
 ) -> None:
     task = await create(leader)
-    kinds = [one for one in keys.RECORD_KINDS if one != keys.TASK_KEYS]
+    kinds = [one for one in record_kinds.RECORD_KINDS if one != record_kinds.TASK_KEYS]
     record = CandidateRecord(name="old", version="0.9", record_kinds=kinds)
     await leader.etcd.put(PREFIX + b"election/scheduler/2", record.SerializeToString())
     error = await refused(leader, task, ordering_key="o")
-    assert error.metadata["kind"] == keys.TASK_KEYS
+    assert error.metadata["kind"] == record_kinds.TASK_KEYS
     assert said(await change(leader, task, limit_key="a")) == ([], "a", "", "")

@@ -22,7 +22,7 @@ from scheduler.core.model.events import SpecUpdate
 from scheduler.core.model.limits.bounds import Limits
 from scheduler.core.model.limits.quotas import Quota
 from scheduler.core.values import BulkAct, TaskSpec, TaskState
-from scheduler.storage import keys
+from scheduler.storage import record_kinds
 from scheduler.storage.records import task_spec
 from tests.support.command_line import command_line
 from tests.support.core import Cluster
@@ -146,15 +146,15 @@ async def test_a_task_without_the_label_is_left_alone(leader: Leader) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        (keys.PLACEMENT, {"placement": rules("ssd")}),
-        (keys.TASK_HOOKS, {"hooks": task_pb2.Hooks(setup=task_pb2.Hook(argv=["true"]))}),
+        (record_kinds.PLACEMENT, {"placement": rules("ssd")}),
+        (record_kinds.TASK_HOOKS, {"hooks": task_pb2.Hooks(setup=task_pb2.Hook(argv=["true"]))}),
     ],
 )
 async def test_it_is_refused_while_a_scheduler_does_not_know_it(
     leader: Leader, kind: str, fields: dict[str, Any]
 ) -> None:
     task = await create(leader)
-    kinds = [one for one in keys.RECORD_KINDS if one != kind]
+    kinds = [one for one in record_kinds.RECORD_KINDS if one != kind]
     record = CandidateRecord(name="old", version="0.9", record_kinds=kinds)
     await leader.etcd.put(PREFIX + b"election/scheduler/2", record.SerializeToString())
     with pytest.raises(QuorateError) as error:

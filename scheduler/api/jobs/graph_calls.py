@@ -26,7 +26,7 @@ from scheduler.core.model.rows import JobRow
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues
-from scheduler.storage.keys import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE, GRAPH_KEYS
+from scheduler.storage.record_kinds import GRAPH, GRAPH_ARRAY, GRAPH_DEADLINE, GRAPH_KEYS
 from scheduler.storage.records import jobs as records
 from scheduler.storage.records.graphs import Spec
 

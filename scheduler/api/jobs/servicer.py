@@ -50,7 +50,7 @@ from scheduler.core.values import JobState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
 from scheduler.storage.job_values import JobValues, ValuesMissing, reduces_name, template_name
-from scheduler.storage.keys import JOB_UPDATE, REDUCE
+from scheduler.storage.record_kinds import JOB_UPDATE, REDUCE
 from scheduler.storage.records import jobs as records
 
 DEFAULT_WAIT: Final = 60.0

@@ -24,7 +24,7 @@ from scheduler.core.model.events import Request
 from scheduler.core.model.rows import Control
 from scheduler.core.place_rules import Taint, Toleration
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import PLACEMENT
+from scheduler.storage.record_kinds import PLACEMENT
 
 
 class NodeCalls:

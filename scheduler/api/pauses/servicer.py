@@ -15,7 +15,7 @@ from scheduler.api.validate import queue_name
 from scheduler.core.model import events as e
 from scheduler.core.model.rows import PauseRow
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import PAUSE
+from scheduler.storage.record_kinds import PAUSE
 
 
 class PauseCalls:

@@ -25,7 +25,7 @@ from scheduler.core.model.reply_token import Pending
 from scheduler.core.place_rules import USUAL_PLACE
 from scheduler.core.values import NO_LIMITS, USUAL_ORDER, PauseScope, QueuePause, QueueSettings
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import PLACEMENT, QUEUE_PAUSE
+from scheduler.storage.record_kinds import PLACEMENT, QUEUE_PAUSE
 
 _NO_PAUSE: Final = QueuePause()
 

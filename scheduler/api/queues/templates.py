@@ -21,7 +21,7 @@ from scheduler.core.model import events as e
 from scheduler.core.model.answers import no_queue
 from scheduler.core.values import TaskSpec
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import MESSAGE_PLACEHOLDERS, MESSAGE_TASKS
+from scheduler.storage.record_kinds import MESSAGE_PLACEHOLDERS, MESSAGE_TASKS
 from scheduler.storage.records import message_template
 
 # Bytes of a template: it is a part of each task that is made of it, and of the queue's record.

@@ -42,7 +42,7 @@ from scheduler.core.model.schedules import (
 )
 from scheduler.core.values import Change, TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import GRAPH_KEYS, REDUCE, SCHEDULED_GRAPH
+from scheduler.storage.record_kinds import GRAPH_KEYS, REDUCE, SCHEDULED_GRAPH
 
 KIND: Final = "schedule"
 # Updates without an etag that others were quicker than are tried again.

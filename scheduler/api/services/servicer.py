@@ -50,7 +50,7 @@ from scheduler.core.model.rows import InstanceRow, ServiceRow
 from scheduler.core.placement.unplaceable import why_unplaceable
 from scheduler.core.values import Change, InstanceState, ServiceName, ServiceSpec
 from scheduler.engine.driver import Driver
-from scheduler.storage import keys, records
+from scheduler.storage import record_kinds, records
 from scheduler.storage.instances import InstanceKeys
 
 log = structlog.get_logger(__name__)
@@ -201,7 +201,7 @@ class ServiceCalls:
     async def _require_for(self, spec: pb.ServiceSpec) -> None:
         """Return when every scheduler keeps to what a spec says. Raises QuorateError."""
         if spec.HasField("placement"):
-            await self._candidates.require(keys.SERVICE_PLACEMENT)
+            await self._candidates.require(record_kinds.SERVICE_PLACEMENT)
 
     def _view(self, seen: object) -> pb.Service:
         """A service, with the reason why replicas cannot start as things are."""

@@ -53,9 +53,9 @@ from scheduler.core.placement.unplaceable import Wanted, why_unplaceable
 from scheduler.core.values import TaskSpec, TaskState
 from scheduler.engine.driver import Driver
 from scheduler.engine.long_work.lane import Lane
-from scheduler.storage.keys import GRAPH, SUBTASK_CHANGE, TASK_MOVE, TASK_UPDATE
 from scheduler.storage.read_back import recorded
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.record_kinds import GRAPH, SUBTASK_CHANGE, TASK_MOVE, TASK_UPDATE
 from scheduler.storage.records import task_spec
 
 # Bytes of a batch's specs checked between two turns of the event loop, of a batch whose caller must

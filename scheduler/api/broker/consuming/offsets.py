@@ -15,7 +15,7 @@ from scheduler.api.servicer import Context
 from scheduler.api.views import instant
 from scheduler.core.broker import events as e
 from scheduler.core.broker.rows import NamedOffset
-from scheduler.storage.keys import STREAM_OFFSETS
+from scheduler.storage.record_kinds import STREAM_OFFSETS
 
 
 class OffsetCalls:

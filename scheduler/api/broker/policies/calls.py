@@ -20,7 +20,7 @@ from scheduler.core.broker.handlers.policies import PolicyAsked, PolicyDeleteAsk
 from scheduler.core.broker.policies import SECONDS
 from scheduler.core.broker.queues.checks import MOST_SECONDS, MOST_TTL
 from scheduler.core.broker.rows import ApplyTo, PolicyDefinition, PolicyRow
-from scheduler.storage.keys import POLICIES
+from scheduler.storage.record_kinds import POLICIES
 
 _PLAIN: Final = (
     *("max_length", "max_length_bytes", "dead_letter_exchange", "dead_letter_routing_key"),

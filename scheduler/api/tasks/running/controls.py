@@ -17,8 +17,8 @@ from scheduler.api.validate import required
 from scheduler.core.model import events as e
 from scheduler.core.values import TaskState
 from scheduler.engine.driver import Driver
-from scheduler.storage.keys import TASK_PAUSE, TASK_SUSPEND
 from scheduler.storage.reads import FencedReads
+from scheduler.storage.record_kinds import TASK_PAUSE, TASK_SUSPEND
 
 
 class Controls:
