@@ -5,7 +5,9 @@ the leader compacts what is older than ten minutes or 256 MiB of the log, watche
 80 % of the quota refuses new work while what runs is finished.
 
 What etcd says of its size is old when it is said: one caller with large payloads fills a small
-quota in half a second. So what was committed since, and what is about to be, is added.
+quota in half a second. So what was committed since, and what is about to be, is added. And etcd 3.4
+counts what a compaction freed only with its next write: where nothing is written the leader makes
+one, or an idle cluster would refuse new work for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Final
 import structlog
 
 from quorate import __version__
-from quorate.etcd.api import Etcd, EtcdError, Range, RangeResult, StoreStatus, prefix_end
+from quorate.etcd.api import Delete, Etcd, EtcdError, Range, RangeResult, StoreStatus, prefix_end
 from quorate.etcd.generation import split
 from quorate.etcd.snapshot.last import last_backup
 from quorate.internal.v1 import records_pb2 as r
@@ -41,6 +43,8 @@ _FULL: Final = 0.8
 _PLENTY: Final = 0.5
 # What a byte written takes in etcd at most, about: measured 0.8 to 1.3, small records the most.
 _GROWTH: Final = 1.5
+# Never put. With its deletion the journal moves its head, which is a write.
+_ABSENT: Final = b"absent"
 
 
 class Overview:
@@ -102,7 +106,7 @@ class Overview:
 
     @property
     def last_backup(self) -> float:
-        """When the last backup was done (Unix time), as of the last look; 0: never."""
+        """When the last backup was done (Unix time), as of up to 10 s ago; 0: never."""
         return self._last_backup
 
     @property
@@ -161,10 +165,11 @@ class Overview:
         if old is not None:
             await self._etcd.compact(old)
             log.debug("compacted", revision=old)
-        # Only now: `full` counts from the status and the marks together.
-        self._last_backup = await last_backup(self._etcd, self._prefix)
+        if committed == self._before_look and not self.plenty:
+            self._driver.journal.append((Delete(self._prefix + _ABSENT),))
         if not 0.0 <= (now := self._driver.clock.now()) - self._asked < _EVERY:
             self._asked = now
+            self._last_backup = await last_backup(self._etcd, self._prefix)
             self._schedulers = len((await self._candidates()).kvs)
             if self._members_of is not None:
                 self._members = await self._members_of()
