@@ -24,6 +24,7 @@ from benchmarks.gateway import dashboard, live, proxy
 from benchmarks.scheduling import explaining, idle_schedules, makespan
 from benchmarks.tasks import (
     arrays,
+    cancelling,
     commands,
     fairness,
     floods,
@@ -51,6 +52,7 @@ BENCHMARKS: Mapping[str, Callable[..., Findings]] = {
     "schedules": idle_schedules.run,
     "floods": floods.run,
     "fairness": fairness.run,
+    "cancelling": cancelling.run,
     "proxy": proxy.run,
     "live": live.run,
     "routing": routing.run,
@@ -70,6 +72,7 @@ ON_REQUEST = (
     "dashboard",
     "floods",
     "fairness",
+    "cancelling",
     "rates",
     "programs",
     "makespan",

@@ -239,6 +239,32 @@ class CancelTasksResponse(_message.Message):
     next_page_token: str
     def __init__(self, cancelled: _Optional[int] = ..., stopping: _Optional[int] = ..., finished: _Optional[int] = ..., not_found: _Optional[int] = ..., skipped: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class CancelAllTasksRequest(_message.Message):
+    __slots__ = ("queue", "states", "text", "validate_only", "request_id")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    validate_only: bool
+    request_id: str
+    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CancelAllTasksResponse(_message.Message):
+    __slots__ = ("cancelled", "stopping", "skipped", "complete")
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    cancelled: int
+    stopping: int
+    skipped: int
+    complete: bool
+    def __init__(self, cancelled: _Optional[int] = ..., stopping: _Optional[int] = ..., skipped: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+
 class RetryTaskRequest(_message.Message):
     __slots__ = ("id", "request_id", "spec")
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +320,38 @@ class RetryTasksResponse(_message.Message):
     next_page_token: str
     last_start_time: _timestamp_pb2.Timestamp
     def __init__(self, retried: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., over_quota: _Optional[int] = ..., next_page_token: _Optional[str] = ..., last_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RetryAllTasksRequest(_message.Message):
+    __slots__ = ("queue", "states", "text", "validate_only", "request_id", "max_rate", "error_group")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    validate_only: bool
+    request_id: str
+    max_rate: float
+    error_group: str
+    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., max_rate: _Optional[float] = ..., error_group: _Optional[str] = ...) -> None: ...
+
+class RetryAllTasksResponse(_message.Message):
+    __slots__ = ("retried", "skipped", "over_quota", "last_start_time", "complete")
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    OVER_QUOTA_FIELD_NUMBER: _ClassVar[int]
+    LAST_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    retried: int
+    skipped: int
+    over_quota: int
+    last_start_time: _timestamp_pb2.Timestamp
+    complete: bool
+    def __init__(self, retried: _Optional[int] = ..., skipped: _Optional[int] = ..., over_quota: _Optional[int] = ..., last_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class PauseTaskRequest(_message.Message):
     __slots__ = ("id", "request_id", "reason")
@@ -428,6 +486,32 @@ class DeleteTasksResponse(_message.Message):
     not_found: int
     next_page_token: str
     def __init__(self, deleted: _Optional[int] = ..., not_finished: _Optional[int] = ..., skipped: _Optional[int] = ..., not_found: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteAllTasksRequest(_message.Message):
+    __slots__ = ("queue", "states", "text", "validate_only", "request_id", "error_group")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_GROUP_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
+    text: str
+    validate_only: bool
+    request_id: str
+    error_group: str
+    def __init__(self, queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., text: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., error_group: _Optional[str] = ...) -> None: ...
+
+class DeleteAllTasksResponse(_message.Message):
+    __slots__ = ("deleted", "skipped", "complete")
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    skipped: int
+    complete: bool
+    def __init__(self, deleted: _Optional[int] = ..., skipped: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class DeleteTaskRequest(_message.Message):
     __slots__ = ("id", "request_id")

@@ -78,6 +78,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksResponse.FromString,
                 _registered_method=True)
+        self.CancelAllTasks = channel.unary_stream(
+                '/quorate.v1.Scheduler/CancelAllTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksResponse.FromString,
+                _registered_method=True)
         self.RetryTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/RetryTask',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskRequest.SerializeToString,
@@ -87,6 +92,11 @@ class SchedulerStub:
                 '/quorate.v1.Scheduler/RetryTasks',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+                _registered_method=True)
+        self.RetryAllTasks = channel.unary_stream(
+                '/quorate.v1.Scheduler/RetryAllTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksResponse.FromString,
                 _registered_method=True)
         self.PauseTask = channel.unary_unary(
                 '/quorate.v1.Scheduler/PauseTask',
@@ -122,6 +132,11 @@ class SchedulerStub:
                 '/quorate.v1.Scheduler/DeleteTasks',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
+                _registered_method=True)
+        self.DeleteAllTasks = channel.unary_stream(
+                '/quorate.v1.Scheduler/DeleteAllTasks',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksResponse.FromString,
                 _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/quorate.v1.Scheduler/ListDeadLetters',
@@ -485,6 +500,15 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelAllTasks(self, request, context):
+        """Cancels all tasks that a filter finds, however many: 10,000 at a time, each page as CancelTasks does it. After each page
+        it says how far it is. When the stream ends before an answer with `complete`, what was done stays done: repeat the
+        call, within ten minutes with the same `request_id`, and it goes on where it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetryTask(self, request, context):
         """Makes a FAILED, CANCELLED or EXPIRED task PENDING again with fresh attempts. Its past attempts stay on
         record. Also one subtask of an array: its job is ACTIVE again, and the other subtasks stay as they are.
@@ -496,6 +520,15 @@ class SchedulerServicer:
     def RetryTasks(self, request, context):
         """Retries up to 10,000 tasks, each as RetryTask does: those of `ids`, or those that a filter finds.
         What cannot be retried is counted and is no error. Repeats are as those of CancelTasks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryAllTasks(self, request, context):
+        """Retries all tasks that a filter finds, however many: 10,000 at a time, each page as RetryTasks does it. After each page
+        it says how far it is. When the stream ends before an answer with `complete`, what was done stays done: repeat the
+        call, within ten minutes with the same `request_id`, and it goes on where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -558,6 +591,15 @@ class SchedulerServicer:
     def DeleteTasks(self, request, context):
         """Deletes the records of up to 10,000 finished tasks: those of `ids`, or those that a filter finds.
         What is not finished or unknown is counted and is no error. Repeats are as those of CancelTasks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAllTasks(self, request, context):
+        """Deletes the records of all finished tasks that a filter finds, however many: 10,000 at a time, each page as DeleteTasks does it. After each page
+        it says how far it is. When the stream ends before an answer with `complete`, what was done stays done: repeat the
+        call, within ten minutes with the same `request_id`, and it goes on where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1037,6 +1079,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelTasksResponse.SerializeToString,
             ),
+            'CancelAllTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.CancelAllTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksResponse.SerializeToString,
+            ),
             'RetryTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryTask,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTaskRequest.FromString,
@@ -1046,6 +1093,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.RetryTasks,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.SerializeToString,
+            ),
+            'RetryAllTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.RetryAllTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksResponse.SerializeToString,
             ),
             'PauseTask': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseTask,
@@ -1081,6 +1133,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.DeleteTasks,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.SerializeToString,
+            ),
+            'DeleteAllTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.DeleteAllTasks,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
@@ -1601,6 +1658,33 @@ class Scheduler:
             _registered_method=True)
 
     @staticmethod
+    def CancelAllTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quorate.v1.Scheduler/CancelAllTasks',
+            quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.CancelAllTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RetryTask(request,
             target,
             options=(),
@@ -1644,6 +1728,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/RetryTasks',
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryAllTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quorate.v1.Scheduler/RetryAllTasks',
+            quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.RetryAllTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1833,6 +1944,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/DeleteTasks',
             quorate_dot_v1_dot_scheduler__pb2.DeleteTasksRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.DeleteTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAllTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quorate.v1.Scheduler/DeleteAllTasks',
+            quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.DeleteAllTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

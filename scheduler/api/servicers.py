@@ -23,6 +23,7 @@ from scheduler.api.scaling.servicer import ScalingCalls
 from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.services.servicer import ServiceCalls
+from scheduler.api.tasks.bulk.whole import AllTasksCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
@@ -71,7 +72,7 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, dead_letters, jobs, queues, templates, nodes, schedules),
+            *(tasks, AllTasksCalls(tasks), dead_letters, jobs, queues, templates, nodes, schedules),
             *(quotas, limits, pauses, cluster),
             max_payload=max_payload,
             queue_of_task=queue_of,

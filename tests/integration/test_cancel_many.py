@@ -133,3 +133,18 @@ async def test_a_filter_of_an_unknown_queue_is_not_found(caller: Caller) -> None
     with pytest.raises(Refused) as answer:
         await cancel(caller, queue="nowhere", request_id="unused")
     assert answer.value.reason == "QUEUE_NOT_FOUND"
+
+
+async def test_one_call_goes_through_all_pages_and_each_is_in_the_audit_log(
+    caller: Caller,
+) -> None:
+    queue = await new_queue(caller, "whole")
+    await create(caller, queue, 10_000)
+    await create(caller, queue, 5)
+    request = pb.CancelAllTasksRequest(queue=queue)
+    answers = [answer async for answer in caller.stub.CancelAllTasks(request, timeout=60)]
+    assert [(a.cancelled, a.complete) for a in answers] == [(10_000, False), (10_005, True)]
+    about = pb.ListAuditEntriesRequest(resource_type="queue", resource_name=queue)
+    entries = (await caller.call("ListAuditEntries", about)).entries
+    methods = [one.method.rpartition("/")[2] for one in entries]
+    assert methods[:2] == ["CancelTasks"] * 2

@@ -18,7 +18,7 @@ _STRANGE, _END = b"/elsewhere/", b"/elsewhere0"
 async def test_space_that_compaction_freed_is_noticed_though_nothing_is_written(
     own_etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """etcd 3.4 counts the bytes in use when its backend commits a write: `sizeInUse` in backend.go."""
+    """etcd 3.4 counts the bytes in use when its backend commits a write: its `backend.go`."""
     monkeypatch.setattr(overview, "_EVERY", 0.2)
     monkeypatch.setattr(overview, "_EVERY_WRITING", 0.1)
     server = await own_etcd()

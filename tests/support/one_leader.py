@@ -35,6 +35,7 @@ from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.servicers import SCHEDULER
 from scheduler.api.specs.check import SpecCheck
+from scheduler.api.tasks.bulk.whole import AllTasksCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
@@ -89,6 +90,7 @@ class Leader:
         self.service = compose(
             SCHEDULER,
             tasks,
+            AllTasksCalls(tasks),
             DeadLetterCalls(driver, reads),
             QueueCalls(driver, candidates),
             TemplateCalls(driver, candidates, check),

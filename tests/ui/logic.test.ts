@@ -10,7 +10,7 @@ import { between, type Figures } from "@ui/views/services/traffic";
 import { LogLines } from "@ui/views/task/log-lines";
 import { spans } from "@ui/views/task/spans";
 import { bulk } from "@ui/views/tasks/bulk";
-import { cancelMany, countMany, ofFilter, ofIds } from "@ui/views/tasks/cancel-many";
+import { ofIds } from "@ui/views/tasks/cancel-many";
 import { filterHref, readFilter } from "@ui/views/tasks/filter";
 import { Problem } from "@ui/api/rest";
 
@@ -153,26 +153,8 @@ test("an action on many goes on after failures and counts what does not apply", 
   expect(end).toEqual({ done: 89, skipped: 10, failed: 1, message: "No leader." });
 });
 
-test("many are cancelled by pages of the filter, ids by calls of 10,000", async () => {
+test("ids are cancelled by calls of 10,000", () => {
   expect(ofIds(Array.from({ length: 10_001 }, String)).map(({ ids }) => ids!.length)).toEqual([10_000, 1]);
-  const failed = { queue: "q", states: ["TASK_STATE_FAILED" as const], text: "" };
-  expect(ofFilter(failed)).toEqual([]);
-  const [all] = ofFilter({ queue: "", states: [], text: "x" });
-  expect(all!.states).toContain("TASK_STATE_RUNNING");
-  expect(all!.states).not.toContain("TASK_STATE_CANCELLED");
-
-  const bodies: Record<string, unknown>[] = [];
-  const answers = [{ cancelled: 5, stopping: 1, nextPageToken: "t" }, { cancelled: 2, finished: 1 }];
-  vi.stubGlobal("fetch", async (_: URL, init: RequestInit) => {
-    bodies.push(JSON.parse(init.body as string) as Record<string, unknown>);
-    return new Response(JSON.stringify(answers[(bodies.length - 1) % 2]), { status: 200 });
-  });
-  expect(await countMany([all!])).toEqual({ waiting: 7, running: 1, more: false });
-  expect(bodies.map(({ validateOnly, pageToken }) => [validateOnly, pageToken])).toEqual([[true, ""], [true, "t"]]);
-  const end = await cancelMany([all!], () => {}, new AbortController().signal);
-  expect(end).toEqual({ done: 8, skipped: 1, failed: 0, message: "" });
-  expect(bodies.slice(2).map(({ validateOnly, text }) => [validateOnly, text])).toEqual([[undefined, "x"], [undefined, "x"]]);
-  vi.unstubAllGlobals();
 });
 
 test("JSON is indented without changing a digit of it", () => {

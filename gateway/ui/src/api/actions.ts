@@ -1,6 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
 import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
+import { stream } from "@ui/api/stream";
 import type {
   AuditEntry,
   Backfill,
@@ -69,6 +70,22 @@ export interface CancelCounts {
 export const cancelTasks = (request: CancelRequest & { pageToken?: string; validateOnly?: boolean }) =>
   post<CancelCounts>("v1/tasks:cancel", request);
 
+export interface WholeTotals {
+  cancelled?: Int64;
+  stopping?: Int64;
+  retried?: Int64;
+  deleted?: Int64;
+  skipped?: Int64;
+  overQuota?: Int64;
+  complete?: boolean;
+}
+export type WholeVerb = "cancel" | "retry" | "delete";
+export type WholeRequest = BulkFilter & { text?: string; validateOnly?: boolean; maxRate?: number };
+
+/** All tasks that a filter finds, by one request: the totals so far, again and again. */
+export const changeAll = (verb: WholeVerb, request: WholeRequest, signal: AbortSignal) =>
+  stream<WholeTotals>(`v1/tasks:${verb}All`, request, signal);
+
 export type UpdateRequest = CancelRequest;
 
 /** `updateMask` names what is taken over of `task`, and cleared where it has nothing. */
@@ -94,12 +111,6 @@ export interface BulkFilter {
   states?: readonly string[];
   errorGroup?: string;
 }
-type BulkPage = BulkFilter & { pageToken?: string; validateOnly?: boolean };
-
-export const retryTasks = (request: BulkPage & { maxRate?: number }) =>
-  post<{ retried?: number; nextPageToken?: string }>("v1/tasks:retry", request);
-export const deleteTasks = (request: BulkPage) =>
-  post<{ deleted?: number; nextPageToken?: string }>("v1/tasks:delete", request);
 export const listDeadLetters = (
   filter: { queue: string; pageSize: number; pageToken?: string },
   options?: Options,

@@ -84,7 +84,7 @@ export async function call<T>(method: string, path: string, options: Options = {
         return (options.raw ? JSON.parse(text) : parseVisible(text)) as T;
       }
       if (answer.status === 401) refused(used);
-      if (answer.status !== 503 || last) throw new Problem(await details(answer));
+      if (answer.status !== 503 || last) throw await problemOf(answer);
     } catch (error) {
       if (error instanceof Problem || options.signal?.aborted) throw error;
       if (last) {
@@ -94,6 +94,9 @@ export async function call<T>(method: string, path: string, options: Options = {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** (attempt - 1)));
   }
 }
+
+/** What an answer says that is no success. */
+export const problemOf = async (answer: Response): Promise<Problem> => new Problem(await details(answer));
 
 async function details(answer: Response): Promise<ProblemDetails> {
   try {

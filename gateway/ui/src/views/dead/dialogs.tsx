@@ -2,12 +2,13 @@
 // are is counted first, by a dry run.
 
 import { useEffect, useState } from "preact/hooks";
-import { deleteTasks, retryTasks, type BulkFilter } from "@ui/api/actions";
+import type { WholeRequest } from "@ui/api/actions";
 import type { DeadLetterGroup } from "@ui/api/types";
 import { plural } from "@ui/lib/format";
 import { Unreadable } from "@ui/lib/words";
 import { Field, FormDialog } from "@ui/parts/dialog";
 import { tell } from "@ui/parts/toasts";
+import { actOnAll, countAll } from "@ui/views/tasks/whole";
 
 interface Props {
   /** All failed tasks when undefined. */
@@ -20,7 +21,7 @@ interface Props {
 
 const FAILED = ["TASK_STATE_FAILED", "TASK_STATE_EXPIRED"];
 
-function filterOf({ group, queue }: Props): BulkFilter {
+function filterOf({ group, queue }: Props): WholeRequest {
   if (!group) return { queue, states: FAILED };
   return { queue: group.queue, states: FAILED, errorGroup: group.id };
 }
@@ -44,37 +45,19 @@ function useCount(count: () => Promise<number>): number | undefined {
 const words = (found: number | undefined) =>
   found === undefined ? "Counting …" : found < 0 ? "" : `${plural(found, "task")}. `;
 
-/** Page by page; `act` does one and says how many, and the token of the next. */
-async function all(act: (pageToken: string) => Promise<[number, string]>): Promise<number> {
-  let [done, token] = await act("");
-  while (token) {
-    const [more, next] = await act(token);
-    done += more;
-    token = next;
-  }
-  return done;
+/** Do it to all of them; how many. */
+async function all(verb: "retry" | "delete", request: WholeRequest): Promise<number> {
+  return (await actOnAll(verb, request, () => {}, new AbortController().signal)).done;
 }
-
-const retried = (filter: BulkFilter, more: { maxRate?: number; validateOnly?: boolean }) =>
-  all(async (pageToken) => {
-    const answer = await retryTasks({ ...filter, ...more, pageToken });
-    return [answer.retried ?? 0, answer.nextPageToken ?? ""];
-  });
-
-const deleted = (filter: BulkFilter, validateOnly: boolean) =>
-  all(async (pageToken) => {
-    const answer = await deleteTasks({ ...filter, validateOnly, pageToken });
-    return [answer.deleted ?? 0, answer.nextPageToken ?? ""];
-  });
 
 export function RetryDialog(props: Props) {
   const filter = filterOf(props);
-  const found = useCount(() => retried(filter, { validateOnly: true }));
+  const found = useCount(async () => (await countAll("retry", filter)).tasks);
   const submit = async (data: FormData) => {
     const text = String(data.get("rate") ?? "").trim();
     const rate = text ? Number(text) : 0;
     if (!Number.isFinite(rate) || rate < 0) throw new Unreadable("Type a number of tasks a second.");
-    const done = await retried(filter, { maxRate: rate });
+    const done = await all("retry", { ...filter, maxRate: rate });
     tell(`${plural(done, "task")} will run again.`);
     props.onDone();
   };
@@ -97,7 +80,7 @@ export function RetryDialog(props: Props) {
 
 export function DeleteDialog(props: Props) {
   const filter = filterOf(props);
-  const found = useCount(() => deleted(filter, true));
+  const found = useCount(async () => (await countAll("delete", filter)).tasks);
   return (
     <FormDialog
       title="Delete the group?"
@@ -105,7 +88,7 @@ export function DeleteDialog(props: Props) {
       danger
       onClose={props.onClose}
       onSubmit={async () => {
-        const done = await deleted(filter, false);
+        const done = await all("delete", filter);
         tell(`${plural(done, "task")} deleted.`);
         props.onDone();
       }}

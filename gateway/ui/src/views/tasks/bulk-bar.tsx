@@ -12,8 +12,9 @@ import { tell } from "@ui/parts/toasts";
 import { canCancel, canRetry, isFinal } from "@ui/views/task/names";
 import { Problem } from "@ui/api/rest";
 import { bulk, type Progress } from "@ui/views/tasks/bulk";
-import { cancelMany, countMany, ofFilter, ofIds } from "@ui/views/tasks/cancel-many";
+import { cancelMany, ofIds } from "@ui/views/tasks/cancel-many";
 import type { Filter } from "@ui/views/tasks/filter";
+import { actOnAll, countAll, requestOf } from "@ui/views/tasks/whole";
 import { matcher } from "@ui/views/tasks/pager";
 import { UpdateDialog } from "@ui/views/tasks/update-dialog";
 import { preview, requestsOf, updateMany, type Change } from "@ui/views/tasks/update-many";
@@ -35,48 +36,43 @@ type Verb = keyof typeof VERBS;
 
 export function BulkBar({ selected, filter, may, taskOf, onClear }: BulkBarProps) {
   const [everything, setEverything] = useState(false);
-  const [progress, setProgress] = useState<Progress>();
+  const [progress, setProgress] = useState<Progress & { total?: number }>();
   const [changing, setChanging] = useState(false);
   const stop = useRef<AbortController | undefined>(undefined);
   useEffect(() => setEverything(false), [selected]);
   useEffect(() => () => stop.current?.abort(), []);
   if (!selected.size && !progress) return null;
 
-  const run = async (verb: Verb, oneByOne = verb !== "cancel") => {
-    const { act, applies, done } = VERBS[verb];
+  const run = async (verb: Verb, total?: number) => {
     const control = new AbortController();
     stop.current = control;
-    setProgress({ done: 0, skipped: 0, failed: 0, message: "" });
-    if (!oneByOne) {
-      try {
-        tell(summary(await cancelMany(requests(), setProgress, control.signal), done));
-      } catch (error) {
-        if (isMissing(error)) {
-          await run(verb, true);
-          return;
-        }
-        tell((error as Error).message, { failed: true });
-      }
-      setProgress(undefined);
-      onClear();
-      return;
-    }
-    const ids = everything
-      ? matching(filter, applies, control.signal)
-      : chosen([...selected], (id) => {
-          const task = taskOf(id);
-          return !task || applies(task);
-        });
+    const show = (now: Progress) => setProgress({ ...now, total });
+    show({ done: 0, skipped: 0, failed: 0, message: "" });
     try {
-      const end = await bulk(ids, act, setProgress, control.signal);
-      tell(summary(end, done), { failed: end.failed > 0 });
+      const end = await carryOut(verb, show, control.signal);
+      tell(summary(end, VERBS[verb].done), { failed: end.failed > 0 });
     } catch (error) {
       tell((error as Error).message, { failed: true });
     }
     setProgress(undefined);
     onClear();
   };
-  const requests = () => (everything ? ofFilter(filter) : ofIds([...selected]));
+  const carryOut = async (verb: Verb, show: (now: Progress) => void, signal: AbortSignal) => {
+    const { act, applies } = VERBS[verb];
+    try {
+      if (everything) return await actOnAll(verb, requestOf(verb, filter), show, signal);
+      if (verb === "cancel") return await cancelMany(ofIds([...selected]), show, signal);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    const ids = everything
+      ? matching(filter, applies, signal)
+      : chosen([...selected], (id) => {
+          const task = taskOf(id);
+          return !task || applies(task);
+        });
+    return bulk(ids, act, show, signal);
+  };
   const all = everything ? "all matching tasks" : plural(selected.size, "task");
   const change = async (made: Change) => {
     const calls = requestsOf(everything ? undefined : [...selected], filter);
@@ -113,11 +109,15 @@ export function BulkBar({ selected, filter, may, taskOf, onClear }: BulkBarProps
   const ask = async (verb: Verb) => {
     let what = all;
     let text = CONSEQUENCES[verb];
-    if (verb === "cancel" && everything) {
+    let total: number | undefined;
+    if (everything) {
       try {
-        const { waiting, running, more } = await countMany(requests());
-        what = plural(waiting + running, "task") + (more ? " and more" : "");
-        text = `${count(waiting)} waiting, ${count(running)} assigned or running${more ? ", and more" : ""}. ${text}`;
+        const { tasks, running } = await countAll(verb, requestOf(verb, filter));
+        total = tasks;
+        what = plural(tasks, "task");
+        if (verb === "cancel") {
+          text = `${count(tasks - running)} waiting, ${count(running)} assigned or running. ${text}`;
+        }
       } catch (error) {
         // A scheduler of an earlier version does not count.
         if (!isMissing(error)) {
@@ -137,7 +137,7 @@ export function BulkBar({ selected, filter, may, taskOf, onClear }: BulkBarProps
       submit: title.slice(0, -1),
       danger: verb !== "retry",
       act: async () => {
-        void run(verb);
+        void run(verb, total);
       },
     });
   };
@@ -145,8 +145,11 @@ export function BulkBar({ selected, filter, may, taskOf, onClear }: BulkBarProps
     <div class="bulk" role="region" aria-label="Selected tasks">
       {progress ? (
         <>
+          {progress.total !== undefined && (
+            <progress max={progress.total} value={progress.done} aria-label="Tasks done" />
+          )}
           <span>
-            {count(progress.done)} done
+            {count(progress.done)} {progress.total !== undefined && `of ${count(progress.total)} `}done
             {progress.skipped > 0 && `, ${count(progress.skipped)} not applicable`}
             {progress.failed > 0 && `, ${count(progress.failed)} failed`}
           </span>

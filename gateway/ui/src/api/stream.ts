@@ -1,0 +1,61 @@
+// Answers that come bit by bit: one JSON value a line, over one request. A stream that breaks is
+// asked for again with the same key: the cluster goes on where it was, and counts from the beginning.
+
+import { BASE, newKey, problemOf, Problem, type ProblemDetails } from "@ui/api/rest";
+import { refused, token } from "@ui/api/token";
+import { parseVisible } from "@ui/lib/visible";
+
+const TRIES = 6;
+const PAUSE_MS = 250;
+/** Characters of one line: more is no answer of ours. */
+const LONGEST = 1 << 20;
+
+/** The lines of one request, until it is done or stopped. Ends without an error when stopped. */
+export async function* stream<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<Awaited<T>> {
+  const key = newKey();
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      yield* lines<T>(path, body, key, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const again = !(error instanceof Problem) || error.details.code === "UNAVAILABLE";
+      if (!again || attempt === TRIES) throw error instanceof Problem ? error : unreachable();
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** (attempt - 1)));
+  }
+}
+
+const unreachable = () => new Problem({ detail: "the gateway cannot be reached; try again in a moment" });
+
+async function* lines<T>(path: string, body: unknown, key: string, signal: AbortSignal): AsyncGenerator<Awaited<T>> {
+  const used = token.value;
+  const answer = await fetch(new URL(path, BASE), {
+    method: "POST",
+    headers: {
+      Accept: "application/x-ndjson",
+      "Content-Type": "application/json",
+      "Idempotency-Key": key,
+      ...(used ? { Authorization: `Bearer ${used}` } : {}),
+    },
+    body: JSON.stringify(body),
+    signal,
+  });
+  if (answer.status === 401) refused(used);
+  if (!answer.ok) throw await problemOf(answer);
+  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop()!;
+    if (rest.length > LONGEST) throw new Problem({ detail: "the gateway's answer is too long" });
+    for (const part of parts) {
+      if (!part) continue;
+      const found = parseVisible(part) as { error?: ProblemDetails };
+      if (found.error) throw new Problem(found.error);
+      yield found as Awaited<T>;
+    }
+  }
+}
