@@ -10,6 +10,7 @@ with a traceback at anything but UNAVAILABLE. `fill` sets the fields that the ne
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
 import os
@@ -26,6 +27,8 @@ FIELD = "next_release_note"
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _PATIENCE = 60.0
 _PAUSE = 0.04
+# Seconds that it has to end.
+_LONG = 40.0
 
 
 def channel(address: str) -> grpc.Channel:
@@ -78,6 +81,8 @@ def main() -> None:
 
     def listen() -> None:
         sys.stdin.read()
+        # Whoever waits for the end of this process sees what keeps it.
+        faulthandler.dump_traceback_later(_LONG)
         closed.set()
 
     threading.Thread(target=listen, daemon=True).start()
