@@ -105,7 +105,9 @@ class AgentSettings(
         description="listen on an address that is not loopback without TLS and client certificates",
     )
     log_cap: ByteSize = Field(
-        ByteSize(16 << 20), ge=64 << 10, description="maximum bytes of each output"
+        ByteSize(256 << 20),
+        ge=64 << 10,
+        description="maximum bytes of each output; the middle of what exceeds it is dropped",
     )
     log_total: ByteSize = Field(
         ByteSize(2 << 30), ge=1 << 20, description="maximum bytes of all outputs"

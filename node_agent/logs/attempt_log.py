@@ -33,7 +33,7 @@ _log = structlog.get_logger("node_agent.logs")
 STDOUT = "stdout"
 STDERR = "stderr"
 STREAMS = (STDOUT, STDERR)
-DEFAULT_CAP = 16 * 1024 * 1024
+DEFAULT_CAP = 256 << 20
 # Attempts remembered although they wrote nothing, or half as many: "no output" differs from
 # "unknown".
 MAX_REMEMBERED = 50_000

@@ -5,7 +5,8 @@ Pieces come in the order in which they were written, as the attempt's index has 
 it, or the piece is just being written) follows behind, one stream after the other.
 
 Reading happens in plain calls between two awaits, so "the attempt has ended" and "this is all it
-wrote" are one observation. Following polls: the writer is another process.
+wrote" are one observation. Following polls: the writer is another process. Where reading begins is
+found in a thread, as that may mean to read all of it (`finding`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import NamedTuple
 
 from node_agent.logs.attempt_log import STREAMS, WARY, LogStore, Place
+from node_agent.logs.finding import (
+    SEARCHED_BYTES,
+    Match,
+    Part,
+    Searched,
+    find_part,
+    first_record,
+    in_thread,
+    search,
+    times_of,
+)
 from node_agent.spawner.outputs.pump import INDEX, RECORD
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.025
-# Looking for the last lines goes back no further than this.
-TAIL_BYTES = 16 * 1024 * 1024
 # Records read at a time.
 _BLOCK = 256
 
@@ -39,6 +49,25 @@ class Chunk(NamedTuple):
     offset: int
     data: bytes
     time: int = 0
+
+
+class Window(NamedTuple):
+    """What is to be read of both streams, standard output's part first.
+
+    Attributes:
+        begins, ends: bytes of each stream; an end of 0: all that comes.
+        tail_lines, head_lines: only so many lines of each stream; 0 for all.
+        measured: whether what lies before, and what the cap took, is counted.
+    """
+
+    begins: tuple[int, int] = (0, 0)
+    ends: tuple[int, int] = (0, 0)
+    tail_lines: int = 0
+    head_lines: int = 0
+    measured: bool = False
+
+
+_ALL = Window()
 
 
 class _Record(NamedTuple):
@@ -73,6 +102,29 @@ class _Stream:
         """Never read what is written from now on."""
         self.end = os.fstat(self._file).st_size if self._file >= 0 else 0
 
+    async def search(self, text: bytes, begin: int, most: int, budget: int) -> Searched:
+        """See `finding.search`."""
+        if self._file < 0:
+            return Searched([], begin, True, 0)
+        if most <= 0 or budget <= 0:
+            return Searched([], begin, False, 0)
+        return await in_thread(search, self._file, text, begin, most, budget)
+
+    async def go_to(self, begin: int, end: int, window: Window) -> Part:
+        """Go to where reading begins, and have it end where it ends."""
+        part = Part(begin, min(end, self.end), 0)
+        if self._file >= 0:
+            part = await in_thread(
+                find_part,
+                self._file,
+                *(part.begin, part.end),
+                tail_lines=window.tail_lines,
+                head_lines=window.head_lines,
+                measured=window.measured,
+            )
+        self.offset, self.end = part.begin, part.end
+        return part
+
     def read(self, end: int, time: int) -> Chunk | None:
         """What is next, up to `end`; a hole left by the cap is skipped."""
         if self._file < 0:
@@ -88,26 +140,6 @@ class _Stream:
             return None
         self.offset = start + len(data)
         return Chunk(self.name, start, data, time)
-
-    def skip_to_last(self, lines: int) -> None:
-        """Go to where the last `lines` lines begin."""
-        end = os.fstat(self._file).st_size
-        position = end
-        floor = max(self.offset, end - TAIL_BYTES)
-        missing = lines
-        while position > floor:
-            begin = max(floor, position - CHUNK_BYTES)
-            data = os.pread(self._file, position - begin, begin)
-            stop = len(data)
-            if position == end and data.endswith(b"\n"):
-                stop -= 1  # the end of the last line begins no line
-            while missing and (stop := data.rfind(b"\n", 0, stop)) >= 0:
-                missing -= 1
-            if not missing:
-                self.offset = begin + stop + 1
-                return
-            position = begin
-        self.offset = floor
 
 
 class _Reader:
@@ -145,25 +177,50 @@ class _Reader:
         for stream in self.streams:
             stream.open(place.directory)
 
-    def begin(self, offset: int, tail_lines: int, *, follow: bool) -> None:
-        """Open it, and go to where reading begins.
+    async def begin(self, window: Window, *, follow: bool) -> list[Part]:
+        """Open it, and go to where reading begins; what is to be read of each stream.
 
         Without `follow` reading ends with what is there now, however fast the attempt writes.
         """
         while True:
             self.open()
             assert self._place is not None
+            place, parts = self._place, []
             for stream in self.streams:
-                stream.offset = offset
-                if tail_lines and stream.open(self._place.directory):
-                    stream.skip_to_last(tail_lines)
+                stream.open(place.directory)
+                stream.end = sys.maxsize
                 if not follow:
                     stream.stay_with_what_is_there()
             if not follow:
                 size = os.fstat(self._index).st_size if self._index >= 0 else 0
                 self._end = -(-size // RECORD.size)
-            if self._logs.confirm(*self._attempt, self._place):
-                return
+            for stream, begin, until in zip(self.streams, window.begins, window.ends, strict=True):
+                parts.append(await stream.go_to(begin, until or sys.maxsize, window))
+            if self._index >= 0 and any(part.begin for part in parts):
+                begins = [part.begin for part in parts]
+                self._position = await in_thread(first_record, self._index, begins, self._end)
+            if self._logs.confirm(*self._attempt, place):
+                return parts
+            self._position = 0
+
+    async def search(self, text: bytes, begins: tuple[int, int], most: int) -> list[Sought]:
+        """See `search_logs`."""
+        while True:
+            self.open()
+            assert self._place is not None
+            place, budget = self._place, SEARCHED_BYTES
+            found: list[Sought] = []
+            for which, (stream, begin) in enumerate(zip(self.streams, begins, strict=True)):
+                left = most - sum(len(one.matches) for one in found)
+                part = await stream.search(text, begin, left, budget)
+                budget -= part.looked
+                places = [match.offset for match in part.matches]
+                times = [0] * len(places)
+                if places and self._index >= 0:
+                    times = await in_thread(times_of, self._index, which, places)
+                found.append(Sought(part.matches, times, part.next, part.complete))
+            if self._logs.confirm(*self._attempt, place):
+                return found
 
     def chunks(self) -> Iterator[Chunk]:
         """All that is there, and what is written meanwhile."""
@@ -234,17 +291,14 @@ async def read_logs(
     logs: LogStore,
     task_id: str,
     number: int,
+    window: Window = _ALL,
     *,
-    offset: int = 0,
-    tail_lines: int = 0,
     follow: bool = False,
     runs: Callable[[], bool],
-) -> AsyncIterator[Chunk]:
-    """Pieces of both streams, in the order of writing.
+) -> AsyncGenerator[Chunk | list[Part], None]:
+    """First what is read of each stream; then pieces of both, in the order of writing.
 
     Args:
-        offset: bytes of each stream to leave out.
-        tail_lines: only so many lines of each stream; 0 for all.
         follow: go on until the attempt has ended.
         runs: whether the attempt may still write.
     """
@@ -252,7 +306,7 @@ async def read_logs(
     try:
         ended = not runs()
         # What appears from now on is new: `tail_lines` does not apply to it.
-        reader.begin(offset, tail_lines, follow=follow)
+        yield await reader.begin(window, follow=follow)
         while True:
             for chunk in reader.chunks():
                 yield chunk
@@ -261,5 +315,25 @@ async def read_logs(
             await asyncio.sleep(POLL_SECONDS)
             ended = not runs()
             reader.open()
+    finally:
+        reader.close()
+
+
+class Sought(NamedTuple):
+    """What a search found in one stream: lines, when each was written (ns), where to go on."""
+
+    matches: list[Match]
+    times: list[int]
+    next: int
+    complete: bool
+
+
+async def search_logs(
+    logs: LogStore, task_id: str, number: int, text: bytes, begins: tuple[int, int], most: int
+) -> list[Sought]:
+    """Lines that have a text, of standard output first: up to `most`, in `SEARCHED_BYTES`."""
+    reader = _Reader(logs, task_id, number)
+    try:
+        return await reader.search(text, begins, most)
     finally:
         reader.close()

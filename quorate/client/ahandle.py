@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, Unpack
 import grpc
 
 from quorate.client.handle import TaskHandle
-from quorate.client.tracking.loglines import LogPosition
+from quorate.client.tracking.loglines import LogPosition, LogSearch
 from quorate.client.tracking.outcome import (
     is_finished,
     is_large,
@@ -32,6 +32,7 @@ from quorate.client.transport.rpcs import (
     PAUSE_TASK,
     RESUME_TASK,
     RETRY_TASK,
+    SEARCH_TASK_LOGS,
     SEND_SIGNAL,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
@@ -190,10 +191,10 @@ class AsyncTaskHandle(Generic[R]):
         return (await self._calls.call(UPDATE_TASK, request)).task
 
     async def logs(
-        self, follow: bool = False, *, attempt: int = 0, tail: int = 0
+        self, follow: bool = False, *, attempt: int = 0, tail: int = 0, head: int = 0
     ) -> AsyncIterator[scheduler_pb2.LogChunk]:
         """As `TaskHandle.logs`."""
-        position = LogPosition(self.id, follow=follow, attempt=attempt, tail=tail)
+        position = LogPosition(self.id, follow=follow, attempt=attempt, tail=tail, head=head)
         end = time.monotonic() + self._calls.retry_for
         while True:
             stream = self._calls.stream(STREAM_TASK_LOGS, position.request(), deadline=LOG_DEADLINE)
@@ -214,3 +215,13 @@ class AsyncTaskHandle(Generic[R]):
                     if time.monotonic() >= end:
                         raise verdict.error from error
             await asyncio.sleep(LOG_LOOK)
+
+    async def search_logs(
+        self, text: str, *, attempt: int = 0
+    ) -> AsyncIterator[scheduler_pb2.LogMatch]:
+        """As `TaskHandle.search_logs`."""
+        search = LogSearch(self.id, text, attempt)
+        while not search.complete:
+            answer = await self._calls.call(SEARCH_TASK_LOGS, search.request())
+            for match in search.take(answer):
+                yield match

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 import grpc
 
-from quorate.client.tracking.loglines import LogPosition
+from quorate.client.tracking.loglines import LogPosition, LogSearch
 from quorate.client.tracking.outcome import is_finished, shown_state, state_name, value_of
 from quorate.client.tracking.waiting import BRIEF_SECONDS, is_brief, waiting
 from quorate.client.transport.calls import Calls
@@ -22,6 +22,7 @@ from quorate.client.transport.rpcs import (
     POLL,
     RESUME_TASK,
     RETRY_TASK,
+    SEARCH_TASK_LOGS,
     SEND_SIGNAL,
     STREAM_TASK_LOGS,
     UPDATE_TASK,
@@ -234,14 +235,27 @@ class TaskHandle(Generic[R]):
         return self._calls.call(UPDATE_TASK, request).task
 
     def logs(
-        self, follow: bool = False, *, attempt: int = 0, tail: int = 0
+        self, follow: bool = False, *, attempt: int = 0, tail: int = 0, head: int = 0
     ) -> Iterator[pb.LogChunk]:
         """What it wrote, in pieces (`chunk.stream`, `chunk.offset`, `chunk.data`).
 
         `follow` waits for the attempt to begin and then for more until it ends; `attempt` 0 is
-        the latest; `tail`: only the last so many lines. A stream that breaks is opened again.
+        the latest; `tail`: only the last so many lines of each stream, `head`: only the first. A
+        stream that breaks is opened again. Raises QuorateError (UNAVAILABLE) when the node that has
+        it cannot be reached.
         """
-        return self._read_logs(LogPosition(self.id, follow=follow, attempt=attempt, tail=tail))
+        position = LogPosition(self.id, follow=follow, attempt=attempt, tail=tail, head=head)
+        return self._read_logs(position)
+
+    def search_logs(self, text: str, *, attempt: int = 0) -> Iterator[pb.LogMatch]:
+        """Lines of what it wrote that have `text` in them (`match.stream`, `match.line`,
+        `match.offset` in bytes, `match.time`), of standard output first.
+
+        They are looked for on the node, 64 MiB a call. Raises QuorateError as `logs` does.
+        """
+        search = LogSearch(self.id, text, attempt)
+        while not search.complete:
+            yield from search.take(self._calls.call(SEARCH_TASK_LOGS, search.request()))
 
     def _read_logs(self, position: LogPosition) -> Iterator[pb.LogChunk]:
         end = time.monotonic() + self._calls.retry_for

@@ -324,21 +324,63 @@ class AttemptFinished(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.TaskError, _Mapping]] = ..., handed_back: _Optional[bool] = ..., snooze: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hooks: _Optional[_Union[_task_pb2.HookResults, _Mapping]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
-    __slots__ = ("task_id", "attempt", "follow", "offset", "tail_lines")
+    __slots__ = ("task_id", "attempt", "follow", "offset", "tail_lines", "stdout_from", "stderr_from", "stdout_until", "stderr_until", "head_lines", "with_extent")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    STDERR_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    HEAD_LINES_FIELD_NUMBER: _ClassVar[int]
+    WITH_EXTENT_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     follow: bool
     offset: int
     tail_lines: int
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: _Optional[bool] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+    stdout_from: int
+    stderr_from: int
+    stdout_until: int
+    stderr_until: int
+    head_lines: int
+    with_extent: bool
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: _Optional[bool] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., stdout_from: _Optional[int] = ..., stderr_from: _Optional[int] = ..., stdout_until: _Optional[int] = ..., stderr_until: _Optional[int] = ..., head_lines: _Optional[int] = ..., with_extent: _Optional[bool] = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
-    __slots__ = ("chunk",)
+    __slots__ = ("chunk", "extent")
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    EXTENT_FIELD_NUMBER: _ClassVar[int]
     chunk: _scheduler_pb2.LogChunk
-    def __init__(self, chunk: _Optional[_Union[_scheduler_pb2.LogChunk, _Mapping]] = ...) -> None: ...
+    extent: _scheduler_pb2.LogExtent
+    def __init__(self, chunk: _Optional[_Union[_scheduler_pb2.LogChunk, _Mapping]] = ..., extent: _Optional[_Union[_scheduler_pb2.LogExtent, _Mapping]] = ...) -> None: ...
+
+class SearchLogsRequest(_message.Message):
+    __slots__ = ("task_id", "attempt", "text", "stdout_from", "stderr_from", "max_matches")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FROM_FIELD_NUMBER: _ClassVar[int]
+    MAX_MATCHES_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    text: str
+    stdout_from: int
+    stderr_from: int
+    max_matches: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., text: _Optional[str] = ..., stdout_from: _Optional[int] = ..., stderr_from: _Optional[int] = ..., max_matches: _Optional[int] = ...) -> None: ...
+
+class SearchLogsResponse(_message.Message):
+    __slots__ = ("matches", "stdout_next", "stderr_next", "complete")
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_NEXT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_NEXT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    matches: _containers.RepeatedCompositeFieldContainer[_scheduler_pb2.LogMatch]
+    stdout_next: int
+    stderr_next: int
+    complete: bool
+    def __init__(self, matches: _Optional[_Iterable[_Union[_scheduler_pb2.LogMatch, _Mapping]]] = ..., stdout_next: _Optional[int] = ..., stderr_next: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...

@@ -45,6 +45,11 @@ class NodeAgentStub:
                 request_serializer=quorate_dot_v1_dot_node__agent__pb2.ReadLogsRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_node__agent__pb2.ReadLogsResponse.FromString,
                 _registered_method=True)
+        self.SearchLogs = channel.unary_unary(
+                '/quorate.v1.NodeAgent/SearchLogs',
+                request_serializer=quorate_dot_v1_dot_node__agent__pb2.SearchLogsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_node__agent__pb2.SearchLogsResponse.FromString,
+                _registered_method=True)
 
 
 class NodeAgentServicer:
@@ -66,6 +71,13 @@ class NodeAgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchLogs(self, request, context):
+        """Looks for a text in what an attempt on this node wrote. See Scheduler.SearchTaskLogs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeAgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_NodeAgentServicer_to_server(servicer, server):
                     servicer.ReadLogs,
                     request_deserializer=quorate_dot_v1_dot_node__agent__pb2.ReadLogsRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_node__agent__pb2.ReadLogsResponse.SerializeToString,
+            ),
+            'SearchLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchLogs,
+                    request_deserializer=quorate_dot_v1_dot_node__agent__pb2.SearchLogsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_node__agent__pb2.SearchLogsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class NodeAgent:
             '/quorate.v1.NodeAgent/ReadLogs',
             quorate_dot_v1_dot_node__agent__pb2.ReadLogsRequest.SerializeToString,
             quorate_dot_v1_dot_node__agent__pb2.ReadLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.NodeAgent/SearchLogs',
+            quorate_dot_v1_dot_node__agent__pb2.SearchLogsRequest.SerializeToString,
+            quorate_dot_v1_dot_node__agent__pb2.SearchLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

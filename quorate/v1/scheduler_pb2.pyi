@@ -558,24 +558,108 @@ class ListDeadLettersResponse(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[_dead_letter_pb2.DeadLetterGroup, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
 
 class StreamTaskLogsRequest(_message.Message):
-    __slots__ = ("id", "attempt", "follow", "offset", "tail_lines")
+    __slots__ = ("id", "attempt", "follow", "offset", "tail_lines", "stdout_from", "stderr_from", "stdout_until", "stderr_until", "head_lines", "with_extent")
     ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    STDERR_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    HEAD_LINES_FIELD_NUMBER: _ClassVar[int]
+    WITH_EXTENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     attempt: int
     follow: bool
     offset: int
     tail_lines: int
-    def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: _Optional[bool] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+    stdout_from: int
+    stderr_from: int
+    stdout_until: int
+    stderr_until: int
+    head_lines: int
+    with_extent: bool
+    def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., follow: _Optional[bool] = ..., offset: _Optional[int] = ..., tail_lines: _Optional[int] = ..., stdout_from: _Optional[int] = ..., stderr_from: _Optional[int] = ..., stdout_until: _Optional[int] = ..., stderr_until: _Optional[int] = ..., head_lines: _Optional[int] = ..., with_extent: _Optional[bool] = ...) -> None: ...
 
 class StreamTaskLogsResponse(_message.Message):
-    __slots__ = ("chunk",)
+    __slots__ = ("chunk", "extent")
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    EXTENT_FIELD_NUMBER: _ClassVar[int]
     chunk: LogChunk
-    def __init__(self, chunk: _Optional[_Union[LogChunk, _Mapping]] = ...) -> None: ...
+    extent: LogExtent
+    def __init__(self, chunk: _Optional[_Union[LogChunk, _Mapping]] = ..., extent: _Optional[_Union[LogExtent, _Mapping]] = ...) -> None: ...
+
+class LogExtent(_message.Message):
+    __slots__ = ("stdout", "stderr", "node", "attempt")
+    STDOUT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    stdout: LogStreamExtent
+    stderr: LogStreamExtent
+    node: str
+    attempt: int
+    def __init__(self, stdout: _Optional[_Union[LogStreamExtent, _Mapping]] = ..., stderr: _Optional[_Union[LogStreamExtent, _Mapping]] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class LogStreamExtent(_message.Message):
+    __slots__ = ("size", "begin", "end", "lines_before", "dropped")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    LINES_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    begin: int
+    end: int
+    lines_before: int
+    dropped: int
+    def __init__(self, size: _Optional[int] = ..., begin: _Optional[int] = ..., end: _Optional[int] = ..., lines_before: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
+
+class SearchTaskLogsRequest(_message.Message):
+    __slots__ = ("id", "attempt", "text", "stdout_from", "stderr_from", "max_matches")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FROM_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FROM_FIELD_NUMBER: _ClassVar[int]
+    MAX_MATCHES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    attempt: int
+    text: str
+    stdout_from: int
+    stderr_from: int
+    max_matches: int
+    def __init__(self, id: _Optional[str] = ..., attempt: _Optional[int] = ..., text: _Optional[str] = ..., stdout_from: _Optional[int] = ..., stderr_from: _Optional[int] = ..., max_matches: _Optional[int] = ...) -> None: ...
+
+class LogMatch(_message.Message):
+    __slots__ = ("stream", "offset", "at", "line", "time")
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    stream: LogStream
+    offset: int
+    at: int
+    line: bytes
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, stream: _Optional[_Union[LogStream, str]] = ..., offset: _Optional[int] = ..., at: _Optional[int] = ..., line: _Optional[bytes] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SearchTaskLogsResponse(_message.Message):
+    __slots__ = ("matches", "stdout_next", "stderr_next", "complete", "attempt")
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_NEXT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_NEXT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    matches: _containers.RepeatedCompositeFieldContainer[LogMatch]
+    stdout_next: int
+    stderr_next: int
+    complete: bool
+    attempt: int
+    def __init__(self, matches: _Optional[_Iterable[_Union[LogMatch, _Mapping]]] = ..., stdout_next: _Optional[int] = ..., stderr_next: _Optional[int] = ..., complete: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("stream", "offset", "data", "attempt", "time")

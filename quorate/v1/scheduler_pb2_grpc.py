@@ -153,6 +153,11 @@ class SchedulerStub:
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
                 response_deserializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.FromString,
                 _registered_method=True)
+        self.SearchTaskLogs = channel.unary_unary(
+                '/quorate.v1.Scheduler/SearchTaskLogs',
+                request_serializer=quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsRequest.SerializeToString,
+                response_deserializer=quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsResponse.FromString,
+                _registered_method=True)
         self.CreateJob = channel.unary_unary(
                 '/quorate.v1.Scheduler/CreateJob',
                 request_serializer=quorate_dot_v1_dot_scheduler__pb2.CreateJobRequest.SerializeToString,
@@ -622,7 +627,17 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamTaskLogs(self, request, context):
-        """Streams what an attempt wrote to standard output and error, from the node that ran it.
+        """Streams what an attempt wrote to standard output and error, from the node that ran it. UNAVAILABLE
+        `NODE_UNAVAILABLE` when that node cannot be reached, also when that happens under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchTaskLogs(self, request, context):
+        """Looks for a text in what an attempt wrote, on the node that ran it: standard output first, then standard error.
+        One call looks at 64 MiB at most; `stdout_next` and `stderr_next` say where the next one goes on. Not in the
+        output of a subtask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1153,6 +1168,11 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.StreamTaskLogs,
                     request_deserializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.FromString,
                     response_serializer=quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.SerializeToString,
+            ),
+            'SearchTaskLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchTaskLogs,
+                    request_deserializer=quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsRequest.FromString,
+                    response_serializer=quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsResponse.SerializeToString,
             ),
             'CreateJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJob,
@@ -2052,6 +2072,33 @@ class Scheduler:
             '/quorate.v1.Scheduler/StreamTaskLogs',
             quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsRequest.SerializeToString,
             quorate_dot_v1_dot_scheduler__pb2.StreamTaskLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchTaskLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quorate.v1.Scheduler/SearchTaskLogs',
+            quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsRequest.SerializeToString,
+            quorate_dot_v1_dot_scheduler__pb2.SearchTaskLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,7 @@ from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.tasks.bulk.whole import AllTasksCalls
+from scheduler.api.tasks.log_calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver
@@ -39,6 +40,7 @@ SERVED: Final = (SCHEDULER, REGISTRY, BROKER, SCALER)
 
 def servicers(
     tasks: TaskCalls,
+    logs: LogCalls,
     dead_letters: DeadLetterCalls,
     jobs: JobCalls,
     queues: QueueCalls,
@@ -72,7 +74,17 @@ def servicers(
     return {
         SCHEDULER.full_name: compose(
             SCHEDULER,
-            *(tasks, AllTasksCalls(tasks), dead_letters, jobs, queues, templates, nodes, schedules),
+            *(
+                tasks,
+                AllTasksCalls(tasks),
+                logs,
+                dead_letters,
+                jobs,
+                queues,
+                templates,
+                nodes,
+                schedules,
+            ),
             *(quotas, limits, pauses, cluster),
             max_payload=max_payload,
             queue_of_task=queue_of,

@@ -47,6 +47,7 @@ from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.services.watches import ServiceFeed
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.changes import Recent
+from scheduler.api.tasks.log_calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings
@@ -227,12 +228,12 @@ class TermParts:
                 ids,
                 stored,
                 self.watches,
-                self.sessions,
                 check,
                 full,
                 self.candidates,
                 jobs.subtasks,
             ),
+            LogCalls(driver, stored, self.sessions, jobs.subtasks),
             DeadLetterCalls(driver, stored),
             jobs,
             QueueCalls(driver, self.candidates),

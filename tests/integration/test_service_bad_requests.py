@@ -209,12 +209,53 @@ async def test_a_drain_grace_out_of_bounds(caller: Caller, grace: Duration) -> N
         ("offset", 2**63 - 1),
         ("tail_lines", -1),
         ("tail_lines", 100_001),
+        ("head_lines", -1),
+        ("head_lines", 100_001),
+        ("stdout_from", -1),
+        ("stderr_until", -1),
     ],
 )
 async def test_log_bounds(caller: Caller, name: str, value: int) -> None:
     request = pb.StreamTaskLogsRequest(id=NO_TASK)
     setattr(request, name, value)
     await refused_field(caller, "StreamTaskLogs", request, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("head_lines", {"head_lines": 1, "tail_lines": 1}),
+        ("head_lines", {"head_lines": 1, "follow": True}),
+        ("stdout_until", {"stdout_until": 1, "follow": True}),
+        ("stderr_until", {"stderr_until": 1, "stderr_from": 2}),
+    ],
+)
+async def test_what_does_not_fit_together_of_a_log(
+    caller: Caller, name: str, asked: dict[str, Any]
+) -> None:
+    request = pb.StreamTaskLogsRequest(id=NO_TASK, **asked)
+    await refused_field(caller, "StreamTaskLogs", request, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("id", {"id": ""}),
+        ("text", {"text": ""}),
+        ("text", {"text": "x" * 257}),
+        ("text", {"text": "a\nb"}),
+        ("attempt", {"attempt": -1}),
+        ("stdout_from", {"stdout_from": -1}),
+        ("stderr_from", {"stderr_from": -1}),
+        ("max_matches", {"max_matches": -1}),
+        ("max_matches", {"max_matches": 1_001}),
+    ],
+)
+async def test_bounds_of_a_search_in_a_log(
+    caller: Caller, name: str, asked: dict[str, Any]
+) -> None:
+    request = pb.SearchTaskLogsRequest(**{"id": NO_TASK, "text": "x", **asked})
+    await refused_field(caller, "SearchTaskLogs", request, name)
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,31 @@ async def test_attempts_that_are_not_on_record(caller: Caller, held: str) -> Non
         assert answer.value.reason == "ATTEMPT_NOT_FOUND"
         assert answer.value.metadata["task"] == task
     assert await logs(caller, ran) == {}
+
+
+async def test_parts_of_a_log_and_a_text_in_it(caller: Caller) -> None:
+    script = "for n in 1 2 3 4; do echo out $n; echo err $n >&2; done"
+    task = await create(caller, "default", "sh", "-c", script)
+    await caller.call("WaitTask", pb.WaitTaskRequest(id=task))
+    request = pb.StreamTaskLogsRequest(id=task, tail_lines=1, with_extent=True)
+    first, *rest = await caller.call("StreamTaskLogs", request)
+    extent = first.extent
+    assert (extent.node, extent.attempt) == ("n1", 1)
+    assert [one.lines_before for one in (extent.stdout, extent.stderr)] == [3, 3]
+    assert sorted(one.chunk.data for one in rest) == [b"err 4\n", b"out 4\n"]
+    earlier = {"stdout_until": extent.stdout.begin, "stderr_until": extent.stderr.begin}
+    assert await logs(caller, task, head_lines=1) == {1: b"out 1\n", 2: b"err 1\n"}
+    request = pb.StreamTaskLogsRequest(id=task, tail_lines=2, **earlier)
+    found = await caller.call("StreamTaskLogs", request)
+    assert b"".join(one.chunk.data for one in found if one.chunk.stream == 1) == b"out 2\nout 3\n"
+    search = pb.SearchTaskLogsRequest(id=task, text=" 3")
+    answer = await caller.call("SearchTaskLogs", search)
+    assert [(m.stream, m.line, m.offset) for m in answer.matches] == [
+        (pb.LOG_STREAM_STDOUT, b"out 3", 12),
+        (pb.LOG_STREAM_STDERR, b"err 3", 12),
+    ]
+    assert all(match.HasField("time") for match in answer.matches)
+    assert (answer.complete, answer.attempt) == (True, 1)
+    with pytest.raises(Refused) as refused:
+        await caller.call("SearchTaskLogs", pb.SearchTaskLogsRequest(id=task, text="x", attempt=7))
+    assert refused.value.reason == "ATTEMPT_NOT_FOUND"

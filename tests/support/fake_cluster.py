@@ -58,6 +58,7 @@ class FakeCluster:
         self.lock = threading.Condition()
         self.tasks: dict[str, task_pb2.Task] = {}
         self.logs: dict[str, list[scheduler_pb2.LogChunk]] = defaultdict(list)
+        self.log_requests: list[scheduler_pb2.StreamTaskLogsRequest] = []
         self.queues = {"default": queue_pb2.Queue(name="default")}
         self.limits: dict[str, limit_pb2.Limit] = {}
         self.schedules: dict[str, schedule_pb2.Schedule] = {}

@@ -285,6 +285,7 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
 
     def StreamTaskLogs(self, request, context):
         with self._serving("StreamTaskLogs", context):
+            self._cluster.log_requests.append(request)
             task = self._cluster.find(request.id)
             if request.follow:
                 with self._cluster.lock:
@@ -299,8 +300,31 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
                     stream=chunk.stream,
                     offset=max(chunk.offset, request.offset),
                     data=chunk.data[max(0, request.offset - chunk.offset) :],
+                    time=chunk.time if chunk.HasField("time") else None,
                 )
                 yield scheduler_pb2.StreamTaskLogsResponse(chunk=rest)
+
+    def SearchTaskLogs(self, request, context):
+        """A match a call, by the pieces of the log."""
+        with self._serving("SearchTaskLogs", context):
+            self._cluster.find(request.id)
+            text, begins = request.text.encode(), [0, request.stdout_from, request.stderr_from]
+            answer = scheduler_pb2.SearchTaskLogsResponse(attempt=1, complete=True)
+            for chunk in self._cluster.logs[request.id]:
+                at = chunk.data.find(text)
+                if at < 0 or chunk.offset < begins[chunk.stream]:
+                    continue
+                begin = chunk.data.rfind(b"\n", 0, at) + 1
+                line = chunk.data[begin:].splitlines()[0]
+                place = chunk.offset + begin
+                answer.matches.add(
+                    stream=chunk.stream, offset=place, at=chunk.offset + at, line=line
+                )
+                begins[chunk.stream] = chunk.offset + 1
+                answer.complete = False
+                break
+            answer.stdout_next, answer.stderr_next = begins[1:]
+            return answer
 
     def CreateQueue(self, request, context):
         with self._serving("CreateQueue", context):

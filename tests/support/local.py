@@ -22,6 +22,7 @@ from quorate.local.certificates import Certificates
 from quorate.local.plan import LocalPlan
 from quorate.security.tls.dialer import Options
 from tests.support import forked
+from tests.support.lock_guard import let_prove
 from tests.support.tls import Leaf
 from tools.gateway_http import token_of
 
@@ -37,9 +38,11 @@ def running(plan: LocalPlan) -> Iterator[LocalCluster]:
     with ExitStack() as stack:
         if forked.watched():
             stack.callback(_stop, plan)
-            yield background.start(plan)
+            local = background.start(plan)
         else:
-            yield start_loaded(plan, stack)
+            local = start_loaded(plan, stack)
+        stack.callback(let_prove)
+        yield local
 
 
 def start_loaded(plan: LocalPlan, stack: ExitStack) -> LocalCluster:

@@ -50,6 +50,7 @@ _DEMANDED = {
 # Seconds that the probes have, behind a file, for what still lives.
 _PATIENCE = 60.0
 _LOOK = 0.05
+_RESULTS = "probed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class LockGuard:
 
     def __init__(self, folder: Path) -> None:
         self.record = folder / "started"
-        self.results = folder / "probed"
+        self.results = folder / _RESULTS
         self.record.touch()
         self.results.touch()
         self._seen = 0
@@ -162,8 +163,30 @@ class LockGuard:
             time.sleep(_LOOK)
 
     def _read_results(self) -> tuple[set[str], list[str]]:
-        results = [json.loads(line) for line in self.results.read_text().splitlines()]
-        return (
-            {one["shape"] for one in results if not one["fault"]},
-            [f"{one['shape']}: {one['fault']}" for one in results if one["fault"]],
-        )
+        return _read_results(self.results)
+
+
+def let_prove(seconds: float = 20.0) -> None:
+    """In a locked run: wait until what lives is proved, so that a short test does not end it first.
+
+    Whether it is proved is for `LockGuard.check` to say.
+    """
+    if "QUORATE_TEST_STARTED" not in os.environ:
+        return
+    record = Path(os.environ["QUORATE_TEST_STARTED"])
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        services = [Started.of(line) for line in record.read_text().splitlines()]
+        alive = {one.shape for one in services if os.path.exists(f"/proc/{one.pid}")}
+        if alive <= _read_results(record.with_name(_RESULTS))[0]:
+            return
+        time.sleep(_LOOK)
+
+
+def _read_results(results: Path) -> tuple[set[str], list[str]]:
+    """The shapes that are proved, and what is open."""
+    found = [json.loads(line) for line in results.read_text().splitlines()]
+    return (
+        {one["shape"] for one in found if not one["fault"]},
+        [f"{one['shape']}: {one['fault']}" for one in found if one["fault"]],
+    )

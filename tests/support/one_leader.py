@@ -36,6 +36,7 @@ from scheduler.api.servicer import compose
 from scheduler.api.servicers import SCHEDULER
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.bulk.whole import AllTasksCalls
+from scheduler.api.tasks.log_calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e
@@ -81,9 +82,7 @@ class Leader:
         overview: Any = None
         candidates = Candidates(etcd, PREFIX)
         ids = TaskIds()
-        tasks = TaskCalls(
-            driver, ids, reads, watches, sessions, check, lambda weight: self.full, candidates
-        )
+        tasks = TaskCalls(driver, ids, reads, watches, check, lambda weight: self.full, candidates)
         self.clock = SimulatedClock(time.time())
         """What schedules go by."""
         self.schedules = ScheduleRuns(driver, ids, self.clock, lambda: self.full)
@@ -91,6 +90,7 @@ class Leader:
             SCHEDULER,
             tasks,
             AllTasksCalls(tasks),
+            LogCalls(driver, reads, sessions),
             DeadLetterCalls(driver, reads),
             QueueCalls(driver, candidates),
             TemplateCalls(driver, candidates, check),

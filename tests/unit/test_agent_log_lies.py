@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -58,22 +59,46 @@ def refuses(code: grpc.StatusCode, reason: str) -> Answer:
     return answer
 
 
-async def relayed(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    async def place(*_: object) -> tuple[str, int]:
+class Node:
+    """What the leader knows of it: the way to it, until it is lost."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel: Any = channel
+        self.sessions: Any = SimpleNamespace(
+            driver=SimpleNamespace(
+                state=SimpleNamespace(nodes={"n1": SimpleNamespace(instance="i")})
+            ),
+            channel=lambda instance: self.channel,
+        )
+
+
+async def relayed(
+    answer: Answer,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    lost: asyncio.Event | None = None,
+    **request: Any,
+) -> list[Any]:
+    async def place(*_: object, **__: object) -> tuple[str, int]:
         return "n1", 3
 
     monkeypatch.setattr(logs, "_place", place)
     async with node(answer) as channel:
-        sessions: Any = SimpleNamespace(
-            driver=SimpleNamespace(
-                state=SimpleNamespace(nodes={"n1": SimpleNamespace(instance="i")})
-            ),
-            channel=lambda instance: channel,
-        )
-        request = scheduler_pb2.StreamTaskLogsRequest(id="t")
+        known = Node(channel)
+
+        async def lose() -> None:
+            if lost is not None:
+                await lost.wait()
+                known.channel = None
+
+        losing = asyncio.create_task(lose())
+        asked = scheduler_pb2.StreamTaskLogsRequest(id="t", **request)
         unused: Any = None
-        found = logs.relay_logs(unused, unused, sessions, TaskId("t"), request)
-        return [one.chunk async for one in found]
+        found = logs.relay_logs(unused, unused, known.sessions, TaskId("t"), asked)
+        try:
+            return [one.chunk if one.HasField("chunk") else one.extent async for one in found]
+        finally:
+            losing.cancel()
 
 
 async def test_a_piece_is_of_the_attempt_that_was_asked_for(
@@ -102,3 +127,92 @@ async def test_what_is_no_log_is_the_nodes_fault(
     with pytest.raises(QuorateError) as refused:
         await relayed(answer, monkeypatch)
     assert refused.value.reason == reason
+
+
+async def test_an_extent_comes_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    extent = scheduler_pb2.LogExtent(stdout={"size": 9, "lines_before": 2}, node="another")
+    answer = says(node_agent_pb2.ReadLogsResponse(extent=extent).SerializeToString())
+    (told,) = await relayed(answer, monkeypatch, with_extent=True)
+    assert (told.stdout.lines_before, told.node, told.attempt) == (2, "n1", 3)
+    with pytest.raises(QuorateError) as refused:
+        await relayed(answer, monkeypatch)
+    assert refused.value.reason == "NODE_AT_FAULT"
+
+
+async def test_a_node_that_is_lost_while_it_says_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "LOOK_SECONDS", 0.01)
+    asked = asyncio.Event()
+
+    async def hangs(context: Any) -> None:
+        asked.set()
+        await asyncio.sleep(3_600)
+
+    async with asyncio.timeout(60):
+        with pytest.raises(QuorateError) as refused:
+            await relayed(hangs, monkeypatch, lost=asked, follow=True)
+    assert refused.value.reason == "NODE_UNAVAILABLE"
+    assert "n1" in refused.value.message
+
+
+MATCH = scheduler_pb2.LogMatch(stream=scheduler_pb2.LOG_STREAM_STDOUT, offset=5, at=6, line=b"x")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({"matches": [MATCH], "stdout_next": 9, "stderr_next": 4}, ""),
+        # It would be asked for the same for ever.
+        ({"stdout_next": 2, "stderr_next": 4}, "NODE_AT_FAULT"),
+        ({"stdout_next": 3, "stderr_next": 3}, "NODE_AT_FAULT"),
+        ({"matches": [MATCH] * 3, "stdout_next": 9, "stderr_next": 4}, "NODE_AT_FAULT"),
+        ({"matches": [{"offset": -1}], "stdout_next": 9, "stderr_next": 4}, "NODE_AT_FAULT"),
+        (
+            {"matches": [{"offset": 7, "at": 6}], "stdout_next": 9, "stderr_next": 4},
+            "NODE_AT_FAULT",
+        ),
+        (
+            {"matches": [{"line": b"x" * 4_001}], "stdout_next": 9, "stderr_next": 4},
+            "NODE_AT_FAULT",
+        ),
+        (grpc.StatusCode.UNIMPLEMENTED, "NODE_TOO_OLD"),
+        (grpc.StatusCode.UNAVAILABLE, "NODE_UNAVAILABLE"),
+        (grpc.StatusCode.PERMISSION_DENIED, "NODE_AT_FAULT"),
+    ],
+)
+async def test_what_is_no_result_of_a_search_is_the_nodes_fault(
+    found: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def place(*_: object, **__: object) -> tuple[str, int]:
+        return "n1", 3
+
+    monkeypatch.setattr(logs, "_place", place)
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        if isinstance(found, grpc.StatusCode):
+            await context.abort(found, "so it says")
+        return node_agent_pb2.SearchLogsResponse(**found).SerializeToString()
+
+    server = grpc.aio.server()
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("quorate.v1.NodeAgent", {"SearchLogs": handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    request = scheduler_pb2.SearchTaskLogsRequest(
+        id="t", text="x", stdout_from=3, stderr_from=4, max_matches=2
+    )
+    unused: Any = None
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        sessions = Node(channel).sessions
+        searching = logs.search_logs(unused, unused, sessions, TaskId("t"), request)
+        if not reason:
+            answered = await searching
+            assert (answered.matches[0], answered.attempt) == (MATCH, 3)
+        else:
+            with pytest.raises(QuorateError) as refused:
+                await searching
+            assert refused.value.reason == reason
+    await server.stop(None)

@@ -12,7 +12,7 @@ import pytest
 from node_agent.logs import attempt_log
 from node_agent.logs import retention as log_retention
 from node_agent.logs.attempt_log import LogStore
-from node_agent.logs.reader import read_logs
+from node_agent.logs.reader import Chunk, Window, read_logs
 from node_agent.logs.retention import Retention, clean
 from node_agent.spawner.outputs.pump import RECORD
 from quorate.runtime.timing.clock import SimulatedClock
@@ -29,9 +29,13 @@ def write(logs: LogStore, task: str, age: float, size: int, number: int = 1) -> 
     return directory
 
 
-async def everything(logs: LogStore, task: str, **options: Any) -> bytes:
-    chunks = read_logs(logs, task, 1, runs=lambda: False, **options)
-    return b"".join([chunk.data async for chunk in chunks])
+async def pieces_of(logs: LogStore, task: str, **window: Any) -> list[Chunk]:
+    answers = read_logs(logs, task, 1, Window(**window), runs=lambda: False)
+    return [answer async for answer in answers if isinstance(answer, Chunk)]
+
+
+async def everything(logs: LogStore, task: str, **window: Any) -> bytes:
+    return b"".join([chunk.data for chunk in await pieces_of(logs, task, **window)])
 
 
 def test_logs_past_their_age_are_deleted(tmp_path: Path):
@@ -156,7 +160,7 @@ async def test_pieces_come_in_the_order_of_their_records_and_the_rest_behind(tmp
     (directory / "stderr").write_bytes(b"24")
     pieces = ((10, 0, 1, 0), (20, 0, 1, 1), (30, 1, 1, 0), (40, 1, 1, 1), (50, 2, 1, 0))
     (directory / "index").write_bytes(b"".join(RECORD.pack(*piece) for piece in pieces))
-    chunks = [chunk async for chunk in read_logs(logs, "a", 1, runs=lambda: False)]
+    chunks = await pieces_of(logs, "a")
     assert [chunk.data for chunk in chunks] == [b"1", b"2", b"3", b"4", b"5", b" and more"]
     assert [chunk.time for chunk in chunks] == [10, 20, 30, 40, 50, 0]
     # A record that is cut, and one of bytes that are gone, stop nobody.
@@ -199,6 +203,6 @@ async def test_an_offset_leaves_out_the_beginning_and_bounds_the_tail(tmp_path: 
     directory = logs.directory("a", 1)
     directory.mkdir(parents=True)
     (directory / "stdout").write_bytes(b"a\nb\nc\n")
-    assert await everything(logs, "a", offset=3) == b"\nc\n"
-    assert await everything(logs, "a", offset=100) == b""
-    assert await everything(logs, "a", offset=4, tail_lines=3) == b"c\n"
+    assert await everything(logs, "a", begins=(3, 3)) == b"\nc\n"
+    assert await everything(logs, "a", begins=(100, 100)) == b""
+    assert await everything(logs, "a", begins=(4, 4), tail_lines=3) == b"c\n"

@@ -63,6 +63,8 @@ def test_every_method_of_a_public_service_is_served(router):
         ("POST", "/v1/tasks/abc:cancel", "CancelTask", {"id": "abc"}),
         ("POST", "/v1/tasks:cancel", "CancelTasks", {}),
         ("GET", "/v1/tasks/abc/logs", "StreamTaskLogs", {"id": "abc"}),
+        ("GET", "/v1/tasks/abc/logs:search", "SearchTaskLogs", {"id": "abc"}),
+        ("POST", "/v1/tasks:cancelAll", "CancelAllTasks", {}),
         ("POST", "/v1/queues/q/tasks:batchCreate", "BatchCreateTasks", {"queue": "q"}),
         # What is encoded is part of the value, not a separator.
         ("GET", "/v1/tasks/a%2Fb", "GetTask", {"id": "a/b"}),

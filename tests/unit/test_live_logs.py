@@ -90,3 +90,20 @@ async def test_pieces_say_when_they_were_written_where_that_is_known():
     told = await run(Streams([known, unknown]))
     assert told[0]["time"] == "2023-11-14T22:13:20.500Z"
     assert "time" not in told[1]
+
+
+async def test_how_much_there_is_comes_first_and_again_after_a_break():
+    extent = pb.StreamTaskLogsResponse(extent=pb.LogExtent(stdout={"size": 9, "lines_before": 4}))
+    streams = Streams([extent, chunk(6, b"one", 1), AWAY], [extent, chunk(9, b" two", 1)])
+    told = await run(streams, tail_lines=1)
+    assert [one["kind"] for one in told] == ["extent", "lines", "extent", "lines", "end"]
+    assert told[0]["extent"]["stdout"] == {"size": "9", "linesBefore": "4"}
+    assert [request.with_extent for request in streams.asked] == [True, True]
+
+
+async def test_a_node_that_is_away_is_said_before_it_is_given_up(monkeypatch):
+    monkeypatch.setattr(logs, "TOLD_AFTER", 0.0)
+    streams = Streams([chunk(0, b"one", 1), AWAY], [AWAY], [AWAY], [chunk(3, b" two", 1)])
+    told = await run(streams)
+    assert [one["kind"] for one in told] == ["lines", "away", "lines", "end"]
+    assert told[1]["problem"]["reason"] == "NODE_UNAVAILABLE"

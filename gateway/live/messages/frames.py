@@ -100,6 +100,16 @@ def lines(stream: str, offset: int, text: str, resume: str, time: str) -> bytes:
     )
 
 
+def extent(value: object) -> bytes:
+    """The rest of how much of a log there is: LogExtent as JSON."""
+    return _rest({"kind": "extent", "topic": "logs", "extent": value})
+
+
+def away(failure: QuorateError) -> bytes:
+    """The rest of why nothing comes of a log at the moment: the subscription goes on."""
+    return _rest({"kind": "away", "topic": "logs", "problem": problem(failure)})
+
+
 def end() -> bytes:
     """The rest of a log's end."""
     return _rest({"kind": "end", "topic": "logs"})

@@ -2,7 +2,11 @@
 
 Nothing is dropped and nothing buffered: while the client does not keep up, the stream is not read,
 and waits at the node. When the way to the node breaks, the stream is opened again and goes on where
-it was; a node that stays away for `PATIENCE` seconds ends the subscription with the reason.
+it was. The client is told after half a second; a node that stays away for `PATIENCE` seconds ends
+the subscription with the reason.
+
+Each stream begins with how much there is (LogExtent), unless the log is a subtask's, or an earlier
+version's.
 
 The resume token is the bytes sent of each output: `<stdout>.<stderr>`.
 """
@@ -15,6 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
+from gateway.http.jsonwrite import to_json
 from gateway.live.cluster.calls import STREAM_LOGS, Cluster, passes
 from gateway.live.cluster.tokens import bad_token
 from gateway.live.messages import frames
@@ -23,6 +28,8 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2
 
 PATIENCE: Final = 15.0
+# Seconds of failing until a client is told: a new leader is there before.
+TOLD_AFTER: Final = 0.5
 _AGAIN: Final = 0.25
 _NAMES: Final = {
     scheduler_pb2.LOG_STREAM_STDOUT: "stdout",
@@ -103,13 +110,18 @@ class LogTail:
         loop = asyncio.get_running_loop()
         # Since when nothing came of trying.
         failing: float | None = None
+        # Whether its client knows that.
+        told = False
         while True:
             began = loop.time()
             try:
                 answers = cluster.stream(STREAM_LOGS, self._request(), timeout=None)
                 async with aclosing(cast("Any", answers)):
                     async for answer in answers:
-                        failing = None
+                        failing, told = None, False
+                        if answer.HasField("extent"):
+                            reader.send(frames.extent(to_json(answer.extent)))
+                            continue
                         self._publish(answer.chunk, reader)
                         await reader.drained()
                 reader.finish(frames.end())
@@ -122,6 +134,9 @@ class LogTail:
                 if not passes(error) or now > failing + PATIENCE:
                     reader.fail(error)
                     return
+                if not told and now >= failing + TOLD_AFTER:
+                    told = True
+                    reader.send(frames.away(error))
             await asyncio.sleep(_AGAIN)
 
     def _request(self) -> scheduler_pb2.StreamTaskLogsRequest:
@@ -135,6 +150,7 @@ class LogTail:
             follow=True,
             offset=min(sent) if again else 0,
             tail_lines=0 if again else wanted.tail_lines,
+            with_extent=True,
         )
 
     def _publish(self, chunk: scheduler_pb2.LogChunk, reader: Reader) -> None:

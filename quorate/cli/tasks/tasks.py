@@ -1,4 +1,4 @@
-"""Commands about tasks that exist: `tasks`, `task`, `logs`, `cancel`, `wait`."""
+"""Commands about tasks that exist: `tasks`, `task`, `cancel`, `wait`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from quorate.cli.common import Json, with_client
-from quorate.cli.exits import FAILED, NOT_FOUND, OK, TIMED_OUT
+from quorate.cli.exits import FAILED, OK, TIMED_OUT
 from quorate.cli.hints import command
 from quorate.cli.jobs.ids import job_id
 from quorate.cli.output import render
@@ -31,14 +31,13 @@ from quorate.cli.tasks.details import (
 from quorate.cli.tasks.ids import WHICH, task_id
 from quorate.cli.tasks.progress import showing_progress
 from quorate.cli.tasks.states import asked, picked, states
-from quorate.cli.tasks.waits import MAY_WAIT, say_no_attempt, saying_why, stored_attempts, waits_for
+from quorate.cli.tasks.waits import MAY_WAIT, saying_why, waits_for
 from quorate.client.client import Client
-from quorate.client.handle import TaskHandle
 from quorate.client.pages import list_queues
 from quorate.client.tracking.outcome import state_name
 from quorate.runtime.errors import QuorateError
 from quorate.runtime.sizes import plural
-from quorate.v1 import scheduler_pb2, task_pb2
+from quorate.v1 import task_pb2
 
 _PENDING = task_pb2.TASK_STATE_PENDING
 
@@ -180,61 +179,6 @@ def _next_steps(found: task_pb2.Task) -> Iterator[str]:
 
 
 @with_client
-def logs(
-    client: Client,
-    id: Id,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Follow the output until the attempt ends.")
-    ] = False,
-    attempt: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Number of the attempt. \\[default: the latest]",
-            show_default=False,
-        ),
-    ] = 0,
-    tail: Annotated[
-        int,
-        typer.Option(
-            "--tail",
-            min=0,
-            help="Number of lines from the end. \\[default: all]",
-            show_default=False,
-        ),
-    ] = 0,
-    as_json: Json = False,
-) -> int:
-    """Print the output of a task's latest attempt: its stdout to stdout, its stderr to stderr.
-
-    With --json both go to standard output, one JSON object a line: the stream, the attempt, the
-    offset in the stream in bytes, and the data in base64.
-    """
-    handle = client.get(task_id(client, id))
-    try:
-        if as_json:
-            for chunk in handle.logs(follow, attempt=attempt, tail=tail):
-                render.print_line(chunk)
-            return OK
-        with saying_why(handle):
-            wrote = write_logs(handle, follow=follow, attempt=attempt, tail=tail)
-    except QuorateError as error:
-        if error.reason != "ATTEMPT_NOT_FOUND":
-            raise
-        say_no_attempt(handle, attempt)
-        return NOT_FOUND
-    if not wrote:
-        state = handle.status()
-        hint(f"No output yet; the task is {state}." if not handle.done() else "No output.")
-    if err.is_terminal and len(known := stored_attempts(handle.task())) > 1:
-        shown = attempt or known[-1]
-        others = ", ".join(str(number) for number in known if number != shown)
-        hint(f"This is the output of attempt {shown}. Other attempts: {others} (--attempt N)")
-    return OK
-
-
-@with_client
 def wait(
     client: Client,
     ids: Ids,
@@ -275,27 +219,9 @@ def wait(
     return OK if good else FAILED
 
 
-def write_logs(handle: TaskHandle[Any], *, follow: bool, attempt: int = 0, tail: int = 0) -> bool:
-    """Copy a task's output to ours; False when there was none."""
-    return write_chunks(handle.logs(follow, attempt=attempt, tail=tail))
-
-
-def write_chunks(chunks: Iterable[scheduler_pb2.LogChunk]) -> bool:
-    """Copy output to ours; False when there was none."""
-    wrote = False
-    for chunk in chunks:
-        is_error = chunk.stream == scheduler_pb2.LOG_STREAM_STDERR
-        target = sys.stderr.buffer if is_error else sys.stdout.buffer
-        target.write(chunk.data)
-        target.flush()
-        wrote = True
-    return wrote
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("tasks")(tasks)
     app.command("task")(task)
-    app.command("logs")(logs)
     app.command("cancel")(cancel)
     app.command("wait")(wait)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from quorate.runtime.errors import QuorateError
@@ -11,9 +13,11 @@ from quorate.v1 import scheduler_pb2 as pb
 class LogPosition:
     """What was asked for and what was already passed on. Owned by one reader."""
 
-    def __init__(self, task_id: str, *, follow: bool, attempt: int, tail: int) -> None:
+    def __init__(
+        self, task_id: str, *, follow: bool, attempt: int, tail: int, head: int = 0
+    ) -> None:
         self._asked = pb.StreamTaskLogsRequest(
-            id=task_id, attempt=attempt, follow=follow, tail_lines=tail
+            id=task_id, attempt=attempt, follow=follow, tail_lines=tail, head_lines=head
         )
         # Bytes passed on of each output of `_attempt`.
         self._read: dict[int, int] = {}
@@ -23,7 +27,8 @@ class LogPosition:
         """The request that goes on from here."""
         request = pb.StreamTaskLogsRequest()
         request.CopyFrom(self._asked)
-        if self._read:
+        # Of the first lines the same are asked for again, and skipped here.
+        if self._read and not request.head_lines:
             request.tail_lines = 0
             # One offset for both outputs: from the lesser, the rest is skipped here. The latest
             # attempt may be another one by now, and is read from its beginning.
@@ -59,3 +64,23 @@ class LogPosition:
             and isinstance(verdict, QuorateError)
             and verdict.code is grpc.StatusCode.FAILED_PRECONDITION
         )
+
+
+class LogSearch:
+    """Where a search goes on: call by call until all was looked at. Owned by one reader."""
+
+    def __init__(self, task_id: str, text: str, attempt: int) -> None:
+        self._next = pb.SearchTaskLogsRequest(id=task_id, text=text, attempt=attempt)
+        self.complete = False
+
+    def request(self) -> pb.SearchTaskLogsRequest:
+        """The next call's."""
+        return self._next
+
+    def take(self, answer: pb.SearchTaskLogsResponse) -> Sequence[pb.LogMatch]:
+        """What it found; go on behind it."""
+        request = self._next
+        request.stdout_from, request.stderr_from = answer.stdout_next, answer.stderr_next
+        request.attempt = answer.attempt
+        self.complete = answer.complete
+        return answer.matches

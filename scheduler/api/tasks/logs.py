@@ -1,4 +1,4 @@
-"""StreamTaskLogs: an attempt's output, relayed from the node that has it."""
+"""StreamTaskLogs and SearchTaskLogs: an attempt's output, relayed from the node that has it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ from scheduler.storage.reads import FencedReads
 
 # Bytes of a piece. Agents send 64 KiB.
 CHUNK_BYTES: Final = 1 << 20
+# Bytes of a line that was found. Agents send 1,000.
+MATCH_BYTES: Final = 4_000
+DEFAULT_MATCHES: Final = 100
+# Seconds that a node has for a search, and between two looks whether a silent node is still there.
+SEARCH_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.5
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 _ANSWERS: Final = frozenset(
     (
         grpc.StatusCode.NOT_FOUND,
@@ -46,20 +53,70 @@ async def relay_logs(
         QuorateError: NOT_FOUND (task, attempt, or its logs on the node), UNAVAILABLE when
             the node is away.
     """
-    node, attempt = await _place(driver, stored, task, request)
-    pieces = read_from_node(
-        sessions,
-        node,
-        task,
-        attempt,
+    node, attempt = await _place(driver, stored, task, request.attempt, follow=request.follow)
+    ask = node_agent_pb2.ReadLogsRequest(
+        task_id=task,
+        attempt=attempt,
         follow=request.follow,
         offset=request.offset,
         tail_lines=request.tail_lines,
+        stdout_from=request.stdout_from,
+        stderr_from=request.stderr_from,
+        stdout_until=request.stdout_until,
+        stderr_until=request.stderr_until,
+        head_lines=request.head_lines,
+        with_extent=request.with_extent,
     )
-    async with aclosing(pieces) as chunks:
-        async for chunk in chunks:
-            chunk.attempt = attempt
-            yield pb.StreamTaskLogsResponse(chunk=chunk)
+    async with aclosing(_answers(sessions, node, ask)) as answers:
+        async for answer in answers:
+            if answer.HasField("extent"):
+                answer.extent.node, answer.extent.attempt = node, attempt
+                yield pb.StreamTaskLogsResponse(extent=answer.extent)
+            else:
+                answer.chunk.attempt = attempt
+                yield pb.StreamTaskLogsResponse(chunk=answer.chunk)
+
+
+async def search_logs(
+    driver: Driver,
+    stored: FencedReads,
+    sessions: Sessions,
+    task: TaskId,
+    request: pb.SearchTaskLogsRequest,
+) -> pb.SearchTaskLogsResponse:
+    """Answer SearchTaskLogs. Raises QuorateError as `relay_logs` does."""
+    node, attempt = await _place(driver, stored, task, request.attempt)
+    most = request.max_matches or DEFAULT_MATCHES
+    ask = node_agent_pb2.SearchLogsRequest(
+        task_id=task,
+        attempt=attempt,
+        text=request.text,
+        stdout_from=request.stdout_from,
+        stderr_from=request.stderr_from,
+        max_matches=most,
+    )
+    stub: Any = node_agent_pb2_grpc.NodeAgentStub(_channel(sessions, node))
+    try:
+        found = await stub.SearchLogs(ask, timeout=SEARCH_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise _away(node) from error
+        raise _translated(error, node) from error
+    if not isinstance(found, node_agent_pb2.SearchLogsResponse) or (
+        len(found.matches) > most
+        or any(_is_no_match(match) for match in found.matches)
+        # It would be asked for the same for ever.
+        or found.stdout_next < request.stdout_from
+        or found.stderr_next < request.stderr_from
+    ):
+        raise _misbehaved(node, "it sent what is no result of a search")
+    return pb.SearchTaskLogsResponse(
+        matches=found.matches,
+        stdout_next=found.stdout_next,
+        stderr_next=found.stderr_next,
+        complete=found.complete,
+        attempt=attempt,
+    )
 
 
 async def read_from_node(
@@ -70,57 +127,89 @@ async def read_from_node(
     *,
     follow: bool = False,
     offset: int = 0,
-    tail_lines: int = 0,
 ) -> AsyncGenerator[pb.LogChunk, None]:
     """What an attempt (or a chunk of an array) wrote on a node.
 
     Raises:
         QuorateError: NOT_FOUND when the node does not have it, UNAVAILABLE when the node is away.
     """
-    row = sessions.driver.state.nodes.get(NodeName(node))
-    channel = sessions.channel(row.instance) if row is not None else None
-    if channel is None:
-        raise unavailable(
-            "NODE_UNAVAILABLE",
-            f"node {node!r}, which has the logs, cannot be reached; try again later",
-        )
     ask = node_agent_pb2.ReadLogsRequest(
-        task_id=task,
-        attempt=attempt,
-        follow=follow,
-        offset=offset,
-        tail_lines=tail_lines,
+        task_id=task, attempt=attempt, follow=follow, offset=offset
     )
-    call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
-    try:
-        async for answer in call:
-            if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(answer.chunk):
-                raise _misbehaved(node, "it sent what is no piece of a log")
+    async with aclosing(_answers(sessions, node, ask)) as answers:
+        async for answer in answers:
             yield answer.chunk
+
+
+async def _answers(
+    sessions: Sessions, node: str, ask: node_agent_pb2.ReadLogsRequest
+) -> AsyncGenerator[node_agent_pb2.ReadLogsResponse, None]:
+    """What a node sends, as long as it is there: one that is lost says nothing of itself."""
+    channel = _channel(sessions, node)
+    call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
+    next_one: asyncio.Future[Any] = asyncio.ensure_future(call.read())
+    first = True
+    try:
+        while True:
+            while not (await asyncio.wait((next_one,), timeout=LOOK_SECONDS))[0]:
+                if _link(sessions, node) is not channel:
+                    raise _away(node)
+            answer = next_one.result()
+            if answer is _EOF:
+                return
+            if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(
+                answer, extent=first and ask.with_extent
+            ):
+                raise _misbehaved(node, "it sent what is no piece of a log")
+            next_one = asyncio.ensure_future(call.read())
+            first = False
+            yield answer
     except grpc.aio.AioRpcError as error:
         raise _translated(error, node) from error
     finally:
         call.cancel()
+        next_one.cancel()
+        await asyncio.gather(next_one, return_exceptions=True)
+
+
+def _link(sessions: Sessions, node: str) -> grpc.aio.Channel | None:
+    row = sessions.driver.state.nodes.get(NodeName(node))
+    return sessions.channel(row.instance) if row is not None else None
+
+
+def _channel(sessions: Sessions, node: str) -> grpc.aio.Channel:
+    """The channel to a node. Raises QuorateError: UNAVAILABLE."""
+    channel = _link(sessions, node)
+    if channel is None:
+        raise _away(node)
+    return channel
+
+
+def _away(node: str) -> QuorateError:
+    return unavailable(
+        "NODE_UNAVAILABLE",
+        f"node {node!r}, which has the logs, cannot be reached; try again later",
+    )
 
 
 async def _place(
-    driver: Driver, stored: FencedReads, task: TaskId, request: pb.StreamTaskLogsRequest
+    driver: Driver, stored: FencedReads, task: TaskId, attempt: int, *, follow: bool = False
 ) -> tuple[str, int]:
     """The node and number of the attempt that is asked for."""
     while True:
-        place = await _recorded(driver, stored, task, request.attempt)
+        place = await _recorded(driver, stored, task, attempt)
         if place is not None:
             return place
         row = driver.state.tasks.get(task)
         if row is None or row.state is TaskState.RUNNING:
             # It may have been given out, or have ended, in memory alone when it was read.
             await driver.readable()
-            place = await _recorded(driver, stored, task, request.attempt)
+            place = await _recorded(driver, stored, task, attempt)
             if place is not None:
                 return place
-            raise no_attempt(task, request.attempt)
-        if not request.follow or request.attempt not in (0, row.attempt + 1):
-            raise no_attempt(task, request.attempt)
+            raise no_attempt(task, attempt)
+        if not follow or attempt not in (0, row.attempt + 1):
+            raise no_attempt(task, attempt)
         await _attempt_or_end(driver, task)
 
 
@@ -175,17 +264,28 @@ def no_attempt(task: str, attempt: int, *, latest: bool = False) -> QuorateError
     )
 
 
-def _is_none(chunk: pb.LogChunk) -> bool:
+def _is_none(answer: node_agent_pb2.ReadLogsResponse, *, extent: bool) -> bool:
     """Whether an agent cannot have read this from a log."""
-    return len(chunk.data) > CHUNK_BYTES or chunk.offset < 0
+    if answer.HasField("extent"):
+        return not extent or answer.HasField("chunk")
+    return len(answer.chunk.data) > CHUNK_BYTES or answer.chunk.offset < 0
+
+
+def _is_no_match(match: pb.LogMatch) -> bool:
+    return len(match.line) > MATCH_BYTES or match.offset < 0 or match.at < match.offset
 
 
 def _translated(error: grpc.aio.AioRpcError, node: str) -> QuorateError:
     """What an agent answered, as the caller may take it for a scheduler's word."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return unavailable(
-            "NODE_UNAVAILABLE",
-            f"node {node!r}, which has the logs, cannot be reached; try again later",
+        return _away(node)
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return QuorateError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "NODE_TOO_OLD",
+            f"node {node!r}, which has the logs, cannot search them: its agent is of an earlier "
+            "version",
+            metadata={"node": node},
         )
     said = from_rpc_error(error)
     if said.code not in _ANSWERS:

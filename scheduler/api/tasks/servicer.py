@@ -19,7 +19,6 @@ from quorate.runtime.errors import ETCD_SPACE_LOW, QuorateError, exhausted, inva
 from quorate.runtime.ids import QueueName, TaskId, TaskIds, is_task_id, offset_ids
 from quorate.v1 import scheduler_pb2 as pb
 from quorate.v1 import task_pb2
-from scheduler.agents.sessions import Sessions
 from scheduler.api.asking import ask, audited, identified
 from scheduler.api.candidates import Candidates
 from scheduler.api.origin import caller_name
@@ -37,10 +36,8 @@ from scheduler.api.tasks.bulk.calls import (
 )
 from scheduler.api.tasks.children import adopt
 from scheduler.api.tasks.explaining import explain_task
-from scheduler.api.tasks.logs import relay_logs
 from scheduler.api.tasks.reading import WARNED_KINDS, TaskReader
 from scheduler.api.tasks.running.controls import Controls
-from scheduler.api.tasks.subtask_logs import relay_subtask_logs
 from scheduler.api.tasks.watch_pick import Answer
 from scheduler.api.tasks.watches import Watches
 from scheduler.api.validate import duration, known_enum, queue_name, required
@@ -81,7 +78,6 @@ class TaskCalls:
         ids: TaskIds,
         stored: FencedReads,
         watches: Watches,
-        sessions: Sessions,
         check: SpecCheck,
         full: Callable[[int], str | None],
         candidates: Candidates,
@@ -92,7 +88,6 @@ class TaskCalls:
         self._ids = ids
         self._stored = stored
         self._watches = watches
-        self._sessions = sessions
         self._check = check
         self._full = full
         self._candidates = candidates
@@ -257,20 +252,6 @@ class TaskCalls:
         async with aclosing(self._watches.follow(request, caller_name())) as answers:
             async for answer in answers:
                 yield answer
-
-    async def StreamTaskLogs(
-        self, request: pb.StreamTaskLogsRequest, context: Context
-    ) -> AsyncIterator[Message]:
-        task = TaskId(required("id", request.id))
-        validate.attempt(request.attempt)
-        validate.offset(request.offset)
-        validate.tail_lines(request.tail_lines)
-        if self._subtasks is not None and is_subtask(task):
-            answers = relay_subtask_logs(self._sessions, self._subtasks, request)
-        else:
-            answers = relay_logs(self._driver, self._stored, self._sessions, task, request)
-        async for answer in answers:
-            yield answer
 
     # -- changing
 

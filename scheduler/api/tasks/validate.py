@@ -100,12 +100,14 @@ def search_words(value: str) -> tuple[str, ...]:
     return found
 
 
-def tail_lines(value: int) -> None:
-    between("tail_lines", value, 0, MAX_TAIL_LINES)
+def lines(field: str, value: int) -> None:
+    """Of a log; 0: all."""
+    between(field, value, 0, MAX_TAIL_LINES)
 
 
-def offset(value: int) -> None:
-    between("offset", value, 0, 1 << 62)
+def offset(value: int, field: str) -> None:
+    """In a log."""
+    between(field, value, 0, 1 << 62)
 
 
 def attempt(value: int) -> None:
