@@ -107,11 +107,11 @@ class NodeAgent:
             (scheduler_pb2.LOG_STREAM_STDERR, err),
         ):
             for match, time in zip(found.matches, found.times, strict=True):
-                told = answer.matches.add(
+                added = answer.matches.add(
                     stream=stream, offset=match.offset, at=match.at, line=match.line
                 )
                 if time:
-                    told.time.FromNanoseconds(time)
+                    added.time.FromNanoseconds(time)
         return answer
 
     async def _send_logs(self, request: pb.ReadLogsRequest, context: Any) -> None:

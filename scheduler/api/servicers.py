@@ -24,7 +24,7 @@ from scheduler.api.schedules.servicer import ScheduleCalls
 from scheduler.api.servicer import compose
 from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.tasks.bulk.whole import AllTasksCalls
-from scheduler.api.tasks.log_calls import LogCalls
+from scheduler.api.tasks.logs.calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.engine.broker.driver import BrokerDriver
 from scheduler.engine.driver import Driver

@@ -47,7 +47,7 @@ from scheduler.api.services.servicer import ServiceCalls
 from scheduler.api.services.watches import ServiceFeed
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.changes import Recent
-from scheduler.api.tasks.log_calls import LogCalls
+from scheduler.api.tasks.logs.calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.api.tasks.watches import Watches
 from scheduler.config import SchedulerSettings

@@ -20,6 +20,7 @@ from quorate.v1 import node_pb2, queue_pb2, scheduler_pb2, task_pb2
 from tests.support.fake_controls import FakeControls
 from tests.support.fake_jobs import JobServicer
 from tests.support.fake_limits import FakeLimits
+from tests.support.fake_logs import FakeLogs
 from tests.support.fake_schedules import FakeSchedules
 from tests.support.fake_subtasks import as_task
 
@@ -38,7 +39,7 @@ WAITING = {task_pb2.TASK_STATE_PENDING, task_pb2.TASK_STATE_SCHEDULED}
 RETRIABLE = {task_pb2.TASK_STATE_FAILED, task_pb2.TASK_STATE_CANCELLED}
 
 
-class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
+class Servicer(FakeControls, JobServicer, FakeLimits, FakeLogs, FakeSchedules):
     def __init__(self, server: FakeServer) -> None:
         self._server = server
         self._cluster = server.cluster
@@ -282,49 +283,6 @@ class Servicer(FakeControls, JobServicer, FakeLimits, FakeSchedules):
             task.state = task_pb2.TASK_STATE_PENDING
             self._cluster._pool.submit(self._cluster._run, task.id)
             return scheduler_pb2.RetryTaskResponse(task=task)
-
-    def StreamTaskLogs(self, request, context):
-        with self._serving("StreamTaskLogs", context):
-            self._cluster.log_requests.append(request)
-            task = self._cluster.find(request.id)
-            if request.follow:
-                with self._cluster.lock:
-                    self._cluster.lock.wait_for(lambda: task.state in FINAL, 60)
-            elif task.state == task_pb2.TASK_STATE_PENDING:
-                code = grpc.StatusCode.NOT_FOUND
-                raise QuorateError(code, "ATTEMPT_NOT_FOUND", "has no attempt on record")
-            for chunk in list(self._cluster.logs[request.id]):
-                if self._cluster.faults["LogChunk"]:
-                    raise QuorateError(self._cluster.faults["LogChunk"].pop(0), "ORDERED", "")
-                rest = scheduler_pb2.LogChunk(
-                    stream=chunk.stream,
-                    offset=max(chunk.offset, request.offset),
-                    data=chunk.data[max(0, request.offset - chunk.offset) :],
-                    time=chunk.time if chunk.HasField("time") else None,
-                )
-                yield scheduler_pb2.StreamTaskLogsResponse(chunk=rest)
-
-    def SearchTaskLogs(self, request, context):
-        """A match a call, by the pieces of the log."""
-        with self._serving("SearchTaskLogs", context):
-            self._cluster.find(request.id)
-            text, begins = request.text.encode(), [0, request.stdout_from, request.stderr_from]
-            answer = scheduler_pb2.SearchTaskLogsResponse(attempt=1, complete=True)
-            for chunk in self._cluster.logs[request.id]:
-                at = chunk.data.find(text)
-                if at < 0 or chunk.offset < begins[chunk.stream]:
-                    continue
-                begin = chunk.data.rfind(b"\n", 0, at) + 1
-                line = chunk.data[begin:].splitlines()[0]
-                place = chunk.offset + begin
-                answer.matches.add(
-                    stream=chunk.stream, offset=place, at=chunk.offset + at, line=line
-                )
-                begins[chunk.stream] = chunk.offset + 1
-                answer.complete = False
-                break
-            answer.stdout_next, answer.stderr_next = begins[1:]
-            return answer
 
     def CreateQueue(self, request, context):
         with self._serving("CreateQueue", context):

@@ -36,7 +36,7 @@ from scheduler.api.servicer import compose
 from scheduler.api.servicers import SCHEDULER
 from scheduler.api.specs.check import SpecCheck
 from scheduler.api.tasks.bulk.whole import AllTasksCalls
-from scheduler.api.tasks.log_calls import LogCalls
+from scheduler.api.tasks.logs.calls import LogCalls
 from scheduler.api.tasks.servicer import TaskCalls
 from scheduler.core.machine import Machine
 from scheduler.core.model import events as e

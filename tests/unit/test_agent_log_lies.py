@@ -14,7 +14,7 @@ import pytest
 from quorate.runtime.errors import QuorateError, abort
 from quorate.runtime.ids import TaskId
 from quorate.v1 import node_agent_pb2, scheduler_pb2
-from scheduler.api.tasks import logs
+from scheduler.api.tasks.logs import relay as logs
 
 Answer = Callable[[Any], Awaitable[None]]
 

@@ -102,7 +102,7 @@ async def test_how_much_there_is_comes_first_and_again_after_a_break():
 
 
 async def test_a_node_that_is_away_is_said_before_it_is_given_up(monkeypatch):
-    monkeypatch.setattr(logs, "TOLD_AFTER", 0.0)
+    monkeypatch.setattr(logs, "SAID_AFTER", 0.0)
     streams = Streams([chunk(0, b"one", 1), AWAY], [AWAY], [AWAY], [chunk(3, b" two", 1)])
     told = await run(streams)
     assert [one["kind"] for one in told] == ["lines", "away", "lines", "end"]

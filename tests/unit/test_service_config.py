@@ -76,7 +76,18 @@ def test_what_is_named_exists(name, methods):
 
 
 def test_whatever_changes_something_is_safe_to_repeat(methods, fields):
-    reads = ("Get", "List", "Watch", "Wait", "Stream", "Read", "Explain", "Peek", "Preview")
+    reads = (
+        "Get",
+        "List",
+        "Watch",
+        "Wait",
+        "Stream",
+        "Read",
+        "Explain",
+        "Peek",
+        "Preview",
+        "Search",
+    )
     not_repeated = {
         (name["service"], name["method"])
         for entry in read(PLAIN)["methodConfig"]

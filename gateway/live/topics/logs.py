@@ -2,8 +2,8 @@
 
 Nothing is dropped and nothing buffered: while the client does not keep up, the stream is not read,
 and waits at the node. When the way to the node breaks, the stream is opened again and goes on where
-it was. The client is told after half a second; a node that stays away for `PATIENCE` seconds ends
-the subscription with the reason.
+it was. The client learns of it after half a second; a node that stays away for `PATIENCE` seconds
+ends the subscription with the reason.
 
 Each stream begins with how much there is (LogExtent), unless the log is a subtask's, or an earlier
 version's.
@@ -28,8 +28,8 @@ from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2
 
 PATIENCE: Final = 15.0
-# Seconds of failing until a client is told: a new leader is there before.
-TOLD_AFTER: Final = 0.5
+# Seconds of failing until a client learns of it: a new leader is there before.
+SAID_AFTER: Final = 0.5
 _AGAIN: Final = 0.25
 _NAMES: Final = {
     scheduler_pb2.LOG_STREAM_STDOUT: "stdout",
@@ -111,14 +111,14 @@ class LogTail:
         # Since when nothing came of trying.
         failing: float | None = None
         # Whether its client knows that.
-        told = False
+        said = False
         while True:
             began = loop.time()
             try:
                 answers = cluster.stream(STREAM_LOGS, self._request(), timeout=None)
                 async with aclosing(cast("Any", answers)):
                     async for answer in answers:
-                        failing, told = None, False
+                        failing, said = None, False
                         if answer.HasField("extent"):
                             reader.send(frames.extent(to_json(answer.extent)))
                             continue
@@ -134,8 +134,8 @@ class LogTail:
                 if not passes(error) or now > failing + PATIENCE:
                     reader.fail(error)
                     return
-                if not told and now >= failing + TOLD_AFTER:
-                    told = True
+                if not said and now >= failing + SAID_AFTER:
+                    said = True
                     reader.send(frames.away(error))
             await asyncio.sleep(_AGAIN)
 

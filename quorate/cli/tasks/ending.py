@@ -13,9 +13,9 @@ from rich.progress import Progress
 
 from quorate.cli.exits import FAILED, TIMED_OUT, sentence_of
 from quorate.cli.hints import command
+from quorate.cli.output.logs import write_chunks, write_logs
 from quorate.cli.output.progress import paused, wait_for_all
 from quorate.cli.output.render import as_dict, err, hint, print_json
-from quorate.cli.tasks.logs import write_chunks, write_logs
 from quorate.cli.tasks.waits import saying_why, why_not_started
 from quorate.client.client import Client
 from quorate.client.errors import TaskFailed

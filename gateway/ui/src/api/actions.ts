@@ -1,7 +1,7 @@
 // What the views can do to the cluster: one function for each RPC they use.
 
-import { call, get, post, remove, segment, type Options } from "@ui/api/rest";
-import { stream } from "@ui/api/stream";
+import { call, get, post, remove, segment, type Options, type Query } from "@ui/api/rest";
+import { read, stream } from "@ui/api/stream";
 import type {
   AuditEntry,
   Backfill,
@@ -10,6 +10,8 @@ import type {
   Explanation,
   Int64,
   Limit,
+  LogExtent,
+  LogMatch,
   Pause,
   Queue,
   Quota,
@@ -233,3 +235,20 @@ export const listAuditEntries = (
     ...options,
     query: filter,
   });
+
+export interface LogAnswer {
+  extent?: LogExtent;
+  chunk?: { stream: string; offset?: Int64; data?: string; time?: string };
+}
+
+/** Parts of a log; see StreamTaskLogsRequest. */
+export const readLog = (id: string, query: Query, signal: AbortSignal) =>
+  read<LogAnswer>(`v1/tasks/${segment(id)}/logs`, query, signal);
+
+export const searchLog = (id: string, query: Query, signal: AbortSignal) =>
+  get<{
+    matches?: LogMatch[];
+    stdoutNext?: Int64;
+    stderrNext?: Int64;
+    complete?: boolean;
+  }>(`v1/tasks/${segment(id)}/logs:search`, { query, signal });

@@ -6,6 +6,7 @@
 import { signal } from "@preact/signals";
 import { BASE, Problem, type ProblemDetails } from "@ui/api/rest";
 import { refused, token } from "@ui/api/token";
+import type { LogExtent } from "@ui/api/types";
 import { parseVisible } from "@ui/lib/visible";
 
 export type Topic = "tasks" | "jobs" | "queues" | "nodes" | "cluster" | "services" | "logs";
@@ -16,6 +17,10 @@ export interface Handlers {
   progress?(items: unknown[]): void;
   /** `time`: when it was written; empty where nobody knows. */
   lines?(stream: string, text: string, offset: number, time: string): void;
+  /** How much of a log there is: the stream of its lines begins, or goes on. */
+  extent?(extent: LogExtent): void;
+  /** Why nothing comes at the moment. */
+  away?(problem: Problem): void;
   end?(): void;
   /** The subscription is over. Without it, it is asked for again after a while. */
   error?(problem: Problem): void;
@@ -43,6 +48,7 @@ interface Frame {
   leader?: boolean;
   message?: string;
   problem?: ProblemDetails;
+  extent?: LogExtent;
 }
 
 export type SocketLike = Pick<
@@ -161,7 +167,9 @@ export class Live {
     else if (frame.kind === "lines") {
       const { stream = "stdout", text = "", offset = "0", time = "" } = frame;
       handlers.lines?.(stream, text, Number(offset), time);
-    } else if (frame.kind === "end") handlers.end?.();
+    } else if (frame.kind === "extent") handlers.extent?.(frame.extent ?? {});
+    else if (frame.kind === "away") handlers.away?.(new Problem(frame.problem ?? {}));
+    else if (frame.kind === "end") handlers.end?.();
     else if (frame.kind === "error") this.refused(subscription, new Problem(frame.problem ?? {}));
   }
 

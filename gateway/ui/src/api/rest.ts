@@ -41,8 +41,10 @@ export function sentence(details: ProblemDetails): string {
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
+
 export interface Options {
-  query?: Record<string, string | number | readonly string[] | undefined>;
+  query?: Query;
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
@@ -52,6 +54,17 @@ export interface Options {
   raw?: boolean;
 }
 
+/** A path with what is asked for. */
+export function address(path: string, query: Query): URL {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== "") url.searchParams.append(name, String(one));
+    }
+  }
+  return url;
+}
+
 /** A key for a change. Not `crypto.randomUUID`, which pages on plain http do not have. */
 export function newKey(): string {
   const random = crypto.getRandomValues(new Uint8Array(16));
@@ -59,12 +72,7 @@ export function newKey(): string {
 }
 
 export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const url = new URL(path, BASE);
-  for (const [name, value] of Object.entries(options.query ?? {})) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== undefined && one !== "") url.searchParams.append(name, String(one));
-    }
-  }
+  const url = address(path, options.query ?? {});
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   const used = token.value;
   if (used) headers.Authorization = `Bearer ${used}`;

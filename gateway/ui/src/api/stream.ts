@@ -1,7 +1,7 @@
 // Answers that come bit by bit: one JSON value a line, over one request. A stream that breaks is
 // asked for again with the same key: the cluster goes on where it was, and counts from the beginning.
 
-import { BASE, newKey, problemOf, Problem, type ProblemDetails } from "@ui/api/rest";
+import { address, BASE, newKey, problemOf, Problem, type ProblemDetails, type Query } from "@ui/api/rest";
 import { refused, token } from "@ui/api/token";
 import { parseVisible } from "@ui/lib/visible";
 
@@ -10,12 +10,13 @@ const PAUSE_MS = 250;
 /** Characters of one line: more is no answer of ours. */
 const LONGEST = 1 << 20;
 
-/** The lines of one request, until it is done or stopped. Ends without an error when stopped. */
+/** The lines of one request that changes something, until it is done or stopped. Ends without an
+ * error when stopped. */
 export async function* stream<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<Awaited<T>> {
-  const key = newKey();
+  const change = { body, key: newKey() };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      yield* lines<T>(path, body, key, signal);
+      yield* lines<T>(new URL(path, BASE), signal, change);
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -28,17 +29,27 @@ export async function* stream<T>(path: string, body: unknown, signal: AbortSigna
 
 const unreachable = () => new Problem({ detail: "the gateway cannot be reached; try again in a moment" });
 
-async function* lines<T>(path: string, body: unknown, key: string, signal: AbortSignal): AsyncGenerator<Awaited<T>> {
+/** The lines of one request that reads: not asked for again. Raises Problem. */
+export function read<T>(path: string, query: Query, signal: AbortSignal): AsyncGenerator<Awaited<T>> {
+  return lines<T>(address(path, query), signal);
+}
+
+async function* lines<T>(
+  url: URL,
+  signal: AbortSignal,
+  change?: { body: unknown; key: string },
+): AsyncGenerator<Awaited<T>> {
   const used = token.value;
-  const answer = await fetch(new URL(path, BASE), {
-    method: "POST",
-    headers: {
-      Accept: "application/x-ndjson",
-      "Content-Type": "application/json",
-      "Idempotency-Key": key,
-      ...(used ? { Authorization: `Bearer ${used}` } : {}),
-    },
-    body: JSON.stringify(body),
+  const headers: Record<string, string> = { Accept: "application/x-ndjson" };
+  if (used) headers.Authorization = `Bearer ${used}`;
+  if (change) {
+    headers["Content-Type"] = "application/json";
+    headers["Idempotency-Key"] = change.key;
+  }
+  const answer = await fetch(url, {
+    method: change ? "POST" : "GET",
+    headers,
+    body: change && JSON.stringify(change.body),
     signal,
   });
   if (answer.status === 401) refused(used);

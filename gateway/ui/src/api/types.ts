@@ -491,3 +491,29 @@ export interface AuditEntry {
   resourceName?: string;
   changes?: AuditChange[];
 }
+
+/** How much of a stream there is, and where what is shown begins. */
+export interface LogStreamExtent {
+  size?: Int64;
+  begin?: Int64;
+  end?: Int64;
+  /** -1: not counted. */
+  linesBefore?: Int64;
+  dropped?: Int64;
+}
+
+export interface LogExtent {
+  stdout?: LogStreamExtent;
+  stderr?: LogStreamExtent;
+  node?: string;
+  attempt?: number;
+}
+
+export interface LogMatch {
+  stream: string;
+  offset?: Int64;
+  at?: Int64;
+  /** Bytes in base64. */
+  line?: string;
+  time?: string;
+}

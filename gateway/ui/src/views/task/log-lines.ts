@@ -16,6 +16,8 @@ export class LogLines {
   all: LogLine[] = [];
   /** Lines that were there and are not kept. */
   dropped = 0;
+  /** Later lines were left out for earlier ones. */
+  cut = false;
   /** Grows with each change. */
   version = 0;
   private last = 0;
@@ -40,6 +42,18 @@ export class LogLines {
     if (this.all.length > MOST) {
       this.dropped += this.all.length - MOST;
       this.all = this.all.slice(-MOST);
+    }
+    this.version += 1;
+  }
+
+  /** Lines that are before all that is here. Where they are too many, the last ones are left out. */
+  prepend({ all }: LogLines): void {
+    const lines = all.map((line) => ({ ...line, number: line.number - all.length }));
+    const shift = (this.all[0]?.number ?? 1) - 1;
+    this.all = [...lines.map((line) => ({ ...line, number: line.number + shift })), ...this.all];
+    if (this.all.length > MOST) {
+      this.cut = true;
+      this.all = this.all.slice(0, MOST);
     }
     this.version += 1;
   }

@@ -18,7 +18,7 @@ from quorate.runtime.subtask_frames import SubtaskPart
 from quorate.v1 import scheduler_pb2 as pb
 from scheduler.agents.sessions import Sessions
 from scheduler.api.subtask_place import SubtaskPlace, Subtasks
-from scheduler.api.tasks.logs import no_attempt, read_from_node
+from scheduler.api.tasks.logs.relay import no_attempt, read_from_node
 
 # Seconds between two looks at a subtask that is followed.
 _LOOK: Final = 0.1

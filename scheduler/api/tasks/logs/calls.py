@@ -14,8 +14,8 @@ from scheduler.agents.sessions import Sessions
 from scheduler.api.servicer import Context
 from scheduler.api.subtask_place import Subtasks, is_subtask, refuse_subtask
 from scheduler.api.tasks import validate
-from scheduler.api.tasks.logs import relay_logs, search_logs
-from scheduler.api.tasks.subtask_logs import relay_subtask_logs
+from scheduler.api.tasks.logs.relay import relay_logs, search_logs
+from scheduler.api.tasks.logs.subtasks import relay_subtask_logs
 from scheduler.api.validate import at_most, between, required
 from scheduler.engine.driver import Driver
 from scheduler.storage.reads import FencedReads
