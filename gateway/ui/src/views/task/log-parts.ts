@@ -29,14 +29,15 @@ export interface Begin {
   dropped: number;
 }
 
-export function beginOf(extent: LogExtent): Begin {
-  const parts = STREAMS.map((name) => extent[name] ?? {});
-  const before = parts.map(({ linesBefore }) => Number(linesBefore ?? 0));
+/** Of these streams; of the others nothing is shown, nor before it. */
+export function beginOf(extent: LogExtent, names: readonly StreamName[] = STREAMS): Begin {
+  const of = (name: StreamName) => (names.includes(name) ? (extent[name] ?? {}) : {});
+  const before = names.map((name) => Number(of(name).linesBefore ?? 0));
   return {
-    stdout: Number(extent.stdout?.begin ?? 0),
-    stderr: Number(extent.stderr?.begin ?? 0),
+    stdout: Number(of("stdout").begin ?? 0),
+    stderr: Number(of("stderr").begin ?? 0),
     linesBefore: before.includes(-1) ? -1 : before.reduce((sum, one) => sum + one, 0),
-    dropped: parts.reduce((sum, { dropped }) => sum + Number(dropped ?? 0), 0),
+    dropped: names.reduce((sum, name) => sum + Number(of(name).dropped ?? 0), 0),
   };
 }
 
@@ -45,12 +46,15 @@ export interface Part {
   begin: Begin;
 }
 
-async function part(id: string, query: Query, signal: AbortSignal): Promise<Part> {
+async function part(
+  id: string, query: Query, signal: AbortSignal, names: readonly StreamName[] = STREAMS,
+): Promise<Part> {
+  for (const name of STREAMS) if (!names.includes(name)) query[`${name}From`] = BEHIND;
   const lines = new LogLines();
   let begin: Begin = { stdout: 0, stderr: 0, linesBefore: 0, dropped: 0 };
   const decoders = new Map<string, TextDecoder>();
   for await (const { extent, chunk } of readLog(id, { ...query, withExtent: true }, signal)) {
-    if (extent) begin = beginOf(extent);
+    if (extent) begin = beginOf(extent, names);
     const name = NAMES[chunk?.stream ?? ""];
     if (!chunk || !name) continue;
     let decoder = decoders.get(name);
@@ -67,14 +71,10 @@ export async function earlier(
   id: string, attempt: number, shown: Begin, signal: AbortSignal,
 ): Promise<Part> {
   const query: Query = { attempt, tailLines: LINES };
-  for (const name of STREAMS) {
-    // An end of 0 would be no end.
-    if (shown[name] > 0) query[`${name}Until`] = String(shown[name]);
-    else query[`${name}From`] = BEHIND;
-  }
-  const found = await part(id, query, signal);
-  for (const name of STREAMS) if (!(shown[name] > 0)) found.begin[name] = 0;
-  return found;
+  // Of a stream that is shown from its beginning nothing is earlier; an end of 0 would be no end.
+  const names = STREAMS.filter((name) => shown[name] > 0);
+  for (const name of names) query[`${name}Until`] = String(shown[name]);
+  return part(id, query, signal, names);
 }
 
 /** The first lines. */
@@ -86,18 +86,15 @@ export async function around(
   id: string, attempt: number, match: LogMatch, signal: AbortSignal,
 ): Promise<Part> {
   const name = NAMES[match.stream] ?? "stdout";
-  const other = name === "stdout" ? "stderr" : "stdout";
   const offset = Number(match.offset ?? 0);
-  const behind = { attempt, [`${other}From`]: BEHIND };
-  const found = await part(id, { ...behind, [`${name}From`]: String(offset), headLines: LINES }, signal);
+  const query = { attempt, [`${name}From`]: String(offset), headLines: LINES };
+  const found = await part(id, query, signal, [name]);
   if (offset > 0) {
-    const before = await part(
-      id, { ...behind, [`${name}Until`]: String(offset), tailLines: CONTEXT }, signal,
-    );
+    const until = { attempt, [`${name}Until`]: String(offset), tailLines: CONTEXT };
+    const before = await part(id, until, signal, [name]);
     found.lines.prepend(before.lines);
     found.begin = before.begin;
   }
-  found.begin[other] = 0;
   return found;
 }
 
