@@ -145,10 +145,10 @@ def _written(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]
             start = stop
 
 
-def first_record(index: int, begins: Sequence[int], most: int) -> int:
-    """The number of the first record of an index that is not wholly before these places, one for
-    each stream; `most` if there is none below it."""
-    number = 0
+def first_record(index: int, begins: Sequence[int], most: int, start: int = 0) -> int:
+    """The number of the first record of an index, from `start` on, that is not wholly before these
+    places, one for each stream; `most` if there is none below it."""
+    number = start
     while number < most:
         data = os.pread(index, min(_RECORDS, most - number) * RECORD.size, number * RECORD.size)
         whole = len(data) // RECORD.size * RECORD.size

@@ -35,6 +35,8 @@ CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.025
 # Records read at a time.
 _BLOCK = 256
+# Records that are passed over on the loop; more are in a thread.
+_PASSED = 1_024
 
 
 class Chunk(NamedTuple):
@@ -156,6 +158,8 @@ class _Reader:
         self._records: list[_Record] = []
         # Records from here on are not read.
         self._end = sys.maxsize
+        # Records that the last step passed over.
+        self._passed = 0
 
     def close(self) -> None:
         for stream in self.streams:
@@ -222,15 +226,16 @@ class _Reader:
             if self._logs.confirm(*self._attempt, place):
                 return found
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All that is there, and what is written meanwhile."""
+    def chunks(self) -> Iterator[Chunk | None]:
+        """All that is there, and what is written meanwhile; None: call `pass_over` first."""
         while True:
             known = [stream.offset for stream in self.streams]
             position = self._position
+            self._passed = 0
             chunk = self._next()
             assert self._place is not None
             if self._logs.confirm(*self._attempt, self._place):
-                if chunk is None:
+                if chunk is None and self._passed < _PASSED:
                     return
                 yield chunk
             else:
@@ -242,8 +247,21 @@ class _Reader:
             # The attempt may have ended while the chunk was being sent.
             self.open()
 
+    async def pass_over(self) -> None:
+        """Go to the next record of which something is to be read: there may be millions before."""
+        begins = [s.offset if s.offset < s.end else sys.maxsize for s in self.streams]
+        if self._index >= 0:
+            # The last one may grow, so it is looked at again.
+            last = await in_thread(first_record, self._index, begins, self._end, self._position)
+            self._position = max(self._position, last - 1)
+            self._records.clear()
+
     def _next(self) -> Chunk | None:
+        if all(stream.offset >= stream.end for stream in self.streams):
+            return None  # whatever the index has behind
         while (record := self._record()) is not None:
+            if self._passed >= _PASSED:
+                return None
             stream = self.streams[record.number & 1]
             assert self._place is not None
             stream.open(self._place.directory)
@@ -259,6 +277,7 @@ class _Reader:
                     break  # the last one may grow
             self._records.pop(0)
             self._position += 1
+            self._passed += 1
         for stream in self.streams:
             if chunk := stream.read(stream.end, 0):
                 return chunk
@@ -309,7 +328,10 @@ async def read_logs(
         yield await reader.begin(window, follow=follow)
         while True:
             for chunk in reader.chunks():
-                yield chunk
+                if chunk is None:
+                    await reader.pass_over()
+                else:
+                    yield chunk
             if ended or not follow:
                 return
             await asyncio.sleep(POLL_SECONDS)

@@ -104,7 +104,7 @@ async def relayed(
 async def test_a_piece_is_of_the_attempt_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (chunk,) = await relayed(piece(data=b"x", offset=5, attempt=77), monkeypatch)
+    (chunk,) = await relayed(piece(stream=1, data=b"x", offset=5, attempt=77), monkeypatch)
     assert (chunk.data, chunk.offset, chunk.attempt) == (b"x", 5, 3)
 
 
@@ -156,6 +156,39 @@ async def test_a_node_that_is_lost_while_it_says_nothing_is_said(
     assert "n1" in refused.value.message
 
 
+def part(offset: int, data: bytes = b"xx", stream: int = 1) -> scheduler_pb2.LogChunk:
+    return scheduler_pb2.LogChunk(stream=stream, offset=offset, data=data)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lies"),
+    [
+        ([part(10), part(50, stream=2), part(12), part(98)], False),
+        ([part(10), part(11)], True),
+        ([part(10), part(12, b"")], True),
+        ([part(9)], True),
+        ([part(99)], True),
+        ([part(10, stream=3)], True),
+    ],
+    ids=["well", "again", "nothing", "ahead", "behind", "stream"],
+)
+async def test_a_part_of_a_log_is_no_endless_answer(
+    chunks: list[scheduler_pb2.LogChunk], lies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(context: Any) -> None:
+        for chunk in chunks:
+            said = node_agent_pb2.ReadLogsResponse(chunk=chunk)
+            await context.write(said.SerializeToString())
+
+    asked: dict[str, Any] = {"stdout_from": 10, "stdout_until": 100}
+    if not lies:
+        assert len(await relayed(answer, monkeypatch, **asked)) == len(chunks)
+        return
+    with pytest.raises(QuorateError) as refused:
+        await relayed(answer, monkeypatch, **asked)
+    assert refused.value.reason == "NODE_AT_FAULT"
+
+
 MATCH = scheduler_pb2.LogMatch(stream=scheduler_pb2.LOG_STREAM_STDOUT, offset=5, at=6, line=b"x")
 
 
@@ -166,6 +199,8 @@ MATCH = scheduler_pb2.LogMatch(stream=scheduler_pb2.LOG_STREAM_STDOUT, offset=5,
         # It would be asked for the same for ever.
         ({"stdout_next": 2, "stderr_next": 4}, "NODE_AT_FAULT"),
         ({"stdout_next": 3, "stderr_next": 3}, "NODE_AT_FAULT"),
+        ({"stdout_next": 3, "stderr_next": 4}, "NODE_AT_FAULT"),
+        ({"stdout_next": 3, "stderr_next": 4, "complete": True, "matches": [MATCH]}, ""),
         ({"matches": [MATCH] * 3, "stdout_next": 9, "stderr_next": 4}, "NODE_AT_FAULT"),
         ({"matches": [{"offset": -1}], "stdout_next": 9, "stderr_next": 4}, "NODE_AT_FAULT"),
         (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node_agent.logs import finding
+from node_agent.logs import finding, reader
 from node_agent.logs.attempt_log import LogStore
 from node_agent.logs.finding import Part, find_part, first_record, search, times_of
 from node_agent.logs.reader import Chunk, Window, read_logs, search_logs
@@ -151,6 +151,7 @@ def test_the_first_record_that_is_needed(tmp_path: Path) -> None:
     assert first_record(index, (5, 3), END) == 2
     assert first_record(index, (10, 6), END) == 4
     assert first_record(index, (10, 6), 1) == 1
+    assert first_record(index, (0, 0), END, 2) == 2
 
 
 def test_when_a_byte_was_written(tmp_path: Path) -> None:
@@ -193,3 +194,45 @@ async def test_a_search_of_an_attempt_that_wrote_nothing(tmp_path: Path) -> None
     out, err = await search_logs(LogStore(tmp_path), "a", 1, b"x", (0, 0), 10)
     assert out.complete
     assert err.complete
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(head_lines=2),
+        Window(begins=(0, 0), ends=(4, 4)),
+        Window(begins=(79_998, 0), ends=(0, 2)),
+    ],
+)
+async def test_records_behind_or_between_parts_are_not_read_on_the_loop(
+    tmp_path: Path, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = LogStore(tmp_path)
+    directory = logs.directory("t", 1)
+    directory.mkdir(parents=True)
+    records = [RECORD.pack(time + 1, 2 * time, 2, 0) for time in range(40_000)]
+    records.append(RECORD.pack(50_000, 0, 4, 1))
+    (directory / "stdout").write_bytes(b"x\n" * 40_000)
+    (directory / "stderr").write_bytes(b"e\nf\n")
+    (directory / "index").write_bytes(b"".join(records))
+    monkeypatch.setattr(reader, "_PASSED", 512)
+    fetches = 0
+    fetch = reader._Reader._fetch
+
+    def counting(self: Any) -> None:
+        nonlocal fetches
+        fetches += 1
+        fetch(self)
+
+    monkeypatch.setattr(reader._Reader, "_fetch", counting)
+    found = [
+        chunk
+        async for chunk in read_logs(logs, "t", 1, window, runs=lambda: False)
+        if isinstance(chunk, Chunk)
+    ]
+    assert [(chunk.stream, chunk.time) for chunk in found if chunk.stream == "stderr"] == [
+        ("stderr", 50_000)
+    ]
+    assert {chunk.time for chunk in found} > {50_000}
+    # 160 of them have all records.
+    assert fetches < 10

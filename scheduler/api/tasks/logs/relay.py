@@ -102,12 +102,14 @@ async def search_logs(
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             raise _away(node) from error
         raise _translated(error, node) from error
+    end = found.stdout_next + found.stderr_next
     if not isinstance(found, node_agent_pb2.SearchLogsResponse) or (
         len(found.matches) > most
         or any(_is_no_match(match) for match in found.matches)
         # It would be asked for the same for ever.
         or found.stdout_next < request.stdout_from
         or found.stderr_next < request.stderr_from
+        or not (found.complete or end > request.stdout_from + request.stderr_from)
     ):
         raise _misbehaved(node, "it sent what is no result of a search")
     return pb.SearchTaskLogsResponse(
@@ -148,7 +150,7 @@ async def _answers(
     channel = _channel(sessions, node)
     call: Any = node_agent_pb2_grpc.NodeAgentStub(channel).ReadLogs(ask)
     next_one: asyncio.Future[Any] = asyncio.ensure_future(call.read())
-    first = True
+    checked = _Checked(ask)
     try:
         while True:
             while not (await asyncio.wait((next_one,), timeout=LOOK_SECONDS))[0]:
@@ -157,12 +159,9 @@ async def _answers(
             answer = next_one.result()
             if answer is _EOF:
                 return
-            if not isinstance(answer, node_agent_pb2.ReadLogsResponse) or _is_none(
-                answer, extent=first and ask.with_extent
-            ):
+            if not checked.may_be(answer):
                 raise _misbehaved(node, "it sent what is no piece of a log")
             next_one = asyncio.ensure_future(call.read())
-            first = False
             yield answer
     except grpc.aio.AioRpcError as error:
         raise _translated(error, node) from error
@@ -264,11 +263,35 @@ def no_attempt(task: str, attempt: int, *, latest: bool = False) -> QuorateError
     )
 
 
-def _is_none(answer: node_agent_pb2.ReadLogsResponse, *, extent: bool) -> bool:
-    """Whether an agent cannot have read this from a log."""
-    if answer.HasField("extent"):
-        return not extent or answer.HasField("chunk")
-    return len(answer.chunk.data) > CHUNK_BYTES or answer.chunk.offset < 0
+class _Checked:
+    """Whether an agent can have read its answers from a log: what it sends gets on, from where it
+    was asked to begin to where it was asked to end. So a part of a log is no endless answer."""
+
+    def __init__(self, ask: node_agent_pb2.ReadLogsRequest) -> None:
+        self._extent = ask.with_extent
+        self._next = {
+            pb.LOG_STREAM_STDOUT: max(ask.offset, ask.stdout_from),
+            pb.LOG_STREAM_STDERR: max(ask.offset, ask.stderr_from),
+        }
+        self._until = {
+            pb.LOG_STREAM_STDOUT: ask.stdout_until,
+            pb.LOG_STREAM_STDERR: ask.stderr_until,
+        }
+
+    def may_be(self, answer: Any) -> bool:
+        """Whether this can follow on what came before."""
+        if not isinstance(answer, node_agent_pb2.ReadLogsResponse):
+            return False
+        extent, self._extent = self._extent, False
+        if answer.HasField("extent"):
+            return extent and not answer.HasField("chunk")
+        chunk = answer.chunk
+        known = self._next.get(chunk.stream)
+        if known is None or not 0 < len(chunk.data) <= CHUNK_BYTES:
+            return False
+        end, until = chunk.offset + len(chunk.data), self._until[chunk.stream]
+        self._next[chunk.stream] = end
+        return chunk.offset >= known and not (until and end > until)
 
 
 def _is_no_match(match: pb.LogMatch) -> bool:
