@@ -19,7 +19,7 @@ CODE := $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py, $(PACKAGES)))
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle amqp-suites drills showcase docs ui screenshots protos release-protos format clean
+.PHONY: help setup ready check test test-tls sim fuzz clients demo bench bench-broker amqp-oracle amqp-suites drills showcase image docs ui screenshots protos release-protos format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -96,6 +96,11 @@ drills: ready ## Kill and stop leaders, nodes and etcd under load, many times; p
 
 showcase: ready ## Start a busy cluster, make eleven faults in it; print who says so, and when
 	python -m tools.showcase $(ARGS)
+
+# Apart from `test`: it needs root on Debian, and installs buildah and debootstrap.
+image: ready ## Build the container image without an image registry, run the demo in it
+	@python -m tools.provision image
+	python -m tools.image $(ARGS)
 
 docs: ready ## Build the documentation site into build/site
 	@$(BIN)/python tools/provision/environment.py $(VENV) docs

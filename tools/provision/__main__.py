@@ -3,6 +3,7 @@
     python -m tools.provision cluster    etcd and the dashboard, for `make demo`
     python -m tools.provision tests      what `make test` needs besides
     python -m tools.provision clients    the tool chains of `make clients`
+    python -m tools.provision image      what builds the image of `make image`
 
 Prints what it fetches and how large that is. Without etcd it ends with exit code 1. What else
 cannot be had is a sentence, and the tests that need it are skipped; where `CI` is set nothing may
@@ -58,6 +59,7 @@ GROUPS: dict[str, dict[str, Step]] = {
         "node": node.provide,
         **{need.name: partial(needs.provide, need) for need in needs.CLIENTS},
     },
+    "image": {needs.IMAGE.name: partial(needs.provide, needs.IMAGE)},
 }
 
 

@@ -49,6 +49,8 @@ class Need:
     @property
     def target(self) -> str:
         """The target of the Makefile that provides it."""
+        if self is IMAGE:
+            return "image"
         return "clients" if self in CLIENTS else "setup"
 
 
@@ -56,6 +58,8 @@ CURL = Need("curl", ("curl",), ("curl",))
 JQ = Need("jq", ("jq",), ("jq",))
 PROMTOOL = Need("promtool", ("promtool",), ("prometheus",), installable=False)
 TESTS = (CURL, JQ, PROMTOOL)
+
+IMAGE = Need("image", ("buildah", "debootstrap"), ("buildah", "debootstrap"), unpackable=False)
 
 _JARS = ("grpc-netty", "netty-codec-http2", "perfmark-api", "gson", "geronimo-annotation-1.3-spec")
 GO = Need(
