@@ -52,3 +52,46 @@ def test_a_bound_caller_sees_its_own_queues(look: Look, guarded: Locked):
     look.settled()
     expect(look.card("mail")).to_be_visible()
     expect(look.card(FOREIGN)).to_have_count(0)
+
+
+def test_the_frame_says_who_is_signed_in_and_signs_them_out(look: Look, guarded: Locked):
+    who = look.page.get_by_role("group", name="Signed in")
+    expect(who).to_have_count(0)
+    sign_in(look, guarded.admin)
+    look.settled()
+    expect(who).to_contain_text("admin")
+    who.get_by_role("button", name="Sign out").click()
+    form = look.page.get_by_role("form", name="Sign in")
+    expect(who).to_have_count(0)
+    # Nothing of what was seen stays.
+    expect(look.page.get_by_role("heading", name="Sign in to see this cluster")).to_be_visible()
+    expect(form).to_contain_text("This cluster asks who you are.")
+    # Without an identity provider there is no other way in.
+    expect(look.page.get_by_role("link", name="identity provider")).to_have_count(0)
+
+
+def test_an_identity_provider_is_offered_and_left(look: Look, guarded: Locked):
+    """The gateway's part is in tests/integration/test_gateway_sign_in.py."""
+    page = look.page
+    session = {"signIn": True, "signedIn": False}
+    page.route("**/auth/session", lambda route: route.fulfill(json=session))
+    page.route("**/auth/login*", lambda route: route.fulfill(body="the provider's page"))
+
+    def log_out(route):
+        session["signedIn"] = False
+        route.fulfill(json={"endSessionUrl": ""})
+
+    page.route("**/auth/logout", log_out)
+    page.reload()
+    link = page.get_by_role("link", name="Sign in with your identity provider")
+    expect(link).to_be_visible()
+    address = link.get_attribute("href")
+    assert address is not None
+    assert address.endswith("/auth/login?next=%2F%23%2Fqueues")
+    session["signedIn"] = True
+    page.reload()
+    who = page.get_by_role("group", name="Signed in")
+    with page.expect_request("**/auth/logout") as asked:
+        who.get_by_role("button", name="Sign out").click()
+    assert asked.value.method == "POST"
+    expect(who).to_have_count(0)

@@ -26,6 +26,16 @@ export function signIn(typed: string): void {
   }
 }
 
+/** No token any longer, in this tab. */
+export function forget(): void {
+  token.value = "";
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // It was never kept.
+  }
+}
+
 /** The cluster did not take this token. What is heard late, of a former one, says nothing. */
 export function refused(used: string): void {
   if (used !== token.value) return;

@@ -7,7 +7,7 @@ import { pulse } from "@ui/api/store";
 import { Banner } from "@ui/app/banner";
 import { VIEWS, viewOf } from "@ui/app/registry";
 import { helpShown } from "@ui/app/shortcuts";
-import { SignedOut, signedOut, SignIn } from "@ui/app/sign-in";
+import { SignedIn, SignedOut, signedOut, SignIn } from "@ui/app/sign-in";
 import { nextTheme, theme } from "@ui/app/theme";
 import { count } from "@ui/lib/format";
 import { href, route } from "@ui/lib/router";
@@ -64,6 +64,7 @@ export function Shell() {
               ))}
             </ul>
             <Status />
+            <SignedIn />
             <div class="tools">
               <Button
                 kind="quiet"

@@ -3,8 +3,9 @@
 import { effect } from "@preact/signals";
 import { live } from "@ui/api/live";
 import { get } from "@ui/api/rest";
+import { loginAddress, personOf, caller, readSession, session, signOut } from "@ui/api/session";
 import { pulse } from "@ui/api/store";
-import { signIn, wanted } from "@ui/api/token";
+import { signIn, token, wanted } from "@ui/api/token";
 import { Button, Empty } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
 
@@ -13,6 +14,31 @@ export function startSignIn(): void {
   effect(() => {
     if (live.up.value === false) get("v1/cluster").catch(() => undefined);
   });
+  effect(() => {
+    token.value;
+    void readSession();
+  });
+}
+
+/** Who is signed in, and a way out. Nothing where nobody is asked who they are. */
+export function SignedIn() {
+  const person = personOf(caller.value?.name);
+  const out = token.value !== "" || session.value.signedIn;
+  if (!person && !out) return null;
+  return (
+    <div class="person" role="group" aria-label="Signed in">
+      {person && (
+        <span>
+          {person.name} {person.role && <small>{person.role}</small>}
+        </span>
+      )}
+      {out && (
+        <Button kind="quiet" onClick={() => void signOut()}>
+          Sign out
+        </Button>
+      )}
+    </div>
+  );
 }
 
 /** A token is asked for, and there is no former state of the cluster to show meanwhile. */
@@ -54,6 +80,11 @@ export function SignIn() {
       <Button type="submit" kind="primary">
         Sign in
       </Button>
+      {session.value.signIn && (
+        <a class="button" href={loginAddress()}>
+          Sign in with your identity provider
+        </a>
+      )}
     </form>
   );
 }
