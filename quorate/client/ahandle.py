@@ -195,13 +195,13 @@ class AsyncTaskHandle(Generic[R]):
     ) -> AsyncIterator[scheduler_pb2.LogChunk]:
         """As `TaskHandle.logs`."""
         position = LogPosition(self.id, follow=follow, attempt=attempt, tail=tail, head=head)
-        end = time.monotonic() + self._calls.retry_for
+        heard = time.monotonic()
         while True:
             stream = self._calls.stream(STREAM_TASK_LOGS, position.request(), deadline=LOG_DEADLINE)
             try:
                 async with stream as (address, call):
                     async for answer in call:
-                        end = time.monotonic() + self._calls.retry_for
+                        heard = time.monotonic()
                         chunk = position.unread(answer.chunk)
                         if chunk is not None:
                             yield chunk
@@ -212,7 +212,8 @@ class AsyncTaskHandle(Generic[R]):
                     if not isinstance(verdict, TryAgain):
                         raise verdict from error
                     self._calls.on_failure(address, verdict.error)
-                    if time.monotonic() >= end:
+                    last = heard + self._calls.retry_for
+                    if position.gives_up(verdict.error, time.monotonic(), last):
                         raise verdict.error from error
             await asyncio.sleep(LOG_LOOK)
 

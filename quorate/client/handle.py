@@ -258,13 +258,13 @@ class TaskHandle(Generic[R]):
             yield from search.take(self._calls.call(SEARCH_TASK_LOGS, search.request()))
 
     def _read_logs(self, position: LogPosition) -> Iterator[pb.LogChunk]:
-        end = time.monotonic() + self._calls.retry_for
+        heard = time.monotonic()
         while True:
             stream = self._calls.stream(STREAM_TASK_LOGS, position.request(), deadline=LOG_DEADLINE)
             try:
                 with stream as (address, call):
                     for answer in call:
-                        end = time.monotonic() + self._calls.retry_for
+                        heard = time.monotonic()
                         chunk = position.unread(answer.chunk)
                         if chunk is not None:
                             yield chunk
@@ -275,6 +275,7 @@ class TaskHandle(Generic[R]):
                     if not isinstance(verdict, TryAgain):
                         raise verdict from error
                     self._calls.on_failure(address, verdict.error)
-                    if time.monotonic() >= end:
+                    last = heard + self._calls.retry_for
+                    if position.gives_up(verdict.error, time.monotonic(), last):
                         raise verdict.error from error
             time.sleep(LOG_LOOK)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quorate.client.tracking.loglines import LogPosition
+from quorate.client.tracking.loglines import AWAY_SECONDS, LogPosition
+from quorate.runtime.errors import unavailable
 from quorate.v1 import scheduler_pb2 as pb
 
 
@@ -36,3 +37,20 @@ def test_a_named_attempt_goes_on_behind_what_both_outputs_gave():
     position.unread(chunk(3, 40, b"01234", pb.LOG_STREAM_STDERR))
     assert position.request().offset == 45
     assert position.request().tail_lines == 0
+
+
+def test_a_node_that_is_away_is_soon_said_to_be_unless_it_is_followed():
+    away, soon = unavailable("NODE_UNAVAILABLE", "away"), unavailable("NOT_LEADER", "soon")
+    reading = LogPosition("t", follow=False, attempt=0, tail=0)
+    # A cluster without a leader first; then one whose leader has no session with the node yet.
+    assert not reading.gives_up(soon, 10.0, 60.0)
+    assert not reading.gives_up(away, 20.0, 60.0)
+    assert not reading.gives_up(away, 20.0 + AWAY_SECONDS - 0.1, 60.0)
+    reading.unread(chunk(1, 0, b"x"))
+    assert not reading.gives_up(away, 30.0, 60.0)
+    assert reading.gives_up(away, 30.0 + AWAY_SECONDS, 60.0)
+    assert reading.gives_up(soon, 60.0, 60.0)
+    following = LogPosition("t", follow=True, attempt=0, tail=0)
+    assert not following.gives_up(away, 20.0, 60.0)
+    assert not following.gives_up(away, 59.0, 60.0)
+    assert following.gives_up(away, 60.0, 60.0)

@@ -9,6 +9,9 @@ import grpc
 from quorate.runtime.errors import QuorateError
 from quorate.v1 import scheduler_pb2 as pb
 
+# A node that cannot be reached is waited for so long.
+AWAY_SECONDS = 3.0
+
 
 class LogPosition:
     """What was asked for and what was already passed on. Owned by one reader."""
@@ -22,6 +25,8 @@ class LogPosition:
         # Bytes passed on of each output of `_attempt`.
         self._read: dict[int, int] = {}
         self._attempt = attempt
+        # Since when the node is away, as far as it was heard.
+        self._away_since: float | None = None
 
     def request(self) -> pb.StreamTaskLogsRequest:
         """The request that goes on from here."""
@@ -38,6 +43,7 @@ class LogPosition:
 
     def unread(self, chunk: pb.LogChunk) -> pb.LogChunk | None:
         """The part of a chunk that was not passed on before."""
+        self._away_since = None
         if chunk.attempt and chunk.attempt != self._attempt:
             # Its node was lost: what follows is another attempt's, and all of it is new.
             self._attempt = chunk.attempt
@@ -56,6 +62,19 @@ class LogPosition:
             attempt=chunk.attempt,
             time=chunk.time if chunk.HasField("time") else None,
         )
+
+    def gives_up(self, error: QuorateError, now: float, last: float) -> bool:
+        """Whether trying again ends with an error: at `last`, or sooner where the node is away.
+
+        Not at once: a new leader has no session with its nodes at first. Who follows a log waits
+        for the node until `last`.
+        """
+        if error.reason != "NODE_UNAVAILABLE" or self._asked.follow:
+            self._away_since = None
+            return now >= last
+        if self._away_since is None:
+            self._away_since = now
+        return now >= min(last, self._away_since + AWAY_SECONDS)
 
     def may_begin(self, verdict: Exception) -> bool:
         """Whether the refusal may only mean that no attempt began yet, and is worth a wait."""
