@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: commands name what exists, kustomizations render, figures hold."""
+"""docs/kubernetes.md and its tutorial: commands name what exists, kustomizations render, figures hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from tests.support.manifests import (
 )
 from tools.render_k8s import render
 
-TEXT = (ROOT / "docs" / "kubernetes.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorials" / "kubernetes.md").read_text()
+TEXT = (ROOT / "docs" / "kubernetes.md").read_text() + TUTORIAL
 _BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     shlex.split(line.strip()[2:])

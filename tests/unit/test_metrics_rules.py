@@ -22,6 +22,7 @@ DOCS = ROOT / "docs" / "observability.md"
         ("check", "rules", "alerts.yaml"),
         ("test", "rules", "alerts-test.yaml"),
         ("test", "rules", "alerts-test-days.yaml"),
+        ("test", "rules", "alerts-test-rates.yaml"),
     ],
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
