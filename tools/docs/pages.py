@@ -39,6 +39,7 @@ from scheduler.config import SchedulerSettings
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 MERMAID: Final = CHECKOUT / "build/docs/node_modules/mermaid/dist/mermaid.min.js"
+IFRAME_WORKER: Final = CHECKOUT / "build/docs/node_modules/iframe-worker/shim/index.js"
 _LINK: Final = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _SETTINGS: Final = (
     ("python -m scheduler", SchedulerSettings),
@@ -67,9 +68,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         pages[f"reference/api/{_slug(service.name)}.md"] = _service_page(service)
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
-    if MERMAID.is_file():
-        path = "assets/mermaid.min.js"
-        files.append(File.generated(config, path, content=MERMAID.read_bytes()))
+    scripts = {"assets/mermaid.min.js": MERMAID, "assets/iframe-worker.js": IFRAME_WORKER}
+    for path, source in scripts.items():
+        if source.is_file():
+            files.append(File.generated(config, path, content=source.read_bytes()))
     return files
 
 
