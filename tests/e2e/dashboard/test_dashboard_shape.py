@@ -213,3 +213,22 @@ def test_times_below_charts_are_written_in_full(open_page):
         "return [left - canvas.left, canvas.right - right]; }"
     )
     assert min(chart) >= max(look.page.evaluate("written"))
+
+
+# How far the text of a row's name reaches over its buttons, in pixels.
+OVER = """name => {
+  const row = document.querySelector(`tbody[data-name="${name}"]`);
+  const text = document.createRange();
+  text.selectNodeContents(row.querySelector("strong"));
+  const left = row.querySelector(".actions").getBoundingClientRect().left;
+  return Math.max(...[...text.getClientRects()].map(({right}) => right)) - left;
+}"""
+
+
+@pytest.mark.parametrize("name", ["long-" * 9 + "name", "l" + "o" * 40 + "ng"])
+def test_a_long_name_of_a_queue_is_not_over_its_buttons_on_a_phone(open_page, name):
+    look = open_page("queues", viewport={"width": 390, "height": 844})
+    ask_json(look.cluster, "v1/queues", {"queue": {"name": name}})
+    expect(look.card(name)).to_be_visible()
+    assert look.page.evaluate(OVER, name) <= 0
+    ask_json(look.cluster, f"v1/queues/{name}", method="DELETE")

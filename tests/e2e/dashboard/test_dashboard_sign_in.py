@@ -32,7 +32,7 @@ def test_a_token_is_asked_for_taken_and_kept_for_the_tab(look: Look, guarded: Lo
     expect(look.page.locator(".banner")).to_have_count(1)
     expect(look.page.get_by_test_id("status")).to_have_text("not signed in")
     # Nor is a view shown that has nothing in it.
-    nothing = look.page.get_by_role("heading", name="Sign in to see this cluster")
+    nothing = look.page.get_by_role("heading", name="Sign in to see this cluster", level=1)
     expect(nothing).to_be_visible()
     expect(look.page.get_by_role("heading", name="Queues")).to_have_count(0)
     sign_in(look, guarded.expired)

@@ -99,7 +99,7 @@ export function Shell() {
           ) : view ? (
             <view.component rest={rest} query={query} key={view.id} />
           ) : (
-            <Empty icon="search" title="There is no such view">
+            <Empty page icon="search" title="There is no such view">
               <a href={href("overview")}>Go to the overview</a>
             </Empty>
           )}

@@ -47,7 +47,7 @@ export const signedOut = (): boolean => wanted.value !== "" && !pulse.value;
 /** Instead of views without anything in them. */
 export function SignedOut() {
   return (
-    <Empty icon="lock" title="Sign in to see this cluster">
+    <Empty page icon="lock" title="Sign in to see this cluster">
       <p>
         Who runs it makes tokens with <code>quorate tokens create</code>. Of a local cluster,{" "}
         <code>quorate status</code> names the file that yours is in.

@@ -28,6 +28,8 @@ interface ButtonProps {
   icon?: IconName;
   kind?: "primary" | "danger" | "quiet";
   title?: string;
+  /** Its name, where its words alone do not say of what it is; it begins with them. */
+  label?: string;
   disabled?: boolean;
   busy?: boolean;
   type?: "button" | "submit";
@@ -44,7 +46,7 @@ export function Button(props: ButtonProps) {
       type={type}
       class={`button ${kind ?? ""} ${only ? "only" : ""}`}
       title={title}
-      aria-label={only ? title : undefined}
+      aria-label={only ? title : props.label}
       aria-pressed={pressed}
       aria-busy={busy}
       disabled={disabled || busy}
@@ -100,11 +102,20 @@ async function copyText(text: string): Promise<void> {
 }
 
 /** What a list shows instead of nothing: what it would show, and what to do next. */
-export function Empty(props: { icon: IconName; title: string; children?: ComponentChildren }) {
+interface EmptyProps {
+  icon: IconName;
+  title: string;
+  /** It is the page's only heading. */
+  page?: boolean;
+  children?: ComponentChildren;
+}
+
+export function Empty(props: EmptyProps) {
+  const Title = props.page ? "h1" : "h3";
   return (
     <div class="empty">
       <Icon name={props.icon} size={28} />
-      <h3>{props.title}</h3>
+      <Title>{props.title}</Title>
       <div>{props.children}</div>
     </div>
   );

@@ -218,17 +218,21 @@ function Actions({ node, onDrain }: { node: Node; onDrain: () => void }) {
       {open ? (
         <Button
           kind="quiet"
-          icon="lock"
           title={`Cordon ${name}: no new work`}
+          label={`Cordon ${name}: no new work`}
           onClick={() => void attempt(() => cordonNode(name), `${name} gets no new work.`)}
-        />
+        >
+          Cordon
+        </Button>
       ) : (
         <Button
           kind="quiet"
-          icon="unlock"
           title={`Uncordon ${name}: takes work again`}
+          label={`Uncordon ${name}: takes work again`}
           onClick={() => void attempt(() => uncordonNode(name), `${name} takes work again.`)}
-        />
+        >
+          Uncordon
+        </Button>
       )}
       {state !== "draining" && state !== "drained" && (
         <Button kind="quiet" icon="drain" title={`Drain ${name}: empty it`} onClick={onDrain} />

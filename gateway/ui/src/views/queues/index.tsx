@@ -152,7 +152,7 @@ function notes(queue: Queue): string {
 function Actions({ queue, may }: { queue: Queue; may: May }) {
   const { name, pause, counts } = queue;
   const [pausing, setPausing] = useState(false);
-  const states: State[] = [
+  const states: (State | "paused" | "blocked")[] = [
     "pending",
     "running",
     "scheduled",
@@ -160,14 +160,14 @@ function Actions({ queue, may }: { queue: Queue; may: May }) {
     "failed",
     "cancelled",
     "expired",
+    "paused",
+    "blocked",
   ];
   const held = states.reduce((sum, state) => sum + num(counts?.[state]), 0);
   const remove = () =>
     confirm({
       title: `Delete the queue ${name}?`,
-      text: held
-        ? `It has ${plural(held, "task")}, finished ones included. Only an empty queue can be deleted.`
-        : "It is empty. What refers to it by name will fail.",
+      text: "It is empty. What refers to it by name will fail.",
       submit: "Delete queue",
       act: async () => {
         await deleteQueue(name);
@@ -204,7 +204,17 @@ function Actions({ queue, may }: { queue: Queue; may: May }) {
         ))}
       {pausing && <PauseDialog name={name} onClose={() => setPausing(false)} />}
       {may("queues.write") && name !== "default" && (
-        <Button kind="quiet" icon="trash" title={`Delete ${name}`} onClick={remove} />
+        <Button
+          kind="quiet"
+          icon="trash"
+          title={
+            held
+              ? `${name} cannot be deleted: it has ${plural(held, "task")}, finished ones included`
+              : `Delete ${name}`
+          }
+          disabled={held > 0}
+          onClick={remove}
+        />
       )}
     </span>
   );

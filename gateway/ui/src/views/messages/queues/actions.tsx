@@ -72,7 +72,7 @@ export function QueueActions({ queue, host, may, small, onDone, onDeleted }: Pro
           </Button>
           <Button
             kind={small ? "quiet" : undefined}
-            icon="drain"
+            icon="purge"
             title={`Purge ${name}`}
             disabled={!ready}
             onClick={purge}
