@@ -1,4 +1,4 @@
-"""docs/kubernetes.md and its tutorial: commands name what exists, kustomizations render, figures hold."""
+"""docs/kubernetes.md and its tutorial: commands name what exists, kustomizations render."""
 
 from __future__ import annotations
 

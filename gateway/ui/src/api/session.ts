@@ -6,6 +6,7 @@ import { getCaller } from "@ui/api/actions";
 import { BASE, get, post } from "@ui/api/rest";
 import { forget, token } from "@ui/api/token";
 import type { Caller } from "@ui/api/types";
+import { tell } from "@ui/parts/toasts";
 
 interface Session {
   /** The gateway has an identity provider. */
@@ -53,13 +54,17 @@ export function loginAddress(): string {
 /** Forget the token, and end the session of the gateway and of the provider. The page is loaded anew:
  * nothing of what was seen stays. */
 export async function signOut(): Promise<void> {
-  const { signedIn } = session.value;
-  forget();
-  if (!signedIn) {
-    location.reload();
-    return;
+  let next = "";
+  if (session.value.signedIn) {
+    try {
+      next = (await post<{ endSessionUrl?: string }>("auth/logout")).endSessionUrl ?? "";
+    } catch (error) {
+      // The session goes on: to say that it is over would be wrong.
+      tell((error as Error).message, { failed: true });
+      return;
+    }
   }
-  const { endSessionUrl } = await post<{ endSessionUrl?: string }>("auth/logout");
-  if (endSessionUrl) location.assign(endSessionUrl);
+  forget();
+  if (next) location.assign(next);
   else location.reload();
 }
