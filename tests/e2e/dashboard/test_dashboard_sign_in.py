@@ -78,6 +78,9 @@ def test_an_identity_provider_is_offered_and_left(look: Look, guarded: Locked):
     page.route("**/auth/login*", lambda route: route.fulfill(body="the provider's page"))
 
     def log_out(route):
+        if not session.pop("works", False):
+            route.fulfill(status=502, json={"detail": "the provider does not answer"})
+            return
         session["signedIn"] = False
         route.fulfill(json={"endSessionUrl": ""})
 
@@ -91,6 +94,10 @@ def test_an_identity_provider_is_offered_and_left(look: Look, guarded: Locked):
     session["signedIn"] = True
     page.reload()
     who = page.get_by_role("group", name="Signed in")
+    who.get_by_role("button", name="Sign out").click()
+    look.told("The provider does not answer.")
+    expect(who).to_have_count(1)
+    session["works"] = True
     with page.expect_request("**/auth/logout") as asked:
         who.get_by_role("button", name="Sign out").click()
     assert asked.value.method == "POST"

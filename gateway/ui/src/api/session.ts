@@ -6,7 +6,6 @@ import { getCaller } from "@ui/api/actions";
 import { BASE, get, post } from "@ui/api/rest";
 import { forget, token } from "@ui/api/token";
 import type { Caller } from "@ui/api/types";
-import { tell } from "@ui/parts/toasts";
 
 interface Session {
   /** The gateway has an identity provider. */
@@ -52,17 +51,11 @@ export function loginAddress(): string {
 }
 
 /** Forget the token, and end the session of the gateway and of the provider. The page is loaded anew:
- * nothing of what was seen stays. */
+ * nothing of what was seen stays. Raises Problem when the session could not be ended: it goes on. */
 export async function signOut(): Promise<void> {
   let next = "";
   if (session.value.signedIn) {
-    try {
-      next = (await post<{ endSessionUrl?: string }>("auth/logout")).endSessionUrl ?? "";
-    } catch (error) {
-      // The session goes on: to say that it is over would be wrong.
-      tell((error as Error).message, { failed: true });
-      return;
-    }
+    next = (await post<{ endSessionUrl?: string }>("auth/logout")).endSessionUrl ?? "";
   }
   forget();
   if (next) location.assign(next);

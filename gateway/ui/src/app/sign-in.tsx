@@ -8,6 +8,7 @@ import { pulse } from "@ui/api/store";
 import { signIn, token, wanted } from "@ui/api/token";
 import { Button, Empty } from "@ui/parts/basics";
 import { Icon } from "@ui/parts/icons";
+import { tell } from "@ui/parts/toasts";
 
 /** A browser does not say why a WebSocket failed: a plain call does. */
 export function startSignIn(): void {
@@ -18,6 +19,14 @@ export function startSignIn(): void {
     token.value;
     void readSession();
   });
+}
+
+async function leave(): Promise<void> {
+  try {
+    await signOut();
+  } catch (error) {
+    tell((error as Error).message, { failed: true });
+  }
 }
 
 /** Who is signed in, and a way out. Nothing where nobody is asked who they are. */
@@ -33,7 +42,7 @@ export function SignedIn() {
         </span>
       )}
       {out && (
-        <Button kind="quiet" onClick={() => void signOut()}>
+        <Button kind="quiet" onClick={() => void leave()}>
           Sign out
         </Button>
       )}
