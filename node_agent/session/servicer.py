@@ -88,7 +88,6 @@ class NodeAgent:
             await _bug("SearchLogs", context)
 
     async def _search(self, request: pb.SearchLogsRequest) -> pb.SearchLogsResponse:
-        number = self._attempt(request.task_id, request.attempt)
         text = request.text.encode()
         if not 0 < len(text) <= MAX_TEXT_BYTES or b"\n" in text:
             raise invalid("text", "must be 1 to 1,024 bytes without a line end")
@@ -96,6 +95,7 @@ class NodeAgent:
             raise invalid("max_matches", f"must be 1 to {MAX_MATCHES}", limit=MAX_MATCHES)
         begins = (request.stdout_from, request.stderr_from)
         _check_places(("stdout_from", begins[0]), ("stderr_from", begins[1]))
+        number = self._attempt(request.task_id, request.attempt)
         out, err = await search_logs(
             self._driver.logs, request.task_id, number, text, begins, request.max_matches
         )
@@ -115,12 +115,13 @@ class NodeAgent:
         return answer
 
     async def _send_logs(self, request: pb.ReadLogsRequest, context: Any) -> None:
+        window = _window(request)
         number = self._attempt(request.task_id, request.attempt)
         chunks = read_logs(
             self._driver.logs,
             request.task_id,
             number,
-            _window(request),
+            window,
             follow=request.follow,
             runs=lambda: self._driver.runs(request.task_id, number),
         )

@@ -87,7 +87,8 @@ async def test_a_task_appears_progresses_ends_and_its_log_is_followed(tmp_path, 
             told = await one.until(id="t", kind="delta")
             assert told["changed"][0]["spec"]["labels"] == {"team": "a"}
             await one.subscribe("l", "logs", filter={"id": task})
-            assert (await one.until(id="l"))["text"] == "begun\n"
+            assert (await one.until(id="l"))["kind"] == "extent"
+            assert (await one.until(id="l", kind="lines"))["text"] == "begun\n"
             go.touch()
             view = View()
             view.states[task] = told["changed"][0]["state"]

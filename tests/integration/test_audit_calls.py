@@ -223,7 +223,7 @@ def test_nodes_are_told_of(cluster: Locked, operator: Desk):
     assert {entry.resource_name for entry in found} == {"n1"}
 
 
-READING = ("Get", "List", "Wait", "Watch", "Stream", "Read", "Explain", "Preview")
+READING = ("Get", "List", "Wait", "Watch", "Stream", "Read", "Explain", "Preview", "Search")
 
 
 def test_every_rpc_that_changes_something_is_in_the_log():

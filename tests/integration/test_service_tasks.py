@@ -205,7 +205,9 @@ async def test_cancelling_what_runs_ends_it(caller: Caller) -> None:
         if any(event.task.state == t.TASK_STATE_RUNNING for event in answer.events):
             break
     asked = (await caller.call("CancelTask", pb.CancelTaskRequest(id=task))).task
-    assert (asked.state, asked.cancel_requested) == (t.TASK_STATE_RUNNING, True)
+    # The attempt may have ended before this was answered.
+    assert asked.state in (t.TASK_STATE_RUNNING, t.TASK_STATE_CANCELLED)
+    assert asked.cancel_requested
     assert (await finished(caller, task)).state == t.TASK_STATE_CANCELLED
     stream.cancel()
 
