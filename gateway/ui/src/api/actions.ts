@@ -66,11 +66,9 @@ export interface CancelCounts {
   stopping?: number;
   finished?: number;
   notFound?: number;
-  nextPageToken?: string;
 }
 
-export const cancelTasks = (request: CancelRequest & { pageToken?: string; validateOnly?: boolean }) =>
-  post<CancelCounts>("v1/tasks:cancel", request);
+export const cancelTasks = (request: CancelRequest) => post<CancelCounts>("v1/tasks:cancel", request);
 
 export interface WholeTotals {
   cancelled?: Int64;

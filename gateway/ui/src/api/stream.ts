@@ -7,7 +7,7 @@ import { parseVisible } from "@ui/lib/visible";
 
 const TRIES = 6;
 const PAUSE_MS = 250;
-/** Characters of one line: more is no answer of ours. */
+/** Characters of one line. The gateway sends no longer ones. */
 const LONGEST = 1 << 20;
 
 /** The lines of one request that changes something, until it is done or stopped. Ends without an
